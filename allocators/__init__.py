@@ -1,0 +1,1 @@
+"""Allocators: each decides how many tokens every (layer, KV head) keeps."""

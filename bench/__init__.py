@@ -1,0 +1,1 @@
+"""The harness: command line, registry, configurations, engine, calibration, runs."""

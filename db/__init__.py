@@ -1,0 +1,1 @@
+"""The record: schema, migrations, queries and statistics. Knows no other room."""

@@ -1,0 +1,1 @@
+"""The leaderboard app (not built yet). Imports `db` alone."""

@@ -1,0 +1,1 @@
+"""Scorers: each ranks the cached tokens inside a KV head."""
