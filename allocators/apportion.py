@@ -1,0 +1,32 @@
+"""Whole numbers from ideal shares, with the total exact."""
+
+from torch import Tensor
+
+
+def apportion(ideal: Tensor, total: int, cap: int) -> Tensor:
+    """Round ideal shares to integers in [0, cap] that sum to `total`, by largest remainder.
+
+    A part starts at the floor of its ideal; what is missing goes, one each, to the largest remainders below
+    the cap, again and again; what is too much is taken from the smallest remainders above zero. Equal
+    remainders go to the lower index.
+
+    Args:
+        ideal: float64 [parts], in [0, cap] up to rounding noise.
+        total: From 0 to parts x cap.
+        cap: Largest value of a part.
+
+    Returns:
+        int64 [parts].
+    """
+    if not 0 <= total <= ideal.numel() * cap:
+        raise ValueError(f"{ideal.numel()} parts of at most {cap} cannot sum to {total}")
+    counts = ideal.double().floor().clamp(0, cap).long()
+    remainders = ideal.double() - counts
+    while (missing := total - int(counts.sum())) != 0:
+        step = 1 if missing > 0 else -1
+        open_parts = (counts < cap) if step > 0 else (counts > 0)
+        order = (remainders * step).masked_fill(~open_parts, float("-inf")).argsort(descending=True, stable=True)
+        chosen = order[: min(abs(missing), int(open_parts.sum()))]
+        counts[chosen] += step
+        remainders[chosen] -= step
+    return counts

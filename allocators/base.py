@@ -1,0 +1,105 @@
+"""The allocator contract and the one validator behind every allocator."""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import ClassVar, Protocol
+
+import torch
+from torch import Tensor
+
+from ..scorers.base import Profile
+
+
+class Needs(Enum):
+    """What an allocator has to see before it can decide."""
+
+    NOTHING = "nothing"
+    LAYER_SCORES = "the scores of the layer at hand"
+    ALL_SCORES = "the scores of all layers"
+
+
+@dataclass(frozen=True)
+class AllocationRequest:
+    """A budget to be spread over the KV heads of some layers.
+
+    Attributes:
+        layers: The layers asked for: all of them, or the one at hand (`Needs.LAYER_SCORES`).
+        n_layers: Layers of the model.
+        n_batch: Sequences; each has the same budget.
+        n_kv_heads: KV heads in a layer.
+        n_tokens: Cached tokens T of each sequence.
+        budget: Slots to keep in each sequence over the layers asked for, exactly.
+        protected: bool [T], tokens that every head keeps, charged inside the budget.
+        scores: float32 [len(layers), B, H, T] where the allocator needs scores, else None.
+        profile: The plugin's profile where it needs one, else None.
+    """
+
+    layers: tuple[int, ...]
+    n_layers: int
+    n_batch: int
+    n_kv_heads: int
+    n_tokens: int
+    budget: int
+    protected: Tensor
+    scores: Tensor | None = None
+    profile: Profile | None = None
+
+    @property
+    def n_protected(self) -> int:
+        """Tokens that every head keeps whatever its share."""
+        return int(self.protected.sum())
+
+    @property
+    def n_heads(self) -> int:
+        """KV heads over all layers asked for."""
+        return len(self.layers) * self.n_kv_heads
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """[len(layers), B, H], the shape of the keep counts."""
+        return len(self.layers), self.n_batch, self.n_kv_heads
+
+
+class Allocator(Protocol):
+    """Decides how many tokens each (layer, KV head) keeps. Touches no cache.
+
+    An allocator is a frozen dataclass of its hyper-parameters. Its first docstring line is what `list` shows.
+
+    Attributes:
+        source: Where the method was published.
+        needs: What it has to see.
+    """
+
+    source: ClassVar[str]
+    needs: ClassVar[Needs]
+
+    def allocate(self, request: AllocationRequest) -> Tensor:
+        """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence.
+
+        Raises:
+            UserError: the method cannot serve this budget; said before any model runs where it needs no scores.
+        """
+
+
+class BudgetError(Exception):
+    """An allocator's counts break the budget: the cell fails, the others go on."""
+
+
+def check_counts(counts: Tensor, request: AllocationRequest) -> None:
+    """The one validator: shape, dtype, exact sums, no head below the protected tokens or above T.
+
+    Raises:
+        BudgetError: with what is wrong.
+    """
+    if tuple(counts.shape) != request.shape:
+        raise BudgetError(f"keep counts have shape {tuple(counts.shape)}, not {request.shape}")
+    if counts.dtype != torch.int64:
+        raise BudgetError(f"keep counts are {counts.dtype}, not torch.int64")
+    sums = counts.sum(dim=(0, 2))
+    if bool((sums != request.budget).any()):
+        raise BudgetError(f"keep counts sum to {sums.tolist()}, not to the budget of {request.budget} slots")
+    low, high = int(counts.min()), int(counts.max())
+    if low < request.n_protected:
+        raise BudgetError(f"a head keeps {low} tokens, fewer than the {request.n_protected} protected ones")
+    if high > request.n_tokens:
+        raise BudgetError(f"a head keeps {high} tokens of {request.n_tokens}")

@@ -1,0 +1,94 @@
+"""LU-KV."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from .. import UserError
+from ..scorers.base import CalibrationDocument
+from .apportion import apportion
+from .base import AllocationRequest, Needs
+from .lukv_hull import relax
+from .lukv_solver import greedy_evictions
+
+TARGETS = 99
+"""Grid of the curve: 1% to 99% of the evictable tokens pruned."""
+
+
+@dataclass(frozen=True)
+class LUKV:
+    """Head budgets from one global optimisation of long-horizon utility, profiled offline.
+
+    Offline: for every (document, question) the oracle importance of each cached token is put in the scorer's
+    eviction order, relaxed to a convex loss per head, and a greedy solver evicts the cheapest tokens of the
+    whole model at 99 targets. The shares that heads keep, averaged over questions and then over documents, are
+    the curve [99, L, H]. Online: a head keeps its protected tokens and its share of the rest.
+
+    Source: Tang et al., "Predicting Future KV Utility", ICML 2026, arXiv 2602.08585, sections 3-4, appendix A.
+
+    Attributes:
+        profile: A profile file; "" = the shipped or cached one for this model and scorer, made if missing.
+
+    Differs from the paper: curves are shares of the evictable tokens and protected tokens are charged on top,
+    so floors are absolute and do not grow with the context (the authors' code stores shares of all tokens, with
+    a floor of 1% or the calibration text's sink and window); between grid points the curve is interpolated
+    instead of rounded, and the total is exact; documents weigh the same whatever their number of questions.
+    """
+
+    profile: str = ""
+
+    source: ClassVar[str] = "arXiv 2602.08585 (ICML 2026)"
+    needs: ClassVar[Needs] = Needs.NOTHING
+
+    def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
+        """The curve: float64 [99, L, H], shares of the evictable tokens that each head keeps."""
+        curves = [_document_curve(document) for document in documents]
+        return {"curve": torch.stack(curves).mean(dim=0)}
+
+    def allocate(self, request: AllocationRequest) -> Tensor:
+        """int64 [len(layers), B, H]: protected tokens + the curve's share of the rest, total exact.
+
+        Raises:
+            UserError: the budget prunes more than the curve's last target, 99% of the evictable tokens.
+        """
+        if request.profile is None:
+            raise ValueError("LU-KV was asked to allocate without its profile")
+        evictable = request.n_tokens - request.n_protected
+        rest = request.budget - request.n_heads * request.n_protected
+        curve = request.profile.arrays["curve"][:, list(request.layers)]
+        shares = _shares_at(curve, kept=rest, of=request.n_heads * evictable)
+        counts = apportion(shares.reshape(-1) * evictable, rest, evictable) + request.n_protected
+        return counts.view(len(request.layers), 1, request.n_kv_heads).expand(request.shape).contiguous()
+
+
+def _document_curve(document: CalibrationDocument) -> Tensor:
+    """float64 [99, L, H]: the mean over the document's questions."""
+    n_layers, n_heads, _ = document.scores.shape
+    evictable = ~document.protected
+    order = document.scores[:, :, evictable].argsort(dim=-1, stable=True)
+    n_evictable = order.shape[-1]
+    total = n_layers * n_heads * n_evictable
+    targets = [round(total * target / (TARGETS + 1)) for target in range(1, TARGETS + 1)]
+    kept = np.zeros((TARGETS, n_layers * n_heads))
+    for importance in document.importance:
+        in_order = importance[:, :, evictable].gather(-1, order).reshape(-1, n_evictable).numpy()
+        kept += 1 - greedy_evictions(relax(in_order), n_layers * n_heads, targets) / n_evictable
+    return torch.from_numpy(kept / len(document.importance)).view(TARGETS, n_layers, n_heads)
+
+
+def _shares_at(curve: Tensor, kept: int, of: int) -> Tensor:
+    """float64 [L, H]: the curve at the prune ratio 1 - kept / of, linear between its targets."""
+    position = Fraction(of - kept, of) * (TARGETS + 1) if of else Fraction(0)
+    if position > TARGETS:
+        raise UserError(
+            f"LU-KV's profile ends at {TARGETS}% of the evictable tokens pruned, and this budget asks for "
+            f"{float(position):.2f}%; keep more tokens (a smaller --ratio or a larger --keep-tokens)."
+        )
+    low = int(position)
+    grid = torch.cat([torch.ones_like(curve[:1]), curve]).double()
+    return torch.lerp(grid[low], grid[min(low + 1, TARGETS)], float(position - low))

@@ -1,0 +1,37 @@
+"""The seam to transformers: the cache layer decides how to attend."""
+
+from typing import Any, Protocol
+
+from torch import Tensor
+
+NAME = "lukv_bench"
+"""Name in transformers' attention registry; part of every configuration."""
+
+
+class AttendingLayer(Protocol):
+    """A cache layer whose `update` returned itself in the place of the keys."""
+
+    def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
+        """[B, HQ, Q, D] -> [B, Q, HQ, D]."""
+
+
+def use_store_attention(model: Any) -> None:
+    """Switch a loaded model to attention that the cache layer carries out."""
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(NAME, _attend)
+    model.set_attn_implementation(NAME)
+
+
+def _attend(
+    module: Any,
+    query: Tensor,
+    key: AttendingLayer,
+    value: None,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`)."""
+    scale = query.shape[-1] ** -0.5 if scaling is None else scaling
+    return key.attend(module, query, scale), None

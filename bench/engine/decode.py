@@ -1,0 +1,165 @@
+"""Feed what follows the context and generate, a row at a time or a batch of rows."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from ..models.load import LoadedModel
+from .cache import StoreCache
+
+StopReason = Literal["eos", "stop_string", "length"]
+Choose = Callable[[Tensor], Tensor]
+"""Next tokens int64 [B] from logits float32 [B, vocabulary]."""
+
+
+@dataclass(frozen=True)
+class Stop:
+    """When generation ends.
+
+    Attributes:
+        max_new_tokens: At most so many tokens.
+        eos: Any of these ids ends a row; it is not part of the answer.
+        strings: Any of these ends a row; the text is cut in front of it.
+    """
+
+    max_new_tokens: int
+    eos: frozenset[int]
+    strings: tuple[str, ...] = ()
+
+
+@dataclass
+class Decoded:
+    """What one row generated.
+
+    Attributes:
+        ids: The generated tokens, the EOS left out.
+        text: Their text, cut at a stop string.
+        stop_reason: Why it ended.
+    """
+
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    stop_reason: StopReason = "length"
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """What a batch generated, and its wall seconds.
+
+    Attributes:
+        rows: One a row.
+        ttft_s: From the first token fed after the eviction to the first token chosen.
+        tpot_s: Mean seconds of each later step; None where there was none.
+    """
+
+    rows: list[Decoded]
+    ttft_s: float
+    tpot_s: float | None
+
+
+def greedy(logits: Tensor) -> Tensor:
+    """The most likely token; the lowest id among equals."""
+    return logits.argmax(dim=-1)
+
+
+@torch.inference_mode()
+def decode(
+    loaded: LoadedModel,
+    cache: StoreCache,
+    chunks: Sequence[Sequence[int]],
+    stop: Stop,
+    choose: Choose = greedy,
+) -> Decoding:
+    """Feed each row's chunk in one pass, then generate until every row has stopped.
+
+    Rows that have stopped are frozen: nothing of theirs enters the cache any more.
+
+    Args:
+        loaded: The model, switched to store attention.
+        cache: Stores with as many rows as there are chunks.
+        chunks: Token ids fed after the context, one list a row, none empty.
+        stop: When a row ends.
+        choose: How the next tokens are picked.
+    """
+    n_context = cache.n_seen(0)
+    rows = [Decoded() for _ in chunks]
+    lengths = torch.tensor([len(chunk) for chunk in chunks])
+    started = time.perf_counter()
+    logits = _feed(loaded, cache, _padded(chunks), torch.full((len(chunks), 1), n_context), lengths)
+    tokens = choose(logits)
+    ttft_s = time.perf_counter() - started
+    running = _take(loaded, rows, tokens, stop, [True] * len(rows))
+    steps = 0
+    while any(running):
+        positions = (n_context + lengths + steps).unsqueeze(-1)
+        fed = torch.tensor(running, dtype=torch.int64)
+        logits = _feed(loaded, cache, tokens.cpu().unsqueeze(-1), positions, fed)
+        tokens = choose(logits)
+        steps += 1
+        running = _take(loaded, rows, tokens, stop, running)
+    elapsed = time.perf_counter() - started
+    _write_texts(loaded, rows, stop)
+    return Decoding(rows, ttft_s, (elapsed - ttft_s) / steps if steps else None)
+
+
+def _padded(chunks: Sequence[Sequence[int]]) -> Tensor:
+    """int64 [B, Q], padded on the right; what the padding is does not matter, since no row counts it."""
+    width = max(len(chunk) for chunk in chunks)
+    return torch.tensor([[*chunk, *[0] * (width - len(chunk))] for chunk in chunks])
+
+
+def _feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, first: Tensor, lengths: Tensor) -> Tensor:
+    """Logits float32 [B, vocabulary] after each row's last real token."""
+    cache.new_lengths = lengths
+    last = (lengths - 1).clamp_min(0)
+    wanted, index = torch.unique(last, return_inverse=True)
+    out = loaded.model(
+        input_ids=ids.to(loaded.device),
+        position_ids=(first + torch.arange(ids.shape[1])).to(loaded.device),
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=wanted.to(loaded.device),
+    ).logits
+    rows: Tensor = out[torch.arange(len(index), device=out.device), index.to(out.device)]
+    return rows.float()
+
+
+def _take(
+    loaded: LoadedModel, rows: Sequence[Decoded], tokens: Tensor, stop: Stop, running: Sequence[bool]
+) -> list[bool]:
+    """Give each running row its token; say which rows go on."""
+    return [
+        was and _goes_on(loaded, row, token, stop)
+        for row, token, was in zip(rows, tokens.tolist(), running, strict=True)
+    ]
+
+
+def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
+    if token in stop.eos:
+        row.stop_reason = "eos"
+        return False
+    row.ids.append(token)
+    if stop.strings and _cut(_text(loaded, row.ids), stop.strings)[1]:
+        row.stop_reason = "stop_string"
+        return False
+    return len(row.ids) < stop.max_new_tokens
+
+
+def _write_texts(loaded: LoadedModel, rows: Sequence[Decoded], stop: Stop) -> None:
+    for row in rows:
+        row.text = _cut(_text(loaded, row.ids), stop.strings)[0]
+
+
+def _cut(text: str, strings: Sequence[str]) -> tuple[str, bool]:
+    """The text in front of the first stop string, and whether one was there."""
+    found = [at for at in (text.find(string) for string in strings) if at >= 0]
+    return (text[: min(found)], True) if found else (text, False)
+
+
+def _text(loaded: LoadedModel, ids: Sequence[int]) -> str:
+    tokenizer: Any = loaded.tokenizer
+    return str(tokenizer.decode(ids, skip_special_tokens=True))

@@ -1,0 +1,110 @@
+"""Feed a context once under full attention; take what scorers need while each layer is at hand."""
+
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache
+
+from ...scorers.base import LayerView, Reads, Scorer
+from ..models.load import LoadedModel
+from .cache import PrefillLayer, PrefillObserver
+
+
+@dataclass(frozen=True)
+class Context:
+    """A context's full cache and its score tables.
+
+    Attributes:
+        keys: Per layer [1, H, T, D].
+        values: Per layer [1, H, T, D].
+        scores: Per scorer name float32 [L, 1, H, T].
+        prefill_s: Wall seconds of the forward pass, scoring included.
+    """
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+    scores: Mapping[str, Tensor]
+    prefill_s: float
+
+    @property
+    def n_tokens(self) -> int:
+        """T."""
+        return self.keys[0].shape[2]
+
+    @property
+    def kv_bytes(self) -> int:
+        """Bytes of the full cache, read off the tensors."""
+        return sum(layer.nbytes for layer in (*self.keys, *self.values))
+
+
+@torch.inference_mode()
+def prefill(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    scorers: Mapping[str, Scorer],
+    observers: Sequence[PrefillObserver] = (),
+) -> Context:
+    """Run the context through the model once.
+
+    Args:
+        loaded: The model, switched to store attention.
+        ids: Token ids of the context, at least one.
+        scorers: By the name their tables get.
+        observers: Shown every layer while it is at hand.
+    """
+    tables: dict[str, list[Tensor]] = {name: [] for name in scorers}
+    hidden: dict[int, Tensor] = {}
+
+    def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+        for name, scorer in scorers.items():
+            view = _view(scorer.reads, index, query, keys, values, hidden)
+            tables[name].append(scorer.score(view))
+        hidden.clear()
+        for show in observers:
+            show(index, module, query, keys, values)
+
+    layers = [PrefillLayer(index, observe) for index in range(loaded.shape.n_layers)]
+    started = time.perf_counter()
+    with ExitStack() as hooks:
+        if any(scorer.reads.hidden_states for scorer in scorers.values()):
+            for index, attention in enumerate(loaded.attention_modules):
+                hooks.enter_context(_watch_input(attention, index, hidden))
+        loaded.model(
+            input_ids=torch.tensor([list(ids)], device=loaded.device),
+            past_key_values=Cache(layers=[*layers]),
+            use_cache=True,
+            logits_to_keep=1,
+        )
+    return Context(
+        keys=[layer.context_keys for layer in layers],
+        values=[layer.context_values for layer in layers],
+        scores={name: torch.stack(table) for name, table in tables.items()},
+        prefill_s=time.perf_counter() - started,
+    )
+
+
+def _view(
+    reads: Reads, index: int, query: Tensor, keys: Tensor, values: Tensor, hidden: Mapping[int, Tensor]
+) -> LayerView:
+    last = query.shape[2] if reads.queries == "all" else reads.queries
+    return LayerView(
+        layer=index,
+        keys=keys,
+        values=values,
+        queries=query[:, :, -last:] if last else None,
+        hidden_states=hidden[index] if reads.hidden_states else None,
+    )
+
+
+def _watch_input(attention: Any, index: int, into: dict[int, Tensor]) -> Any:
+    """Keep what enters an attention module; the handle removes the hook when it closes."""
+
+    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        into[index] = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
+
+    return attention.register_forward_pre_hook(keep, with_kwargs=True)

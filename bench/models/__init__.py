@@ -1,0 +1,1 @@
+"""Models: fetched, converted, verified and loaded."""

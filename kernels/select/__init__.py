@@ -1,0 +1,5 @@
+"""Which positions each head keeps."""
+
+from .naive import Kept, select
+
+__all__ = ["Kept", "select"]

@@ -1,0 +1,42 @@
+"""Selection of the kept positions, plain torch: the truth that any faster form must equal id for id."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Kept:
+    """The positions that every (sequence, KV head) of one layer keeps.
+
+    Attributes:
+        mask: bool [B, H, T], True where a position is kept.
+        positions: int64 [N], segment after segment in the order (sequence, head), ascending inside each.
+        offsets: int64 [B * H + 1], where each segment starts in `positions`; the last is N.
+    """
+
+    mask: Tensor
+    positions: Tensor
+    offsets: Tensor
+
+
+def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
+    """Keep the `counts` best positions of every head, the protected ones before all others.
+
+    Equal scores keep the earlier position, so the outcome depends on no sorting kernel.
+
+    Args:
+        scores: float32 [B, H, T], higher = keep, no NaN.
+        counts: int64 [B, H], from the number of protected positions to T.
+        protected: bool [T], kept whatever their score; charged inside `counts`.
+    """
+    by_score = scores.argsort(dim=-1, descending=True, stable=True)
+    protected_first = protected[by_score].to(torch.uint8).argsort(dim=-1, descending=True, stable=True)
+    order = by_score.gather(-1, protected_first)
+    ranks = torch.arange(scores.shape[-1], device=scores.device)
+    mask = torch.zeros_like(scores, dtype=torch.bool)
+    mask.scatter_(-1, order, ranks < counts.to(scores.device).unsqueeze(-1))
+    offsets = torch.zeros(counts.numel() + 1, dtype=torch.int64)
+    offsets[1:] = counts.reshape(-1).cpu().cumsum(0)
+    return Kept(mask=mask, positions=mask.nonzero()[:, -1], offsets=offsets)

@@ -1,0 +1,76 @@
+"""Shared-context attention, plain torch: the truth that any faster form is held against."""
+
+import torch
+from torch import Tensor
+
+
+def shared_attention(
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    keep: Tensor | None,
+    tail_keys: Tensor,
+    tail_values: Tensor,
+    tail_lengths: Tensor,
+    new_lengths: Tensor,
+    scale: float,
+) -> tuple[Tensor, Tensor]:
+    """Attend every row to the one context and to its own tail, under one joint softmax.
+
+    The context is never expanded over the rows: all rows' queries of a head meet it in one product.
+    The newest `new_lengths[b]` tokens of row b's tail belong to the chunk itself: query i sees the tail before
+    them and the first i + 1 of them. Rows of `query` past `new_lengths[b]` give values without meaning.
+
+    Args:
+        query: [B, HQ, Q, D], Q >= 1.
+        keys: [1, H, T, D], the context.
+        values: [1, H, T, D].
+        keep: bool [B, H, T], the context positions that row b sees in head h; None = all.
+        tail_keys: [B, H, C, D]; columns past a row's length are never seen, whatever they hold.
+        tail_values: [B, H, C, D].
+        tail_lengths: int64 [B], tokens in each row's tail, the chunk included.
+        new_lengths: int64 [B], tokens of the chunk in each row, 0 to Q.
+        scale: Factor on the dot products.
+
+    Returns:
+        The output [B, Q, HQ, D] in the dtype of `query`, and the softmax weights of the context
+        float32 [B, HQ, Q, T].
+    """
+    n_batch, n_query_heads, n_queries, dim = query.shape
+    n_heads, n_context = keys.shape[1], keys.shape[2]
+    group = n_query_heads // n_heads
+    q = query.reshape(n_batch, n_heads, group, n_queries, dim)
+    q_rows = q.transpose(0, 1).reshape(n_heads, n_batch * group * n_queries, dim)
+
+    context_logits = torch.bmm(q_rows, keys[0].transpose(1, 2)) * scale
+    context_logits = context_logits.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1)
+    if keep is not None:
+        context_logits = context_logits.masked_fill(~keep[:, :, None, None, :], float("-inf"))
+
+    used = int(tail_lengths.max())
+    tail = tail_keys[:, :, :used].unsqueeze(2)
+    tail_logits = (q @ tail.transpose(-1, -2)) * scale
+    unseen = _unseen(n_queries, used, tail_lengths, new_lengths)[:, None, None]
+    tail_logits = tail_logits.masked_fill(unseen, float("-inf"))
+
+    weights = torch.cat([context_logits, tail_logits], dim=-1).softmax(dim=-1, dtype=torch.float32)
+    context_weights, tail_weights = weights.split([n_context, used], dim=-1)
+
+    rows = context_weights.transpose(0, 1).reshape(n_heads, n_batch * group * n_queries, n_context)
+    out = torch.bmm(rows.to(values.dtype), values[0])
+    out = out.view(n_heads, n_batch, group, n_queries, dim).transpose(0, 1)
+    in_use = (torch.arange(used, device=query.device) < tail_lengths.unsqueeze(-1))[:, None, :, None]
+    tail_v = tail_values[:, :, :used].masked_fill(~in_use, 0).unsqueeze(2)  # 0 x NaN would be NaN
+    out = out + tail_weights.to(values.dtype) @ tail_v
+    return (
+        out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
+        context_weights.reshape(n_batch, n_query_heads, n_queries, n_context),
+    )
+
+
+def _unseen(n_queries: int, used: int, tail_lengths: Tensor, new_lengths: Tensor) -> Tensor:
+    """Bool [B, Q, used]: True where a tail column comes after the query or past the row's length."""
+    device = tail_lengths.device
+    last_seen = (tail_lengths - new_lengths).unsqueeze(-1) + torch.arange(n_queries, device=device)
+    last_seen = torch.minimum(last_seen, (tail_lengths - 1).unsqueeze(-1))
+    return torch.arange(used, device=device) > last_seen.unsqueeze(-1)
