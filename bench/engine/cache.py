@@ -23,7 +23,7 @@ class _Layer(CacheLayerMixin):
     is_sliding = False
 
     def __init__(self, index: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index = index
         self.is_initialized = True
 

@@ -17,14 +17,9 @@ def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
 
     Args:
         counts: int64 [L, B, H].
-        scores: float32 [L, B, H, T].
+        scores: float32 [L, B, H, T], finite.
         protected: bool [T].
-
-    Raises:
-        ValueError: a score is not a number.
     """
-    if bool(scores.isnan().any()):
-        raise ValueError(f"the scorer gave {int(scores.isnan().sum())} scores that are not numbers")
     protected = protected.to(scores.device)
     return [select(layer, n, protected) for layer, n in zip(scores, counts, strict=True)]
 

@@ -23,13 +23,21 @@ class Context:
         keys: Per layer [1, H, T, D].
         values: Per layer [1, H, T, D].
         scores: Per scorer name float32 [L, 1, H, T].
+        failures: Per scorer name why it has no table.
         prefill_s: Wall seconds of the forward pass, scoring included.
     """
 
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
     scores: Mapping[str, Tensor]
+    failures: Mapping[str, Exception]
     prefill_s: float
+
+    def table(self, scorer: str) -> Tensor:
+        """A scorer's table, float32 [L, 1, H, T]; raises what the scorer raised."""
+        if scorer in self.failures:
+            raise self.failures[scorer]
+        return self.scores[scorer]
 
     @property
     def n_tokens(self) -> int:
@@ -58,12 +66,18 @@ def prefill(
         observers: Shown every layer while it is at hand.
     """
     tables: dict[str, list[Tensor]] = {name: [] for name in scorers}
+    failures: dict[str, Exception] = {}
     hidden: dict[int, Tensor] = {}
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
         for name, scorer in scorers.items():
+            if name in failures:
+                continue
             view = _view(scorer.reads, index, query, keys, values, hidden)
-            tables[name].append(scorer.score(view))
+            try:
+                tables[name].append(_checked(scorer.score(view), keys))
+            except Exception as error:  # a stranger's scorer may raise anything; the other scorers go on
+                failures[name] = error
         hidden.clear()
         for show in observers:
             show(index, module, query, keys, values)
@@ -83,7 +97,8 @@ def prefill(
     return Context(
         keys=[layer.context_keys for layer in layers],
         values=[layer.context_values for layer in layers],
-        scores={name: torch.stack(table) for name, table in tables.items()},
+        scores={name: torch.stack(table) for name, table in tables.items() if name not in failures},
+        failures=failures,
         prefill_s=time.perf_counter() - started,
     )
 
@@ -99,6 +114,21 @@ def _view(
         queries=query[:, :, -last:] if last else None,
         hidden_states=hidden[index] if reads.hidden_states else None,
     )
+
+
+class ScoreError(Exception):
+    """A scorer's table is not what its contract says."""
+
+
+def _checked(scores: Tensor, keys: Tensor) -> Tensor:
+    """Refuse a layer's scores that are no finite float32 [B, H, T]."""
+    if scores.shape != keys.shape[:3]:
+        raise ScoreError(f"scores have shape {tuple(scores.shape)}, not {tuple(keys.shape[:3])}")
+    if scores.dtype != torch.float32:
+        raise ScoreError(f"scores are {scores.dtype}, not torch.float32")
+    if not bool(scores.isfinite().all()):
+        raise ScoreError(f"{int((~scores.isfinite()).sum())} scores are NaN or infinite")
+    return scores
 
 
 def _watch_input(attention: Any, index: int, into: dict[int, Tensor]) -> Any:

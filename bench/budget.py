@@ -1,0 +1,65 @@
+"""Budgets: asked for as a ratio pruned or as tokens per head, resolved once into an exact integer."""
+
+from dataclasses import dataclass
+from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+
+from .. import UserError
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How much of the cache stays; exactly one of the two is set.
+
+    Attributes:
+        ratio: Share of the context's tokens that is pruned, 0 <= ratio < 1, exact.
+        keep_tokens: Tokens to keep in each head, on average over heads.
+    """
+
+    ratio: Decimal | None = None
+    keep_tokens: int | None = None
+
+    def per_head(self, n_tokens: int) -> int:
+        """Tokens a head keeps on average: floor((1 - ratio) x T), or N but never more than T."""
+        if self.keep_tokens is not None:
+            return min(self.keep_tokens, n_tokens)
+        if self.ratio is None:
+            return n_tokens
+        return int(((1 - self.ratio) * n_tokens).to_integral_value(ROUND_FLOOR))
+
+    def keeps_all(self, n_tokens: int) -> bool:
+        """Whether so many tokens were asked for that nothing is evicted."""
+        return self.keep_tokens is not None and self.keep_tokens >= n_tokens
+
+    def __str__(self) -> str:
+        """As a reader of a table knows it."""
+        return f"{self.keep_tokens} tokens/head" if self.ratio is None else f"{self.ratio.normalize():f}"
+
+
+def parse_ratio(text: str) -> Decimal:
+    """The exact decimal that was typed, in [0, 1).
+
+    Raises:
+        UserError: it is no number, or outside.
+    """
+    try:
+        ratio = Decimal(text.strip())
+    except InvalidOperation:
+        raise UserError(f"--ratio takes a number in [0, 1) such as 0.8, not {text!r}.") from None
+    if not (ratio.is_finite() and 0 <= ratio < 1):
+        raise UserError(f"--ratio is the share pruned, at least 0 and below 1, not {text}; 0.8 keeps a fifth.")
+    return ratio.normalize() if ratio else Decimal(0)
+
+
+def parse_budgets(ratios: list[str], keep_tokens: int | None, default: str) -> list[Budget]:
+    """The budgets of a command, without repeats, in the order typed.
+
+    Raises:
+        UserError: both kinds were given, or one is out of range.
+    """
+    if ratios and keep_tokens is not None:
+        raise UserError("give either --ratio or --keep-tokens, not both.")
+    if keep_tokens is not None:
+        if keep_tokens < 1:
+            raise UserError(f"--keep-tokens takes at least 1 token per head, not {keep_tokens}.")
+        return [Budget(keep_tokens=keep_tokens)]
+    return [Budget(ratio=ratio) for ratio in dict.fromkeys(parse_ratio(text) for text in ratios or [default])]

@@ -1,0 +1,136 @@
+"""Run the calibration: every document read once, its questions answered as a batch."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ... import UserError
+from ...scorers.base import CalibrationDocument, Protection, Scorer
+from ..engine.decode import Stop, decode
+from ..engine.evict import share
+from ..engine.prefill import prefill
+from ..engine.prompt import Prompt, render, split
+from ..engine.ready import refuse_sliding_window
+from ..models.load import LoadedModel
+from .documents import Document
+from .oracle import Oracle
+
+TEMPERATURE = 0.7
+MAX_NEW_TOKENS = 64
+"""As LU-KV's authors calibrate: sampled answers of at most 64 tokens, so 63 recorded steps."""
+
+CALIBRATION_VERSION = 1
+"""Raised by hand when the same documents may give another profile."""
+
+Report = Callable[[str, int, int], None]
+"""Called with (what is going on, steps done, steps in all)."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A scorer to calibrate for, and what it protects."""
+
+    scorer: Scorer
+    protection: Protection
+
+
+def calibrate(
+    loaded: LoadedModel,
+    targets: Mapping[str, Target],
+    documents: Sequence[Document],
+    seed: int,
+    report: Report,
+) -> dict[str, tuple[CalibrationDocument, ...]]:
+    """What the model did with each document, for several scorers in one pass.
+
+    Raises:
+        UserError: a document is too long for the model, or too short for what is protected.
+    """
+    prompts = [_prompts(loaded, document) for document in documents]
+    for document, asked in zip(documents, prompts, strict=True):
+        _check(loaded, document, asked, targets)
+    seen: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
+    for number, (document, asked) in enumerate(zip(documents, prompts, strict=True)):
+
+        def step(done: int, number: int = number, name: str = document.name) -> None:
+            report(f"calibrating on {name}", number * MAX_NEW_TOKENS + done, len(documents) * MAX_NEW_TOKENS)
+
+        for name, result in _document(loaded, targets, document, asked, seed, step).items():
+            seen[name].append(result)
+    return {name: tuple(results) for name, results in seen.items()}
+
+
+def _prompts(loaded: LoadedModel, document: Document) -> list[Prompt]:
+    """The document as context and each question behind it, in the chat form of a run."""
+    return [
+        split(loaded.tokenizer, render(loaded.tokenizer, f"{document.text}\n\n{question}"), document.text)
+        for question in document.questions
+    ]
+
+
+def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targets: Mapping[str, Target]) -> None:
+    longest = max(len(prompt.context) + len(prompt.question) for prompt in prompts) + MAX_NEW_TOKENS
+    if longest > loaded.shape.max_positions:
+        raise UserError(
+            f"the calibration document {document.name} takes {longest} tokens, and {loaded.name} has "
+            f"{loaded.shape.max_positions} positions; give a shorter one: profile --text F --questions F."
+        )
+    refuse_sliding_window(loaded, longest)
+    n_context = len(prompts[0].context)
+    for target in targets.values():
+        if n_context <= target.protection.sink + target.protection.window + 100:
+            raise UserError(
+                f"the calibration document {document.name} has {n_context} tokens, too few to rank; give one of "
+                "some thousand tokens."
+            )
+
+
+def _document(
+    loaded: LoadedModel,
+    targets: Mapping[str, Target],
+    document: Document,
+    prompts: Sequence[Prompt],
+    seed: int,
+    step: Callable[[int], None],
+) -> dict[str, CalibrationDocument]:
+    step(0)
+    oracle = Oracle()
+    scorers = {name: target.scorer for name, target in targets.items()}
+    context = prefill(loaded, prompts[0].context, scorers, [oracle.see_context])
+    cache = share(context, len(prompts), None, room=128)
+    oracle.watch(cache, len(prompts), loaded.shape.n_kv_heads)
+    sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
+    decode(loaded, cache, [prompt.question for prompt in prompts], Stop(MAX_NEW_TOKENS, loaded.eos), sample)
+    importance = oracle.importance
+    return {
+        name: CalibrationDocument(
+            scores=context.scores[name][:, 0].cpu(),
+            importance=importance,
+            protected=target.protection.mask(context.n_tokens),
+        )
+        for name, target in targets.items()
+    }
+
+
+class Sampler:
+    """Draws each row's next token at the calibration's temperature, from a stream of the row's own."""
+
+    def __init__(self, streams: Sequence[str], step: Callable[[int], None]) -> None:
+        self._generators = [torch.Generator().manual_seed(_seed(stream)) for stream in streams]
+        self._step = step
+        self._steps = 0
+
+    def __call__(self, logits: Tensor) -> Tensor:
+        """int64 [B] from logits [B, vocabulary]."""
+        self._steps += 1
+        self._step(self._steps)
+        chances = torch.softmax(logits.cpu() / TEMPERATURE, dim=-1)
+        drawn = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, self._generators, strict=True)]
+        return torch.cat(drawn).to(logits.device)
+
+
+def _seed(stream: str) -> int:
+    return int.from_bytes(hashlib.sha256(stream.encode()).digest()[:8], "big") >> 1

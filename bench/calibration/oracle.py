@@ -1,0 +1,53 @@
+"""The oracle importance of cached tokens, recorded while the model answers."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...kernels.projected_norm import projected_norm
+from ...kernels.shared_store import SharedStore
+from ...kernels.store import KVStore
+from ..engine.cache import StoreCache
+
+
+class Oracle:
+    """Records I_{l,h,j} = max over decode steps and over the GQA group of A_j x ||W_O v_j||.
+
+    Source: LU-KV, arXiv 2602.08585, section 3. As in the authors' code, the value term is divided by its sum
+    over the query heads and tokens of the layer, which makes layers comparable, and only single-token decode
+    steps count, so the question's own attention does not.
+    """
+
+    def __init__(self) -> None:
+        self._value_terms: list[Tensor] = []
+        self._importance: list[Tensor] = []
+
+    def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Prefill observer: take the layer's value term, float32 [HQ, T]."""
+        n_query_heads, dim = query.shape[1], query.shape[3]
+        weight = module.o_proj.weight.T.reshape(n_query_heads, dim, -1)
+        norms = projected_norm(values, weight)[0]
+        self._value_terms.append(norms / (norms.sum() + 1e-9))
+
+    def watch(self, cache: StoreCache, rows: int, n_kv_heads: int) -> None:
+        """Begin to record the answers of `rows` questions that decode in this cache."""
+        self._importance = [term.new_zeros(rows, n_kv_heads, term.shape[-1]) for term in self._value_terms]
+        self._cache = cache
+        cache.observe = self._see_step
+
+    def _see_step(self, index: int, store: KVStore) -> None:
+        weights = store.context_weights if isinstance(store, SharedStore) else None
+        lengths = self._cache.new_lengths
+        if weights is None or lengths is None or weights.shape[2] != 1:
+            return
+        seen = self._importance[index]
+        n_rows, n_heads, n_tokens = seen.shape
+        weighed = (weights[:, :, 0] * self._value_terms[index]).view(n_rows, n_heads, -1, n_tokens).amax(dim=2)
+        running = lengths.to(weighed.device).bool()[:, None, None]
+        torch.maximum(seen, weighed.masked_fill(~running, 0), out=seen)
+
+    @property
+    def importance(self) -> Tensor:
+        """float32 [questions, L, H, T] on the CPU."""
+        return torch.stack([layer.cpu() for layer in self._importance], dim=1)

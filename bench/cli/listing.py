@@ -1,0 +1,99 @@
+"""`lukv-bench list`."""
+
+import json as json_
+from typing import Annotated, Any
+
+import typer
+
+from ..suggest import unknown
+from .options import Json
+
+KINDS = ("allocators", "scorers", "tasks", "models")
+
+
+def list_(
+    kind: Annotated[str, typer.Argument(help="allocators, scorers, tasks or models", metavar="KIND")],
+    json: Json = False,
+) -> int:
+    """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not."""
+    if kind not in KINDS:
+        raise unknown("kind", kind, KINDS)
+    rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
+    if json:
+        print(json_.dumps(rows, indent=1))
+        return 0
+    for row in rows:
+        print(row["name"])
+        for name, value in row.items():
+            if name != "name" and value not in (None, [], "", False):
+                print(f"  {name:<9} {_plain(value)}")
+    return 0
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(f"{a['name']}: {a['type']} = {a['default']!r}" for a in value)
+    return str(value)
+
+
+def _row(name: str, summary: str, source: str, origin: str, **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "summary": summary,
+        "arguments": [],
+        "source": source,
+        "origin": origin,
+        "broken": None,
+    } | more
+
+
+def _allocators() -> list[dict[str, Any]]:
+    return _plugins("allocator")
+
+
+def _scorers() -> list[dict[str, Any]]:
+    return _plugins("scorer")
+
+
+def _plugins(kind: Any) -> list[dict[str, Any]]:
+    from ..registry import describe_all
+
+    return [
+        _row(
+            known.name,
+            known.summary,
+            known.source,
+            known.origin,
+            arguments=[{"name": a.name, "type": a.type, "default": a.default} for a in known.arguments],
+            broken=known.broken,
+        )
+        for known in describe_all(kind)
+    ]
+
+
+def _tasks() -> list[dict[str, Any]]:
+    from ...tasks.catalog import names, task_info
+
+    return [
+        _row(
+            info.name,
+            info.summary,
+            info.source,
+            f"lukv-bench, {info.family}, version {info.version}",
+            needs_length=info.needs_length,
+            max_new_tokens=info.max_new_tokens,
+        )
+        for info in map(task_info, names())
+    ]
+
+
+def _models() -> list[dict[str, Any]]:
+    from ..models.aliases import ALIASES
+    from ..models.convert import alias_folder
+
+    rows = []
+    for alias in ALIASES.values():
+        folder = alias_folder(alias)
+        path = str(folder) if folder.is_dir() else None
+        rows.append(_row(alias.name, alias.summary, alias.source, "lukv-bench", path=path))
+    return rows

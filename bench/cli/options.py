@@ -1,0 +1,76 @@
+"""Options that several commands take, and how their texts become values."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from ... import UserError
+
+Model = Annotated[str, typer.Option("--model", help="Alias (see `list models`), hub id or local folder.", metavar="M")]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]", metavar="D")
+]
+Dtype = Annotated[
+    str | None,
+    typer.Option(
+        "--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]", metavar="D"
+    ),
+]
+Database = Annotated[
+    str | None,
+    typer.Option("--db", help="SQLite file or SQLAlchemy URL.  [default: in the user's data folder]", metavar="URL"),
+]
+Ratio = Annotated[
+    list[str] | None,
+    typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1; repeatable.", metavar="R"),
+]
+KeepTokens = Annotated[
+    int | None,
+    typer.Option("--keep-tokens", help="Tokens to keep per head, on average, instead of a ratio.", metavar="N"),
+]
+Sink = Annotated[
+    int | None, typer.Option("--sink", help="First tokens never evicted.  [default: the scorer's]", metavar="N")
+]
+Window = Annotated[
+    int | None, typer.Option("--window", help="Last tokens never evicted.  [default: the scorer's]", metavar="N")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of samples or sampling.", metavar="N")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON array on stdout and nothing else.")]
+
+
+def comma_list(text: str) -> list[str]:
+    """The parts of "a,b"."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers of "1024,2048".
+
+    Raises:
+        UserError: a part is no whole number.
+    """
+    try:
+        return [int(part) for part in comma_list(text)]
+    except ValueError:
+        raise UserError(f"{option} takes whole numbers such as 1024,2048, not {text!r}.") from None
+
+
+def at_least_one(option: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        UserError: it is.
+    """
+    if value < 1:
+        raise UserError(f"{option} takes a number of at least 1, not {value}.")
+
+
+def one_of(option: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises:
+        UserError: it is.
+    """
+    if value not in choices:
+        raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")

@@ -1,0 +1,83 @@
+"""Progress on stderr: a live bar on a terminal, a line now and then anywhere else."""
+
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+EVERY_S = 5.0
+"""Seconds between two lines where no bar can be drawn."""
+
+
+class Progress(Protocol):
+    """Shows what is going on."""
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        """`done` of `total` steps of what is being done."""
+
+    def message(self, text: str) -> None:
+        """A line that stays."""
+
+
+class _Lines:
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+        self._last: float | None = None
+        self._stage = ""
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        stage = doing.split(":")[0].split(" sample ")[0]
+        new = self._last is None or stage != self._stage
+        if not (new or now - (self._last or 0) >= EVERY_S):
+            return
+        self._last, self._stage = now, stage
+        self.message(f"[{now - self._started:5.0f}s] {done}/{total} {doing}")
+
+    def message(self, text: str) -> None:
+        print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def progress() -> Iterator[Progress]:
+    """Show progress until the block ends."""
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        SpinnerColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.progress import Progress as Bar
+
+    columns = (
+        SpinnerColumn(),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}", markup=False),
+    )
+    with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("starting", total=None)
+
+        class _Live:
+            stage = ""
+
+            def report(self, doing: str, done: int, total: int) -> None:
+                stage = doing.split(" sample ")[0]
+                if stage != self.stage:
+                    bar.reset(task)
+                    self.stage = stage
+                bar.update(task, description=doing, completed=done, total=total)
+
+            def message(self, text: str) -> None:
+                bar.console.print(text, markup=False, highlight=False)
+
+        yield _Live()

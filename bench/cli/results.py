@@ -1,0 +1,38 @@
+"""`lukv-bench results`."""
+
+from typing import Annotated
+
+import typer
+
+from ... import UserError
+from .options import Database, Json
+
+
+def results(
+    db: Database = None,
+    json: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout and nothing else.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+    task: Annotated[str | None, typer.Option("--task", help="Only this task.", metavar="T")] = None,
+) -> int:
+    """Show what the database holds: a row per cell (a configuration on a task at a length).
+
+    Scores and means are null until every sample ever asked of the cell is answered.
+    """
+    if sum((json, csv, markdown)) > 1:
+        raise UserError("give one of --json, --csv and --markdown.")
+    from ...db.store import Store
+    from ...db.urls import resolve_url
+    from .. import report
+
+    with Store.open(resolve_url(db), create=False) as store:
+        rows = [row for row in report.result_rows(store) if task is None or row["task"] == task]
+    if json:
+        report.print_json(rows)
+    elif csv:
+        report.print_csv(rows)
+    elif markdown:
+        print(report.markdown(rows))
+    else:
+        report.print_table(rows)
+    return 0

@@ -1,0 +1,151 @@
+"""`lukv-bench run`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from .options import (
+    Database,
+    Device,
+    Dtype,
+    Json,
+    KeepTokens,
+    Model,
+    Ratio,
+    Seed,
+    Sink,
+    Window,
+    at_least_one,
+    comma_list,
+    one_of,
+    whole_numbers,
+)
+from .progress import Progress, progress
+
+if TYPE_CHECKING:
+    from ...db.store import Store
+    from ..run.loop import Outcome
+    from ..run.plan import Plan
+
+
+def run(
+    allocator: Annotated[
+        list[str] | None,
+        typer.Option("--allocator", help="NAME[:key=value,...]; repeatable.  [default: lukv]", metavar="A"),
+    ] = None,
+    scorer: Annotated[
+        list[str] | None,
+        typer.Option("--scorer", help="NAME[:key=value,...]; repeatable.  [default: keydiff]", metavar="S"),
+    ] = None,
+    ratio: Ratio = None,
+    keep_tokens: KeepTokens = None,
+    model: Model = "smollm2-135m",
+    tasks: Annotated[
+        str, typer.Option("--tasks", help="Comma-separated names (see `list tasks`).", metavar="T,T")
+    ] = "niah_single_1",
+    length: Annotated[
+        str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
+    ] = "1024",
+    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N")] = 12,
+    seed: Seed = 0,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            "--protocol", help="agnostic: evict before the question is seen; aware: after.", metavar="agnostic|aware"
+        ),
+    ] = "agnostic",
+    sink: Sink = None,
+    window: Window = None,
+    db: Database = None,
+    device: Device = None,
+    dtype: Dtype = None,
+    no_baselines: Annotated[
+        bool, typer.Option("--no-baselines", help="Do not add the full cache and the uniform allocator.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """Evict, answer and score: every allocator with every scorer at every budget, beside full and uniform.
+
+    Every answer is stored as it comes. The same command again finishes what is missing, retries what failed
+    and repeats nothing. Without --ratio or --keep-tokens, 90% of the cache is pruned.
+
+    Exit code 0: all cells done; 1: a cell failed; 2: the command was wrong; 130: interrupted.
+    """
+    from ...db.urls import check_writable, describe, resolve_url
+    from ..budget import parse_budgets
+    from ..run.request import DEFAULT_RATIO, RunRequest, ask_methods, ask_tasks
+
+    at_least_one("--limit", limit)
+    one_of("--protocol", protocol, ("agnostic", "aware"))
+    budgets = parse_budgets(ratio or [], keep_tokens, DEFAULT_RATIO)
+    request = RunRequest(
+        methods=ask_methods(
+            allocator or ["lukv"], scorer or ["keydiff"], budgets, sink, window, baselines=not no_baselines
+        ),
+        tasks=ask_tasks(comma_list(tasks), whole_numbers("--length", length)),
+        limit=limit,
+        seed=seed,
+        protocol="aware" if protocol == "aware" else "agnostic",
+    )
+    url = resolve_url(db)
+    check_writable(url)
+    with progress() as shown:
+        shown.report("loading torch and transformers", 0, 1)
+        from ...db.store import Store
+        from ..engine.ready import ready_model
+        from ..models.load import resolve_device, resolve_dtype
+        from ..run.plan import make_plan
+
+        place = resolve_device(device)
+        kind = resolve_dtype(dtype, place)
+        shown.report(f"loading {model} (fetched on first use)", 0, 1)
+        plan = make_plan(request, ready_model(model, place, kind), shown.report)
+        store = Store.open(url, create=True)
+        with store:
+            outcome = _carry_out(plan, store, shown)
+    with store:
+        _show(plan, store, outcome, describe(url), json)
+    return 1 if outcome.failed else 0
+
+
+def _carry_out(plan: "Plan", store: "Store", shown: Progress) -> "Outcome":
+    from ..run.loop import missing, run_plan
+    from ..run.rows import environment_row, plan_rows
+
+    store.put(*plan_rows(plan))
+    run_id = store.start_run(sys.argv, environment_row(plan.loaded))
+    todo = missing(plan, store)
+    total = sum(len(samples) for samples in todo.values())
+    done = 0
+
+    def advance(doing: str, finished: int) -> None:
+        nonlocal done
+        done += finished
+        if doing:
+            shown.report(doing, done, total)
+
+    try:
+        outcome = run_plan(plan, store, run_id, todo, advance)
+    except BaseException as error:
+        interrupted = isinstance(error, KeyboardInterrupt)
+        store.finish_run(run_id, 130 if interrupted else 1)
+        if interrupted:
+            shown.message(f"{done} of {total} answers are stored; the same command goes on from there.")
+        raise
+    store.finish_run(run_id, 1 if outcome.failed else 0)
+    return outcome
+
+
+def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bool) -> None:
+    from ..report import print_json, print_table, result_rows
+
+    rows = result_rows(store, [cell.id for cell in plan.cells])
+    if json:
+        print_json(rows)
+    else:
+        print_table(rows)
+    labels = {cell.id: f"{cell.method.label} on {cell.task.loaded.info.name}" for cell in plan.cells}
+    for identity, reason in outcome.failed.items():
+        print(f"failed: {labels[identity]}: {reason}", file=sys.stderr)
+    print(f"{outcome.n_new} new answers; all are in {where}", file=sys.stderr)

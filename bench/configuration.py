@@ -1,0 +1,76 @@
+"""Configurations and cells: everything that is ranked, under ids that are hashes of their content."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from .. import RESULTS_VERSION, __version__
+from .hashing import content_hash
+
+Protocol = Literal["agnostic", "aware"]
+CODE_VERSION = f"{__version__}+results.{RESULTS_VERSION}"
+ATTENTION = "ragged-torch"
+"""How an accuracy run attends after the eviction: the ragged store's plain torch form."""
+
+
+class Method(BaseModel):
+    """A plugin as configured.
+
+    Attributes:
+        arguments: All hyper-parameters, defaults resolved; a profile's path is left out, since its hash counts.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    arguments: Mapping[str, Any]
+    distribution: str
+    version: str
+
+
+class Configuration(BaseModel):
+    """Everything that decides an answer, but for the task. Same content, same id, same result.
+
+    Attributes:
+        chat_form: "chat" or "plain", with a hash of the template.
+        truncation: What happens to prompts that are too long.
+        scorer: None for the full cache, which needs none.
+        ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
+        schedule: When eviction happens: "one-shot" = once, after the whole context.
+        seed: Of the samples.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model_revision: str
+    dtype: str
+    attention: str = ATTENTION
+    protocol: Protocol
+    chat_form: str
+    truncation: str = "refuse"
+    allocator: Method
+    scorer: Method | None
+    ratio: str | None
+    keep_tokens: int | None
+    sink: int
+    window: int
+    schedule: str = "one-shot"
+    profile_hash: str | None
+    seed: int
+    code_version: str = CODE_VERSION
+
+    @property
+    def id(self) -> str:
+        """Content hash."""
+        return content_hash(self.model_dump(mode="json"))
+
+
+def cell_id(configuration: Configuration, task: str, task_version: str, data_revision: str, length: int | None) -> str:
+    """Content hash of a configuration on a task at a length. The number of samples is not part of it."""
+    return content_hash([configuration.id, task, task_version, data_revision, length])
+
+
+def sample_id(task: str, task_version: str, prompt: str, generation: Mapping[str, Any], ordinal: int) -> str:
+    """Content hash of one task document as it is put to a model."""
+    return content_hash([task, task_version, content_hash(prompt), content_hash(generation), ordinal])

@@ -1,0 +1,95 @@
+"""One eviction, looked at: which positions every head keeps of a text."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from .. import UserError
+from .calibration.calibrate import Report
+from .engine.evict import choose, keep_everything
+from .engine.prefill import prefill
+from .engine.prompt import render, split
+from .engine.ready import refuse_sliding_window
+from .models.load import LoadedModel
+from .profiles import obtain_profile
+from .run.allocation import allocate, budget_per_head
+from .run.request import Method
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """What one eviction kept.
+
+    Attributes:
+        token_ids: int64 [T], the context as fed, template head included.
+        counts: int64 [L, H].
+        offsets: int64 [L * H + 1], where each head's positions start.
+        positions: int64, ascending in each head.
+    """
+
+    token_ids: NDArray[np.int64]
+    counts: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    positions: NDArray[np.int64]
+
+    def save(self, path: Path) -> None:
+        """Write a NumPy archive.
+
+        Raises:
+            UserError: the place cannot be written to.
+        """
+        try:
+            with path.open("wb") as file:
+                np.savez(
+                    file,
+                    token_ids=self.token_ids,
+                    counts=self.counts,
+                    offsets=self.offsets,
+                    positions=self.positions,
+                )
+        except OSError as error:
+            raise UserError(f"cannot write --out {path} ({error}); choose another place.") from error
+
+    def summary(self) -> str:
+        """One line."""
+        n_tokens, heads = len(self.token_ids), self.counts.size
+        kept = int(self.counts.sum())
+        return (
+            f"{n_tokens} tokens, {heads} heads: kept {kept} of {n_tokens * heads} slots "
+            f"({100 * kept / (n_tokens * heads):.2f}%), {self.counts.min()} to {self.counts.max()} a head"
+        )
+
+
+def inspect_context(loaded: LoadedModel, method: Method, text: str, report: Report) -> Inspection:
+    """Feed a text as a user turn and evict it.
+
+    Raises:
+        UserError: the text is too long for the model, or the budget cannot be served.
+    """
+    prompt = split(loaded.tokenizer, render(loaded.tokenizer, text), text.strip())
+    n_tokens = len(prompt.context)
+    if n_tokens > loaded.shape.max_positions:
+        raise UserError(f"the context has {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}.")
+    refuse_sliding_window(loaded, n_tokens)
+    budget_per_head(method, n_tokens)
+    if method.scorer is None:
+        kept = keep_everything(prefill(loaded, prompt.context, {}))
+    else:
+        profile = None
+        if method.allocator.fits_profile:
+            profile = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
+        context = prefill(loaded, prompt.context, {method.scorer.label: method.scorer.instance})
+        scores = context.table(method.scorer.label)
+        counts = allocate(method, loaded.shape, n_tokens, scores, profile)
+        kept = choose(counts, scores, method.protection.mask(n_tokens))
+    counts = torch.cat([layer.offsets.diff().view(1, -1) for layer in kept])
+    offsets = np.concatenate([[0], counts.reshape(-1).numpy().cumsum()])
+    return Inspection(
+        token_ids=np.asarray(prompt.context, dtype=np.int64),
+        counts=counts.numpy(),
+        offsets=offsets.astype(np.int64),
+        positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
+    )

@@ -1,0 +1,198 @@
+"""Profiles as files: saved with everything that made them, verified when loaded, made when missing."""
+
+import hashlib
+import json
+import os
+import struct
+import tempfile
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from .. import UserError, __version__
+from ..scorers.base import Profile, Protection
+from .calibration.calibrate import CALIBRATION_VERSION, MAX_NEW_TOKENS, TEMPERATURE, Report, Target, calibrate
+from .calibration.documents import Document, built_in_documents
+from .engine.prompt import chat_form
+from .environment import package_versions
+from .hashing import content_hash
+from .models.load import LoadedModel
+from .places import cache_folder
+from .registry import Plugin
+
+DEFAULT_SEED = 0
+
+
+def profile_hash(profile: Profile) -> str:
+    """SHA-256 over what was fitted and everything that made it."""
+    digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
+    for name, array in sorted(profile.arrays.items()):
+        digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
+        digest.update(array.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as safetensors, its origin as JSON in the header and, to be read, in a file beside it.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    header = {"kind": profile.kind, "made": json.dumps(profile.made, sort_keys=True), "hash": profile_hash(profile)}
+    readable = json.dumps({**header, "made": profile.made}, indent=2, sort_keys=True) + "\n"
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            made = Path(scratch) / path.name
+            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, made, metadata=header)
+            os.replace(made, path)
+        path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write the profile {path} ({error}); choose another place.") from error
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile and verify its content hash.
+
+    Raises:
+        UserError: the file is missing, no profile, or not what its hash says.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
+        profile = Profile(kind=header["kind"], arrays=arrays, made=json.loads(header["made"]))
+    except (OSError, SafetensorError, KeyError, ValueError, struct.error) as error:
+        raise UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.") from error
+    if profile_hash(profile) != header.get("hash"):
+        raise UserError(f"the profile {path} is corrupt: its content is not what its hash says; make it again.")
+    return profile
+
+
+def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
+    """Refuse a profile that was made for something else.
+
+    Raises:
+        UserError: with what it was made for.
+    """
+    made = profile.made
+    if profile.kind != allocator.name:
+        raise UserError(f"{path} is a profile of {profile.kind}, not of {allocator.name}.")
+    if made["model_revision"] != loaded.revision:
+        raise UserError(
+            f"{path} was made for another model ({made['model']}, revision {made['model_revision'][:12]}), not for "
+            f"{loaded.name} ({loaded.revision[:12]}); make one with `lukv-bench profile --model {loaded.name} "
+            f"--scorer {scorer.label} --out FILE`."
+        )
+    if made["scorer"] != scorer.name or made["scorer_arguments"] != dict(scorer.arguments):
+        raise UserError(
+            f"{path} was made for the scorer {made['scorer']} {made['scorer_arguments'] or ''}, not for "
+            f"{scorer.label}; make one with `lukv-bench profile --scorer {scorer.label} --out FILE`."
+        )
+
+
+def obtain_profile(
+    allocator: Plugin, scorer: Plugin, protection: Protection, loaded: LoadedModel, report: Report
+) -> Profile:
+    """The profile that the user named, that ships, that lies in the cache; made and cached if there is none.
+
+    Raises:
+        UserError: the file named is not a profile for this model and scorer.
+    """
+    named = str(allocator.arguments.get("profile", ""))
+    if named:
+        path = Path(named).expanduser()
+        profile = load_profile(path)
+        check_profile(profile, path, allocator, scorer, loaded)
+        return profile
+    path = cached_profile(allocator, scorer, protection, loaded.revision)
+    if path.is_file():
+        return load_profile(path)
+    (profile,) = make_profiles(
+        allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
+    ).values()
+    save_profile(profile, path)
+    return profile
+
+
+def cached_profile(allocator: Plugin, scorer: Plugin, protection: Protection, model_revision: str) -> Path:
+    """Where the default profile of a model and scorer lies: in the package if it ships, else in the cache."""
+    key = content_hash(
+        {
+            "arguments": _fit_arguments(allocator),
+            "model_revision": model_revision,
+            "scorer_arguments": dict(scorer.arguments),
+            "sink": protection.sink,
+            "window": protection.window,
+            "documents": [document.sha256 for document in built_in_documents()],
+            "calibration": CALIBRATION_VERSION,
+        }
+    )
+    name = f"{allocator.name}-{scorer.name}-{key[:16]}.safetensors"
+    shipped = Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles" / name
+    return shipped if shipped.is_file() else cache_folder() / "profiles" / name
+
+
+def make_profiles(
+    allocator: Plugin,
+    scorers: Mapping[str, tuple[Plugin, Protection]],
+    loaded: LoadedModel,
+    documents: Sequence[Document],
+    seed: int,
+    report: Report,
+) -> dict[str, Profile]:
+    """Calibrate once and fit a profile for each scorer.
+
+    Raises:
+        UserError: a document does not suit the model.
+    """
+    targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
+    seen = calibrate(loaded, targets, documents, seed, report)
+    profiles = {}
+    for number, (name, (scorer, protection)) in enumerate(scorers.items()):
+        report(f"fitting the profile of {name}", number, len(scorers))
+        arrays = {key: array.float() for key, array in allocator.instance.fit(seen[name]).items()}
+        made = _origin(allocator, scorer, protection, loaded, documents, seed)
+        profiles[name] = Profile(kind=allocator.name, arrays=arrays, made=made)
+    return profiles
+
+
+def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
+    return {name: value for name, value in allocator.arguments.items() if name != "profile"}
+
+
+def _origin(
+    allocator: Plugin,
+    scorer: Plugin,
+    protection: Protection,
+    loaded: LoadedModel,
+    documents: Sequence[Document],
+    seed: int,
+) -> dict[str, Any]:
+    return {
+        "model": loaded.name,
+        "model_revision": loaded.revision,
+        "arguments": _fit_arguments(allocator),
+        "scorer": scorer.name,
+        "scorer_arguments": dict(scorer.arguments),
+        "scorer_origin": scorer.description.origin,
+        "sink": protection.sink,
+        "window": protection.window,
+        "documents": [
+            {"name": document.name, "sha256": document.sha256, "questions": len(document.questions)}
+            for document in documents
+        ],
+        "seed": seed,
+        "temperature": TEMPERATURE,
+        "max_new_tokens": MAX_NEW_TOKENS,
+        "chat_form": chat_form(loaded.tokenizer),
+        "dtype": loaded.dtype,
+        "device": loaded.device.type,
+        "calibration_version": CALIBRATION_VERSION,
+        "version": __version__,
+        "packages": package_versions(),
+    }

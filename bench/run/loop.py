@@ -1,0 +1,163 @@
+"""The loop of a run: one prefill a sample, then each cell alone in a ragged cache; every answer stored at once."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from ...db.records import AnswerRecord, TimingRecord
+from ...db.store import Store
+from ...scorers.base import Scorer
+from ..engine.decode import Stop, decode
+from ..engine.evict import choose, evict, keep_everything, kept_bytes
+from ..engine.prefill import Context, prefill
+from ..lmeval import replay, score_answer
+from ..models.load import LoadedModel
+from .allocation import allocate
+from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
+
+Advance = Callable[[str, int], None]
+"""Called with (what is being done, answers finished since the last call)."""
+
+
+@dataclass
+class Outcome:
+    """How a run went.
+
+    Attributes:
+        failed: Cell id -> its error.
+        n_new: Answers given by this run.
+    """
+
+    failed: dict[str, str] = field(default_factory=dict)
+    n_new: int = 0
+
+
+def missing(plan: Plan, store: Store) -> dict[str, set[str]]:
+    """Per cell the ids of the samples it has no answer for."""
+    return {cell.id: {sample.id for sample in cell.task.samples} - store.done_samples(cell.id) for cell in plan.cells}
+
+
+def run_plan(plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]], advance: Advance) -> Outcome:
+    """Answer what is missing, then score every cell that is complete.
+
+    A cell that fails is recorded with its error and left out from then on; the others go on.
+    """
+    outcome = Outcome()
+    for task in plan.tasks:
+        cells = [cell for cell in plan.cells if cell.task is task]
+        for sample in task.samples:
+            asked = [cell for cell in cells if sample.id in todo[cell.id]]
+            going = [cell for cell in asked if cell.id not in outcome.failed]
+            advance("", len(asked) - len(going))
+            if going:
+                _answer_sample(plan.loaded, store, run_id, task, sample, going, outcome, advance)
+        for cell in cells:
+            if cell.id not in outcome.failed:
+                _score_cell(plan.loaded, store, cell)
+    return outcome
+
+
+def _answer_sample(
+    loaded: LoadedModel,
+    store: Store,
+    run_id: str,
+    task: PlannedTask,
+    sample: PlannedSample,
+    cells: Sequence[PlannedCell],
+    outcome: Outcome,
+    advance: Advance,
+) -> None:
+    doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
+    advance(f"{doing}: prefill", 0)
+    try:
+        context = prefill(loaded, sample.prompt.context, _scorers(cells))
+    except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
+        for cell in cells:
+            _fail(store, run_id, cell, sample, error, outcome)
+        advance(doing, len(cells))
+        return
+    for cell in cells:
+        advance(f"{doing}: {cell.method.label}", 0)
+        try:
+            record = _answer(loaded, run_id, cell, sample, context)
+        except Exception as error:  # a plugin may raise anything; only its own cell fails
+            _fail(store, run_id, cell, sample, error, outcome)
+        else:
+            outcome.n_new += store.put_answer(record)
+        advance(doing, 1)
+
+
+def _scorers(cells: Sequence[PlannedCell]) -> dict[str, Scorer]:
+    plugins = [cell.method.method.scorer for cell in cells]
+    return {plugin.label: plugin.instance for plugin in plugins if plugin is not None}
+
+
+def _fail(
+    store: Store, run_id: str, cell: PlannedCell, sample: PlannedSample, error: Exception, outcome: Outcome
+) -> None:
+    reason = f"{type(error).__name__}: {error}"
+    outcome.failed[cell.id] = reason
+    store.put_answer(AnswerRecord.failure(cell.id, sample.id, run_id, reason))
+
+
+def _answer(
+    loaded: LoadedModel, run_id: str, cell: PlannedCell, sample: PlannedSample, context: Context
+) -> AnswerRecord:
+    """Evict and decode one sample in one cell."""
+    method, shape = cell.method.method, loaded.shape
+    generation = sample.rendered.generation
+    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, tuple(generation.get("until", ())))
+    room = len(sample.prompt.question) + stop.max_new_tokens
+    started = time.perf_counter()
+    if method.scorer is None:
+        kept = keep_everything(context)
+    else:
+        scores = context.table(method.scorer.label)
+        counts = allocate(method, shape, context.n_tokens, scores, cell.method.profile)
+        kept = choose(counts, scores, method.protection.mask(context.n_tokens))
+    cache = evict(context, kept, room)
+    evict_s = time.perf_counter() - started
+    bytes_kept = kept_bytes(cache)
+    decoding = decode(loaded, cache, [sample.prompt.question], stop)
+    (row,) = decoding.rows
+    n_heads = shape.n_layers * shape.n_kv_heads
+    return AnswerRecord(
+        cell_id=cell.id,
+        sample_id=sample.id,
+        run_id=run_id,
+        text=row.text,
+        score=score_answer(cell.task.loaded, sample.rendered, row.text),
+        n_context_tokens=context.n_tokens,
+        n_question_tokens=len(sample.prompt.question),
+        n_generated_tokens=len(row.ids),
+        stop_reason=row.stop_reason,
+        kv_tokens_full=n_heads * context.n_tokens,
+        kv_tokens_kept=sum(len(layer.positions) for layer in kept),
+        kv_bytes_full=context.kv_bytes,
+        kv_bytes_kept=bytes_kept,
+        events=_events(cell, context.n_tokens),
+        timing=TimingRecord(
+            prefill_s=context.prefill_s,
+            evict_s=evict_s,
+            ttft_s=context.prefill_s + evict_s + decoding.ttft_s,
+            tpot_s=decoding.tpot_s,
+        ),
+        keep_counts=[layer.offsets.diff().tolist() for layer in kept],
+    )
+
+
+def _events(cell: PlannedCell, n_tokens: int) -> list[dict[str, object]]:
+    """What a reader of the answer must know: here, that the budget asked for more than there was."""
+    budget = cell.method.method.budget
+    if not budget.keeps_all(n_tokens):
+        return []
+    return [{"event": "kept_all", "keep_tokens": budget.keep_tokens, "n_tokens": n_tokens}]
+
+
+def _score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell) -> None:
+    """Let lm-eval aggregate a cell whose answers are all there."""
+    prompts = {sample.id: sample.rendered.prompt for sample in cell.task.samples}
+    answers = [answer for answer in store.answers(cell.id) if answer.sample_id in prompts]
+    if len(answers) == len(prompts):
+        found = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
+        store.set_score(cell.id, found.score, found.stderr, samples=len(answers))

@@ -1,0 +1,99 @@
+"""What the user asked of a run, checked as far as no model is needed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ... import UserError
+from ...scorers.base import Protection
+from ...tasks.catalog import TaskInfo, task_info
+from ..budget import Budget
+from ..configuration import Protocol
+from ..registry import Plugin, build
+
+DEFAULT_TASKS = ("niah_single_1",)
+DEFAULT_LENGTH = 1024
+DEFAULT_LIMIT = 12
+DEFAULT_RATIO = "0.9"
+DEFAULT_ALLOCATOR = "lukv"
+DEFAULT_SCORER = "keydiff"
+
+
+@dataclass(frozen=True)
+class Method:
+    """One configuration as asked: an allocator, its scorer and a budget; the full cache has neither of the two."""
+
+    allocator: Plugin
+    scorer: Plugin | None
+    budget: Budget
+    protection: Protection
+
+
+@dataclass(frozen=True)
+class RunRequest:
+    """A run, checked as far as no model is needed.
+
+    Attributes:
+        tasks: Each with its length in tokens, None where the task has none.
+        limit: Samples of each task.
+    """
+
+    methods: tuple[Method, ...]
+    tasks: tuple[tuple[TaskInfo, int | None], ...]
+    limit: int
+    seed: int
+    protocol: Protocol
+
+
+def ask_methods(
+    allocators: Sequence[str],
+    scorers: Sequence[str],
+    budgets: Sequence[Budget],
+    sink: int | None,
+    window: int | None,
+    baselines: bool,
+) -> tuple[Method, ...]:
+    """Every allocator with every scorer at every budget, the full cache once.
+
+    Raises:
+        UserError: an unknown or broken plugin, a bad argument, a negative sink or window.
+    """
+    wanted = [*(["full", "uniform"] if baselines else []), *allocators]
+    plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in wanted)}
+    ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
+    methods = [
+        Method(allocator, scorer, budget, ask_protection(scorer, sink, window))
+        for budget in budgets
+        for scorer in ranked.values()
+        for allocator in plugins.values()
+        if allocator.name != "full"
+    ]
+    full = [Method(plugin, None, Budget(), Protection(0, 0)) for plugin in plugins.values() if plugin.name == "full"]
+    return (*full, *methods)
+
+
+def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:
+    """The scorer's own sink and window where the user gave none.
+
+    Raises:
+        UserError: one is negative.
+    """
+    for name, value in (("--sink", sink), ("--window", window)):
+        if value is not None and value < 0:
+            raise UserError(f"{name} takes a number of tokens, 0 or more, not {value}.")
+    own: Protection = scorer.instance.protection
+    return Protection(own.sink if sink is None else sink, own.window if window is None else window)
+
+
+def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskInfo, int | None], ...]:
+    """Every task at every length.
+
+    Raises:
+        UserError: an unknown task, or a length that is no number of tokens.
+    """
+    for length in lengths:
+        if length < 1:
+            raise UserError(f"--length takes a number of tokens such as 1024, not {length}.")
+    infos = [task_info(name) for name in dict.fromkeys(names)]
+    return tuple(
+        (info, length) for info in infos for length in (dict.fromkeys(lengths) if info.needs_length else (None,))
+    )

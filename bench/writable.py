@@ -1,0 +1,24 @@
+"""Whether a file can be written somewhere, told before the work that fills it."""
+
+import os
+from pathlib import Path
+
+from .. import UserError
+
+
+def check_file_place(path: Path, option: str) -> None:
+    """Look only; nothing is created.
+
+    Raises:
+        UserError: the place is a folder, lies below a file, or is not writable.
+    """
+    if path.is_dir():
+        raise UserError(f"{option} {path} is a folder; name a file in it.")
+    above = path.absolute().parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir():
+        raise UserError(f"{option} {path} lies below {above}, which is a file; choose another place.")
+    read_only = os.statvfs(above).f_flag & os.ST_RDONLY or str(above).startswith(("/proc", "/sys"))
+    if read_only or not os.access(above, os.W_OK):
+        raise UserError(f"{option} {path} cannot be written: {above} is read-only; choose another place.")

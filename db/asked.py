@@ -1,0 +1,61 @@
+"""Rows known before any answer: what was used and what was asked. Written if they are not there yet."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from .schema import Base, Cell, Configuration, Environment, Method, Model, Profile, Sample
+
+Asked = Environment | Model | Method | Profile | Configuration | Cell | Sample
+
+
+def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
+    """Write the rows that are missing, parents first whatever their order.
+
+    A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
+    and a method the newer words. IntegrityError when a row names a parent that is nowhere.
+    """
+    rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
+    for row in sorted(rows, key=lambda row: rank[row.__tablename__]):
+        values = _values(row)
+        if _insert_missing(connection, _table(row), values):
+            continue
+        if isinstance(row, Cell):
+            _ask_for_more(connection, row)
+        elif isinstance(row, Method):
+            connection.execute(update(Method).where(_is(_table(row), values)).values(values))
+
+
+def _ask_for_more(connection: Connection, cell: Cell) -> None:
+    """Raise the number of samples, never lower it; a score over fewer samples is not this cell's any more."""
+    more = update(Cell).where(Cell.id == cell.id, Cell.samples_asked < cell.samples_asked)
+    connection.execute(more.values(samples_asked=cell.samples_asked, score=None, stderr=None))
+
+
+def _insert_missing(connection: Connection, table: Table, values: dict[str, Any]) -> bool:
+    """Whether the row was missing. Another process may write it in between, but in SQLite."""
+    there = select(*table.primary_key).where(_is(table, values))
+    if connection.execute(there).first() is not None:
+        return False
+    try:
+        with connection.begin_nested():
+            connection.execute(insert(table).values(values))
+    except IntegrityError:
+        if connection.execute(there).first() is None:
+            raise
+        return False
+    return True
+
+
+def _is(table: Table, values: dict[str, Any]) -> ColumnElement[bool]:
+    return and_(*(column == values[column.name] for column in table.primary_key))
+
+
+def _values(row: Asked) -> dict[str, Any]:
+    return {column.name: getattr(row, column.name) for column in _table(row).columns}
+
+
+def _table(row: Asked) -> Table:
+    return Base.metadata.tables[row.__tablename__]

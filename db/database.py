@@ -1,0 +1,157 @@
+"""Connections and transactions: a database that several processes write and read at once."""
+
+import json
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, NullPool, create_engine, event
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DatabaseError, OperationalError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from .errors import StoreError
+from .urls import describe
+
+BUSY_S = 30.0
+"""Seconds that a SQLite transaction waits for another process's before it gives up."""
+
+_TRANSACTION = "lukv_transaction"
+"""An execution option: "write" takes the lock, "none" begins nothing, and without it a transaction reads."""
+
+_POSTGRESQL_LOCK = 0x4C554B56
+"""The advisory lock that stands for SQLite's one writer: "LUKV"."""
+
+
+class Database:
+    """One database, with a transaction for reading and one for writing. Safe among threads, not over a fork.
+
+    Left to itself, two processes that read and then write lose updates without an error, in SQLite by SQLAlchemy's
+    late BEGIN and in PostgreSQL by its usual isolation. So a writing transaction takes a lock at its start, and a
+    reading one takes none.
+    """
+
+    def __init__(self, url: URL) -> None:
+        self.url = url
+        self._engine = make_engine(url)
+        self._reader = _reading_engine(self._engine)
+        self._writer = writing_engine(self._engine)
+        self._wal_on = url.get_backend_name() != "sqlite"
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that sees one state of the database throughout. StoreError when the database fails."""
+        with as_store_error(self.url), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may read and then write; committed at its end, undone by any exception.
+
+        There is one writer at a time: keep it short, and never open one inside another.
+        StoreError when the database fails, or stays locked for BUSY_S.
+        """
+        with as_store_error(self.url):
+            self._turn_wal_on()
+            with self._writer.begin() as connection:
+                yield connection
+
+    def close(self) -> None:
+        """Close every connection; the last process to do so folds the WAL into the file."""
+        self._engine.dispose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _turn_wal_on(self) -> None:
+        """Let readers and a writer work side by side, from the first write on: a published file is DELETE mode."""
+        if not self._wal_on:
+            turn_wal_on(self._engine)
+            self._wal_on = True
+
+
+def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True) -> Engine:
+    """An engine with our transactions. JSON with NaN in it is refused: no other reader would take it."""
+    settings: dict[str, Any] = {"json_serializer": _dump_json}
+    if not pooled:
+        settings["poolclass"] = NullPool
+    if url.get_backend_name() != "sqlite":
+        engine = create_engine(url, pool_pre_ping=True, **settings)
+        event.listen(engine, "begin", _begin_on_server)
+        return engine
+    engine = create_engine(url, connect_args={"timeout": BUSY_S, "isolation_level": None}, **settings)
+    event.listen(engine, "begin", _begin_on_file)
+    if foreign_keys:
+        event.listen(engine, "connect", _turn_foreign_keys_on)
+    return engine
+
+
+def writing_engine(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions take the write lock at their start."""
+    return engine.execution_options(**{_TRANSACTION: "write"})
+
+
+def _reading_engine(engine: Engine) -> Engine:
+    """The same engine and pool, whose transactions see one state of the database; SQLite's do so anyway."""
+    if engine.dialect.name != "postgresql":
+        return engine
+    return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+
+def turn_wal_on(engine: Engine) -> None:
+    """Set SQLite's WAL mode, outside any transaction. The change itself does not wait for locks, so we do."""
+    until = time.monotonic() + BUSY_S
+    while True:
+        try:
+            with engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection:
+                connection.exec_driver_sql("PRAGMA journal_mode=WAL")
+            return
+        except OperationalError as error:
+            if not _is_busy(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.05)
+
+
+def _is_busy(error: OperationalError) -> bool:
+    code = getattr(error.orig, "sqlite_errorcode", 0)
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)  # the low byte of an extended code
+
+
+def _begin_on_file(connection: Connection) -> None:
+    kind = connection.get_execution_options().get(_TRANSACTION)
+    if kind != "none":
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if kind == "write" else "BEGIN")
+
+
+def _begin_on_server(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql" and connection.get_execution_options().get(_TRANSACTION) == "write":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{BUSY_S:.0f}s'")
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_POSTGRESQL_LOCK})")
+
+
+def _turn_foreign_keys_on(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.cursor().execute("PRAGMA foreign_keys=ON")
+
+
+def _dump_json(value: object) -> str:
+    return json.dumps(value, allow_nan=False)
+
+
+@contextmanager
+def as_store_error(url: URL) -> Iterator[None]:
+    """Name the database in its failures; a broken constraint or a wrong statement is a bug, and stays as it is."""
+    try:
+        yield
+    except DatabaseError as error:
+        if type(error) not in (DatabaseError, OperationalError):
+            raise
+        reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
+        raise StoreError(f"The database {describe(url)} failed: {reason}.") from error

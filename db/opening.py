@@ -1,0 +1,72 @@
+"""What comes before the first transaction: is there a database, is it ours, is it of this schema?"""
+
+from sqlalchemy import URL
+
+from .. import UserError
+from .database import Database, as_store_error, make_engine, turn_wal_on, writing_engine
+from .errors import StoreError
+from .identity import State, judge, peek_connection
+from .migrate import upgrade
+from .places import check_local, check_regular, real_path
+from .schema import Base
+from .urls import describe, sqlite_path
+
+
+def check_there(url: URL) -> None:
+    """UserError when a SQLite file is missing or may not be used where it is."""
+    path = sqlite_path(url)
+    if path is None:
+        return
+    real = real_path(path)
+    check_local(real)
+    if not real.exists():
+        raise UserError(_nothing_yet(url))
+    check_regular(real)
+
+
+def make_place(url: URL) -> None:
+    """Create the folders above a SQLite file. UserError when that fails after all."""
+    path = sqlite_path(url)
+    try:
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f'"{path}" cannot be created ({error.strerror}); name another file with --db.') from error
+
+
+def prepare(database: Database, *, create: bool) -> None:
+    """Bring a database to our newest schema, or, without `create`, insist that it is there already (UserError)."""
+    try:
+        state = _state(database)
+        if create and state != "current":
+            _migrate(database.url)
+            return
+    except StoreError as error:
+        raise UserError(f"{error} Name another with --db.") from error
+    if state == "empty":
+        raise UserError(_nothing_yet(database.url))
+    if state == "older":
+        raise UserError(
+            f'"{describe(database.url)}" was written by an older lukv-bench; '
+            'the next "lukv-bench run" that writes to it brings it up to date.'
+        )
+
+
+def _state(database: Database) -> State:
+    is_file = sqlite_path(database.url) is not None
+    with database.reading() as connection:
+        contents = peek_connection(connection)
+    return judge(contents, describe(database.url), taken=None if is_file else frozenset(Base.metadata.tables))
+
+
+def _migrate(url: URL) -> None:
+    """Through an engine of its own, since SQLite switches foreign keys off for whole connections only."""
+    engine = make_engine(url, foreign_keys=False, pooled=False)
+    with as_store_error(url):
+        if engine.dialect.name == "sqlite":
+            turn_wal_on(engine)
+        upgrade(writing_engine(engine))
+
+
+def _nothing_yet(url: URL) -> str:
+    return f'There are no results at "{describe(url)}" yet; make some with "lukv-bench run", or name others with --db.'

@@ -1,0 +1,68 @@
+"""What passes between a run and the store: one answer in, the answers of a cell out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple, Self
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimingRecord:
+    """Seconds of one answer; None where it has none (no second token, no eviction). Indicative by default."""
+
+    prefill_s: float | None = None
+    evict_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+    kind: str = "indicative"
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnswerRecord:
+    """What a cell gave for a sample: a done answer has a text, a failed one an error (ValueError otherwise).
+
+    `score` is in [0, 1]; `keep_counts` has a list per layer, a number per KV head; `events` are JSON objects.
+    ValueError for what contradicts this.
+    """
+
+    cell_id: str
+    sample_id: str
+    run_id: str
+    status: Literal["done", "failed"] = "done"
+    error: str | None = None
+    text: str | None = None
+    score: float | None = None
+    n_context_tokens: int | None = None
+    n_question_tokens: int | None = None
+    n_generated_tokens: int | None = None
+    stop_reason: str | None = None
+    kv_tokens_full: int | None = None
+    kv_tokens_kept: int | None = None
+    kv_bytes_full: int | None = None
+    kv_bytes_kept: int | None = None
+    events: Sequence[Mapping[str, Any]] = ()
+    timing: TimingRecord | None = None
+    keep_counts: Sequence[Sequence[int]] | None = None
+
+    def __post_init__(self) -> None:
+        if self.status == "done" and (self.text is None or self.error is not None):
+            raise ValueError("a done answer has a text and no error")
+        if self.status == "failed" and self.error is None:
+            raise ValueError("a failed answer has an error")
+        if self.score is not None and not 0 <= self.score <= 1:  # NaN too, which SQLite would store as null
+            raise ValueError(f"an answer's score is in [0, 1], not {self.score}")
+
+    @classmethod
+    def failure(
+        cls, cell_id: str, sample_id: str, run_id: str, error: str, events: Sequence[Mapping[str, Any]] = ()
+    ) -> Self:
+        """The answer of a cell that broke on a sample."""
+        return cls(cell_id=cell_id, sample_id=sample_id, run_id=run_id, status="failed", error=error, events=events)
+
+
+class StoredAnswer(NamedTuple):
+    """A done answer as it was stored; score in [0, 1], None when it has not been scored."""
+
+    sample_id: str
+    ordinal: int
+    text: str
+    score: float | None

@@ -1,0 +1,164 @@
+"""The record, as a run writes it. Every method is one transaction: once it has returned, a crash loses nothing."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Self
+
+from sqlalchemy import URL, Connection, bindparam, delete, insert, select, update
+
+from .asked import Asked, put_all
+from .database import Database
+from .opening import check_there, make_place, prepare
+from .records import AnswerRecord, StoredAnswer
+from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
+from .standing import DONE, n_covered
+from .urls import check_writable
+
+_INTERRUPTED = 130
+
+
+class Store(Database):
+    """The results of all runs. Methods raise StoreError when the database fails under them."""
+
+    @classmethod
+    def open(cls, url: URL, *, create: bool) -> Self:
+        """Open the results at a URL of `resolve_url`.
+
+        With `create` they are made where they are missing and brought to the newest schema; without, nothing is
+        changed until something is put. UserError when this cannot be done, with what to type instead.
+        """
+        if create:
+            check_writable(url)
+            make_place(url)
+        else:
+            check_there(url)
+        with ExitStack() as undo:
+            store = cls(url)
+            undo.callback(store.close)
+            prepare(store, create=create)
+            undo.pop_all()
+            return store
+
+    def start_run(self, command: Sequence[str], environment: Environment) -> str:
+        """Record an invocation, and the environment if it is new; returns the run's id."""
+        run_id = uuid.uuid4().hex
+        values = {"id": run_id, "command": list(command), "environment_id": environment.id}
+        with self.writing() as connection:
+            put_all(connection, [environment])
+            connection.execute(insert(Run).values(started_at=datetime.now(UTC), status="running", **values))
+        return run_id
+
+    def finish_run(self, run_id: str, exit_code: int) -> None:
+        """Record how a run ended. LookupError for an unknown run."""
+        status = {0: "finished", _INTERRUPTED: "interrupted"}.get(exit_code, "failed")
+        with self.writing() as connection:
+            ended = update(Run).where(Run.id == run_id)
+            result = connection.execute(ended.values(finished_at=datetime.now(UTC), status=status, exit_code=exit_code))
+            if result.rowcount == 0:
+                raise LookupError(f"no run {run_id}")
+
+    def put(self, *rows: Asked) -> None:
+        """Write what was used and what is asked, in any order, all or nothing.
+
+        A row that is there stays as it is; but a cell takes the larger `samples_asked` (and then loses its score,
+        which was over fewer), and a method the newer description.
+        """
+        with self.writing() as connection:
+            put_all(connection, rows)
+
+    def put_answer(self, answer: AnswerRecord) -> bool:
+        """Write an answer; False, and nothing is written, when the cell has a done one for the sample.
+
+        A failed answer is replaced. The cell loses its score to a new done answer, which the score did not see.
+        LookupError for an unknown cell.
+        """
+        with self.writing() as connection:
+            _lock_cell(connection, answer.cell_id)
+            here = (Answer.cell_id == answer.cell_id, Answer.sample_id == answer.sample_id)
+            if connection.scalar(select(Answer.status).where(*here)) == "done":
+                return False
+            connection.execute(delete(Answer).where(*here))
+            _insert_answer(connection, answer)
+            if answer.status == "done":
+                connection.execute(update(Cell).where(Cell.id == answer.cell_id).values(score=None, stderr=None))
+        return True
+
+    def done_samples(self, cell_id: str) -> set[str]:
+        """The ids of the samples that the cell has a done answer for."""
+        with self.reading() as connection:
+            return set(connection.scalars(select(Answer.sample_id).where(Answer.cell_id == cell_id, DONE)))
+
+    def answers(self, cell_id: str) -> list[StoredAnswer]:
+        """The cell's done answers, by ordinal."""
+        rows = select(Answer.sample_id, Sample.ordinal, Answer.text, Answer.score).join(Sample)
+        rows = rows.where(Answer.cell_id == cell_id, DONE).order_by(Sample.ordinal, Answer.sample_id)
+        with self.reading() as connection:
+            return [
+                StoredAnswer(sample, ordinal, text or "", score)
+                for sample, ordinal, text, score in connection.execute(rows)
+            ]
+
+    def set_score(
+        self,
+        cell_id: str,
+        score: float,
+        stderr: float | None,
+        *,
+        samples: int,
+        answer_scores: Mapping[str, float] | None = None,
+    ) -> bool:
+        """Give a cell its score [0, 100] over its first `samples` samples, and its answers theirs [0, 1] by sample id.
+
+        False, and nothing is written, when that is not all that was asked for by now, or an answer is missing.
+        LookupError for an unknown cell, ValueError for a score out of range.
+        """
+        if not 0 <= score <= 100:  # NaN too, which SQLite would store as null
+            raise ValueError(f"a cell's score is in [0, 100], not {score}")
+        with self.writing() as connection:
+            asked = _lock_cell(connection, cell_id)
+            if samples < 1 or asked != samples or _covered(connection, cell_id) != samples:
+                return False
+            connection.execute(update(Cell).where(Cell.id == cell_id).values(score=score, stderr=stderr))
+            if answer_scores:
+                _score_answers(connection, cell_id, answer_scores)
+        return True
+
+    def set_cell_error(self, cell_id: str, error: str | None) -> None:
+        """Mark a cell as failed as a whole, or take that back. LookupError for an unknown cell."""
+        with self.writing() as connection:
+            _lock_cell(connection, cell_id)
+            connection.execute(update(Cell).where(Cell.id == cell_id).values(error=error))
+
+
+def _lock_cell(connection: Connection, cell_id: str) -> int:
+    """Samples asked of a cell, whose row no other process changes until the end, under any database."""
+    asked = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id).with_for_update())
+    if asked is None:
+        raise LookupError(f"no cell {cell_id}")
+    return asked
+
+
+def _covered(connection: Connection, cell_id: str) -> int:
+    rows = select(n_covered()).select_from(Answer).join(Sample).join(Cell).where(Cell.id == cell_id)
+    return connection.scalar(rows) or 0
+
+
+def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
+    values = asdict(answer)
+    timing, counts = values.pop("timing"), values.pop("keep_counts")
+    values["events"] = list(values["events"])
+    inserted = connection.execute(insert(Answer).values(created_at=datetime.now(UTC), **values))
+    (answer_id,) = inserted.inserted_primary_key or (None,)
+    if timing is not None:
+        connection.execute(insert(Timing).values(answer_id=answer_id, **timing))
+    if counts is not None:
+        connection.execute(insert(KeepCounts).values(answer_id=answer_id, counts=counts))
+
+
+def _score_answers(connection: Connection, cell_id: str, scores: Mapping[str, float]) -> None:
+    here = update(Answer).where(Answer.cell_id == cell_id, Answer.sample_id == bindparam("of"), DONE)
+    rows = [{"of": sample_id, "to": score} for sample_id, score in scores.items()]
+    connection.execute(here.values(score=bindparam("to")), rows)

@@ -1,0 +1,34 @@
+"""Reads the task definitions without lm-eval, which takes seconds to import."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+ROOT = Path(__file__).parent
+
+Definition = dict[str, Any]
+
+
+class _Loader(yaml.SafeLoader):
+    """Leaves lm-eval's `!function path.name` as the text it is."""
+
+
+_Loader.add_constructor("!function", lambda loader, node: str(node.value))
+
+
+def definition_files() -> dict[str, Path]:
+    """Task name -> YAML file, in the order of the paths. A leading underscore marks a shared part."""
+    return {path.stem: path for path in sorted(ROOT.rglob("*.yaml")) if not path.name.startswith("_")}
+
+
+def read_definition(path: Path) -> Definition:
+    """One definition with what it includes; its own keys win.
+
+    Differs from lm-eval: `metadata` is merged key by key, so that a task states only what is its own;
+    load.py hands the merged metadata back to lm-eval.
+    """
+    own: Definition = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    shared = read_definition(path.parent / own.pop("include")) if "include" in own else {}
+    metadata = shared.get("metadata", {}) | own.get("metadata", {})
+    return shared | own | {"metadata": metadata}

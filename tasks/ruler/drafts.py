@@ -1,0 +1,132 @@
+"""A needle sample before its size is known: everything that is drawn, and only then how much haystack."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Self
+
+from ..document import Document
+from .draws import Fresh, sample_rng
+from .essays import EssayText, read_essays
+from .haystacks import Essays, Haystack, Lines, Needle
+from .wording import NOISE, Wording, needle_sentence, wording
+from .words import word_lists
+
+
+class NeedleDocument(Document):
+    """A document of a needle task."""
+
+    depths: list[float]
+    """For each output, the share of the haystack (lines, sentences) in front of its needle."""
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """What tells RULER's needle tasks apart; the definitions carry them."""
+
+    haystack: str
+    """noise, essay or needle"""
+    keys: str
+    """words or uuids"""
+    values: str
+    """numbers or uuids"""
+    num_keys: int = 1
+    num_values: int = 1
+    """Per key, each in a needle of its own."""
+    num_queries: int = 1
+    """How many of the keys are asked for."""
+
+
+@dataclass(frozen=True)
+class Materials:
+    """The outside data that a task's samples are made from."""
+
+    essays: EssayText | None
+    words: bool
+
+    @classmethod
+    def gather(cls, knobs: Knobs, essay_archive: Callable[[], Path]) -> Self:
+        """Asks for the archive only if there are essays in the haystack."""
+        essays = read_essays(essay_archive()) if knobs.haystack == "essay" else None
+        return cls(essays, words="words" in (knobs.keys, knobs.values))
+
+    def revision(self) -> str:
+        """Hash over what can change outside this repository."""
+        used: list[str] = []
+        if self.words:
+            used += ["words", *word_lists().adjectives, "", *word_lists().nouns]
+        if self.essays is not None:
+            used += ["essays", *self.essays.words]
+        return sha256("\n".join(used).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """The draws of one sample."""
+
+    index: int
+    wording: Wording
+    outputs: tuple[str, ...]
+    depths: tuple[float, ...]
+    needles: tuple[Needle, ...]
+    haystack: Haystack
+
+    @property
+    def fewest(self) -> int:
+        """Units of haystack in the smallest sample: one for every needle."""
+        return len(self.needles)
+
+    def document(self, units: int) -> NeedleDocument:
+        """The sample with that much haystack."""
+        return NeedleDocument(
+            index=self.index,
+            context=f"{self.wording.instruction}\n{self.haystack.text(units, self.needles)}",
+            question=self.wording.question,
+            answer_prefix=self.wording.answer_prefix,
+            outputs=list(self.outputs),
+            depths=list(self.depths),
+        )
+
+
+def draft(knobs: Knobs, materials: Materials, identity: tuple[str, int, int, int]) -> Draft:
+    """Draws sample (task, length, seed, index). Distractors come last: they are drawn as they are used."""
+    rng = sample_rng(*identity)
+    fresh = Fresh(rng)
+    keys = [fresh(knobs.keys) for _ in range(knobs.num_keys)]
+    pairs = [(key, fresh(knobs.values)) for key in keys for _ in range(knobs.num_values)]
+    haystack = _haystack(knobs, materials, fresh)
+    depths = haystack.depths(rng, len(pairs))
+    asked = rng.sample(keys, knobs.num_queries)
+    hidden = list(zip(pairs, depths, strict=True))
+    answers = [(value, depth) for wanted in asked for (key, value), depth in hidden if key == wanted]
+    return Draft(
+        index=identity[-1],
+        wording=wording(knobs.values, asked, len(answers)),
+        outputs=tuple(value for value, _ in answers),
+        depths=tuple(depth for _, depth in answers),
+        needles=tuple(Needle(needle_sentence(knobs.values, *pair), depth) for pair, depth in hidden),
+        haystack=haystack,
+    )
+
+
+def _haystack(knobs: Knobs, materials: Materials, fresh: Fresh) -> Haystack:
+    if materials.essays is not None:
+        return Essays(materials.essays)
+    return Lines(lambda _: NOISE) if knobs.haystack == "noise" else Lines(Distractors(knobs, fresh))
+
+
+class Distractors:
+    """Lines like the needle with keys and values of their own; line j is the same at every size."""
+
+    def __init__(self, knobs: Knobs, fresh: Fresh) -> None:
+        self.knobs = knobs
+        self.fresh = fresh
+        self._lines: list[str] = []
+
+    def __call__(self, position: int) -> str:
+        """The line at that position, drawn when it is first asked for."""
+        while len(self._lines) <= position:
+            key, value = self.fresh(self.knobs.keys), self.fresh(self.knobs.values)
+            self._lines.append(needle_sentence(self.knobs.values, key, value))
+        return self._lines[position]

@@ -1,0 +1,33 @@
+"""The word lists that keys are made of, from the package `wonderwords`."""
+
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from random import Random
+
+
+@dataclass(frozen=True)
+class WordLists:
+    """Sorted and free of repetitions."""
+
+    adjectives: tuple[str, ...]
+    nouns: tuple[str, ...]
+
+    def key(self, rng: Random) -> str:
+        """An "adjective-noun", each drawn by itself.
+
+        Differs from RULER: it draws from the sorted list of all 6 million pairs, which takes it a
+        minute and 800 MB to build. Both draw every pair with the same chance.
+        """
+        return f"{rng.choice(self.adjectives)}-{rng.choice(self.nouns)}"
+
+
+@cache
+def word_lists() -> WordLists:
+    """Reads both lists once."""
+    return WordLists(_read("adjectivelist.txt"), _read("nounlist.txt"))
+
+
+def _read(name: str) -> tuple[str, ...]:
+    text = files("wonderwords").joinpath("assets", name).read_text(encoding="utf-8")
+    return tuple(sorted({word for line in text.splitlines() if (word := line.strip())}))

@@ -1,0 +1,78 @@
+"""Finds how much haystack fills a prompt, for any tokenizer, in a bounded number of counts.
+
+A unit of haystack (a line, a word) costs about the same number of tokens everywhere, but not exactly,
+and one unit more may even save a token: so every choice is counted, never computed.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from .. import UserError
+
+_GUESSES = 6
+"""Probes led by the cost of a unit, before doubling and bisection end the search for certain."""
+
+_UNITS_PER_TOKEN = 8
+"""More words than any real tokenizer puts into one token. A tokenizer loaded without its vocabulary
+counts 0 for everything, and would be searched without end."""
+
+
+class Size(NamedTuple):
+    """An amount of haystack, and the tokens of the whole prompt that holds it."""
+
+    units: int
+    tokens: int
+
+
+def largest_fit(count: Callable[[int], int], start: Size, *, room: int, first_step: int) -> int:
+    """Units of haystack whose prompt fits `room` tokens with less than 1% or one unit left over.
+
+    `start` must fit. The first probe adds `first_step` units, to learn cheaply what a unit costs.
+    Counts at most 6 + 2 * log2(16 * room) prompts; commonly three of full length.
+    """
+    fits, over = start, None
+    ceiling = start.units + _UNITS_PER_TOKEN * room
+    for probe in range(_GUESSES + 2 * ceiling.bit_length()):
+        if _filled(fits, over, room):
+            break
+        if fits.units == ceiling:
+            raise UserError(
+                f"This tokenizer counts {fits.tokens} tokens in a prompt of {fits.units} words or lines, "
+                f"so no prompt of {room} tokens can be made with it."
+            )
+        if probe == 0:
+            units = start.units + first_step
+        elif probe < _GUESSES:
+            units = _guess(start, fits, over, room)
+        else:
+            units = fits.units * 2 if over is None else (fits.units + over.units) // 2
+        size = Size(units := min(units, ceiling), count(units))
+        fits, over = (size, over) if size.tokens <= room else (fits, size)
+    return fits.units
+
+
+def least_length(needed: Callable[[int], int], asked: int) -> int:
+    """A length above `asked` that is enough by its own measure: needed(length) <= length.
+
+    Every length draws samples of its own, so what one length lacks is only a guess at the next one's
+    need. Needs differ by a few tokens and the guesses only grow, so it settles within a few rounds.
+    """
+    length = asked
+    for _ in range(64):
+        need = needed(length)
+        if need <= length:
+            break
+        length = need
+    return length
+
+
+def _filled(fits: Size, over: Size | None, room: int) -> bool:
+    return room - fits.tokens <= room // 100 or (over is not None and over.units - fits.units <= 1)
+
+
+def _guess(start: Size, fits: Size, over: Size | None, room: int) -> int:
+    """Interpolates towards the middle of the last 1%, or extrapolates while nothing was too long."""
+    near, far = (fits, over) if over is not None else (start, fits)
+    cost = max(far.tokens - near.tokens, 1) / (far.units - near.units)
+    units = fits.units + max(1, int((room - room / 200 - fits.tokens) / cost))
+    return units if over is None else min(units, over.units - 1)

@@ -1,0 +1,91 @@
+"""Which models are served, and which are refused in one sentence instead of being served wrongly."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from transformers import Gemma2Config, GptOssConfig, GraniteConfig, MistralConfig, Qwen2Config
+
+from lukv_bench import UserError
+from lukv_bench.bench.engine.attention import NAME
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.ready import prove_attention, refuse_sliding_window
+from lukv_bench.bench.models.load import LoadedModel
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+
+Build = Callable[..., LoadedModel]
+HEADS = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
+
+
+def test_supported_models_are_switched_to_store_attention(tiny: Any) -> None:
+    assert tiny.loaded.model.config._attn_implementation == NAME
+
+
+def test_a_model_with_attention_softcap_is_refused(build: Build, sizes: dict[str, Any]) -> None:
+    config = Gemma2Config(**sizes, **HEADS, head_dim=12, attn_logit_softcapping=1.0, query_pre_attn_scalar=12)
+    with pytest.raises(UserError, match="gemma2") as refused:
+        prove_attention(build(config, "eager"))
+    assert "\n" not in str(refused.value)
+
+
+def test_the_same_model_without_softcap_is_served(build: Build, sizes: dict[str, Any]) -> None:
+    config = Gemma2Config(**sizes, **HEADS, head_dim=12, attn_logit_softcapping=None, query_pre_attn_scalar=12)
+    prove_attention(build(config, "eager"))
+
+
+def test_a_model_with_attention_sinks_is_refused(build: Build, sizes: dict[str, Any]) -> None:
+    config = GptOssConfig(**sizes, **HEADS, head_dim=12, num_local_experts=2, num_experts_per_tok=1)
+    with pytest.raises(UserError, match="gpt_oss"):
+        prove_attention(build(config, "eager"))
+
+
+def test_a_model_with_its_own_attention_scale_is_served(build: Build, sizes: dict[str, Any]) -> None:
+    prove_attention(build(GraniteConfig(**sizes, **HEADS, attention_multiplier=0.7)))
+
+
+def mistral(sizes: dict[str, Any], window: int | None) -> MistralConfig:
+    return MistralConfig(**sizes, **HEADS, head_dim=10, sliding_window=window)
+
+
+def qwen2(sizes: dict[str, Any], **more: Any) -> Qwen2Config:
+    return Qwen2Config(**sizes, **HEADS, sliding_window=16, **more)
+
+
+@torch.inference_mode()
+def test_a_sequence_is_refused_from_the_first_token_that_a_sliding_window_hides(
+    build: Build, sizes: dict[str, Any], some_ids: Callable[..., list[int]]
+) -> None:
+    windowed, whole = build(mistral(sizes, 16)), build(mistral(sizes, None))
+    for n_tokens, hidden in ((15, False), (16, False), (17, True), (60, True)):
+        ids = torch.tensor([some_ids(n_tokens, 0)])
+        differ = float((windowed.model(ids).logits - whole.model(ids).logits).abs().max()) > 1e-3
+        assert differ == hidden, "what this test takes for granted of transformers"
+        refuse_sliding_window(whole, n_tokens)
+        if hidden:
+            with pytest.raises(UserError, match=rf"16 .*{n_tokens}"):
+                refuse_sliding_window(windowed, n_tokens)
+        else:
+            refuse_sliding_window(windowed, n_tokens)
+
+
+def test_a_window_that_no_layer_uses_is_no_reason_to_refuse(build: Build, sizes: dict[str, Any]) -> None:
+    refuse_sliding_window(build(qwen2(sizes, use_sliding_window=False)), 500)
+    refuse_sliding_window(build(qwen2(sizes, use_sliding_window=True, max_window_layers=3)), 500)
+
+
+def test_a_window_that_only_some_layers_use_is_refused(build: Build, sizes: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match="sliding window of 16"):
+        refuse_sliding_window(build(qwen2(sizes, use_sliding_window=True, max_window_layers=2)), 17)
+
+
+def test_a_windowed_model_is_served_as_long_as_the_window_hides_nothing(
+    build: Build, sizes: dict[str, Any], some_ids: Callable[..., list[int]]
+) -> None:
+    windowed, whole = build(mistral(sizes, 16)), build(mistral(sizes, None))
+    for loaded in (windowed, whole):
+        prove_attention(loaded)
+    ids = some_ids(16, 1)
+    for ours, theirs in zip(prefill(windowed, ids, {}).keys, prefill(whole, ids, {}).keys, strict=True):
+        assert torch.equal(ours, theirs)

@@ -1,0 +1,108 @@
+"""A store in a fresh folder, and rows to put into it."""
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import URL
+
+from lukv_bench.db.records import AnswerRecord, TimingRecord
+from lukv_bench.db.schema import Cell, Configuration, Environment, Model, Sample
+from lukv_bench.db.store import Store
+from lukv_bench.db.urls import resolve_url
+
+
+class Rows:
+    """Rows with every column that a test does not care for."""
+
+    model = Model(revision="m", name="tiny", n_layers=2, n_kv_heads=2, n_query_heads=4, head_dim=8)
+    environment = Environment(id="e", python="3.11", platform="linux", packages={"torch": "2.13"})
+
+    def configuration(self, name: str = "uniform-0.8", **other: Any) -> Configuration:
+        given: dict[str, Any] = {
+            "id": _hash(name),
+            "label": name,
+            "model_revision": "m",
+            "dtype": "float32",
+            "attention": "sdpa",
+            "protocol": "agnostic",
+            "chat_form": "none",
+            "truncation": "middle",
+            "allocator": "uniform",
+            "scorer": "keydiff",
+            "ratio": "0.8",
+            "sink": 4,
+            "schedule": "one-shot",
+            "seed": 1,
+            "code_version": "0.1.0+1",
+            "spec": {"name": name},
+        }
+        return Configuration(**(given | other))
+
+    def cell(self, name: str = "cell", *, samples: int = 2, of: str = "uniform-0.8", **other: Any) -> Cell:
+        given: dict[str, Any] = {
+            "id": name,
+            "configuration_id": _hash(of),
+            "task": "niah",
+            "task_version": "1",
+            "length": 1024,
+        }
+        return Cell(**(given | {"samples_asked": samples} | other))
+
+    def samples(self, n: int, **other: Any) -> list[Sample]:
+        given: dict[str, Any] = {
+            "task": "niah",
+            "task_version": "1",
+            "length": 1024,
+            "prompt_hash": "p",
+            "generation_hash": "g",
+        }
+        return [Sample(**(given | {"id": f"s{i}", "ordinal": i} | other)) for i in range(n)]
+
+    def answer(self, run: str, ordinal: int = 0, cell: str = "cell", **other: Any) -> AnswerRecord:
+        given: dict[str, Any] = {
+            "cell_id": cell,
+            "sample_id": f"s{ordinal}",
+            "run_id": run,
+            "text": f"answer {ordinal}",
+            "score": 1.0,
+            "stop_reason": "eos",
+            "n_context_tokens": 1000,
+            "n_question_tokens": 20,
+            "n_generated_tokens": 9,
+            "kv_tokens_full": 4000,
+            "kv_tokens_kept": 800,
+            "kv_bytes_full": 2**33,
+            "kv_bytes_kept": 2**31,
+            "events": ({"kind": "clamp", "n": 1},),
+            "timing": TimingRecord(prefill_s=2.0, evict_s=0.5, ttft_s=2.75),
+            "keep_counts": [[100, 300], [250, 150]],
+        }
+        return AnswerRecord(**(given | other))
+
+    def put_all(self, store: Store, *, samples: int = 2, n_samples: int = 8) -> str:
+        """One configuration with one cell, `n_samples` samples to draw from; returns a run's id."""
+        store.put(self.model, self.configuration(), self.cell(samples=samples), *self.samples(n_samples))
+        return store.start_run(["run", "x"], self.environment)
+
+
+def _hash(name: str) -> str:
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+@pytest.fixture
+def rows() -> Rows:
+    return Rows()
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> URL:
+    return resolve_url(str(tmp_path / "results.db"))
+
+
+@pytest.fixture
+def store(url: URL) -> Iterator[Store]:
+    with Store.open(url, create=True) as store:
+        yield store

@@ -1,0 +1,199 @@
+import math
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError, StatementError
+
+from lukv_bench.db.queries import results_frame
+from lukv_bench.db.records import AnswerRecord
+from lukv_bench.db.schema import Answer, Cell, Configuration, KeepCounts, Method, Model, Run, Timing
+from lukv_bench.db.store import Store
+
+if TYPE_CHECKING:
+    from .conftest import Rows
+
+
+def test_put_is_all_or_nothing_in_any_order(store: Store, rows: "Rows") -> None:
+    store.put(*rows.samples(2), rows.cell(), rows.configuration(), rows.model)
+    store.put(*rows.samples(2), rows.cell(), rows.configuration(), rows.model)
+    with pytest.raises(IntegrityError):
+        store.put(rows.configuration("new"), rows.cell("c2", of="nowhere"))
+    with store.reading() as connection:
+        assert connection.scalar(select(func.count()).select_from(Configuration)) == 1
+        assert connection.scalar(select(Configuration.spec)) == {"name": "uniform-0.8"}
+
+
+def test_what_is_hashed_never_changes_but_a_method_takes_newer_words(store: Store, rows: "Rows") -> None:
+    store.put(rows.model, Method(kind="scorer", name="keydiff", distribution="d", version="1", summary="old"))
+    store.put(
+        Model(revision="m", name="other", n_layers=1, n_kv_heads=1, n_query_heads=1, head_dim=1),
+        Method(kind="scorer", name="keydiff", distribution="d", version="1", summary="new", arguments={"a": 1}),
+    )
+    with store.reading() as connection:
+        assert connection.scalar(select(Model.name)) == "tiny"
+        assert connection.execute(select(Method.summary, Method.arguments)).one() == ("new", {"a": 1})
+
+
+def test_samples_asked_only_grows(store: Store, rows: "Rows") -> None:
+    rows.put_all(store, samples=4)
+    for asked, expected in ((2, 4), (6, 6), (5, 6)):
+        store.put(rows.cell(samples=asked))
+        with store.reading() as connection:
+            assert connection.scalar(select(Cell.samples_asked)) == expected
+
+
+def test_run(store: Store, rows: "Rows") -> None:
+    run = store.start_run(["run", "--limit", "3"], rows.environment)
+    killed = store.start_run(["run"], rows.environment)
+    store.finish_run(run, 130)
+    with store.reading() as connection:
+        row = connection.execute(select(Run.__table__).where(Run.id == run)).one()
+        assert connection.scalar(select(Run.status).where(Run.id == killed)) == "running"
+    assert (row.status, row.exit_code, row.command) == ("interrupted", 130, ["run", "--limit", "3"])
+    assert row.started_at <= row.finished_at
+    assert row.started_at.tzinfo is not None
+    with pytest.raises(LookupError):
+        store.finish_run("nope", 0)
+
+
+def test_answer_is_stored_whole(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    assert store.put_answer(rows.answer(run))
+    with store.reading() as connection:
+        answer = connection.execute(select(Answer.__table__)).one()
+        assert connection.scalar(select(KeepCounts.counts)) == [[100, 300], [250, 150]]
+        timing = connection.execute(select(Timing.__table__)).one()
+    assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"kind": "clamp", "n": 1}], run)
+    assert (timing.prefill_s, timing.tpot_s, timing.kind) == (2.0, None, "indicative")
+    assert store.done_samples("cell") == {"s0"}
+
+
+def test_done_answer_is_never_replaced(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    assert store.put_answer(rows.answer(run, text="first"))
+    assert not store.put_answer(rows.answer(run, text="second"))
+    assert not store.put_answer(AnswerRecord.failure("cell", "s0", run, "broke"))
+    assert [answer.text for answer in store.answers("cell")] == ["first"]
+
+
+def test_failed_answer_is_replaced_with_all_that_hangs_on_it(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    failed = rows.answer(run, status="failed", text=None, score=None, error="NaN scores")
+    assert store.put_answer(failed)
+    assert store.done_samples("cell") == set()
+    assert store.put_answer(AnswerRecord.failure("cell", "s0", run, "again"))
+    assert store.put_answer(rows.answer(run))
+    assert store.done_samples("cell") == {"s0"}
+    with store.reading() as connection:
+        for table in (Answer, Timing, KeepCounts):
+            assert connection.scalar(select(func.count()).select_from(table)) == 1
+
+
+def test_answers_come_by_ordinal(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=8)
+    for ordinal in (3, 0, 7):
+        store.put_answer(rows.answer(run, ordinal, score=0.5))
+    assert [(a.sample_id, a.ordinal, a.score) for a in store.answers("cell")] == [
+        ("s0", 0, 0.5),
+        ("s3", 3, 0.5),
+        ("s7", 7, 0.5),
+    ]
+
+
+def test_strange_texts_come_back_as_they_were(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    store.put_answer(rows.answer(run, text="\u2028 中 \N{PILE OF POO} 'quote\" \\ \r\n"))
+    store.put_answer(rows.answer(run, 1, text=""))
+    assert [answer.text for answer in store.answers("cell")] == ["\u2028 中 \N{PILE OF POO} 'quote\" \\ \r\n", ""]
+
+
+def test_what_no_database_takes_is_replaced(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    store.put_answer(rows.answer(run, text="a\0b\ud83dc"))
+    store.set_cell_error("cell", "cannot read /tmp/\udcff")
+    assert store.answers("cell")[0].text == "a\ufffdb\ufffdc"
+    assert results_frame(store)["error"].tolist() == ["cannot read /tmp/\ufffd"]
+
+
+def test_unknown_rows_are_refused(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    with pytest.raises(LookupError, match="no cell nope"):
+        store.put_answer(rows.answer(run, cell="nope"))
+    with pytest.raises(LookupError):
+        store.set_score("nope", 1.0, None, samples=1)
+    with pytest.raises(LookupError):
+        store.set_cell_error("nope", None)
+    for wrong in (rows.answer("no run"), rows.answer(run, 99)):
+        with pytest.raises(IntegrityError):
+            store.put_answer(wrong)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"text": None}, {"error": "x"}, {"status": "failed"}, {"score": math.nan}, {"score": 1.5}, {"score": -0.1}],
+)
+def test_record_that_contradicts_itself(rows: "Rows", wrong: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"text|error|score"):
+        rows.answer("run", **wrong)
+
+
+def test_nan_in_json_is_refused(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    with pytest.raises(StatementError, match="JSON"):
+        store.put_answer(rows.answer(run, events=({"share": math.nan},)))
+    assert store.done_samples("cell") == set()
+
+
+def _status(store: Store) -> tuple[str, float | None]:
+    row = results_frame(store).iloc[0]
+    return row["status"], None if math.isnan(row["score"]) else row["score"]
+
+
+def test_score_lands_only_on_what_it_covers(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=2)
+    assert _status(store) == ("partial", None)
+    store.put_answer(rows.answer(run, 0))
+    assert not store.set_score("cell", 50.0, 1.0, samples=2)
+    assert not store.set_score("cell", 50.0, 1.0, samples=1)
+    store.put_answer(rows.answer(run, 5))  # not one of those asked for
+    assert not store.set_score("cell", 50.0, 1.0, samples=2)
+    store.put_answer(rows.answer(run, 1))
+    assert _status(store) == ("partial", None)
+    assert store.set_score("cell", 50.0, None, samples=2, answer_scores={"s0": 0.25, "s1": 0.75})
+    assert _status(store) == ("complete", 50.0)
+    assert [answer.score for answer in store.answers("cell")] == [0.25, 0.75, 1.0]
+
+
+def test_asking_for_more_makes_a_cell_partial_until_all_is_there_and_scored(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=1)
+    store.put_answer(rows.answer(run, 0))
+    store.set_score("cell", 100.0, 0.0, samples=1)
+    store.put(rows.cell(samples=1))
+    assert _status(store) == ("complete", 100.0)
+    store.put(rows.cell(samples=2))
+    assert _status(store) == ("partial", None)
+    assert not store.set_score("cell", 100.0, 0.0, samples=1)  # a slower process, that had one sample in mind
+    store.put_answer(rows.answer(run, 1, score=0.0))
+    assert _status(store) == ("partial", None)
+    assert store.set_score("cell", 50.0, 50.0, samples=2)
+    assert _status(store) == ("complete", 50.0)
+
+
+@pytest.mark.parametrize("score", [-1.0, 100.5, math.nan])
+def test_score_out_of_range(store: Store, score: float) -> None:
+    with pytest.raises(ValueError, match="0, 100"):
+        store.set_score("cell", score, None, samples=1)
+
+
+def test_failures_show_and_can_be_taken_back(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=1)
+    store.put_answer(AnswerRecord.failure("cell", "s0", run, "broken budget"))
+    assert results_frame(store).loc[0, ["status", "error", "n"]].tolist() == ["failed", "broken budget", 0]
+    store.put_answer(rows.answer(run, 0))
+    store.set_score("cell", 100.0, None, samples=1)
+    assert _status(store) == ("complete", 100.0)
+    store.set_cell_error("cell", "out of memory")
+    assert _status(store) == ("failed", None)
+    store.set_cell_error("cell", None)
+    assert _status(store) == ("complete", 100.0)

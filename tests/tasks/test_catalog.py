@@ -1,0 +1,76 @@
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from lukv_bench import UserError
+from lukv_bench.tasks.catalog import names, task_info
+from lukv_bench.tasks.definitions import ROOT, definition_files, read_definition
+
+EIGHT = [
+    "niah_multikey_1",
+    "niah_multikey_2",
+    "niah_multikey_3",
+    "niah_multiquery",
+    "niah_multivalue",
+    "niah_single_1",
+    "niah_single_2",
+    "niah_single_3",
+]
+
+
+def test_names_are_the_definitions() -> None:
+    assert names() == EIGHT
+    for name, path in definition_files().items():
+        assert read_definition(path)["task"] == name, "a task's file is called like the task"
+
+
+def test_a_task_says_what_it_is() -> None:
+    info = task_info("niah_single_1")
+    assert (info.name, info.family, info.version) == ("niah_single_1", "ruler", "1")
+    assert (info.max_new_tokens, info.needs_length, info.needs_essays) == (128, True, False)
+    assert "2404.06654" in info.source
+    assert len({task_info(name).summary for name in names()}) == len(names())
+
+
+def test_essays_are_needed_where_they_are_the_haystack() -> None:
+    with_essays = {name for name in names() if task_info(name).needs_essays}
+    assert with_essays == {"niah_single_2", "niah_single_3", "niah_multikey_1", "niah_multivalue", "niah_multiquery"}
+
+
+def test_an_unknown_name_is_told_its_neighbour() -> None:
+    with pytest.raises(UserError, match=r"^There is no task 'niah_singel_2': did you mean 'niah_single_2'\?$"):
+        task_info("niah_singel_2")
+    with pytest.raises(UserError, match=r"choose among niah_multikey_1, .*, niah_single_3\.$"):
+        task_info("zzz")
+
+
+@pytest.mark.parametrize("name", ["../ruler/niah_single_1", "_base", "", "niah_single_1.yaml"])
+def test_a_path_is_not_a_name(name: str) -> None:
+    with pytest.raises(UserError):
+        task_info(name)
+
+
+def test_metadata_is_merged_and_the_rest_is_as_lm_eval_reads_it() -> None:
+    from lm_eval.tasks._yaml_loader import load_yaml
+
+    for path in definition_files().values():
+        ours, theirs = read_definition(path), load_yaml(path, resolve_func=False)
+        base = yaml.compose((ROOT / "ruler" / "_base.yaml").read_text())
+        assert base is not None
+        assert ours["metadata"].items() >= theirs["metadata"].items()
+        functions = {key for key, value in theirs.items() if str(value).startswith(str(ROOT))}
+        assert functions == {"custom_dataset", "doc_to_text", "process_results"}
+        drop = functions | {"metadata"}
+        assert {k: v for k, v in ours.items() if k not in drop} == {k: v for k, v in theirs.items() if k not in drop}
+
+
+def test_the_catalog_is_light() -> None:
+    heavy = "{'lm_eval', 'datasets', 'torch', 'transformers', 'numpy', 'wonderwords'}"
+    code = (
+        "import sys; from lukv_bench.tasks.catalog import names, task_info; "
+        f"[task_info(n) for n in names()]; sys.exit(str({heavy} & set(sys.modules) or '') or 0)"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stderr

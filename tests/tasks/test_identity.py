@@ -1,0 +1,114 @@
+"""What a sample depends on, and what is said when samples cannot be made."""
+
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lukv_bench import UserError
+from lukv_bench.tasks.catalog import names
+from lukv_bench.tasks.definitions import definition_files, read_definition
+from lukv_bench.tasks.load import LoadedTask
+from lukv_bench.tasks.request import Request
+from lukv_bench.tasks.ruler.draws import Fresh, number, sample_rng, uuid4
+from lukv_bench.tasks.ruler.niah import samples
+
+Load = Callable[..., LoadedTask]
+Count = Callable[[str, str], int]
+TASKS = names()
+
+
+def documents(loaded: LoadedTask) -> list[Any]:
+    return [dict(document) for document in loaded.task.eval_docs]
+
+
+@pytest.mark.parametrize("name", TASKS)
+def test_a_sample_depends_on_neither_limit_nor_order_nor_the_global_generator(load: Load, name: str) -> None:
+    random.seed(1)
+    three = documents(load(name, limit=3))
+    random.seed(2)
+    load(TASKS[0], limit=1)
+    five = documents(load(name, limit=5))
+    assert five[:3] == three
+    assert [document["index"] for document in five] == [0, 1, 2, 3, 4]
+    assert len({tuple(document["outputs"]) for document in five}) == 5
+
+
+def test_the_global_generator_is_left_alone(essay_zip: Path, counters: dict[str, Count]) -> None:
+    """Asked of the generator itself: lm-eval draws from the global one when it makes a task."""
+    definition = read_definition(definition_files()["niah_multikey_1"])
+    request = Request("niah_multikey_1", 1024, 0, 2, counters["quarters"], lambda: essay_zip)
+    state = random.getstate()
+    assert len(samples(definition, request).documents) == 2
+    assert random.getstate() == state
+
+
+@pytest.mark.parametrize("other", [{"seed": 1}, {"length": 1025}])
+def test_seed_and_length_draw_other_samples(load: Load, other: dict[str, int]) -> None:
+    assert documents(load("niah_multikey_3"))[0]["outputs"] != documents(load("niah_multikey_3", **other))[0]["outputs"]
+
+
+class Rigged(random.Random):
+    """Draws each number many times over."""
+
+    def __init__(self, numbers: int) -> None:
+        super().__init__(0)
+        self.numbers = numbers
+
+    def randint(self, a: int, b: int) -> int:
+        return a + super().randrange(self.numbers)
+
+
+def test_nothing_is_drawn_twice_in_a_sample() -> None:
+    fresh = Fresh(Rigged(20))
+    assert len({fresh("numbers") for _ in range(20)}) == 20
+    with pytest.raises(UserError, match="not enough different numbers"):
+        fresh("numbers")
+
+
+def test_the_draws_stay_what_they_were() -> None:
+    """Answers are kept under the samples' identity, so these may only change with the task's version."""
+    rng = sample_rng("niah_multikey_3", 4096, 0, 0)
+    assert (uuid4(rng), number(rng)) == ("4e6c7344-6b20-49b8-af47-092c3b2fee32", "6113000")
+
+
+def test_the_samples_stay_what_they_were(load: Load) -> None:
+    """Of a task without outside data, so that only a change of ours can change them."""
+    first, second = documents(load("niah_multikey_3", length=512, seed=7))
+    assert (first["outputs"], [round(depth, 6) for depth in first["depths"]]) == (
+        ["3df2e7c5-9eb6-4760-8d2d-8c3ec087c1c1"],
+        [0.303589],
+    )
+    assert (second["outputs"], [round(depth, 6) for depth in second["depths"]]) == (
+        ["69d80d9a-0674-42bc-85aa-32dd45c61820"],
+        [0.711573],
+    )
+
+
+@pytest.mark.parametrize("counter", ["pieces", "quarters", "bpe"])
+@pytest.mark.parametrize("name", TASKS)
+def test_below_its_least_length_a_task_names_one_that_works(load: Load, name: str, counter: str) -> None:
+    with pytest.raises(UserError) as error:
+        load(name, counter, length=140, limit=4)
+    said = re.fullmatch(
+        rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need a length of at least (\d+)\.",
+        str(error.value),
+    )
+    assert said, error.value
+    assert len(documents(load(name, counter, length=int(said[1]), limit=4))) == 4
+
+
+@pytest.mark.parametrize("asked", [{"length": 0}, {"length": -5}, {"length": None}, {"limit": 0}])
+def test_what_cannot_be_asked(load: Load, asked: dict[str, int | None]) -> None:
+    with pytest.raises(UserError, match="niah_single_1"):
+        load("niah_single_1", **asked)
+
+
+def test_progress_is_told_and_exactly_the_limit_is_made(load: Load) -> None:
+    told: list[int] = []
+    loaded = load("niah_multikey_2", limit=3, on_sample=told.append)
+    assert told == [1, 2, 3]
+    assert len(loaded.task.eval_docs) == 3
