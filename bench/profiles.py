@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import struct
 import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
@@ -11,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
 from .. import UserError, __version__
 from ..scorers.base import Profile, Protection
@@ -61,16 +60,28 @@ def load_profile(path: Path) -> Profile:
     Raises:
         UserError: the file is missing, no profile, or not what its hash says.
     """
+    kind, made, said = _header(path)
+    try:
+        profile = Profile(kind=kind, arrays=load_file(path), made=made)
+    except (OSError, SafetensorError) as error:
+        raise _no_profile(path, error) from error
+    if profile_hash(profile) != said:
+        raise UserError(f"the profile {path} is corrupt: its content is not what its hash says; make it again.")
+    return profile
+
+
+def _header(path: Path) -> tuple[str, dict[str, Any], str]:
+    """(kind, what made it, content hash) as a profile file says."""
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # not a mapping
-        profile = Profile(kind=header["kind"], arrays=arrays, made=json.loads(header["made"]))
-    except (OSError, SafetensorError, KeyError, ValueError, struct.error) as error:
-        raise UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.") from error
-    if profile_hash(profile) != header.get("hash"):
-        raise UserError(f"the profile {path} is corrupt: its content is not what its hash says; make it again.")
-    return profile
+        return header["kind"], json.loads(header["made"]), header["hash"]
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _no_profile(path, error) from error
+
+
+def _no_profile(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.")
 
 
 def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
@@ -109,32 +120,26 @@ def obtain_profile(
         profile = load_profile(path)
         check_profile(profile, path, allocator, scorer, loaded)
         return profile
-    path = cached_profile(allocator, scorer, protection, loaded.revision)
-    if path.is_file():
-        return load_profile(path)
+    wanted = _identity(allocator, scorer, protection, loaded, built_in_documents(), DEFAULT_SEED)
+    for folder in (_shipped_folder(), cache_folder() / "profiles"):
+        for path in sorted(folder.glob("*.safetensors")):
+            if _is_made_as(path, allocator.name, wanted):
+                return load_profile(path)
     (profile,) = make_profiles(
         allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
     ).values()
-    save_profile(profile, path)
+    name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
+    save_profile(profile, cache_folder() / "profiles" / name)
     return profile
 
 
-def cached_profile(allocator: Plugin, scorer: Plugin, protection: Protection, model_revision: str) -> Path:
-    """Where the default profile of a model and scorer lies: in the package if it ships, else in the cache."""
-    key = content_hash(
-        {
-            "arguments": _fit_arguments(allocator),
-            "model_revision": model_revision,
-            "scorer_arguments": dict(scorer.arguments),
-            "sink": protection.sink,
-            "window": protection.window,
-            "documents": [document.sha256 for document in built_in_documents()],
-            "calibration": CALIBRATION_VERSION,
-        }
-    )
-    name = f"{allocator.name}-{scorer.name}-{key[:16]}.safetensors"
-    shipped = Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles" / name
-    return shipped if shipped.is_file() else cache_folder() / "profiles" / name
+def _shipped_folder() -> Path:
+    return Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles"
+
+
+def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
+    kind_here, made, _ = _header(path)
+    return kind_here == kind and all(made.get(name) == value for name, value in wanted.items())
 
 
 def make_profiles(
@@ -156,7 +161,7 @@ def make_profiles(
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
         arrays = {key: array.float() for key, array in allocator.instance.fit(seen[name]).items()}
-        made = _origin(allocator, scorer, protection, loaded, documents, seed)
+        made = _identity(allocator, scorer, protection, loaded, documents, seed) | _circumstances(loaded, scorer)
         profiles[name] = Profile(kind=allocator.name, arrays=arrays, made=made)
     return profiles
 
@@ -165,7 +170,7 @@ def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
     return {name: value for name, value in allocator.arguments.items() if name != "profile"}
 
 
-def _origin(
+def _identity(
     allocator: Plugin,
     scorer: Plugin,
     protection: Protection,
@@ -173,13 +178,12 @@ def _origin(
     documents: Sequence[Document],
     seed: int,
 ) -> dict[str, Any]:
+    """What tells one profile from another before it is made."""
     return {
-        "model": loaded.name,
         "model_revision": loaded.revision,
         "arguments": _fit_arguments(allocator),
         "scorer": scorer.name,
         "scorer_arguments": dict(scorer.arguments),
-        "scorer_origin": scorer.description.origin,
         "sink": protection.sink,
         "window": protection.window,
         "documents": [
@@ -187,12 +191,20 @@ def _origin(
             for document in documents
         ],
         "seed": seed,
+        "calibration_version": CALIBRATION_VERSION,
+    }
+
+
+def _circumstances(loaded: LoadedModel, scorer: Plugin) -> dict[str, Any]:
+    """What else a reader wants to know of how a profile was made."""
+    return {
+        "model": loaded.name,
+        "scorer_origin": scorer.description.origin,
         "temperature": TEMPERATURE,
         "max_new_tokens": MAX_NEW_TOKENS,
         "chat_form": chat_form(loaded.tokenizer),
         "dtype": loaded.dtype,
         "device": loaded.device.type,
-        "calibration_version": CALIBRATION_VERSION,
         "version": __version__,
         "packages": package_versions(),
     }

@@ -32,6 +32,7 @@ def inspect(
     head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
     """
     from ..budget import parse_budgets
+    from ..models.find import check_model_name
     from ..run.request import DEFAULT_RATIO, ask_methods
     from ..writable import check_file_place
 
@@ -41,6 +42,7 @@ def inspect(
     (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
     text = _read(context)
     check_file_place(out, "--out")
+    check_model_name(model)
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model

@@ -35,7 +35,7 @@ Sink = Annotated[
 Window = Annotated[
     int | None, typer.Option("--window", help="Last tokens never evicted.  [default: the scorer's]", metavar="N")
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of samples or sampling.", metavar="N")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array on stdout and nothing else.")]
 
 

@@ -39,6 +39,7 @@ def profile(
     The model reads each text once and answers its questions under the full cache; what its answers attended to
     becomes the profile. Use it with: run --allocator lukv:profile=FILE
     """
+    from ..models.find import check_model_name
     from ..registry import build
     from ..run.request import ask_protection
 
@@ -50,6 +51,7 @@ def profile(
     places = {name: _place(out, name, len(targets)) for name in targets}
     for place in places.values():
         _check_place(place)
+    check_model_name(model)
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..calibration.documents import built_in_documents, read_documents

@@ -74,6 +74,7 @@ def run(
     """
     from ...db.urls import check_writable, describe, resolve_url
     from ..budget import parse_budgets
+    from ..models.find import check_model_name
     from ..run.request import DEFAULT_RATIO, RunRequest, ask_methods, ask_tasks
 
     at_least_one("--limit", limit)
@@ -90,6 +91,7 @@ def run(
     )
     url = resolve_url(db)
     check_writable(url)
+    check_model_name(model)
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ...db.store import Store
@@ -101,10 +103,9 @@ def run(
         kind = resolve_dtype(dtype, place)
         shown.report(f"loading {model} (fetched on first use)", 0, 1)
         plan = make_plan(request, ready_model(model, place, kind), shown.report)
-        store = Store.open(url, create=True)
-        with store:
+    with Store.open(url, create=True) as store:
+        with progress() as shown:
             outcome = _carry_out(plan, store, shown)
-    with store:
         _show(plan, store, outcome, describe(url), json)
     return 1 if outcome.failed else 0
 

@@ -1,6 +1,5 @@
-"""Load a model: an alias, a hub id or a local folder; verified."""
+"""Load a model from its folder, verified."""
 
-import difflib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ import torch
 
 from ... import UserError
 from .aliases import ALIASES
-from .convert import check_tokenizer, converted
+from .convert import check_tokenizer
+from .find import find_model
 from .revision import model_revision
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -65,42 +65,6 @@ def attention_modules(model: Any) -> list[Any]:
     """The modules that hold a layer index and an output projection, in layer order."""
     found = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "o_proj")]
     return sorted(found, key=lambda module: int(module.layer_idx))
-
-
-def find_model(name: str) -> Path:
-    """The local folder of a model; fetches an alias or a hub id on first use.
-
-    Raises:
-        UserError: there is no such model, or it cannot be fetched.
-    """
-    if name in ALIASES:
-        return converted(ALIASES[name])
-    folder = Path(name).expanduser()
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")
-        return folder
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")):
-        return _from_hub(name)
-    near = difflib.get_close_matches(name, ALIASES, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]}?" if near else f"known names: {', '.join(ALIASES)}; or give a hub id or folder."
-    raise UserError(f"unknown model {name!r}: {hint}")
-
-
-def _from_hub(name: str) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    from requests.exceptions import RequestException
-
-    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-    try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, RequestException, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(
-            f"cannot get the model {name!r} from the hub ({reason}); check its spelling and the network, or use "
-            f"the model {', '.join(ALIASES)} or a local folder."
-        ) from error
 
 
 def resolve_device(name: str | None) -> torch.device:
@@ -177,13 +141,13 @@ def _verified(name: str, path: Path, tokenizer: Any) -> str:
 
 def _shape(name: str, config: Any, model: Any) -> ModelShape:
     layers = attention_modules(model)
-    heads = getattr(config, "num_attention_heads", None)
-    if config.is_encoder_decoder or heads is None or len(layers) != config.num_hidden_layers:
+    known = all(hasattr(config, name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads"))
+    if not known or len(layers) != config.num_hidden_layers or not hasattr(layers[0], "head_dim"):
         raise UserError(f"{name} ({config.model_type}) is not a Llama-, Qwen- or Mistral-style decoder.")
     return ModelShape(
         n_layers=config.num_hidden_layers,
         n_kv_heads=config.num_key_value_heads,
-        n_query_heads=heads,
+        n_query_heads=config.num_attention_heads,
         head_dim=int(layers[0].head_dim),
         max_positions=int(config.max_position_embeddings),
     )

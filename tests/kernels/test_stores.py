@@ -266,6 +266,21 @@ def test_a_ragged_store_that_grows_at_least_doubles_every_segment() -> None:
     assert (store.capacities >= 2 * before).all(), "its docstring: doubles every segment's capacity"
 
 
+def test_the_padding_of_a_row_never_lands_in_its_neighbour(remember: type, assert_same: Callable[..., None]) -> None:
+    made = torch.Generator().manual_seed(0)
+    keys, values = torch.randn(2, 2, 1, 2, 3, 4, generator=made)[:, :, 0]
+    everything = select(keys[..., 0], torch.full((2, 2), 3), torch.zeros(3, dtype=torch.bool))
+    store, expected = compact(keys, values, everything, room=3), remember(keys, values, everything.mask)
+    for new in (torch.tensor([3, 0]), torch.tensor([0, 3])):
+        chunk_keys, chunk_values = torch.randn(2, 2, 2, 3, 4, generator=made)
+        store.append(chunk_keys, chunk_values, new)
+        expected.append(chunk_keys, chunk_values, new)
+    query = torch.randn(2, 2, 3, 4, generator=made)
+    assert_same(store.attend(query, new, SCALE), expected.attend(query, new, SCALE))
+    row_0 = torch.tensor([1, 0])  # its newest token sees all that row 0 holds
+    assert_same(store.attend(query, row_0, SCALE), expected.attend(query, row_0, SCALE))
+
+
 def test_a_row_that_adds_nothing_is_left_alone(case: Any) -> None:
     if case.n_batch == 1:
         case = type(case)(2, case.n_tokens, case.n_heads, case.n_query_heads, case.dim)

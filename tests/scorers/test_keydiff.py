@@ -74,6 +74,7 @@ def test_keys_of_zero_give_finite_scores() -> None:
         (0, 0, 3, []),
         (4, 32, 6, [0, 1, 2, 3, 4, 5]),
         (9, 0, 2, [0, 1]),
+        (0, 4, 3, [0, 1, 2]),
     ],
 )
 def test_protection_covers_sink_and_window(sink: int, window: int, n_tokens: int, expected: list[int]) -> None:

@@ -69,7 +69,7 @@ def test_greedy_answers_end_at_eos_as_they_would_have_gone_on(llama: Any, some_i
     [
         ("the answer\nQuestion: no", ("\nQ",), "the answer", 12),
         ("the answer\nQuestion: no", ("Question", "\n"), "the answer", 11),
-        ("the answer\nQuestion: no", ("answer\nQ", "nswer\n"), "the a", 11),
+        ("the answer\nQuestion: no", ("\n", "answer\n", "wer\n"), "the ", 11),
         ("Question: no", ("Question",), "", 8),
         ("abcabd", ("abd",), "abc", 6),
         ("nothing here", ("\n",), "nothing here", 12),

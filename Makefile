@@ -1,0 +1,42 @@
+# make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
+# make test   all tests
+# make check  formatting, lint, types
+# make format write the formatting
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml constraints.txt __init__.py
+
+.PHONY: run test check format
+
+run: $(VENV)/installed
+	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff
+
+test: $(VENV)/installed-dev
+	$(BIN)/python -m pytest
+
+check: $(VENV)/installed-dev .typing/lukv_bench
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+format: $(VENV)/installed-dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lukv-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/installed: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	$(BIN)/python -m pip install --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+# mypy wants the package under its own name; the checkout's folder may have any.
+.typing/lukv_bench:
+	mkdir -p .typing && ln -sfn .. $@

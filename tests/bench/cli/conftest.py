@@ -1,0 +1,287 @@
+"""The command line as a user meets it: a tiny real model folder, a home of its own for each test."""
+
+import contextlib
+import io
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+
+from lukv_bench.bench.cli import app
+from lukv_bench.bench.models.load import find_model
+
+L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
+PROGRESS = re.compile(r"\[ *\d+s\] \d+/\d+ ")
+PROGRAM = str(Path(sys.executable).with_name("lukv-bench"))
+
+
+@cache
+def default_model() -> Path:
+    """The real default model's folder; asked for before any test moves the cache."""
+    return find_model("smollm2-135m")
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def sentences(self) -> list[str]:
+        """What stands on stderr besides progress."""
+        return [line for line in self.err.splitlines() if not PROGRESS.match(line)]
+
+    @property
+    def progress(self) -> list[str]:
+        return [line for line in self.err.splitlines() if PROGRESS.match(line)]
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """stdout, which must be one JSON array and nothing else."""
+        rows = json.loads(self.out)
+        assert isinstance(rows, list)
+        return rows
+
+
+Run = Callable[..., Finished]
+
+
+def call(*arguments: object) -> Finished:
+    """The command line in this process; an escaping exception ends it as Python would."""
+    out, err = io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "argv", ["lukv-bench", *map(str, arguments)])
+        for name, value in app.QUIET.items():
+            patch.setenv(name, os.environ.get(name, value))
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            try:
+                code = app._code()
+            except SystemExit as stop:
+                code = stop.code if isinstance(stop.code, int) else 1
+            except BaseException:
+                code = 1
+                traceback.print_exc()
+    return Finished(code, out.getvalue(), err.getvalue())
+
+
+def spawn(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
+    """The installed program in a process of its own."""
+    return subprocess.Popen(
+        [PROGRAM, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+    )
+
+
+@pytest.fixture(scope="session")
+def lukv_bench() -> Run:
+    return call
+
+
+@pytest.fixture(scope="session")
+def start() -> Callable[..., "subprocess.Popen[str]"]:
+    return spawn
+
+
+@pytest.fixture(scope="session")
+def program() -> Run:
+    """The installed program, waited for."""
+
+    def run(*arguments: object, env: Mapping[str, str] | None = None) -> Finished:
+        process = spawn(*arguments, env=env)
+        out, err = process.communicate(timeout=120)
+        return Finished(process.returncode, out, err)
+
+    return run
+
+
+@pytest.fixture(scope="package", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Thousands of tiny products: a second thread only waits for the first."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    return default_model()
+
+
+@pytest.fixture(autouse=True)
+def home(real_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A user's home: cache (with the real model and archives linked in), data folder, working folder."""
+    cache = tmp_path / "cache"
+    (cache / "models").mkdir(parents=True)
+    (cache / "models" / real_model.name).symlink_to(real_model)
+    if (wheels := real_model.parents[1] / "wheels").is_dir():
+        (cache / "wheels").symlink_to(wheels)
+    (tmp_path / "work").mkdir()
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(cache))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.chdir(tmp_path / "work")
+    return tmp_path
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file and folder below, with size and time of change; links are not followed."""
+    found = {}
+    for place, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            path = Path(place, name)
+            stat = path.lstat()
+            found[str(path.relative_to(folder))] = (0 if path.is_dir() else stat.st_size, stat.st_mtime_ns)
+    return found
+
+
+@pytest.fixture
+def refused(home: Path) -> Callable[..., str]:
+    """Run a command that must exit 2 with one sentence, print nothing and write nothing; gives the sentence."""
+
+    def run(arguments: Sequence[object], *words: str) -> str:
+        before = listing(home)
+        ended = call(*arguments)
+        assert "Traceback" not in ended.err, ended.err[-2000:]
+        assert ended.code == 2, ended
+        assert ended.out == ""
+        assert len(ended.sentences) == 1, ended.sentences
+        (sentence,) = ended.sentences
+        assert sentence.startswith("lukv-bench: ")
+        for word in words:
+            assert word in sentence
+        assert listing(home) == before, "something was written"
+        return sentence
+
+    return run
+
+
+def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
+    """A Llama with random weights and the default model's tokenizer and template; no token ends its answers early."""
+    tokenizer = AutoTokenizer.from_pretrained(default_model())
+    torch.manual_seed(seed)
+    settings: dict[str, Any] = {
+        "vocab_size": len(tokenizer),
+        "hidden_size": 64,
+        "intermediate_size": 128,
+        "num_hidden_layers": L,
+        "num_attention_heads": 4,
+        "num_key_value_heads": H,
+        "head_dim": D,
+        "max_position_embeddings": POSITIONS,
+        "bos_token_id": tokenizer.bos_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "tie_word_embeddings": True,
+        "initializer_range": 0.1,
+    }
+    model = AutoModelForCausalLM.from_config(LlamaConfig(**settings | config))
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def change_json(file: Path, **values: Any) -> None:
+    file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.fixture(scope="session")
+def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that answers with all 128 tokens."""
+    return make_model(tmp_path_factory.mktemp("models") / "slow")
+
+
+@pytest.fixture(scope="session")
+def tiny(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same model with nearly every token in its EOS set: its answers are short."""
+    folder = tmp_path_factory.mktemp("models") / "tiny"
+    shutil.copytree(slow, folder)
+    change_json(folder / "generation_config.json", eos_token_id=list(range(48_000)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def other(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Another model."""
+    return make_model(tmp_path_factory.mktemp("models") / "other", seed=1)
+
+
+@pytest.fixture(scope="session")
+def roomy(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with room for the built-in calibration texts."""
+    folder = tmp_path_factory.mktemp("models") / "roomy"
+    shutil.copytree(tiny, folder)
+    change_json(folder / "config.json", max_position_embeddings=8192)
+    return folder
+
+
+@pytest.fixture
+def copy_of(tiny: Path, home: Path) -> Callable[[str], Path]:
+    """A copy of the tiny model to be spoilt."""
+
+    def copy(name: str) -> Path:
+        return Path(shutil.copytree(tiny, home / "work" / name))
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def change_tensors() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], object]], None]:
+    """Rewrite a folder's weights."""
+
+    def change(folder: Path, edit: Callable[[dict[str, torch.Tensor]], object]) -> None:
+        tensors = load_file(folder / "model.safetensors")
+        edit(tensors)
+        save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+
+    return change
+
+
+TEXT = " ".join(
+    f"On day {day} the keeper wrote that lamp {day * 7 % 31} was lit at {day % 12} o'clock." for day in range(24)
+)
+QUESTIONS = "Which lamp was lit on day 3?\nWhen was the lamp lit on day 20?\n"
+
+
+@pytest.fixture(scope="session")
+def texts(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """A short calibration text and its questions."""
+    folder = tmp_path_factory.mktemp("texts")
+    (folder / "keeper.txt").write_text(TEXT)
+    (folder / "keeper.questions.txt").write_text(QUESTIONS)
+    return folder / "keeper.txt", folder / "keeper.questions.txt"
+
+
+def make_profile(model: Path, texts: tuple[Path, Path], out: Path) -> Path:
+    ended = call("profile", "--model", model, "--text", texts[0], "--questions", texts[1], "--out", out)
+    assert ended.code == 0, ended.err
+    return out
+
+
+@pytest.fixture(scope="session")
+def profile(tiny: Path, texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LU-KV's profile of the tiny model."""
+    return make_profile(tiny, texts, tmp_path_factory.mktemp("profiles") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def other_profile(other: Path, texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LU-KV's profile of the other model."""
+    return make_profile(other, texts, tmp_path_factory.mktemp("profiles") / "other.safetensors")

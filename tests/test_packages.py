@@ -1,0 +1,55 @@
+"""What is on disk and what is packaged are the same."""
+
+import tomllib
+from importlib import resources
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("bench", "allocators", "scorers", "kernels", "tasks", "leaderboard", "db")
+SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+
+
+def test_every_folder_of_code_is_packaged() -> None:
+    said = set(SETUPTOOLS["packages"])
+    here = {"lukv_bench"} | {
+        ".".join(("lukv_bench", *found.parent.relative_to(ROOT).parts))
+        for folder in FOLDERS
+        for found in (ROOT / folder).rglob("__init__.py")
+    }
+    assert said == here
+
+
+def test_every_folder_that_holds_code_is_a_package() -> None:
+    lost = {
+        found.parent
+        for folder in FOLDERS
+        for found in (ROOT / folder).rglob("*.py")
+        if not (found.parent / "__init__.py").is_file()
+    }
+    assert not lost
+
+
+def test_every_data_file_is_packaged() -> None:
+    data = SETUPTOOLS["package-data"]
+    said = {
+        path.relative_to(ROOT)
+        for package, patterns in data.items()
+        for pattern in patterns
+        for path in (ROOT / Path(*package.split(".")[1:])).glob(pattern)
+    }
+    here = {
+        path.relative_to(ROOT)
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+    }
+    assert here <= said
+
+
+def test_no_other_code_lies_in_the_root() -> None:
+    assert [path.name for path in ROOT.glob("*.py")] == ["__init__.py"]
+
+
+def test_the_calibration_texts_are_found_by_the_installed_package() -> None:
+    folder = resources.files("lukv_bench.bench") / "texts"
+    assert (folder / "narrative.txt").is_file()
