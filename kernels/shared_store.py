@@ -23,7 +23,7 @@ class SharedStore:
         tail_keys: [B, H, C, D], each row's own tokens; C grows as needed.
         tail_values: [B, H, C, D].
         tail_lengths: int64 [B] on the CPU.
-        context_weights: float32 [B, HQ, Q, T], the softmax weights of the last `attend`.
+        context_weights: float32 [B, H, G, Q, T], the softmax weights of the last `attend`.
     """
 
     keys: Tensor

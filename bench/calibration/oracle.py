@@ -39,11 +39,11 @@ class Oracle:
     def _see_step(self, index: int, store: KVStore) -> None:
         weights = store.context_weights if isinstance(store, SharedStore) else None
         lengths = self._cache.new_lengths
-        if weights is None or lengths is None or weights.shape[2] != 1:
+        if weights is None or lengths is None or weights.shape[3] != 1:
             return
         seen = self._importance[index]
-        n_rows, n_heads, n_tokens = seen.shape
-        weighed = (weights[:, :, 0] * self._value_terms[index]).view(n_rows, n_heads, -1, n_tokens).amax(dim=2)
+        value_term = self._value_terms[index].view(seen.shape[1], -1, seen.shape[2])
+        weighed = (weights[:, :, :, 0] * value_term).amax(dim=2)
         running = lengths.to(weighed.device).bool()[:, None, None]
         torch.maximum(seen, weighed.masked_fill(~running, 0), out=seen)
 

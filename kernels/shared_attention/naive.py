@@ -34,37 +34,35 @@ def shared_attention(
 
     Returns:
         The output [B, Q, HQ, D] in the dtype of `query`, and the softmax weights of the context
-        float32 [B, HQ, Q, T].
+        float32 [B, H, G, Q, T] (a view).
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads, n_context = keys.shape[1], keys.shape[2]
-    group = n_query_heads // n_heads
-    q = query.reshape(n_batch, n_heads, group, n_queries, dim)
-    q_rows = q.transpose(0, 1).reshape(n_heads, n_batch * group * n_queries, dim)
-
-    context_logits = torch.bmm(q_rows, keys[0].transpose(1, 2)) * scale
-    context_logits = context_logits.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1)
-    if keep is not None:
-        context_logits = context_logits.masked_fill(~keep[:, :, None, None, :], float("-inf"))
-
+    per_row = n_query_heads // n_heads * n_queries
     used = int(tail_lengths.max())
-    tail = tail_keys[:, :, :used].unsqueeze(2)
-    tail_logits = (q @ tail.transpose(-1, -2)) * scale
-    unseen = _unseen(n_queries, used, tail_lengths, new_lengths)[:, None, None]
-    tail_logits = tail_logits.masked_fill(unseen, float("-inf"))
+    q = (query * scale).reshape(n_batch, n_heads, per_row, dim).transpose(0, 1)
+    rows = q.reshape(n_heads, n_batch * per_row, dim)
 
-    weights = torch.cat([context_logits, tail_logits], dim=-1).softmax(dim=-1, dtype=torch.float32)
-    context_weights, tail_weights = weights.split([n_context, used], dim=-1)
+    # One buffer [H, B, G * Q, T + used] takes both products, so nothing as long as the context is copied.
+    logits = query.new_empty(n_heads, n_batch, per_row, n_context + used)
+    context_logits, tail_logits = logits[..., :n_context], logits[..., n_context:]
+    context_logits.flatten(1, 2).copy_(torch.bmm(rows, keys[0].transpose(1, 2)))
+    if keep is not None:
+        context_logits.masked_fill_(~keep.transpose(0, 1).unsqueeze(2), float("-inf"))
+    tail_logits.copy_(q @ tail_keys[:, :, :used].permute(1, 0, 3, 2))
+    unseen = _unseen(n_queries, used, tail_lengths, new_lengths).repeat(1, per_row // n_queries, 1)
+    tail_logits.masked_fill_(unseen, float("-inf"))
 
-    rows = context_weights.transpose(0, 1).reshape(n_heads, n_batch * group * n_queries, n_context)
-    out = torch.bmm(rows.to(values.dtype), values[0])
-    out = out.view(n_heads, n_batch, group, n_queries, dim).transpose(0, 1)
+    weights = logits.softmax(dim=-1, dtype=torch.float32)
+    context_weights, tail_weights = weights[..., :n_context], weights[..., n_context:]
+    out = torch.bmm(context_weights.flatten(1, 2).to(values.dtype), values[0]).view(n_heads, n_batch, per_row, dim)
     in_use = (torch.arange(used, device=query.device) < tail_lengths.unsqueeze(-1))[:, None, :, None]
-    tail_v = tail_values[:, :, :used].masked_fill(~in_use, 0).unsqueeze(2)  # 0 x NaN would be NaN
+    tail_v = tail_values[:, :, :used].masked_fill(~in_use, 0).transpose(0, 1)  # 0 x NaN would be NaN
     out = out + tail_weights.to(values.dtype) @ tail_v
+    group = per_row // n_queries
     return (
-        out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
-        context_weights.reshape(n_batch, n_query_heads, n_queries, n_context),
+        out.view(n_heads, n_batch, group, n_queries, dim).permute(1, 3, 0, 2, 4).reshape(query.transpose(1, 2).shape),
+        context_weights.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1),
     )
 
 

@@ -24,6 +24,8 @@ from lukv_bench.bench.cli import app
 from lukv_bench.bench.models.load import find_model
 
 L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
+BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
+"""Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
 PROGRESS = re.compile(r"\[ *\d+s\] \d+/\d+ ")
 PROGRAM = str(Path(sys.executable).with_name("lukv-bench"))
 
@@ -77,7 +79,7 @@ def call(*arguments: object) -> Finished:
             except BaseException:
                 code = 1
                 traceback.print_exc()
-    return Finished(code, out.getvalue(), err.getvalue())
+    return Finished(code, out.getvalue(), BARS.sub("", err.getvalue()))
 
 
 def spawn(*arguments: object, env: Mapping[str, str] | None = None) -> "subprocess.Popen[str]":
@@ -120,6 +122,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
 
 
 @pytest.fixture(scope="session")
