@@ -28,5 +28,4 @@ def apportion(ideal: Tensor, total: int, cap: int) -> Tensor:
         order = (remainders * step).masked_fill(~open_parts, float("-inf")).argsort(descending=True, stable=True)
         chosen = order[: min(abs(missing), int(open_parts.sum()))]
         counts[chosen] += step
-        remainders[chosen] -= step
     return counts

@@ -70,7 +70,8 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
     """float64 [99, L, H]: the mean over the document's questions."""
     n_layers, n_heads, _ = document.scores.shape
     evictable = ~document.protected
-    order = document.scores[:, :, evictable].argsort(dim=-1, stable=True)
+    # Worst first, in just the order in which `kernels.select` would let go: among equals the later goes first.
+    order = document.scores[:, :, evictable].argsort(dim=-1, descending=True, stable=True).flip(-1)
     n_evictable = order.shape[-1]
     total = n_layers * n_heads * n_evictable
     targets = [round(total * target / (TARGETS + 1)) for target in range(1, TARGETS + 1)]

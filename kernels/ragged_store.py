@@ -64,7 +64,7 @@ class RaggedStore:
         """Double every segment's capacity, or more where the chunk asks for it."""
         index = _rows(self.starts, self.lengths).to(self.keys.device)
         keys, values = self.keys[index], self.values[index]
-        capacities = self.lengths + torch.maximum(self.lengths, torch.tensor(needed))
+        capacities = torch.maximum(2 * self.capacities, self.lengths + needed)
         grown = _empty(keys, values, self.lengths, capacities)
         self.keys, self.values, self.starts, self.capacities = (
             grown.keys,

@@ -26,7 +26,7 @@ class KeyDiff:
     protection: ClassVar[Protection] = Protection(sink=4, window=1)
 
     def score(self, layer: LayerView) -> Tensor:
-        """float32 [B, H, T] in [-1, 1]."""
+        """float32 [B, H, T], in [-1, 1] up to rounding."""
         keys = layer.keys.float()
         anchor = functional.normalize(keys, dim=-1).mean(dim=2, keepdim=True)
         return -functional.cosine_similarity(keys, anchor, dim=-1)

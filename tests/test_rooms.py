@@ -57,9 +57,7 @@ def test_a_room_knows_only_rooms_before_it(room: str) -> None:
 
 @pytest.mark.parametrize("room", FORBIDDEN_PACKAGES)
 def test_a_room_stays_free_of_what_it_must_not_know(room: str) -> None:
-    wrong = [
-        (path.name, module) for path, module in imports(room) if module.split(".")[0] in FORBIDDEN_PACKAGES[room]
-    ]
+    wrong = [(path.name, module) for path, module in imports(room) if module.split(".")[0] in FORBIDDEN_PACKAGES[room]]
     assert not wrong
 
 

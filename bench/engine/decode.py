@@ -80,7 +80,7 @@ def decode(
 
     Args:
         loaded: The model, switched to store attention.
-        cache: Stores with as many rows as there are chunks.
+        cache: Stores over the context, with as many rows as there are chunks and nothing fed yet.
         chunks: Token ids fed after the context, one list a row, none empty.
         stop: When a row ends.
         choose: How the next tokens are picked.
@@ -139,6 +139,8 @@ def _take(
 
 
 def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
+    if len(row.ids) >= stop.max_new_tokens:
+        return False
     if token in stop.eos:
         row.stop_reason = "eos"
         return False

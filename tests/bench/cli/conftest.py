@@ -124,7 +124,6 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-
 @pytest.fixture(scope="session")
 def real_model() -> Path:
     return default_model()
@@ -203,6 +202,12 @@ def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
 
 def change_json(file: Path, **values: Any) -> None:
     file.write_text(json.dumps(json.loads(file.read_text()) | values))
+
+
+@pytest.fixture(scope="session")
+def change() -> Callable[..., None]:
+    """Sets values in a JSON file."""
+    return change_json
 
 
 @pytest.fixture(scope="session")

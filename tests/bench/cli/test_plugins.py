@@ -269,7 +269,9 @@ def answers(database: Path) -> list[tuple[Any, ...]]:
     import sqlite3
 
     connection = sqlite3.connect(database)
-    rows = connection.execute("SELECT id, cell_id, sample_id, created_at, text, status FROM answer ORDER BY id").fetchall()
+    rows = connection.execute(
+        "SELECT id, cell_id, sample_id, created_at, text, status FROM answer ORDER BY id"
+    ).fetchall()
     connection.close()
     return rows
 

@@ -84,9 +84,9 @@ def as_loaded(model: Any, name: str = "tiny") -> LoadedModel:
     return LoadedModel(name, Path("nowhere"), "none", model, LetterTokenizer(), shape, "float32", frozenset())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", autouse=True)
 def one_thread() -> Iterator[None]:
-    """Thousands of tiny products: a second thread only waits for the first."""
+    """Small products on shared cores: a second thread mostly waits for the first."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -10,8 +10,6 @@ from lukv_bench.bench.engine.decode import Decoding, Stop, decode
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.prefill import prefill
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Ids = Callable[[int, int], list[int]]
 N_TOKENS = 37
 EOS = 5

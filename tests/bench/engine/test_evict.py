@@ -14,8 +14,6 @@ from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.ragged_store import RaggedStore
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 N_TOKENS, N_CHUNK, N_STEPS = 63, 9, 6
 
 

@@ -14,8 +14,6 @@ from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 N_TOKENS = 41
 
 

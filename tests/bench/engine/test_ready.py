@@ -13,8 +13,6 @@ from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention, refuse_sliding_window
 from lukv_bench.bench.models.load import LoadedModel
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 Build = Callable[..., LoadedModel]
 HEADS = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
 
