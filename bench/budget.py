@@ -5,6 +5,9 @@ from decimal import ROUND_FLOOR, Decimal, InvalidOperation
 
 from .. import UserError
 
+DEFAULT_RATIO = "0.9"
+"""Where a uniform budget loses most of the default task, so that a short run shows what an allocator does."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -50,7 +53,7 @@ def parse_ratio(text: str) -> Decimal:
     return ratio.normalize() if ratio else Decimal(0)
 
 
-def parse_budgets(ratios: list[str], keep_tokens: int | None, default: str) -> list[Budget]:
+def parse_budgets(ratios: list[str], keep_tokens: int | None) -> list[Budget]:
     """The budgets of a command, without repeats, in the order typed.
 
     Raises:
@@ -62,4 +65,4 @@ def parse_budgets(ratios: list[str], keep_tokens: int | None, default: str) -> l
         if keep_tokens < 1:
             raise UserError(f"--keep-tokens takes at least 1 token per head, not {keep_tokens}.")
         return [Budget(keep_tokens=keep_tokens)]
-    return [Budget(ratio=ratio) for ratio in dict.fromkeys(parse_ratio(text) for text in ratios or [default])]
+    return [Budget(ratio=ratio) for ratio in dict.fromkeys(parse_ratio(text) for text in ratios or [DEFAULT_RATIO])]

@@ -33,13 +33,11 @@ def inspect(
     """
     from ..budget import parse_budgets
     from ..models.find import check_model_name
-    from ..run.request import DEFAULT_RATIO, ask_methods
     from ..writable import check_file_place
 
-    budgets = parse_budgets(ratio or [], keep_tokens, DEFAULT_RATIO)
+    budgets = parse_budgets(ratio or [], keep_tokens)
     if len(budgets) > 1:
         raise UserError("inspect takes one --ratio.")
-    (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
     text = _read(context)
     check_file_place(out, "--out")
     check_model_name(model)
@@ -48,7 +46,9 @@ def inspect(
         from ..engine.ready import ready_model
         from ..inspection import inspect_context
         from ..models.load import resolve_device, resolve_dtype
+        from ..run.request import ask_methods
 
+        (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)
         shown.report(f"loading {model} (fetched on first use)", 0, 1)

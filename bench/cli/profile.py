@@ -40,31 +40,33 @@ def profile(
     becomes the profile. Use it with: run --allocator lukv:profile=FILE
     """
     from ..models.find import check_model_name
-    from ..registry import build
-    from ..run.request import ask_protection
+    from ..writable import check_file_place
 
-    allocator = build("allocator", "lukv")
-    plugins = [build("scorer", spec) for spec in comma_list(scorer)]
-    if not plugins:
+    specs = comma_list(scorer)
+    if not specs:
         raise UserError("--scorer names no scorer; give one, such as keydiff.")
-    targets = {plugin.name: (plugin, ask_protection(plugin, sink, window)) for plugin in plugins}
-    places = {name: _place(out, name, len(targets)) for name in targets}
-    for place in places.values():
-        _check_place(place)
     check_model_name(model)
+    check_file_place(out, "--out")
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..calibration.documents import built_in_documents, read_documents
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
         from ..profiles import make_profiles, profile_hash, save_profile
+        from ..registry import build
+        from ..run.request import ask_protection
 
+        plugins = [build("scorer", spec) for spec in specs]
+        targets = {plugin.name: (plugin, ask_protection(plugin, sink, window)) for plugin in plugins}
+        if len(targets) < len(plugins):
+            raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
+        places = {name: _place(out, name, len(targets)) for name in targets}
         documents = read_documents(text or [], questions or []) or built_in_documents()
         where = resolve_device(device)
         kind = resolve_dtype(dtype, where)
         shown.report(f"loading {model} (fetched on first use)", 0, 1)
         loaded = ready_model(model, where, kind)
-        profiles = make_profiles(allocator, targets, loaded, documents, seed, shown.report)
+        profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
         for name, made in profiles.items():
             save_profile(made, places[name])
             shown.message(f"wrote {places[name]} (hash {profile_hash(made)[:16]})")
@@ -78,14 +80,3 @@ def profile(
 
 def _place(out: Path, scorer: str, scorers: int) -> Path:
     return out if scorers == 1 else out.with_name(f"{out.stem}.{scorer}{out.suffix}")
-
-
-def _check_place(place: Path) -> None:
-    """Refuse a place that cannot be written before minutes of work go into it.
-
-    Raises:
-        UserError: it is a folder, lies below a file, or its folder is read-only.
-    """
-    from ..writable import check_file_place
-
-    check_file_place(place, "--out")

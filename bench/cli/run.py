@@ -75,30 +75,31 @@ def run(
     from ...db.urls import check_writable, describe, resolve_url
     from ..budget import parse_budgets
     from ..models.find import check_model_name
-    from ..run.request import DEFAULT_RATIO, RunRequest, ask_methods, ask_tasks
 
     at_least_one("--limit", limit)
     one_of("--protocol", protocol, ("agnostic", "aware"))
-    budgets = parse_budgets(ratio or [], keep_tokens, DEFAULT_RATIO)
-    request = RunRequest(
-        methods=ask_methods(
-            allocator or ["lukv"], scorer or ["keydiff"], budgets, sink, window, baselines=not no_baselines
-        ),
-        tasks=ask_tasks(comma_list(tasks), whole_numbers("--length", length)),
-        limit=limit,
-        seed=seed,
-        protocol="aware" if protocol == "aware" else "agnostic",
-    )
+    budgets = parse_budgets(ratio or [], keep_tokens)
+    lengths = whole_numbers("--length", length)
+    check_model_name(model)
     url = resolve_url(db)
     check_writable(url)
-    check_model_name(model)
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ...db.store import Store
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
+        from ..run.request import RunRequest, ask_methods, ask_tasks
 
+        request = RunRequest(
+            methods=ask_methods(
+                allocator or ["lukv"], scorer or ["keydiff"], budgets, sink, window, baselines=not no_baselines
+            ),
+            tasks=ask_tasks(comma_list(tasks), lengths),
+            limit=limit,
+            seed=seed,
+            protocol="aware" if protocol == "aware" else "agnostic",
+        )
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)
         shown.report(f"loading {model} (fetched on first use)", 0, 1)

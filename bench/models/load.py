@@ -1,6 +1,8 @@
 """Load a model from its folder, verified."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -99,35 +101,52 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     Raises:
         UserError: unknown or corrupt model, or none that this suite can run.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
     path = find_model(name)
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    try:
-        config = AutoConfig.from_pretrained(path)
-        tokenizer = AutoTokenizer.from_pretrained(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} is not a model transformers can load ({_first_line(error)}).") from error
+    with _readable(path):
+        config, tokenizer, eos = _read_settings(path)
     if not tokenizer.is_fast:
         raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
-    revision = _verified(name, path, tokenizer)
-    try:
-        model: Any = AutoModelForCausalLM.from_pretrained(
-            path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa"
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UserError(f"{path} is not a model transformers can load ({_first_line(error)}).") from error
+    revision = _verified(name, path, tokenizer, config, eos)
+    with _readable(path):
+        model = _read_weights(path, config, dtype)
     model.to(device).eval()
-    shape = _shape(name, config, model)
-    return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, _eos(model, tokenizer))
+    return LoadedModel(name, path, revision, model, tokenizer, _shape(name, config, model), dtype, eos)
 
 
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
+@contextmanager
+def _readable(path: Path) -> Iterator[None]:
+    """Turn whatever a library raises over a stranger's files into one sentence."""
+    try:
+        yield
+    except Exception as error:  # transformers and tokenizers raise anything, bare Exception included
+        reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        raise UserError(f"{path} is not a model that transformers can load ({reason}).") from error
 
 
-def _verified(name: str, path: Path, tokenizer: Any) -> str:
-    revision = model_revision(path, tokenizer)
+def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
+    """(configuration, tokenizer, EOS ids)."""
+    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
+
+    config = AutoConfig.from_pretrained(path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    said = config.eos_token_id
+    if (path / "generation_config.json").is_file():
+        said = GenerationConfig.from_pretrained(path).eos_token_id
+    ids = said if isinstance(said, list) else [said]
+    return config, tokenizer, frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)
+
+
+def _read_weights(path: Path, config: Any, dtype: str) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa", use_safetensors=True
+    )
+
+
+def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset[int]) -> str:
+    revision = model_revision(path, tokenizer, config, eos)
     alias = ALIASES.get(name)
     if alias is not None:
         check_tokenizer(alias, tokenizer)
@@ -151,9 +170,3 @@ def _shape(name: str, config: Any, model: Any) -> ModelShape:
         head_dim=int(layers[0].head_dim),
         max_positions=int(config.max_position_embeddings),
     )
-
-
-def _eos(model: Any, tokenizer: Any) -> frozenset[int]:
-    said = model.generation_config.eos_token_id
-    ids = said if isinstance(said, list) else [said]
-    return frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)

@@ -3,11 +3,12 @@
 import hashlib
 import json
 import mmap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from ... import UserError
+from ..hashing import content_hash
 
 TOKEN_PROBES = (
     "The quick brown fox, 12345!",
@@ -17,8 +18,36 @@ TOKEN_PROBES = (
 """Texts whose token ids are part of the revision: a wrong tokenizer conversion changes them."""
 
 
-def model_revision(folder: Path, tokenizer: Any) -> str:
-    """SHA-256 over every tensor as stored (name, dtype, shape, bytes) and over known token ids.
+SETTINGS = (
+    "model_type",
+    "hidden_act",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "num_key_value_heads",
+    "head_dim",
+    "num_experts_per_tok",
+    "max_position_embeddings",
+    "rope_parameters",
+    "partial_rotary_factor",
+    "rms_norm_eps",
+    "sliding_window",
+    "use_sliding_window",
+    "layer_types",
+    "tie_word_embeddings",
+    "attention_multiplier",
+    "embedding_multiplier",
+    "residual_multiplier",
+    "logits_scaling",
+    "query_pre_attn_scalar",
+    "attn_logit_softcapping",
+    "final_logit_softcapping",
+)
+"""Settings that change answers though no tensor changes: YaRN, for one, is an edit of config.json. They are named one
+by one, because a whole configuration carries library versions and grows with them."""
+
+
+def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[int]) -> str:
+    """SHA-256 over every tensor as stored, the settings that change answers, the EOS set and known token ids.
 
     Raises:
         UserError: no safetensors file is there, or one is corrupt.
@@ -27,7 +56,9 @@ def model_revision(folder: Path, tokenizer: Any) -> str:
     for name, dtype, shape, data in _tensors(folder):
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
-    digest.update(json.dumps([list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]).encode())
+    settings = {name: getattr(config, name, None) for name in SETTINGS}
+    tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
+    digest.update(content_hash([settings, sorted(eos), tokens]).encode())
     return digest.hexdigest()
 
 

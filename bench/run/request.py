@@ -10,13 +10,6 @@ from ..budget import Budget
 from ..configuration import Protocol
 from ..registry import Plugin, build
 
-DEFAULT_TASKS = ("niah_single_1",)
-DEFAULT_LENGTH = 1024
-DEFAULT_LIMIT = 12
-DEFAULT_RATIO = "0.9"
-DEFAULT_ALLOCATOR = "lukv"
-DEFAULT_SCORER = "keydiff"
-
 
 @dataclass(frozen=True)
 class Method:

@@ -1,0 +1,187 @@
+"""Calibration against what transformers' own eager attention says, on a random model with a letter tokenizer."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+from torch import Tensor
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
+
+from lukv_bench import UserError
+from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
+from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
+from lukv_bench.bench.calibration.oracle import Oracle
+from lukv_bench.bench.engine.decode import Stop, decode
+from lukv_bench.bench.engine.evict import share
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.models.load import LoadedModel, ModelShape
+from lukv_bench.scorers.base import Protection
+from lukv_bench.scorers.keydiff import KeyDiff
+
+LETTERS = "abcdefghijklmnopqrstuvwxyz .?\n"
+N_LAYERS, HQ, H, D = 2, 6, 2, 8
+G = HQ // H
+
+
+def letter_tokenizer() -> Any:
+    vocabulary = {letter: i for i, letter in enumerate(LETTERS)}
+    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
+
+
+@pytest.fixture(scope="module")
+def loaded() -> LoadedModel:
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=len(LETTERS),
+        hidden_size=HQ * D,
+        intermediate_size=64,
+        num_hidden_layers=N_LAYERS,
+        num_attention_heads=HQ,
+        num_key_value_heads=H,
+        head_dim=D,
+        max_position_embeddings=1024,
+        initializer_range=0.3,
+    )
+    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
+    shape = ModelShape(N_LAYERS, H, HQ, D, 1024)
+    made = LoadedModel("tiny", Path("nowhere"), "none", model, letter_tokenizer(), shape, "float32", frozenset())
+    prove_attention(made)
+    return made
+
+
+@torch.no_grad()
+def expected_importance(loaded: LoadedModel, context: Sequence[int], question: Sequence[int], fed: list[int]) -> Tensor:
+    """[L, H, T] from one eager pass over everything, the formula written out."""
+    model, n_context = loaded.model, len(context)
+    values: list[Tensor] = []
+    hooks = [
+        layer.self_attn.v_proj.register_forward_hook(lambda _m, _i, out: values.append(out[0, :n_context]))
+        for layer in model.model.layers
+    ]
+    before = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    attentions = model(torch.tensor([[*context, *question, *fed]]), output_attentions=True).attentions
+    model.set_attn_implementation(before)
+    for hook in hooks:
+        hook.remove()
+    first = n_context + len(question)
+    importance = torch.zeros(N_LAYERS, H, n_context)
+    for index, layer in enumerate(model.model.layers):
+        v = values[index].view(n_context, H, D)
+        norms = torch.stack(
+            [(v[:, q // G] @ layer.self_attn.o_proj.weight[:, q * D : (q + 1) * D].T).norm(dim=-1) for q in range(HQ)]
+        )
+        norms = norms / (norms.sum() + 1e-9)
+        for step in range(len(fed)):
+            for q in range(HQ):
+                seen = attentions[index][0, q, first + step, :n_context] * norms[q]
+                importance[index, q // G] = torch.maximum(importance[index, q // G], seen)
+    return importance
+
+
+def test_importance_is_attention_times_projected_value_at_its_largest_over_steps_and_group(loaded: LoadedModel) -> None:
+    made = torch.Generator().manual_seed(1)
+    context = torch.randint(len(LETTERS), (60,), generator=made).tolist()
+    questions = [torch.randint(len(LETTERS), (n,), generator=made).tolist() for n in (5, 11, 1)]
+    stop = Stop(20, frozenset({3, 9}))  # some letters end an answer, so that rows stop at different steps
+    oracle = Oracle()
+    cache = share(prefill(loaded, context, {}, [oracle.see_context]), len(questions), None, room=4)
+    oracle.watch(cache, len(questions), H)
+    rows = decode(loaded, cache, questions, stop).rows
+    lengths = {len(row.ids) for row in rows}
+    assert len(lengths) > 1, "the rows must stop at different steps for this test to say anything"
+    for row, question, importance in zip(rows, questions, oracle.importance, strict=True):
+        fed = row.ids if row.stop_reason == "eos" else row.ids[:-1]
+        expected = expected_importance(loaded, context, question, fed)
+        torch.testing.assert_close(importance, expected, atol=1e-7, rtol=1e-4)
+
+
+TEXT = "the quick brown fox jumps over the lazy dog. " * 5
+DOCUMENT = Document("fox", TEXT.strip(), ("who jumps?", "over what does it jump?", "how is the dog?"))
+TARGETS = {
+    "keydiff": Target(KeyDiff(), Protection(4, 1)),
+    "wide": Target(KeyDiff(), Protection(2, 30)),
+}
+
+
+def silent(_doing: str, _done: int, _total: int) -> None:
+    pass
+
+
+def test_one_pass_serves_several_scorers_each_with_its_own_protection(loaded: LoadedModel) -> None:
+    seen = calibrate(loaded, TARGETS, [DOCUMENT, DOCUMENT], seed=0, report=silent)
+    assert set(seen) == set(TARGETS)
+    for name, documents in seen.items():
+        assert len(documents) == 2
+        n_tokens = documents[0].protected.numel()
+        protection = TARGETS[name].protection
+        assert int(documents[0].protected.sum()) == protection.sink + protection.window
+        assert documents[0].importance.shape == (3, N_LAYERS, H, n_tokens)
+        assert documents[0].scores.shape == (N_LAYERS, H, n_tokens)
+        assert (documents[0].importance >= 0).all()
+        assert (documents[0].importance > 0).any()
+
+
+def test_the_same_seed_calibrates_the_same_and_another_does_not(loaded: LoadedModel) -> None:
+    def importance(seed: int) -> Tensor:
+        return calibrate(loaded, TARGETS, [DOCUMENT], seed, silent)["keydiff"][0].importance
+
+    assert torch.equal(importance(0), importance(0))
+    assert not torch.equal(importance(0), importance(1))
+
+
+def test_a_question_is_answered_the_same_alone_and_in_a_batch(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Document, "sha256", "the same random streams")
+    batch = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance[0]
+    prompts = []
+
+    def spy(doing: str, done: int, total: int) -> None:
+        prompts.append(done)
+
+    alone = Document(DOCUMENT.name, DOCUMENT.text, DOCUMENT.questions[:1])
+    single = calibrate(loaded, TARGETS, [alone], 0, spy)["keydiff"][0].importance[0]
+    torch.testing.assert_close(single, batch, atol=1e-7, rtol=1e-4)
+    assert max(prompts) == MAX_NEW_TOKENS, "progress is told step by step"
+
+
+def test_a_document_longer_than_the_model_is_refused_by_name(loaded: LoadedModel) -> None:
+    long = Document("epic", "a long text " * 100, ("why?",))
+    with pytest.raises(UserError, match=r"epic takes \d+ tokens, and tiny has 1024"):
+        calibrate(loaded, TARGETS, [DOCUMENT, long], 0, silent)
+
+
+def test_a_document_with_too_little_to_rank_is_refused(loaded: LoadedModel) -> None:
+    with pytest.raises(UserError, match="too few to rank"):
+        calibrate(loaded, TARGETS, [Document("note", "hi there", ("why?",))], 0, silent)
+
+
+def test_the_built_in_texts_are_long_and_asked_about_enough(smollm2: LoadedModel) -> None:
+    documents = built_in_documents()
+    assert len(documents) >= 3
+    for document in documents:
+        assert len(smollm2.tokenizer(document.text)["input_ids"]) >= 4000
+        assert len(document.questions) >= 10
+        assert len(set(document.questions)) == len(document.questions)
+
+
+def test_own_texts_come_in_pairs_with_one_question_a_line(tmp_path: Path) -> None:
+    (tmp_path / "t").write_text("Some text.\n")
+    (tmp_path / "q").write_text("First?\n\n  Second?\n")
+    (document,) = read_documents([tmp_path / "t"], [tmp_path / "q"])
+    assert document.text == "Some text."
+    assert document.questions == ("First?", "Second?")
+    with pytest.raises(UserError, match="in pairs"):
+        read_documents([tmp_path / "t"], [])
+    with pytest.raises(UserError, match="cannot read --text"):
+        read_documents([tmp_path / "missing"], [tmp_path / "q"])
+    (tmp_path / "empty").write_text(" \n")
+    with pytest.raises(UserError, match="is empty"):
+        read_documents([tmp_path / "t"], [tmp_path / "empty"])
