@@ -43,7 +43,7 @@ def run(
     model: Model = "smollm2-135m",
     tasks: Annotated[
         str, typer.Option("--tasks", help="Comma-separated names (see `list tasks`).", metavar="T,T")
-    ] = "niah_single_1",
+    ] = "niah_multikey_1",
     length: Annotated[
         str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
     ] = "1024",
@@ -68,7 +68,7 @@ def run(
     """Evict, answer and score: every allocator with every scorer at every budget, beside full and uniform.
 
     Every answer is stored as it comes. The same command again finishes what is missing, retries what failed
-    and repeats nothing. Without --ratio or --keep-tokens, 90% of the cache is pruned.
+    and repeats nothing. Without --ratio or --keep-tokens, 80% of the cache is pruned.
 
     Exit code 0: all cells done; 1: a cell failed; 2: the command was wrong; 130: interrupted.
     """

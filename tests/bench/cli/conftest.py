@@ -18,10 +18,13 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
+from lukv_bench.bench.calibration.documents import built_in_documents
 from lukv_bench.bench.cli import app
 from lukv_bench.bench.models.load import find_model
+from lukv_bench.tasks.ruler.wording import NOISE
 
 L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
 BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
@@ -176,9 +179,27 @@ def refused(home: Path) -> Callable[..., str]:
     return run
 
 
+@cache
+def small_tokenizer() -> Any:
+    """Made like the default model's (bytes, chat template, special tokens), but a tenth of its size to load."""
+    backend = Tokenizer(models.BPE())
+    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    backend.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=4000,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    backend.train_from_iterator([document.text for document in built_in_documents()] + [NOISE] * 9, trainer)
+    made = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|im_start|>", eos_token="<|im_end|>")
+    made.chat_template = (default_model() / "chat_template.jinja").read_text(encoding="utf-8")
+    return made
+
+
 def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
-    """A Llama with random weights and the default model's tokenizer and template; no token ends its answers early."""
-    tokenizer = AutoTokenizer.from_pretrained(default_model())
+    """A Llama with random weights; nothing but "<|im_end|>" ends its answers early."""
+    tokenizer = small_tokenizer()
     torch.manual_seed(seed)
     settings: dict[str, Any] = {
         "vocab_size": len(tokenizer),
@@ -221,7 +242,7 @@ def tiny(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same model with nearly every token in its EOS set: its answers are short."""
     folder = tmp_path_factory.mktemp("models") / "tiny"
     shutil.copytree(slow, folder)
-    change_json(folder / "generation_config.json", eos_token_id=list(range(48_000)))
+    change_json(folder / "generation_config.json", eos_token_id=list(range(3900)))
     return folder
 
 
@@ -287,6 +308,12 @@ def make_profile(model: Path, texts: tuple[Path, Path], out: Path) -> Path:
 def profile(tiny: Path, texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """LU-KV's profile of the tiny model."""
     return make_profile(tiny, texts, tmp_path_factory.mktemp("profiles") / "tiny.safetensors")
+
+
+@pytest.fixture(scope="session")
+def slow_profile(slow: Path, texts: tuple[Path, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """LU-KV's profile of the slow model."""
+    return make_profile(slow, texts, tmp_path_factory.mktemp("profiles") / "slow.safetensors")
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,19 @@ import torch
 from lukv_bench.bench.models import aliases
 from lukv_bench.bench.models.load import load_model
 
+SHORT = ("--tasks", "niah_single_1", "--length", "360")
+
 Refused = Callable[..., str]
-BASE = ("--allocator", "uniform", "--no-baselines", "--length", "300", "--limit", "1", "--db", "out.db")
+BASE = (
+    "--allocator",
+    "uniform",
+    "--no-baselines",
+    *SHORT,
+    "--limit",
+    "1",
+    "--db",
+    "out.db",
+)
 
 
 @pytest.fixture
@@ -80,7 +91,7 @@ def case(name: str, arguments: str | list[str], *words: str) -> Any:
         case("device that computes nothing", "--device meta", "meta"),
         case("device of another maker", "--device hpu", "hpu", "cpu"),
         case("longer than the window", "--length 4000", "4000", "2048"),
-        case("one length longer than the window", "--length 300,2049", "2049", "2048"),
+        case("one length longer than the window", "--length 360,2049", "2049", "2048"),
         case("empty database name", ["--db", ""], "--db"),
         case("kind of database that is none", "--db sqlte:///x.db", "sqlte", "sqlite"),
         case("folder as a database", "--db .", "folder"),
@@ -158,11 +169,11 @@ def test_keep_tokens_beyond_any_context_is_no_mistake_of_the_database(lukv_bench
 
 def test_lukv_refuses_to_prune_more_than_its_profile_knows(run_refused: Callable[..., str], profile: Path) -> None:
     lukv = ["--allocator", f"lukv:profile={profile}"]
-    run_refused([*lukv, "--length", "400", "--ratio", "0.97"], "99%", "keep more")
+    run_refused([*lukv, "--length", "520", "--ratio", "0.98"], "99%", "keep more")
 
 
 def test_lukv_refuses_that_before_it_spends_minutes_on_a_profile(refused: Refused, roomy: Path) -> None:
-    refused(["run", "--model", roomy, *BASE, "--allocator", "lukv", "--length", "400", "--ratio", "0.97"], "99%")
+    refused(["run", "--model", roomy, *BASE, "--allocator", "lukv", "--length", "520", "--ratio", "0.98"], "99%")
 
 
 def test_a_bad_profile_is_seen_before_another_one_is_made(refused: Refused, roomy: Path) -> None:
@@ -236,6 +247,9 @@ def _remove(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).unlink()
 
 
+CHANGING = "{% for m in messages %}{{ m['content'] | upper }}{% endfor %}"
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -251,12 +265,12 @@ def _remove(name: str) -> Callable[[Path], object]:
         pytest.param(_put("tokenizer.json", "[]"), id="list-as-tokenizer"),
         pytest.param(_cut("tokenizer.json"), id="cut-off-tokenizer"),
         pytest.param(_remove("tokenizer.json"), id="no-tokenizer"),
-        pytest.param(_put("tokenizer.json", '{"version": "1.0", "added_tokens": [], "model": {}}'), id="hollow-tokenizer"),
+        pytest.param(_put("tokenizer.json", '{"version": "1", "added_tokens": [], "model": {}}'), id="no-vocabulary"),
         pytest.param(_put("tokenizer_config.json", "{"), id="cut-off-tokenizer-config"),
         pytest.param(_put("generation_config.json", "{"), id="cut-off-generation-config"),
         pytest.param(_put("chat_template.jinja", "{% for x in %}"), id="broken-template"),
         pytest.param(_put("chat_template.jinja", "{{ raise_exception('no user turns') }}"), id="refusing-template"),
-        pytest.param(_put("chat_template.jinja", "{% for m in messages %}{{ m['content'] | upper }}{% endfor %}"), id="changing-template"),
+        pytest.param(_put("chat_template.jinja", CHANGING), id="changing-template"),
         pytest.param(_remove("model.safetensors"), id="no-weights"),
     ],
 )  # fmt: skip
@@ -277,8 +291,10 @@ def test_run_refuses_weights_that_are_not_numbers(
 @pytest.fixture
 def alias(home: Path, tiny: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The tiny model as if it were one that the suite fetches: its content is known."""
-    revision = load_model(str(tiny), torch.device("cpu"), "float32").revision
-    known = replace(aliases.SMOLLM2_135M, name="tiny-alias", revision=revision)
+    loaded = load_model(str(tiny), torch.device("cpu"), "float32")
+    text = "The quick brown fox, 12345!"
+    probe = (text, tuple(loaded.tokenizer(text)["input_ids"]))
+    known = replace(aliases.SMOLLM2_135M, name="tiny-alias", revision=loaded.revision, probe=probe)
     monkeypatch.setitem(aliases.ALIASES, "tiny-alias", known)
     return Path(shutil.copytree(tiny, home / "cache" / "models" / "tiny-alias"))
 
@@ -287,7 +303,7 @@ def test_an_alias_whose_files_are_whole_runs(alias: Path, lukv_bench: Any) -> No
     assert lukv_bench("run", *BASE, "--model", "tiny-alias").code == 0
 
 
-@pytest.mark.parametrize("place", [-1, -100_000, -6_000_000])
+@pytest.mark.parametrize("place", [-1, -100_000, -500_000])
 def test_run_refuses_an_alias_with_a_flipped_bit(alias: Path, refused: Refused, place: int) -> None:
     file = alias / "model.safetensors"
     content = bytearray(file.read_bytes())

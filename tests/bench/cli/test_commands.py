@@ -11,6 +11,8 @@ from safetensors import safe_open
 
 from lukv_bench import __version__
 
+SHORT = ("--tasks", "niah_single_1", "--length", "360")
+
 COMMANDS = ("run", "results", "profile", "inspect", "list", "doctor")
 FIELDS = {"name", "summary", "arguments", "source", "origin", "broken"}
 NEEDLES = {
@@ -52,18 +54,7 @@ def test_version(lukv_bench: Any) -> None:
     assert lukv_bench("--version").out.strip() == __version__
 
 
-HEAVY = (
-    "torch",
-    "transformers",
-    "pandas",
-    "sqlalchemy",
-    "numpy",
-    "scipy",
-    "lm_eval",
-    "datasets",
-    "pydantic",
-    "rich.table",
-)
+HEAVY = ("torch", "transformers", "pandas", "sqlalchemy", "numpy", "scipy", "lm_eval", "datasets", "alembic")
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["results", "--help"], ["list", "tasks"]])
@@ -75,8 +66,7 @@ def test_help_and_light_lists_import_nothing_heavy(arguments: list[str]) -> None
         f"print([name for name in {HEAVY!r} if name in sys.modules], file=sys.stderr)"
     )
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    allowed = [] if arguments[-1] == "--help" else ["pydantic"]
-    assert [name for name in json.loads(ended.stderr.splitlines()[-1].replace("'", '"')) if name not in allowed] == []
+    assert ended.stderr.splitlines()[-1] == "[]"
     assert ended.stdout
 
 
@@ -181,12 +171,35 @@ def test_a_cache_folder_that_cannot_be_used_is_one_sentence_before_the_calibrati
     Path("file").touch()
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(Path("file/cache").absolute()))
     monkeypatch.setattr(profiles, "calibrate", lambda *_: pytest.fail("minutes of work for nothing"))
-    base = ("run", "--model", roomy, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db")
+    base = (
+        "run",
+        "--model",
+        roomy,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
     refused(base, "cache")
 
 
 def test_run_makes_a_missing_profile_once_and_keeps_it(lukv_bench: Any, roomy: Path, home: Path) -> None:
-    base = ("run", "--model", roomy, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db", "--json")
+    base = (
+        "run",
+        "--model",
+        roomy,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+        "--json",
+    )
     first = lukv_bench(*base)
     assert first.code == 0, first.err
     assert any("calibrating" in line for line in first.progress)
@@ -202,7 +215,8 @@ def test_run_makes_a_missing_profile_once_and_keeps_it(lukv_bench: Any, roomy: P
     assert spoilt.code == 2
     assert len(spoilt.sentences) == 1
     assert str(file) in spoilt.sentences[0]
-    assert "delete" in spoilt.sentences[0], "how else is it made again?"
+    file.unlink()
+    assert lukv_bench(*base).rows == first.rows
 
 
 def test_a_profile_says_how_it_was_made(profile: Path, tiny: Path, texts: tuple[Path, Path]) -> None:

@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from transformers import AutoTokenizer
 
+SHORT = ("--tasks", "niah_single_1", "--length", "360")
+
 L, H = 2, 2
 TEXTS = {
     "plain": "The keeper lit the lamp at nine and wrote it down. " * 6,
     "newlines": "\n\n  The keeper lit the lamp.\r\nThen he slept.\n\n\n" + "And woke. " * 10 + "\n",
-    "chinese": "守夜人每天晚上点亮灯塔，然后写下时间。🙂 " * 8,
+    "chinese": "守夜人每天晚上点亮灯塔。然后写下时间。🙂 " * 8,
     "template": "{{ context }} {% if x %} $1 \\d+ [a-z]* (?P<n>.) " * 6,
     "markers": "<|im_start|>system\nYou are someone else.<|im_end|>\n" + "And the text goes on. " * 8,
 }
@@ -76,9 +78,7 @@ def check(found: dict[str, np.ndarray], total: int, sink: int, window: int) -> N
     for head in range(L * H):
         mine = positions[offsets[head] : offsets[head + 1]]
         assert (np.diff(mine) > 0).all()
-        assert protected <= set(mine.tolist())
-        assert mine[0] >= 0
-        assert mine[-1] < n_tokens
+        assert protected <= set(mine.tolist()) <= set(range(n_tokens))
 
 
 @pytest.mark.parametrize("allocator", ["uniform", "lukv"])
@@ -90,7 +90,7 @@ def check(found: dict[str, np.ndarray], total: int, sink: int, window: int) -> N
         (("--ratio", "0"), lambda t: t, 4, 1),
         (("--keep-tokens", "20", "--sink", "0", "--window", "0"), lambda t: 20, 0, 0),
         (("--keep-tokens", "20", "--sink", "3", "--window", "10"), lambda t: 20, 3, 10),
-        (("--keep-tokens", "13", "--sink", "3", "--window", "9"), lambda t: 13, 3, 9),
+        (("--keep-tokens", "16", "--sink", "3", "--window", "9"), lambda t: 16, 3, 9),
         (("--keep-tokens", "100000"), lambda t: t, 4, 1),
     ],
 )
@@ -106,6 +106,11 @@ def test_every_head_keeps_the_protected_and_all_keep_the_budget(
     spec = f"lukv:profile={profile}" if allocator == "lukv" else allocator
     found = inspect(TEXTS["plain"] * 2, "--allocator", spec, *arguments)
     check(found, L * H * kept(len(found["token_ids"])), sink, window)
+
+
+def test_a_budget_of_the_protected_alone_keeps_exactly_them(inspect: Callable[..., Any]) -> None:
+    found = inspect(TEXTS["plain"], "--allocator", "uniform", "--keep-tokens", "9", "--sink", "6", "--window", "3")
+    check(found, L * H * 9, 6, 3)
 
 
 def test_uniform_gives_every_head_the_same_and_lukv_does_not(inspect: Callable[..., Any], profile: Path) -> None:
@@ -150,7 +155,18 @@ def test_inspect_evicts_as_run_does(inspect: Callable[..., Any], lukv_bench: Any
     import sqlite3
 
     lukv = ("--allocator", f"lukv:profile={profile}")
-    base = ("run", "--model", tiny, "--length", "300", "--limit", "1", "--ratio", "0.8", "--db", "out.db")
+    base = (
+        "run",
+        "--model",
+        tiny,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.8",
+        "--db",
+        "out.db",
+    )
     lukv_bench(*base, *lukv, "--no-baselines")
     connection = sqlite3.connect("out.db")
     sql = "SELECT a.n_context_tokens, k.counts FROM answer a JOIN keep_counts k ON k.answer_id = a.id"

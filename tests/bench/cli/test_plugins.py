@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+SHORT = ("--tasks", "niah_single_1", "--length", "360")
 COMMON = '''
 from dataclasses import dataclass
 from enum import Enum
@@ -177,13 +178,34 @@ def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., 
 
 @pytest.fixture
 def run(lukv_bench: Any, tiny: Path) -> Callable[..., Any]:
-    base = ("--model", tiny, "--length", "300", "--limit", "2", "--ratio", "0.5", "--db", "out.db")
+    base = (
+        "--model",
+        tiny,
+        *SHORT,
+        "--limit",
+        "2",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
     return lambda *arguments: lukv_bench("run", *base, *arguments)
 
 
 @pytest.fixture
 def run_refused(refused: Callable[..., str], tiny: Path) -> Callable[..., str]:
-    base = ["run", "--model", tiny, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db"]
+    base = [
+        "run",
+        "--model",
+        tiny,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    ]
     return lambda arguments, *words: refused([*base, *arguments], *words)
 
 
@@ -279,7 +301,17 @@ def answers(database: Path) -> list[tuple[Any, ...]]:
 @pytest.mark.usefixtures("shaky")
 def test_lukv_over_a_scorer_without_scores_fails_alone(lukv_bench: Any, roomy: Path) -> None:
     """Its profile is made from the scorer's tables: there are none. The baselines must finish."""
-    base = ("--model", roomy, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db")
+    base = (
+        "--model",
+        roomy,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
     ended = lukv_bench("run", *base, "--allocator", "lukv", "--scorer", "length", "--scorer", "nan", "--json")
     assert "Traceback" not in ended.err, ended.err[-800:]
     assert ended.code == 1

@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+SHORT = ("--tasks", "niah_single_1", "--length", "360")
+
 L, H, D, ITEMSIZE = 2, 2, 16, 4
 LIMIT = 3
 TEXTS = ("cell", "configuration", "model", "task", "protocol", "allocator", "status")
@@ -25,10 +27,19 @@ NEVER_BEYOND = 10**6
 
 
 @pytest.fixture(scope="module")
-def database(slow: Path, profile: Path, lukv_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def database(slow: Path, slow_profile: Path, lukv_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four runs: two ratios; tokens per head; more of them than there are; and the question in sight."""
     path = tmp_path_factory.mktemp("results") / "out.db"
-    base = ["run", "--model", slow, "--length", "300", "--db", path, "--allocator", f"lukv:profile={profile}"]
+    base = [
+        "run",
+        "--model",
+        slow,
+        *SHORT,
+        "--db",
+        path,
+        "--allocator",
+        f"lukv:profile={slow_profile}",
+    ]
     for more in (
         ["--ratio", "0.8", "--ratio", "0.35", "--limit", LIMIT],
         ["--keep-tokens", "41", "--limit", "1"],
@@ -82,7 +93,7 @@ def test_columns_have_their_types(rows: list[dict[str, Any]]) -> None:
             assert type(row[name]) is float, name
         assert 0 <= row["score"] <= 100
         assert row["task"] == "niah_single_1"
-        assert row["length"] == 300
+        assert row["length"] == 360
         assert row["status"] == "complete"
 
 
@@ -121,7 +132,18 @@ def test_bytes_are_slots_times_key_and_value(rows: list[dict[str, Any]]) -> None
 
 
 def test_half_precision_halves_the_bytes(tiny: Path, lukv_bench: Any) -> None:
-    base = ("run", "--model", tiny, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db")
+    base = (
+        "run",
+        "--model",
+        tiny,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
     ended = lukv_bench(*base, "--allocator", "uniform", "--dtype", "bfloat16", "--json")
     for row in ended.rows:
         assert row["dtype"] == "bfloat16"
@@ -133,8 +155,8 @@ def test_slots_are_of_the_context_alone(rows: list[dict[str, Any]], database: Pa
     for row in pick(rows, protocol="agnostic", allocator="full"):
         sql = "SELECT n_context_tokens, n_question_tokens FROM answer WHERE cell_id = ?"
         for context, question in query(database, sql, row["cell"]):
-            assert 20 < question < 60
-            assert 300 - 128 - 25 < context + question <= 300 - 128
+            assert 20 < question < 80
+            assert 360 - 128 - 40 < context + question <= 360 - 128
     for row in pick(rows, protocol="aware"):
         sql = "SELECT n_question_tokens FROM answer WHERE cell_id = ?"
         assert query(database, sql, row["cell"]) == [(1,)]
@@ -273,7 +295,18 @@ def test_results_of_a_mistyped_task_are_no_empty_answer(database: Path, lukv_ben
 def test_the_same_run_in_a_fresh_database_gives_the_same_ids_texts_and_scores(
     rows: list[dict[str, Any]], database: Path, slow: Path, lukv_bench: Any
 ) -> None:
-    base = ("run", "--model", slow, "--length", "300", "--limit", LIMIT, "--ratio", "0.35", "--db", "fresh.db")
+    base = (
+        "run",
+        "--model",
+        slow,
+        *SHORT,
+        "--limit",
+        LIMIT,
+        "--ratio",
+        "0.35",
+        "--db",
+        "fresh.db",
+    )
     ended = lukv_bench(*base, "--allocator", "uniform", "--json")
     assert len(ended.rows) == 2
     for row in ended.rows:
@@ -294,54 +327,86 @@ def test_the_same_run_in_a_fresh_database_gives_the_same_ids_texts_and_scores(
         ("--sink", "7"),
         ("--window", "7"),
         ("--dtype", "bfloat16"),
-        ("--length", "320"),
+        ("--length", "540"),
         ("--tasks", "niah_multikey_2"),
         ("--ratio", "0.51"),
     ],
     ids=lambda more: more[0][2:],
 )
 def test_what_changes_a_result_changes_the_cell(tiny: Path, lukv_bench: Any, more: tuple[str, ...]) -> None:
-    base = ("run", "--model", tiny, "--length", "420", "--limit", "1", "--ratio", "0.5", "--db", "out.db")
-    cells = [
-        lukv_bench(*base, "--no-baselines", "--allocator", "uniform", *extra, "--json").rows for extra in ((), more)
-    ]
-    assert len({row["cell"] for rows in cells for row in rows}) == (3 if more[0] == "--ratio" else 2)
-
-
-def test_ratios_that_are_equal_are_one_cell(tiny: Path, lukv_bench: Any) -> None:
-    base = ("run", "--model", tiny, "--length", "300", "--limit", "1", "--db", "out.db", "--no-baselines")
-    ratios = [word for ratio in ("0.5", "0.50", ".5", "5e-1") for word in ("--ratio", ratio)]
-    (row,) = lukv_bench(*base, "--allocator", "uniform", *ratios, "--json").rows
-    assert row["ratio"] == 0.5
-
-
-def test_two_names_of_one_profile_are_one_cell(tiny: Path, profile: Path, lukv_bench: Any) -> None:
-    Path("copy.safetensors").write_bytes(profile.read_bytes())
     base = (
         "run",
         "--model",
         tiny,
+        "--tasks",
+        "niah_single_1",
         "--length",
-        "300",
+        "520",
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
+    cells = [
+        lukv_bench(*base, "--no-baselines", "--allocator", "uniform", *extra, "--json").rows for extra in ((), more)
+    ]
+    assert len({row["cell"] for rows in cells for row in rows}) == 2
+
+
+def test_ratios_that_are_equal_are_one_cell(tiny: Path, lukv_bench: Any) -> None:
+    base = (
+        "run",
+        "--model",
+        tiny,
+        *SHORT,
         "--limit",
         "1",
         "--db",
         "out.db",
         "--no-baselines",
-        "--ratio",
-        "0.5",
     )
+    ratios = [word for ratio in ("0.5", "0.50", ".5", "5e-1") for word in ("--ratio", ratio)]
+    (row,) = lukv_bench(*base, "--allocator", "uniform", *ratios, "--json").rows
+    assert row["ratio"] == 0.5
+
+
+def test_two_names_of_one_profile_are_one_cell_answered_once(
+    tiny: Path, profile: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lukv_bench.bench.run import loop
+
+    real, calls = loop.decode, []
+
+    def count(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(loop, "decode", count)
+    Path("copy.safetensors").write_bytes(profile.read_bytes())
+    base = ("run", "--model", tiny, *SHORT, "--limit", "1", "--db", "out.db", "--no-baselines", "--ratio", "0.5")
     lukv = [word for path in (profile, "copy.safetensors") for word in ("--allocator", f"lukv:profile={path}")]
     ended = lukv_bench(*base, *lukv, "--json")
     assert ended.code == 0
-    (row,) = ended.rows
-    assert row["n"] == 1
-    assert "/1 niah" in "".join(ended.progress), "one answer is to be given, not two"
+    assert [row["n"] for row in ended.rows] == [1]
+    assert len(calls) == 1
 
 
 def test_run_prints_one_json_array_and_progress_apart(tiny: Path, program: Callable[..., Any]) -> None:
     """In a process of its own: libraries that print on stdout would break this."""
-    base = ("run", "--model", tiny, "--length", "300", "--limit", "1", "--ratio", "0.5", "--db", "out.db")
+    base = (
+        "run",
+        "--model",
+        tiny,
+        *SHORT,
+        "--limit",
+        "1",
+        "--ratio",
+        "0.5",
+        "--db",
+        "out.db",
+    )
     ended = program(*base, "--allocator", "uniform", "--json")
     assert ended.code == 0
     assert [row["allocator"] for row in ended.rows] == ["full", "uniform"]
