@@ -74,10 +74,17 @@ class Allocator(Protocol):
     needs: ClassVar[Needs]
 
     def allocate(self, request: AllocationRequest) -> Tensor:
-        """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence.
+        """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence."""
+
+
+class Selective(Protocol):
+    """An allocator that cannot serve every budget says so before minutes of work go into a run."""
+
+    def check(self, request: AllocationRequest) -> None:
+        """Look at a request that has no scores and no profile yet.
 
         Raises:
-            UserError: the method cannot serve this budget; said before any model runs where it needs no scores.
+            UserError: the method cannot serve this budget.
         """
 
 

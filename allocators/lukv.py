@@ -50,18 +50,31 @@ class LUKV:
         curves = [_document_curve(document) for document in documents]
         return {"curve": torch.stack(curves).mean(dim=0)}
 
-    def allocate(self, request: AllocationRequest) -> Tensor:
-        """int64 [len(layers), B, H]: protected tokens + the curve's share of the rest, total exact.
+    def check(self, request: AllocationRequest) -> None:
+        """Refuse what the curve does not reach.
 
         Raises:
             UserError: the budget prunes more than the curve's last target, 99% of the evictable tokens.
         """
+        position = _position(request)
+        if position > TARGETS:
+            raise UserError(
+                f"LU-KV's profile ends at {TARGETS}% of the evictable tokens pruned, and this budget asks for "
+                f"{float(position):.2f}%; keep more tokens (a smaller --ratio or a larger --keep-tokens)."
+            )
+
+    def allocate(self, request: AllocationRequest) -> Tensor:
+        """int64 [len(layers), B, H]: protected tokens + the curve's share of the rest, total exact.
+
+        Raises:
+            UserError: as `check`.
+        """
         if request.profile is None:
             raise ValueError("LU-KV was asked to allocate without its profile")
+        self.check(request)
         evictable = request.n_tokens - request.n_protected
         rest = request.budget - request.n_heads * request.n_protected
-        curve = request.profile.arrays["curve"][:, list(request.layers)]
-        shares = _shares_at(curve, kept=rest, of=request.n_heads * evictable)
+        shares = _shares_at(request.profile.arrays["curve"][:, list(request.layers)], _position(request))
         counts = apportion(shares.reshape(-1) * evictable, rest, evictable) + request.n_protected
         return counts.view(len(request.layers), 1, request.n_kv_heads).expand(request.shape).contiguous()
 
@@ -82,14 +95,15 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
     return torch.from_numpy(kept / len(document.importance)).view(TARGETS, n_layers, n_heads)
 
 
-def _shares_at(curve: Tensor, kept: int, of: int) -> Tensor:
-    """float64 [L, H]: the curve at the prune ratio 1 - kept / of, linear between its targets."""
-    position = Fraction(of - kept, of) * (TARGETS + 1) if of else Fraction(0)
-    if position > TARGETS:
-        raise UserError(
-            f"LU-KV's profile ends at {TARGETS}% of the evictable tokens pruned, and this budget asks for "
-            f"{float(position):.2f}%; keep more tokens (a smaller --ratio or a larger --keep-tokens)."
-        )
+def _position(request: AllocationRequest) -> Fraction:
+    """Per cent of the evictable tokens that the budget prunes: the place on the curve's grid, exactly."""
+    evictable = request.n_heads * (request.n_tokens - request.n_protected)
+    pruned = request.n_heads * request.n_tokens - request.budget
+    return Fraction(pruned, evictable) * (TARGETS + 1) if evictable else Fraction(0)
+
+
+def _shares_at(curve: Tensor, position: Fraction) -> Tensor:
+    """float64 [L, H]: the curve at a place on its grid, linear between targets; 0 is the full cache."""
     low = int(position)
     grid = torch.cat([torch.ones_like(curve[:1]), curve]).double()
     return torch.lerp(grid[low], grid[min(low + 1, TARGETS)], float(position - low))

@@ -1,7 +1,8 @@
 """Budgets: asked for as a ratio pruned or as tokens per head, resolved once into an exact integer."""
 
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation
+from fractions import Fraction
 
 from .. import UserError
 
@@ -27,7 +28,7 @@ class Budget:
             return min(self.keep_tokens, n_tokens)
         if self.ratio is None:
             return n_tokens
-        return int(((1 - self.ratio) * n_tokens).to_integral_value(ROUND_FLOOR))
+        return int((1 - Fraction(self.ratio)) * n_tokens)  # fractions: a Decimal product keeps 28 digits only
 
     def keeps_all(self, n_tokens: int) -> bool:
         """Whether so many tokens were asked for that nothing is evicted."""
@@ -35,7 +36,7 @@ class Budget:
 
     def __str__(self) -> str:
         """As a reader of a table knows it."""
-        return f"{self.keep_tokens} tokens/head" if self.ratio is None else f"{self.ratio.normalize():f}"
+        return f"{self.keep_tokens} tokens/head" if self.ratio is None else f"{self.ratio:f}"
 
 
 def parse_ratio(text: str) -> Decimal:
@@ -50,7 +51,13 @@ def parse_ratio(text: str) -> Decimal:
         raise UserError(f"--ratio takes a number in [0, 1) such as 0.8, not {text!r}.") from None
     if not (ratio.is_finite() and 0 <= ratio < 1):
         raise UserError(f"--ratio is the share pruned, at least 0 and below 1, not {text}; 0.8 keeps a fifth.")
-    return ratio.normalize() if ratio else Decimal(0)
+    return _without_trailing_zeros(ratio)
+
+
+def _without_trailing_zeros(number: Decimal) -> Decimal:
+    """0.80 is 0.8. Not by `normalize`, which rounds to 28 digits."""
+    text = f"{number:f}"
+    return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) if number else Decimal(0)
 
 
 def parse_budgets(ratios: list[str], keep_tokens: int | None) -> list[Budget]:

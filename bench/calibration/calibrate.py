@@ -11,9 +11,10 @@ from ... import UserError
 from ...scorers.base import CalibrationDocument, Protection, Scorer
 from ..engine.decode import Stop, decode
 from ..engine.evict import share
-from ..engine.prefill import prefill
+from ..engine.prefill import Context, prefill
 from ..engine.prompt import Prompt, render, split
 from ..engine.ready import refuse_sliding_window
+from ..errors import PluginError
 from ..models.load import LoadedModel
 from .documents import Document
 from .oracle import Oracle
@@ -48,6 +49,7 @@ def calibrate(
 
     Raises:
         UserError: a document is too long for the model, or too short for what is protected.
+        PluginError: a scorer failed.
     """
     prompts = [_prompts(loaded, document) for document in documents]
     for document, asked in zip(documents, prompts, strict=True):
@@ -100,6 +102,7 @@ def _document(
     oracle = Oracle()
     scorers = {name: target.scorer for name, target in targets.items()}
     context = prefill(loaded, prompts[0].context, scorers, [oracle.see_context])
+    _refuse_failures(context)
     cache = share(context, len(prompts), None, room=128)
     oracle.watch(cache, len(prompts), loaded.shape.n_kv_heads)
     sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
@@ -107,12 +110,17 @@ def _document(
     importance = oracle.importance
     return {
         name: CalibrationDocument(
-            scores=context.scores[name][:, 0].cpu(),
+            scores=context.table(name)[:, 0].cpu(),
             importance=importance,
             protected=target.protection.mask(context.n_tokens),
         )
         for name, target in targets.items()
     }
+
+
+def _refuse_failures(context: Context) -> None:
+    for name, error in context.failures.items():
+        raise PluginError(f"the scorer {name} failed on a calibration document: {error}") from error
 
 
 class Sampler:

@@ -1,13 +1,16 @@
 """The command line's frame: commands, exit codes, one sentence for a user's mistake."""
 
+import functools
 import os
 import sys
+from collections.abc import Callable, Mapping
+from typing import Any
 
-import click
 import typer
 
 from ... import UserError, __version__
 from ...db.errors import StoreError
+from ..errors import PluginError
 from . import doctor, inspect, listing, profile, results, run
 
 EXIT_FAILED = 1
@@ -23,29 +26,59 @@ QUIET = {
 }
 """Libraries' own bars and hints: the command line shows its own progress. A user's setting wins."""
 
+UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""typer's own click or the installed one: which of them it is changes with typer's version."""
+
 app = typer.Typer(
     name="lukv-bench",
     help="Benchmark KV-cache eviction: any allocator with any scorer, evicted for real, on real tasks.",
     epilog="Start with: lukv-bench run --allocator lukv --scorer keydiff",
-    no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-app.command("run")(run.run)
-app.command("results")(results.results)
-app.command("profile")(profile.profile)
-app.command("inspect")(inspect.inspect)
-app.command("list")(listing.list_)
-app.command("doctor")(doctor.doctor)
 
 
 @app.callback(invoke_without_command=True)
-def _root(version: bool = typer.Option(False, "--version", help="Show the version and exit.")) -> None:
+def _root(
+    context: typer.Context, version: bool = typer.Option(False, "--version", help="Show the version and exit.")
+) -> None:
     if version:
         print(__version__)
-        raise typer.Exit
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+
+
+def _command(function: Callable[..., int]) -> Callable[..., int]:
+    """What every command does about Ctrl-C and about a reader of its output that went away."""
+
+    @functools.wraps(function)
+    def wrapped(*args: Any, **kwargs: Any) -> int:
+        try:
+            code = function(*args, **kwargs)
+            sys.stdout.flush()
+        except KeyboardInterrupt as error:
+            print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
+            return EXIT_INTERRUPTED
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+            return 0
+        return code
+
+    return wrapped
+
+
+COMMANDS: Mapping[str, Callable[..., int]] = {
+    "run": run.run,
+    "results": results.results,
+    "profile": profile.profile,
+    "inspect": inspect.inspect,
+    "list": listing.list_,
+    "doctor": doctor.doctor,
+}
+for _name, _function in COMMANDS.items():
+    app.command(_name)(_command(_function))
 
 
 def main() -> None:
@@ -59,24 +92,16 @@ def _code() -> int:
     try:
         returned = app(standalone_mode=False)
     except UserError as error:
-        return _mistake(str(error))
-    except StoreError as error:
-        _mistake(str(error))
-        return EXIT_FAILED
-    except click.exceptions.NoArgsIsHelpError as error:
-        print(error.format_message())
-        return EXIT_USER
-    except click.ClickException as error:
-        return _mistake(error.format_message())
-    except (KeyboardInterrupt, click.Abort):
-        print("interrupted", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads any more
-        return 0
+        return _say(str(error), EXIT_USER)
+    except (StoreError, PluginError) as error:
+        return _say(str(error), EXIT_FAILED)
+    except UsageError as error:
+        message = getattr(error, "format_message", error.__str__)()
+        return _say(f"{message.rstrip('.')}; see `lukv-bench --help`.", EXIT_USER)
     return returned if isinstance(returned, int) else 0
 
 
-def _mistake(message: str) -> int:
-    print(f"lukv-bench: {message}", file=sys.stderr)
-    return EXIT_USER
+def _say(message: str, code: int) -> int:
+    """One line on stderr, whatever a library or a plugin put into the message."""
+    print(f"lukv-bench: {' '.join(message.split())}", file=sys.stderr)
+    return code

@@ -7,6 +7,15 @@ import typer
 
 from ... import UserError
 
+
+def whole_number(text: str | int) -> int:
+    """An option's number; typer's own message would not repeat what was typed."""
+    try:
+        return int(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+
+
 Model = Annotated[str, typer.Option("--model", help="Alias (see `list models`), hub id or local folder.", metavar="M")]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]", metavar="D")
@@ -27,21 +36,43 @@ Ratio = Annotated[
 ]
 KeepTokens = Annotated[
     int | None,
-    typer.Option("--keep-tokens", help="Tokens to keep per head, on average, instead of a ratio.", metavar="N"),
+    typer.Option(
+        "--keep-tokens",
+        help="Tokens to keep per head, on average, instead of a ratio.",
+        metavar="N",
+        parser=whole_number,
+    ),
 ]
 Sink = Annotated[
-    int | None, typer.Option("--sink", help="First tokens never evicted.  [default: the scorer's]", metavar="N")
+    int | None,
+    typer.Option(
+        "--sink", help="First tokens never evicted.  [default: the scorer's]", metavar="N", parser=whole_number
+    ),
 ]
 Window = Annotated[
-    int | None, typer.Option("--window", help="Last tokens never evicted.  [default: the scorer's]", metavar="N")
+    int | None,
+    typer.Option(
+        "--window", help="Last tokens never evicted.  [default: the scorer's]", metavar="N", parser=whole_number
+    ),
 ]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N")]
+
+Seed = Annotated[
+    int,
+    typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array on stdout and nothing else.")]
 
 
-def comma_list(text: str) -> list[str]:
-    """The parts of "a,b"."""
-    return [part.strip() for part in text.split(",") if part.strip()]
+def comma_list(option: str, text: str) -> list[str]:
+    """The parts of "a,b".
+
+    Raises:
+        UserError: there is none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise UserError(f"{option} is empty; name at least one, or leave the option out.")
+    return parts
 
 
 def whole_numbers(option: str, text: str) -> list[int]:
@@ -51,7 +82,7 @@ def whole_numbers(option: str, text: str) -> list[int]:
         UserError: a part is no whole number.
     """
     try:
-        return [int(part) for part in comma_list(text)]
+        return [int(part) for part in comma_list(option, text)]
     except ValueError:
         raise UserError(f"{option} takes whole numbers such as 1024,2048, not {text!r}.") from None
 
@@ -64,6 +95,16 @@ def at_least_one(option: str, value: int) -> None:
     """
     if value < 1:
         raise UserError(f"{option} takes a number of at least 1, not {value}.")
+
+
+def storable(option: str, value: int | None) -> None:
+    """Refuse a number that no database holds.
+
+    Raises:
+        UserError: it has more than 63 bits.
+    """
+    if value is not None and abs(value) >= 2**63:
+        raise UserError(f"{option} takes a number of at most {2**63 - 1}, not {value}.")
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> None:

@@ -42,9 +42,7 @@ def profile(
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
-    specs = comma_list(scorer)
-    if not specs:
-        raise UserError("--scorer names no scorer; give one, such as keydiff.")
+    specs = comma_list("--scorer", scorer)
     check_model_name(model)
     check_file_place(out, "--out")
     with progress() as shown:

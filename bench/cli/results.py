@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from ... import UserError
+from ..suggest import unknown
 from .options import Database, Json
 
 
@@ -23,10 +24,16 @@ def results(
         raise UserError("give one of --json, --csv and --markdown.")
     from ...db.store import Store
     from ...db.urls import resolve_url
+    from ...tasks.catalog import names
     from .. import report
 
     with Store.open(resolve_url(db), create=False) as store:
-        rows = [row for row in report.result_rows(store) if task is None or row["task"] == task]
+        rows = report.result_rows(store)
+    if task is not None:
+        known = {*names(), *(row["task"] for row in rows)}
+        if task not in known:
+            raise unknown("task", task, known)
+        rows = [row for row in rows if row["task"] == task]
     if json:
         report.print_json(rows)
     elif csv:

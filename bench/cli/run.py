@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import Interrupted
 from .options import (
     Database,
     Device,
@@ -19,6 +20,8 @@ from .options import (
     at_least_one,
     comma_list,
     one_of,
+    storable,
+    whole_number,
     whole_numbers,
 )
 from .progress import Progress, progress
@@ -47,7 +50,7 @@ def run(
     length: Annotated[
         str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
     ] = "1024",
-    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N")] = 12,
+    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)] = 12,
     seed: Seed = 0,
     protocol: Annotated[
         str,
@@ -80,6 +83,9 @@ def run(
     one_of("--protocol", protocol, ("agnostic", "aware"))
     budgets = parse_budgets(ratio or [], keep_tokens)
     lengths = whole_numbers("--length", length)
+    names = comma_list("--tasks", tasks)
+    for option, value in (("--seed", seed), ("--keep-tokens", keep_tokens), ("--limit", limit)):
+        storable(option, value)
     check_model_name(model)
     url = resolve_url(db)
     check_writable(url)
@@ -95,7 +101,7 @@ def run(
             methods=ask_methods(
                 allocator or ["lukv"], scorer or ["keydiff"], budgets, sink, window, baselines=not no_baselines
             ),
-            tasks=ask_tasks(comma_list(tasks), lengths),
+            tasks=ask_tasks(names, lengths),
             limit=limit,
             seed=seed,
             protocol="aware" if protocol == "aware" else "agnostic",
@@ -129,11 +135,13 @@ def _carry_out(plan: "Plan", store: "Store", shown: Progress) -> "Outcome":
 
     try:
         outcome = run_plan(plan, store, run_id, todo, advance)
-    except BaseException as error:
-        interrupted = isinstance(error, KeyboardInterrupt)
-        store.finish_run(run_id, 130 if interrupted else 1)
-        if interrupted:
-            shown.message(f"{done} of {total} answers are stored; the same command goes on from there.")
+    except KeyboardInterrupt:
+        store.finish_run(run_id, 130)
+        asked = sum(len(cell.task.samples) for cell in plan.cells)
+        stored = asked - sum(len(samples) for samples in missing(plan, store).values())
+        raise Interrupted(f"{stored} of {asked} answers are stored; the same command goes on from there.") from None
+    except Exception:
+        store.finish_run(run_id, 1)
         raise
     store.finish_run(run_id, 1 if outcome.failed else 0)
     return outcome

@@ -26,15 +26,23 @@ def chat_form(tokenizer: Any) -> str:
 
 
 def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
-    """Turns in the model's chat template, the last one left open when no generation prompt is added."""
-    return str(
-        tokenizer.apply_chat_template(
+    """Turns in the model's chat template, the last one left open when no generation prompt is added.
+
+    Raises:
+        UserError: the template fails.
+    """
+    try:
+        text = tokenizer.apply_chat_template(
             list(turns),
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
         )
-    )
+    except Exception as error:  # a template is a program of the model's author; it may raise anything
+        raise UserError(
+            f"the chat template of {tokenizer.name_or_path} cannot render a user turn ({error})."
+        ) from error
+    return str(text)
 
 
 def render(tokenizer: Any, user: str, answer_prefix: str = "") -> str:
@@ -67,17 +75,36 @@ def split(tokenizer: Any, prompt: str, context: str, aware: bool = False) -> Pro
     Raises:
         UserError: the context is not in the prompt, or leaves nothing on one side of the cut.
     """
+    ids, cut = cut_at_context(tokenizer, prompt, context)
+    if aware:
+        cut = len(ids) - 1
+    if not 0 < cut < len(ids):
+        raise UserError("the prompt has no tokens on one side of its context's end.")
+    return Prompt(context=ids[:cut], question=ids[cut:])
+
+
+def cut_at_context(tokenizer: Any, prompt: str, context: str) -> tuple[tuple[int, ...], int]:
+    """The prompt's ids and how many of them lie wholly in front of the context's end.
+
+    Raises:
+        UserError: the context is not in the prompt.
+    """
     at = prompt.rfind(context)
     if at < 0 or not context:
         raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
     end = at + len(context)
     coded = tokenizer(prompt, add_special_tokens=chat_form(tokenizer) == "plain", return_offsets_mapping=True)
-    ids = tuple(coded["input_ids"])
-    cut = (
-        len(ids) - 1
-        if aware
-        else next((i for i, (_, last) in enumerate(coded["offset_mapping"]) if last > end), len(ids))
-    )
-    if not 0 < cut < len(ids):
-        raise UserError("the prompt has no tokens on one side of its context's end.")
-    return Prompt(context=ids[:cut], question=ids[cut:])
+    ids, offsets = tuple(coded["input_ids"]), coded["offset_mapping"]
+    cut = next((i for i, (_, last) in enumerate(offsets) if last > end), len(ids))
+    if cut and _reaches_past(tokenizer, ids[cut - 1], prompt, offsets[cut - 1], end):
+        cut -= 1
+    return ids, cut
+
+
+def _reaches_past(tokenizer: Any, token: int, prompt: str, offsets: tuple[int, int], end: int) -> bool:
+    """Whether a token holds white space behind the context's end that its offsets do not tell (`trim_offsets`)."""
+    first, last = offsets
+    text = str(tokenizer.decode([token]))
+    hidden = len(text) - len(text.rstrip())
+    told = len(prompt[first:last]) - len(prompt[first:last].rstrip())
+    return last + hidden - told > end

@@ -79,8 +79,8 @@ def resolve_device(name: str | None) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.zeros(1, device=device).item()
+    except Exception as error:  # each backend has an exception of its own
         here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise UserError(f"cannot use device {name!r} here; available: {', '.join(here)}.") from error
     return device
@@ -140,9 +140,16 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
 def _read_weights(path: Path, config: Any, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
-    return AutoModelForCausalLM.from_pretrained(
-        path, config=config, dtype=DTYPES[dtype], attn_implementation="sdpa", use_safetensors=True
+    loaded: Any = AutoModelForCausalLM.from_pretrained(
+        path, config=config, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True
     )
+    model, info = loaded
+    # transformers fills what is missing with random numbers, and says so in a log line only.
+    wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
+    if wrong:
+        told = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:3])}" for kind, names in wrong.items())
+        raise ValueError(f"its weights are not those of its configuration; {told}")
+    return model
 
 
 def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset[int]) -> str:

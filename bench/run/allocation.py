@@ -26,10 +26,22 @@ def budget_per_head(method: Method, n_tokens: int) -> int:
     return per_head
 
 
-def can_plan(method: Method) -> bool:
-    """Whether keep counts are known before any model runs."""
-    needs: Needs = method.allocator.instance.needs
-    return needs is Needs.NOTHING
+def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
+    """Whether a method can serve its budget over a context of this length, told before any model runs.
+
+    Raises:
+        UserError: fewer tokens than are protected, or what the allocator itself cannot serve.
+    """
+    check = getattr(method.allocator.instance, "check", None)
+    for request in _requests(method, shape, n_tokens, None, None):
+        if check is None:
+            continue
+        try:
+            check(request)
+        except UserError:
+            raise
+        except Exception:  # a stranger's check that fails says nothing; the run will meet its allocator
+            return
 
 
 def allocate(
@@ -48,13 +60,23 @@ def allocate(
         UserError: the method cannot serve this budget.
         BudgetError: its counts break the budget.
     """
+    parts = []
+    for request in _requests(method, shape, n_tokens, scores, profile):
+        counts = method.allocator.instance.allocate(request)
+        check_counts(counts, request)
+        parts.append(counts)
+    return torch.cat(parts)
+
+
+def _requests(
+    method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, profile: Profile | None
+) -> list[AllocationRequest]:
+    """One request for the whole model, or one a layer where the allocator looks at the layer at hand."""
     per_head = budget_per_head(method, n_tokens)
     everything = tuple(range(shape.n_layers))
     by_layer = method.allocator.instance.needs is Needs.LAYER_SCORES
-    groups = [(layer,) for layer in everything] if by_layer else [everything]
-    parts = []
-    for layers in groups:
-        request = AllocationRequest(
+    return [
+        AllocationRequest(
             layers=layers,
             n_layers=shape.n_layers,
             n_batch=1,
@@ -65,7 +87,5 @@ def allocate(
             scores=None if scores is None else scores[list(layers)],
             profile=profile,
         )
-        counts = method.allocator.instance.allocate(request)
-        check_counts(counts, request)
-        parts.append(counts)
-    return torch.cat(parts)
+        for layers in ([(layer,) for layer in everything] if by_layer else [everything])
+    ]

@@ -104,6 +104,8 @@ def _answer(
     loaded: LoadedModel, run_id: str, cell: PlannedCell, sample: PlannedSample, context: Context
 ) -> AnswerRecord:
     """Evict and decode one sample in one cell."""
+    if cell.method.failure is not None:
+        raise cell.method.failure
     method, shape = cell.method.method, loaded.shape
     generation = sample.rendered.generation
     stop = Stop(int(generation["max_gen_toks"]), loaded.eos, tuple(generation.get("until", ())))

