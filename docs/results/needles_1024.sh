@@ -10,7 +10,7 @@ lukv-bench run --db "$db" --allocator lukv --scorer keydiff --ratio 0.8 --ratio 
   echo "# Two needle tasks at 1,024 tokens"
   echo
   echo "SmolLM2-135M-Instruct (float32, CPU), scorer KeyDiff, 24 samples of seed 0, agnostic protocol. Written by"
-  echo "\`docs/results/needles_1024.sh\`; choices (calibration texts, no floor, defaults) were made on samples of another seed"
+  echo "\`docs/results/needles_1024.sh\`; choices that change answers (calibration texts, no floor) were made on samples of another seed"
   echo "and frozen before this ran."
   echo
   lukv-bench results --db "$db" --markdown
