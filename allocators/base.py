@@ -29,7 +29,7 @@ class AllocationRequest:
         n_kv_heads: KV heads in a layer.
         n_tokens: Cached tokens T of each sequence.
         budget: Slots to keep in each sequence over the layers asked for, exactly.
-        protected: bool [T], tokens that every head keeps, charged inside the budget.
+        protected: bool [T], tokens that every head keeps, charged inside the budget; on the device of the scores.
         scores: float32 [len(layers), B, H, T] where the allocator needs scores, else None.
         profile: The plugin's profile where it needs one, else None.
     """

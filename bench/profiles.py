@@ -17,7 +17,6 @@ from .. import UserError, __version__
 from ..scorers.base import CalibrationDocument, Profile, Protection
 from .calibration.calibrate import CALIBRATION_VERSION, MAX_NEW_TOKENS, TEMPERATURE, Report, Target, calibrate
 from .calibration.documents import Document, built_in_documents
-from .engine.prompt import chat_form
 from .environment import package_versions
 from .errors import PluginError
 from .hashing import content_hash
@@ -30,7 +29,7 @@ DEFAULT_SEED = 0
 
 
 def profile_hash(profile: Profile) -> str:
-    """SHA-256 over what was fitted and everything that made it."""
+    """SHA-256 over what was fitted and what decides it; circumstances, such as package versions, are left out."""
     digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
     for name, array in sorted(profile.arrays.items()):
         digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
@@ -44,14 +43,16 @@ def save_profile(profile: Profile, path: Path) -> None:
     Raises:
         UserError: the place cannot be written to.
     """
-    header = {"kind": profile.kind, "made": json.dumps(profile.made, sort_keys=True), "hash": profile_hash(profile)}
-    readable = json.dumps({**header, "made": profile.made}, indent=2, sort_keys=True) + "\n"
+    made, notes = dict(profile.made), dict(profile.notes)
+    header = {"kind": profile.kind, "hash": profile_hash(profile)}
+    readable = json.dumps({**header, "made": made, "notes": notes}, indent=2, sort_keys=True) + "\n"
+    header |= {"made": json.dumps(made, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            made = Path(scratch) / path.name
-            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, made, metadata=header)
-            os.replace(made, path)
+            beside = Path(scratch) / path.name
+            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, beside, metadata=header)
+            os.replace(beside, path)
         path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
     except OSError as error:
         raise UserError(f"cannot write the profile {path} ({error}); choose another place.") from error
@@ -63,24 +64,26 @@ def load_profile(path: Path) -> Profile:
     Raises:
         UserError: the file is missing, no profile, or not what its hash says.
     """
-    kind, made, said = _header(path)
+    header = _header(path)
     try:
-        profile = Profile(kind=kind, arrays=load_file(path), made=made)
+        profile = Profile(header["kind"], load_file(path), header["made"], header["notes"])
     except (OSError, SafetensorError) as error:
         raise _no_profile(path, error) from error
-    if profile_hash(profile) != said:
+    if profile_hash(profile) != header["hash"]:
         raise UserError(
             f"the profile {path} is corrupt: its content is not what its hash says; delete it and make it again."
         )
     return profile
 
 
-def _header(path: Path) -> tuple[str, dict[str, Any], str]:
-    """(kind, what made it, content hash) as a profile file says."""
+def _header(path: Path) -> dict[str, Any]:
+    """Kind, hash, made and notes as a profile file says."""
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-        return header["kind"], json.loads(header["made"]), header["hash"]
+            said = file.metadata() or {}
+        return {name: said[name] for name in ("kind", "hash")} | {
+            name: json.loads(said[name]) for name in ("made", "notes")
+        }
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _no_profile(path, error) from error
 
@@ -100,14 +103,16 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
         raise UserError(f"{path} is a profile of {profile.kind}, not of {allocator.name}.")
     if made["model_revision"] != loaded.revision:
         raise UserError(
-            f"{path} was made for another model ({made['model']}, revision {made['model_revision'][:12]}), not for "
-            f"{loaded.name} ({loaded.revision[:12]}); make one with `lukv-bench profile --model {loaded.name} "
-            f"--scorer {scorer.label} --out FILE`."
+            f"{path} was made for another model ({profile.notes.get('model')}, revision "
+            f"{made['model_revision'][:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
+            f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
         )
-    if made["scorer"] != scorer.name or made["scorer_arguments"] != dict(scorer.arguments):
+    here = {"scorer": scorer.name, "scorer_arguments": dict(scorer.arguments), "scorer_code": _code(scorer)}
+    if any(made.get(name) != value for name, value in here.items()):
+        there = " ".join(str(made[name]) for name in here if made.get(name))
         raise UserError(
-            f"{path} was made for the scorer {made['scorer']} {made['scorer_arguments'] or ''}, not for "
-            f"{scorer.label}; make one with `lukv-bench profile --scorer {scorer.label} --out FILE`."
+            f"{path} was made for the scorer {there}, not for {scorer.label} {_code(scorer) or ''}; make one with "
+            f"`lukv-bench profile --scorer {scorer.label} --out FILE`."
         )
 
 
@@ -145,8 +150,8 @@ def _shipped_folder() -> Path:
 
 
 def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
-    kind_here, made, _ = _header(path)
-    return kind_here == kind and all(made.get(name) == value for name, value in wanted.items())
+    header = _header(path)
+    return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in wanted.items()))
 
 
 def make_profiles(
@@ -169,14 +174,14 @@ def make_profiles(
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
         arrays = _fit(allocator, seen[name])
-        made = _identity(allocator, scorer, protection, loaded, documents, seed) | _circumstances(loaded, scorer)
-        profiles[name] = Profile(kind=allocator.name, arrays=arrays, made=made)
+        made = _identity(allocator, scorer, protection, loaded, documents, seed)
+        profiles[name] = Profile(allocator.name, arrays, made, _circumstances(loaded))
     return profiles
 
 
 def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[str, Tensor]:
     try:
-        return {key: array.float() for key, array in allocator.instance.fit(documents).items()}
+        return dict(allocator.instance.fit(documents))
     except Exception as error:  # a stranger's fit may raise anything
         raise PluginError(f"fitting a profile of {allocator.name} failed: {error}") from error
 
@@ -199,6 +204,9 @@ def _identity(
         "arguments": _fit_arguments(allocator),
         "scorer": scorer.name,
         "scorer_arguments": dict(scorer.arguments),
+        "scorer_code": _code(scorer),
+        "allocator_code": _code(allocator),
+        "chat_template": content_hash(loaded.tokenizer.chat_template)[:12],
         "sink": protection.sink,
         "window": protection.window,
         "documents": [
@@ -206,18 +214,22 @@ def _identity(
             for document in documents
         ],
         "seed": seed,
+        "temperature": TEMPERATURE,
+        "max_new_tokens": MAX_NEW_TOKENS,
         "calibration_version": CALIBRATION_VERSION,
     }
 
 
-def _circumstances(loaded: LoadedModel, scorer: Plugin) -> dict[str, Any]:
+def _code(plugin: Plugin) -> str | None:
+    """Whose code a plugin is; None for our own, which `CALIBRATION_VERSION` speaks for."""
+    known = plugin.description
+    return None if known.distribution == "lukv-bench" else f"{known.distribution} {known.version}"
+
+
+def _circumstances(loaded: LoadedModel) -> dict[str, Any]:
     """What else a reader wants to know of how a profile was made."""
     return {
         "model": loaded.name,
-        "scorer_origin": scorer.description.origin,
-        "temperature": TEMPERATURE,
-        "max_new_tokens": MAX_NEW_TOKENS,
-        "chat_form": chat_form(loaded.tokenizer),
         "dtype": loaded.dtype,
         "device": loaded.device.type,
         "version": __version__,

@@ -147,7 +147,28 @@ def _breach(kind: Kind, plugin: Any) -> str | None:
     if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
         return "it is not a dataclass of its hyper-parameters"
     missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
-    return f"it lacks {', '.join(missing)}" if missing else None
+    if missing:
+        return f"it lacks {', '.join(missing)}"
+    wrong = [name for name in CONTRACT[kind] if not _keeps(name, getattr(plugin, name))]
+    return f"its {', '.join(wrong)} is not what the contract says" if wrong else None
+
+
+def _keeps(name: str, declared: Any) -> bool:
+    """Whether a declared value is of its kind. The engine trusts declarations, so they are checked once, here."""
+    from ..allocators.base import Needs
+    from ..scorers.base import Protection, Reads
+
+    if name == "needs":
+        return isinstance(declared, Needs)
+    if name == "reads":
+        return isinstance(declared, Reads) and (declared.queries == "all" or _is_count(declared.queries))
+    if name == "protection":
+        return isinstance(declared, Protection) and _is_count(declared.sink) and _is_count(declared.window)
+    return isinstance(declared, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
 def _arguments(plugin: Any) -> tuple[Argument, ...]:

@@ -2,49 +2,63 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import pandas as pd
+    from rich.table import Table
+
     from ..db.store import Store
 
 Row = Mapping[str, Any]
 """A row of `db.queries.results_frame`, its `interval` [low, high] and its `gain` over uniform [mean, low, high]."""
 
-SAME = ("model_revision", "task", "task_version", "length", "protocol", "dtype", "seed", "code_version")
-RIVALS = (*SAME, "scorer", "scorer_args", "ratio", "keep_tokens", "sink", "window")
-"""What a cell shares with the uniform cell it is held against."""
+SETTING = ("model", "model_revision", "dtype", "protocol", "seed", "code_version")
+"""What rows must share to stand in one table: nothing else may be ranked together."""
 
 
 def result_rows(store: "Store", cells: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Every cell's results with its interval and its paired difference to uniform, where both are complete."""
     from ..db.queries import results_frame, scores_frame, to_records
-    from ..db.stats import mean_interval, paired
+    from ..db.stats import mean_interval
 
     rows = to_records(results_frame(store, cells))
     complete = [row for row in rows if row["status"] == "complete"]
     scores = scores_frame(store, [row["cell"] for row in complete])
-    uniform = {_key(row): row["cell"] for row in complete if row["allocator"] == "uniform"}
+    uniform = {_rival_key(row): row["cell"] for row in complete if row["allocator"] == "uniform"}
     for row in rows:
         row["interval"] = row["gain"] = None
     for row in complete:
         found = mean_interval(scores.loc[scores["cell"] == row["cell"], "score"])
         row["interval"] = [found.low, found.high]
-        rival = uniform.get(_key(row))
+        rival = uniform.get(_rival_key(row))
         if rival is not None and row["allocator"] not in ("full", "uniform"):
-            gain = paired(scores, row["cell"], rival)
-            row["gain"] = [gain.mean, gain.low, gain.high]
+            row["gain"] = _gain_over(scores, row["cell"], rival)
     return rows
 
 
-def _key(row: Row) -> str:
-    return json.dumps([row[name] for name in RIVALS], sort_keys=True)
+def _rival_key(row: Row) -> str:
+    """What a cell and the uniform cell it is held against have in common: all but allocator and profile."""
+    shared = {name: value for name, value in row["spec"].items() if name not in ("allocator", "profile_hash")}
+    return json.dumps([shared, *(row[name] for name in ("task", "task_version", "data_revision", "length"))])
+
+
+def _gain_over(scores: "pd.DataFrame", cell: str, rival: str) -> list[float] | None:
+    """[mean, low, high] of the paired difference; None where the two share no sample."""
+    from ..db.stats import paired
+
+    samples = scores.groupby("cell")["sample"].agg(set)
+    if not samples[cell] & samples[rival]:
+        return None
+    gain = paired(scores, cell, rival)
+    return [gain.mean, gain.low, gain.high]
 
 
 def _budget(row: Row) -> str:
     if row["allocator"] == "full":
         return "-"
-    return f"{row['keep_tokens']} tok" if row["keep_tokens"] is not None else f"{row['ratio']:g}"
+    return f"keep {row['keep_tokens']}" if row["keep_tokens"] is not None else f"prune {row['ratio']:g}"
 
 
 def _score(row: Row) -> str:
@@ -77,7 +91,7 @@ COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "length": lambda row: str(row["length"] or "-"),
     "allocator": lambda row: _arguments(row["allocator"], row["allocator_args"]),
     "scorer": lambda row: _arguments(row["scorer"], row["scorer_args"]),
-    "pruned": _budget,
+    "budget": _budget,
     "n": lambda row: str(row["n"]),
     "score [95%]": _score,
     "vs uniform [95%]": _gain,
@@ -94,28 +108,79 @@ NOTE = (
 )
 
 
+VARYING: Mapping[str, Callable[[Row], str]] = {
+    "sink": lambda row: str(row["sink"]),
+    "window": lambda row: str(row["window"]),
+    "profile": lambda row: (row["profile_hash"] or "-")[:8],
+}
+"""Shown where rows that a column could tell apart differ in them."""
+
+DISPENSABLE = ("tpot s", "ttft s", "length", "n")
+"""Columns that a narrow terminal goes without, first to last; numbers are never cut."""
+
+
+def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], dict[str, Callable[[Row], str]]]]:
+    """(title, rows, columns) of every group of rows that may stand together."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+    for (model, _, dtype, protocol, seed, code), group in groups.items():
+        evicted = [row for row in group if row["scorer"] is not None]
+        varying = {
+            name: column
+            for name, column in VARYING.items()
+            if any(
+                len({column(row) for row in evicted if (row["allocator"], row["scorer"]) == same}) > 1
+                for same in {(row["allocator"], row["scorer"]) for row in evicted}
+            )
+        }
+        columns = dict(COLUMNS)
+        at = list(columns).index("budget")
+        ordered = [*list(columns.items())[:at], *varying.items(), *list(columns.items())[at:]]
+        yield f"{model}, {dtype}, {protocol}, seed {seed}, lukv-bench {code}", group, dict(ordered)
+
+
 def print_table(rows: Sequence[Row]) -> None:
-    """A table on stdout."""
+    """A table on stdout for every group of rows that may stand together."""
+    from rich.console import Console
+
+    console = Console(width=None if sys.stdout.isatty() else 200, markup=False, highlight=False, emoji=False)
+    for title, group, columns in tables(rows):
+        table, width = _fitted(title, group, columns, console.width)
+        Console(width=max(width, console.width), markup=False, highlight=False, emoji=False).print(table)
+    console.print(NOTE)
+
+
+def _fitted(
+    title: str, rows: Sequence[Row], columns: dict[str, Callable[[Row], str]], room: int
+) -> tuple["Table", int]:
+    """The table and its width, without what the terminal is too narrow for."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for name in COLUMNS:
-        table.add_column(name, no_wrap=True, justify="left" if name in ("task", "allocator", "scorer") else "right")
-    for row in rows:
-        table.add_row(*(column(row) for column in COLUMNS.values()))
-    width = None if sys.stdout.isatty() else 200
-    console = Console(width=width, markup=False, highlight=False, emoji=False)
-    console.print(table)
-    console.print(NOTE)
+    dispensable = list(DISPENSABLE)
+    while True:
+        table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+        for name in columns:
+            table.add_column(name, no_wrap=True, justify="left" if name in ("task", "allocator", "scorer") else "right")
+        for row in rows:
+            table.add_row(*(column(row) for column in columns.values()))
+        width = Console(width=1000).measure(table).maximum
+        if width <= room or not dispensable:
+            return table, width
+        columns = {name: column for name, column in columns.items() if name != dispensable[0]}
+        dispensable.pop(0)
 
 
 def markdown(rows: Sequence[Row]) -> str:
-    """The same table in Markdown."""
-    lines = ["| " + " | ".join(COLUMNS) + " |", "|" + "---|" * len(COLUMNS)]
-    lines += ["| " + " | ".join(column(row) for column in COLUMNS.values()) + " |" for row in rows]
-    return "\n".join([*lines, "", NOTE])
+    """The same tables in Markdown."""
+    lines = []
+    for title, group, columns in tables(rows):
+        lines += [f"{title}:", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
+        lines += ["| " + " | ".join(column(row) for column in columns.values()) + " |" for row in group]
+        lines.append("")
+    return "\n".join([*lines, NOTE])
 
 
 def print_json(rows: Sequence[Row]) -> None:

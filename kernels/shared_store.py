@@ -4,12 +4,16 @@ With a keep mask it is the masked store: it hides what an eviction would drop an
 ragged store; and it is how many configurations, or many questions, decode as one batch.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from .shared_attention import shared_attention
+
+Watch = Callable[[Tensor, Tensor], None]
+"""Sees (softmax weights of the context, lengths of the chunk) while they are at hand."""
 
 
 @dataclass
@@ -23,7 +27,8 @@ class SharedStore:
         tail_keys: [B, H, C, D], each row's own tokens; C grows as needed.
         tail_values: [B, H, C, D].
         tail_lengths: int64 [B] on the CPU.
-        context_weights: float32 [B, H, G, Q, T], the softmax weights of the last `attend`.
+        watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and the chunk's
+            lengths int64 [B]; None = nobody looks, and nothing is kept.
     """
 
     keys: Tensor
@@ -32,13 +37,15 @@ class SharedStore:
     tail_keys: Tensor
     tail_values: Tensor
     tail_lengths: Tensor
-    context_weights: Tensor | None = field(default=None, repr=False)
+    watch: Watch | None = None
 
     @classmethod
-    def over(cls, keys: Tensor, values: Tensor, rows: int, keep: Tensor | None, room: int) -> "SharedStore":
+    def over(
+        cls, keys: Tensor, values: Tensor, rows: int, keep: Tensor | None, room: int, watch: Watch | None = None
+    ) -> "SharedStore":
         """A store of `rows` rows over a context, with `room` tail slots to begin with."""
         tail = keys.new_empty(rows, keys.shape[1], room, keys.shape[-1])
-        return cls(keys, values, keep, tail, torch.empty_like(tail), torch.zeros(rows, dtype=torch.int64))
+        return cls(keys, values, keep, tail, torch.empty_like(tail), torch.zeros(rows, dtype=torch.int64), watch)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """Write a chunk behind each row's tail (see `store.KVStore`)."""
@@ -55,7 +62,7 @@ class SharedStore:
 
     def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
         """Attend the chunk just appended (see `store.KVStore`)."""
-        out, self.context_weights = shared_attention(
+        out, context_weights = shared_attention(
             query,
             self.keys,
             self.values,
@@ -66,6 +73,8 @@ class SharedStore:
             new_lengths.to(query.device),
             scale,
         )
+        if self.watch is not None:
+            self.watch(context_weights, new_lengths)
         return out
 
     def _grow(self, more: int) -> None:

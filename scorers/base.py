@@ -102,12 +102,14 @@ class Profile:
     Attributes:
         kind: Name of the method that fitted it.
         arrays: The fitted tensors by name.
-        made: Everything that made it: model revision, scorer, texts, seed, versions.
+        made: Everything that decides it: model revision, scorer, texts, seed, code.
+        notes: The circumstances, which a reader may want to know: device, dtype, package versions.
     """
 
     kind: str
     arrays: Mapping[str, Tensor]
     made: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Fitted(Protocol):

@@ -103,11 +103,11 @@ def _document(
     scorers = {name: target.scorer for name, target in targets.items()}
     context = prefill(loaded, prompts[0].context, scorers, [oracle.see_context])
     _refuse_failures(context)
-    cache = share(context, len(prompts), None, room=128)
-    oracle.watch(cache, len(prompts), loaded.shape.n_kv_heads)
+    oracle.begin(len(prompts), loaded.shape.n_kv_heads)
+    cache = share(context, len(prompts), None, room=128, watch=oracle.see_step)
     sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
     decode(loaded, cache, [prompt.question for prompt in prompts], Stop(MAX_NEW_TOKENS, loaded.eos), sample)
-    importance = oracle.importance
+    importance = _answered(document, oracle.importance)
     return {
         name: CalibrationDocument(
             scores=context.table(name)[:, 0].cpu(),
@@ -116,6 +116,22 @@ def _document(
         )
         for name, target in targets.items()
     }
+
+
+def _answered(document: Document, importance: Tensor) -> Tensor:
+    """The questions that were answered: an answer that ends with its first token records nothing, and a table of
+    zeros would make a profile of ties.
+
+    Raises:
+        UserError: fewer than half of them were.
+    """
+    answered = importance[importance.flatten(1).amax(dim=1) > 0]
+    if 2 * len(answered) < len(importance):
+        raise UserError(
+            f"the model answered {len(answered)} of {len(importance)} questions about {document.name} with more than "
+            "one token, too few for a profile; give texts and questions it does answer: profile --text F --questions F."
+        )
+    return answered
 
 
 def _refuse_failures(context: Context) -> None:

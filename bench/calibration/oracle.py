@@ -6,9 +6,6 @@ import torch
 from torch import Tensor
 
 from ...kernels.projected_norm import projected_norm
-from ...kernels.shared_store import SharedStore
-from ...kernels.store import KVStore
-from ..engine.cache import StoreCache
 
 
 class Oracle:
@@ -30,16 +27,13 @@ class Oracle:
         norms = projected_norm(values, weight)[0]
         self._value_terms.append(norms / (norms.sum() + 1e-9))
 
-    def watch(self, cache: StoreCache, rows: int, n_kv_heads: int) -> None:
-        """Begin to record the answers of `rows` questions that decode in this cache."""
-        self._importance = [term.new_zeros(rows, n_kv_heads, term.shape[-1]) for term in self._value_terms]
-        self._cache = cache
-        cache.observe = self._see_step
+    def begin(self, questions: int, n_kv_heads: int) -> None:
+        """Begin to record the answers to so many questions about the context seen before."""
+        self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in self._value_terms]
 
-    def _see_step(self, index: int, store: KVStore) -> None:
-        weights = store.context_weights if isinstance(store, SharedStore) else None
-        lengths = self._cache.new_lengths
-        if weights is None or lengths is None or weights.shape[3] != 1:
+    def see_step(self, index: int, weights: Tensor, lengths: Tensor) -> None:
+        """Watch a layer's softmax weights [B, H, G, Q, T]; only single-token steps of running rows count."""
+        if weights.shape[3] != 1:
             return
         seen = self._importance[index]
         value_term = self._value_terms[index].view(seen.shape[1], -1, seen.shape[2])

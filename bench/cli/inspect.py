@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, KeepTokens, Model, Ratio, Seed, Sink, Window
+from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, whole_number
 from .progress import progress
 
 
@@ -22,7 +22,12 @@ def inspect(
     keep_tokens: KeepTokens = None,
     sink: Sink = None,
     window: Window = None,
-    seed: Seed = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            "--seed", help="For methods that draw at random; none does yet.", metavar="N", parser=whole_number
+        ),
+    ] = 0,
     device: Device = None,
     dtype: Dtype = None,
 ) -> int:

@@ -1,5 +1,6 @@
 """`lukv-bench profile`."""
 
+import re
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Seed, Sink, Window, comma_list
+from .options import Device, Dtype, Model, Seed, Sink, Window
 from .progress import progress
 
 
@@ -42,7 +43,9 @@ def profile(
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
-    specs = comma_list("--scorer", scorer)
+    specs = [spec for spec in re.split(r",(?!\w+=)", scorer) if spec]  # a comma may stand before an argument, too
+    if not specs:
+        raise UserError("--scorer is empty; name at least one, such as keydiff.")
     check_model_name(model)
     check_file_place(out, "--out")
     with progress() as shown:

@@ -112,17 +112,22 @@ def run(
         plan = make_plan(request, ready_model(model, place, kind), shown.report)
     with Store.open(url, create=True) as store:
         with progress() as shown:
-            outcome = _carry_out(plan, store, shown)
+            outcome = _carry_out(plan, store, _without_password(sys.argv, db, describe(url)), shown)
         _show(plan, store, outcome, describe(url), json)
     return 1 if outcome.failed else 0
 
 
-def _carry_out(plan: "Plan", store: "Store", shown: Progress) -> "Outcome":
+def _without_password(command: list[str], db: str | None, shown: str) -> list[str]:
+    """The command as typed, but for a database URL, which may hold a password and must not be published."""
+    return [word.replace(db, shown) if db and word.endswith(db) else word for word in command]
+
+
+def _carry_out(plan: "Plan", store: "Store", command: list[str], shown: Progress) -> "Outcome":
     from ..run.loop import missing, run_plan
     from ..run.rows import environment_row, plan_rows
 
     store.put(*plan_rows(plan))
-    run_id = store.start_run(sys.argv, environment_row(plan.loaded))
+    run_id = store.start_run(command, environment_row(plan.loaded))
     todo = missing(plan, store)
     total = sum(len(samples) for samples in todo.values())
     done = 0

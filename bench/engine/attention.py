@@ -4,8 +4,10 @@ from typing import Any, Protocol
 
 from torch import Tensor
 
+from ... import UserError
+
 NAME = "lukv_bench"
-"""Name in transformers' attention registry; part of every configuration."""
+"""Name in transformers' attention registry."""
 
 
 class AttendingLayer(Protocol):
@@ -30,8 +32,18 @@ def _attend(
     value: None,
     attention_mask: Tensor | None,
     scaling: float | None = None,
+    softcap: float | None = None,
+    s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`)."""
+    """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`).
+
+    Raises:
+        UserError: the model caps its attention logits or attends to sinks of its own.
+    """
+    if softcap is not None or s_aux is not None:
+        what = "caps its attention logits" if softcap is not None else "has attention sinks"
+        kind = module.config.model_type
+        raise UserError(f"{kind} {what}, which is not carried out yet; use a Llama-, Qwen- or Mistral-style model.")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
     return key.attend(module, query, scale), None

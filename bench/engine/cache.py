@@ -13,9 +13,6 @@ from ...kernels.store import KVStore
 PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
 """Called once a layer with (layer index, attention module, query, keys, values)."""
 
-StepObserver = Callable[[int, KVStore], None]
-"""Called after each attention over a store with (layer index, store)."""
-
 
 class _Layer(CacheLayerMixin):
     """What both layers share: `update` hands the layer itself to the attention function."""
@@ -86,10 +83,7 @@ class StoreLayer(_Layer):
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Attend over the store, [B, HQ, Q, D] -> [B, Q, HQ, D]."""
-        out = self.store.attend(query, self.cache.chunk_lengths(query), scale)
-        if self.cache.observe is not None:
-            self.cache.observe(self.index, self.store)
-        return out
+        return self.store.attend(query, self.cache.chunk_lengths(query), scale)
 
     def get_seq_length(self) -> int:
         """Tokens seen so far, evicted ones included: positions go on from there."""
@@ -102,14 +96,12 @@ class StoreCache(Cache):
     Attributes:
         new_lengths: int64 [B] on the CPU, how many tokens of the coming chunk are real in each row; None = all
             of them in every row.
-        observe: Shown each store after it attended; None = nobody looks.
     """
 
     def __init__(self, stores: Sequence[KVStore], n_context: int) -> None:
         super().__init__(layers=[StoreLayer(index, store, self) for index, store in enumerate(stores)])
         self.stores = stores
         self.new_lengths: Tensor | None = None
-        self.observe: StepObserver | None = None
         self._seen = [n_context] * len(stores)
 
     def chunk_lengths(self, chunk: Tensor) -> Tensor:

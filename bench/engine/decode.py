@@ -1,6 +1,5 @@
 """Feed what follows the context and generate, a row at a time or a batch of rows."""
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from ..models.load import LoadedModel
 from .cache import StoreCache
+from .clock import now
 
 StopReason = Literal["eos", "stop_string", "length"]
 Choose = Callable[[Tensor], Tensor]
@@ -52,12 +52,12 @@ class Decoding:
 
     Attributes:
         rows: One a row.
-        ttft_s: From the first token fed after the eviction to the first token chosen.
+        first_token_s: From the first token fed after the eviction to the first token chosen.
         tpot_s: Mean seconds of each later step; None where there was none.
     """
 
     rows: list[Decoded]
-    ttft_s: float
+    first_token_s: float
     tpot_s: float | None
 
 
@@ -88,10 +88,10 @@ def decode(
     n_context = cache.n_seen(0)
     rows = [Decoded() for _ in chunks]
     lengths = torch.tensor([len(chunk) for chunk in chunks])
-    started = time.perf_counter()
+    started = now(loaded.device)
     logits = _feed(loaded, cache, _padded(chunks), torch.full((len(chunks), 1), n_context), lengths)
     tokens = choose(logits)
-    ttft_s = time.perf_counter() - started
+    first_token_s = now(loaded.device) - started
     running = _take(loaded, rows, tokens, stop, [True] * len(rows))
     steps = 0
     while any(running):
@@ -101,9 +101,9 @@ def decode(
         tokens = choose(logits)
         steps += 1
         running = _take(loaded, rows, tokens, stop, running)
-    elapsed = time.perf_counter() - started
+    elapsed = now(loaded.device) - started
     _write_texts(loaded, rows, stop)
-    return Decoding(rows, ttft_s, (elapsed - ttft_s) / steps if steps else None)
+    return Decoding(rows, first_token_s, (elapsed - first_token_s) / steps if steps else None)
 
 
 def _padded(chunks: Sequence[Sequence[int]]) -> Tensor:
@@ -124,8 +124,10 @@ def _feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, first: Tensor, le
         use_cache=True,
         logits_to_keep=wanted.to(loaded.device),
     ).logits
-    rows: Tensor = out[torch.arange(len(index), device=out.device), index.to(out.device)]
-    return rows.float()
+    rows: Tensor = out[torch.arange(len(index), device=out.device), index.to(out.device)].float()
+    if not bool(rows.isfinite().all()):
+        raise ArithmeticError("the model's logits are not finite")
+    return rows
 
 
 def _take(

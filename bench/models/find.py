@@ -38,13 +38,13 @@ def check_model_name(name: str) -> None:
 
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    twice = ["consolidated*", "*/*"]  # the same weights in another form, and what is no part of the model
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted))
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
+        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=twice))
+    except Exception as error:  # the hub's client lets its network library's errors through
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(
             f"cannot get the model {name!r} from the hub ({reason}); check its spelling and the network, or use "
             f"the model {', '.join(ALIASES)} or a local folder."

@@ -110,7 +110,10 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     revision = _verified(name, path, tokenizer, config, eos)
     with _readable(path):
         model = _read_weights(path, config, dtype)
-    model.to(device).eval()
+    try:
+        model.to(device).eval()
+    except RuntimeError as error:  # torch's own out-of-memory errors among them
+        raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
     return LoadedModel(name, path, revision, model, tokenizer, _shape(name, config, model), dtype, eos)
 
 
@@ -128,8 +131,8 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
     """(configuration, tokenizer, EOS ids)."""
     from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-    config = AutoConfig.from_pretrained(path)
-    tokenizer = AutoTokenizer.from_pretrained(path)
+    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
+    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
     said = config.eos_token_id
     if (path / "generation_config.json").is_file():
         said = GenerationConfig.from_pretrained(path).eos_token_id
@@ -141,7 +144,12 @@ def _read_weights(path: Path, config: Any, dtype: str) -> Any:
     from transformers import AutoModelForCausalLM
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(
-        path, config=config, dtype=DTYPES[dtype], use_safetensors=True, output_loading_info=True
+        path,
+        config=config,
+        dtype=DTYPES[dtype],
+        use_safetensors=True,
+        output_loading_info=True,
+        trust_remote_code=False,
     )
     model, info = loaded
     # transformers fills what is missing with random numbers, and says so in a log line only.

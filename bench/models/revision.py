@@ -33,6 +33,9 @@ SETTINGS = (
     "sliding_window",
     "use_sliding_window",
     "layer_types",
+    "attention_chunk_size",
+    "no_rope_layers",
+    "norm_topk_prob",
     "tie_word_embeddings",
     "attention_multiplier",
     "embedding_multiplier",
@@ -56,10 +59,18 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
     for name, dtype, shape, data in _tensors(folder):
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
-    settings = {name: getattr(config, name, None) for name in SETTINGS}
+    settings = {name: _said(getattr(config, name, None)) for name in SETTINGS}
+    settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
     digest.update(content_hash([settings, sorted(eos), tokens]).encode())
     return digest.hexdigest()
+
+
+def _said(value: Any) -> Any:
+    """A setting without what is not set in it, so that a library that learns new settings changes nothing."""
+    if isinstance(value, dict):
+        return {key: item for key, item in value.items() if item is not None}
+    return value
 
 
 def _tensors(folder: Path) -> Iterator[tuple[str, str, list[int], memoryview]]:

@@ -62,7 +62,7 @@ def allocate(
     """
     parts = []
     for request in _requests(method, shape, n_tokens, scores, profile):
-        counts = method.allocator.instance.allocate(request)
+        counts = method.allocator.instance.allocate(request).cpu()
         check_counts(counts, request)
         parts.append(counts)
     return torch.cat(parts)
@@ -74,7 +74,12 @@ def _requests(
     """One request for the whole model, or one a layer where the allocator looks at the layer at hand."""
     per_head = budget_per_head(method, n_tokens)
     everything = tuple(range(shape.n_layers))
-    by_layer = method.allocator.instance.needs is Needs.LAYER_SCORES
+    needs: Needs = method.allocator.instance.needs
+    seen = None if needs is Needs.NOTHING else scores
+    protected = method.protection.mask(n_tokens)
+    if seen is not None:
+        protected = protected.to(seen.device)
+    groups = [(layer,) for layer in everything] if needs is Needs.LAYER_SCORES else [everything]
     return [
         AllocationRequest(
             layers=layers,
@@ -83,9 +88,9 @@ def _requests(
             n_kv_heads=shape.n_kv_heads,
             n_tokens=n_tokens,
             budget=len(layers) * shape.n_kv_heads * per_head,
-            protected=method.protection.mask(n_tokens),
-            scores=None if scores is None else scores[list(layers)],
+            protected=protected,
+            scores=None if seen is None else seen[layers[0] : layers[-1] + 1],
             profile=profile,
         )
-        for layers in ([(layer,) for layer in everything] if by_layer else [everything])
+        for layers in groups
     ]

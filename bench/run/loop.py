@@ -1,12 +1,12 @@
 """The loop of a run: one prefill a sample, then each cell alone in a ragged cache; every answer stored at once."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord, TimingRecord
 from ...db.store import Store
 from ...scorers.base import Scorer
+from ..engine.clock import now
 from ..engine.decode import Stop, decode
 from ..engine.evict import choose, evict, keep_everything, kept_bytes
 from ..engine.prefill import Context, prefill
@@ -51,6 +51,7 @@ def run_plan(plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]]
             advance("", len(asked) - len(going))
             if going:
                 _answer_sample(plan.loaded, store, run_id, task, sample, going, outcome, advance)
+        advance(f"{task.loaded.info.name}: scoring", 0)
         for cell in cells:
             if cell.id not in outcome.failed:
                 _score_cell(plan.loaded, store, cell)
@@ -108,17 +109,20 @@ def _answer(
         raise cell.method.failure
     method, shape = cell.method.method, loaded.shape
     generation = sample.rendered.generation
-    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, tuple(generation.get("until", ())))
+    until = generation.get("until", [])
+    strings = (until,) if isinstance(until, str) else tuple(until)
+    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, strings)
     room = len(sample.prompt.question) + stop.max_new_tokens
-    started = time.perf_counter()
+    score_s = 0.0
+    started = now(loaded.device)
     if method.scorer is None:
         kept = keep_everything(context)
     else:
-        scores = context.table(method.scorer.label)
+        scores, score_s = context.table(method.scorer.label), context.score_s[method.scorer.label]
         counts = allocate(method, shape, context.n_tokens, scores, cell.method.profile)
         kept = choose(counts, scores, method.protection.mask(context.n_tokens))
     cache = evict(context, kept, room)
-    evict_s = time.perf_counter() - started
+    evict_s = score_s + now(loaded.device) - started
     bytes_kept = kept_bytes(cache)
     decoding = decode(loaded, cache, [sample.prompt.question], stop)
     (row,) = decoding.rows
@@ -141,7 +145,7 @@ def _answer(
         timing=TimingRecord(
             prefill_s=context.prefill_s,
             evict_s=evict_s,
-            ttft_s=context.prefill_s + evict_s + decoding.ttft_s,
+            ttft_s=context.prefill_s + evict_s + decoding.first_token_s,
             tpot_s=decoding.tpot_s,
         ),
         keep_counts=[layer.offsets.diff().tolist() for layer in kept],
@@ -149,11 +153,18 @@ def _answer(
 
 
 def _events(cell: PlannedCell, n_tokens: int) -> list[dict[str, object]]:
-    """What a reader of the answer must know: here, that the budget asked for more than there was."""
-    budget = cell.method.method.budget
-    if not budget.keeps_all(n_tokens):
-        return []
-    return [{"event": "kept_all", "keep_tokens": budget.keep_tokens, "n_tokens": n_tokens}]
+    """What a reader of the answer must know: a budget larger than the context, a profile of another protection."""
+    method, profile = cell.method.method, cell.method.profile
+    events: list[dict[str, object]] = []
+    if method.budget.keeps_all(n_tokens):
+        events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
+    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
+        method.protection.sink,
+        method.protection.window,
+    ):
+        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
+        events.append({"event": "profile_of_another_protection", **made_for})
+    return events
 
 
 def _score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell) -> None:

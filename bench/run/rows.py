@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator
+from pathlib import Path
 
 from ...db import schema
 from ...db.asked import Asked
@@ -40,7 +41,7 @@ def _model(loaded: LoadedModel) -> schema.Model:
     shape = loaded.shape
     return schema.Model(
         revision=loaded.revision,
-        name=loaded.name,
+        name=loaded.path.name if Path(loaded.name).is_dir() else loaded.name,
         n_layers=shape.n_layers,
         n_kv_heads=shape.n_kv_heads,
         n_query_heads=shape.n_query_heads,
@@ -115,6 +116,7 @@ def _cell(cell: PlannedCell) -> schema.Cell:
         configuration_id=cell.method.configuration.id,
         task=info.name,
         task_version=info.version,
+        data_revision=cell.task.loaded.data_revision,
         length=cell.task.loaded.length,
         samples_asked=len(cell.task.samples),
     )

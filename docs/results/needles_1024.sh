@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")"
 db="${1:-needles_1024.db}"
 lukv-bench run --db "$db" --allocator lukv --scorer keydiff --ratio 0.8 --ratio 0.9 \
-  --tasks niah_single_1,niah_multikey_1 --length 1024 --limit 24
+  --tasks niah_single_1,niah_multikey_1 --length 1024 --limit 24 --seed 0 --device cpu --dtype float32
 {
   echo "# Two needle tasks at 1,024 tokens"
   echo

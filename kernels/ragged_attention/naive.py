@@ -19,6 +19,8 @@ def ragged_attention(
     everything before them and the first i + 1 of them. Rows of `query` past `new_lengths[b]` give values
     without meaning.
 
+    All arithmetic is in float32, so half precision neither overflows nor rounds in between.
+
     Args:
         query: [B, HQ, Q, D], Q >= 1.
         keys: [S, D], flat; rows outside the segments are never read.
@@ -39,14 +41,14 @@ def ragged_attention(
     for b in range(n_batch):
         for h in range(n_heads):
             start, length = start_rows[b][h], segment_lengths[b][h]
-            q = query[b, h * group : (h + 1) * group].reshape(group * n_queries, dim)
-            logits = (q @ keys[start : start + length].T) * scale
+            q = query[b, h * group : (h + 1) * group].reshape(group * n_queries, dim).float() * scale
+            logits = q @ keys[start : start + length].float().T
             if n_queries > 1:
                 logits.view(group, n_queries, length).masked_fill_(
                     _future(n_queries, length, new[b], query.device), float("-inf")
                 )
-            weights = torch.softmax(logits, dim=-1, dtype=torch.float32).to(values.dtype)
-            out[b, h] = (weights @ values[start : start + length]).view(group, n_queries, dim)
+            weights = torch.softmax(logits, dim=-1)
+            out[b, h] = (weights @ values[start : start + length].float()).view(group, n_queries, dim)
     return out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim)
 
 

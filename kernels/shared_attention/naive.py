@@ -21,6 +21,8 @@ def shared_attention(
     The newest `new_lengths[b]` tokens of row b's tail belong to the chunk itself: query i sees the tail before
     them and the first i + 1 of them. Rows of `query` past `new_lengths[b]` give values without meaning.
 
+    All arithmetic is in float32, so half precision neither overflows nor rounds in between.
+
     Args:
         query: [B, HQ, Q, D], Q >= 1.
         keys: [1, H, T, D], the context.
@@ -40,25 +42,25 @@ def shared_attention(
     n_heads, n_context = keys.shape[1], keys.shape[2]
     per_row = n_query_heads // n_heads * n_queries
     used = int(tail_lengths.max())
-    q = (query * scale).reshape(n_batch, n_heads, per_row, dim).transpose(0, 1)
+    q = (query.float() * scale).reshape(n_batch, n_heads, per_row, dim).transpose(0, 1)
     rows = q.reshape(n_heads, n_batch * per_row, dim)
 
     # One buffer [H, B, G * Q, T + used] takes both products, so nothing as long as the context is copied.
-    logits = query.new_empty(n_heads, n_batch, per_row, n_context + used)
+    logits = q.new_empty(n_heads, n_batch, per_row, n_context + used)
     context_logits, tail_logits = logits[..., :n_context], logits[..., n_context:]
-    context_logits.flatten(1, 2).copy_(torch.bmm(rows, keys[0].transpose(1, 2)))
+    context_logits.flatten(1, 2).copy_(torch.bmm(rows, keys[0].float().transpose(1, 2)))
     if keep is not None:
         context_logits.masked_fill_(~keep.transpose(0, 1).unsqueeze(2), float("-inf"))
-    tail_logits.copy_(q @ tail_keys[:, :, :used].permute(1, 0, 3, 2))
+    tail_logits.copy_(q @ tail_keys[:, :, :used].float().permute(1, 0, 3, 2))
     unseen = _unseen(n_queries, used, tail_lengths, new_lengths).repeat(1, per_row // n_queries, 1)
     tail_logits.masked_fill_(unseen, float("-inf"))
 
-    weights = logits.softmax(dim=-1, dtype=torch.float32)
+    weights = logits.softmax(dim=-1)
     context_weights, tail_weights = weights[..., :n_context], weights[..., n_context:]
-    out = torch.bmm(context_weights.flatten(1, 2).to(values.dtype), values[0]).view(n_heads, n_batch, per_row, dim)
+    out = torch.bmm(context_weights.flatten(1, 2), values[0].float()).view(n_heads, n_batch, per_row, dim)
     in_use = (torch.arange(used, device=query.device) < tail_lengths.unsqueeze(-1))[:, None, :, None]
-    tail_v = tail_values[:, :, :used].masked_fill(~in_use, 0).transpose(0, 1)  # 0 x NaN would be NaN
-    out = out + tail_weights.to(values.dtype) @ tail_v
+    tail_v = tail_values[:, :, :used].float().masked_fill(~in_use, 0).transpose(0, 1)  # 0 x NaN would be NaN
+    out = (out + tail_weights @ tail_v).to(query.dtype)
     group = per_row // n_queries
     return (
         out.view(n_heads, n_batch, group, n_queries, dim).permute(1, 3, 0, 2, 4).reshape(query.transpose(1, 2).shape),

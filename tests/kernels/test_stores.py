@@ -156,13 +156,16 @@ def test_huge_logits_give_no_nan(remember: type, assert_same: Callable[..., None
 def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> None:
     keys, values = case.context(1)
     mask = kept_at_random(case, seed=6).mask
-    store = SharedStore.over(keys, values, case.n_batch, mask, 9)
+    seen = []
+    store = SharedStore.over(keys, values, case.n_batch, mask, 9, lambda *shown: seen.append(shown))
     group = case.n_query_heads // case.n_heads
     query, chunk_keys, chunk_values = case.chunk(5, 0)
     new = torch.full((case.n_batch,), 5)
     store.append(chunk_keys, chunk_values, new)
     store.attend(query, new, SCALE)
-    weights = store.context_weights.flatten(1, 2)
+    ((weights, lengths),) = seen
+    assert lengths is new
+    weights = weights.flatten(1, 2)
     assert weights.dtype == torch.float32
     assert weights.shape == (case.n_batch, case.n_query_heads, 5, case.n_tokens)
     for b in range(case.n_batch):

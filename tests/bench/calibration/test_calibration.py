@@ -1,5 +1,6 @@
 """Calibration against what transformers' own eager attention says, on a random model with a letter tokenizer."""
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,9 @@ def test_importance_is_attention_times_projected_value_at_its_largest_over_steps
     questions = [torch.randint(len(LETTERS), (n,), generator=made).tolist() for n in (5, 11, 1)]
     stop = Stop(20, frozenset({3, 9}))  # some letters end an answer, so that rows stop at different steps
     oracle = Oracle()
-    cache = share(prefill(loaded, context, {}, [oracle.see_context]), len(questions), None, room=4)
-    oracle.watch(cache, len(questions), H)
+    seen = prefill(loaded, context, {}, [oracle.see_context])
+    oracle.begin(len(questions), H)
+    cache = share(seen, len(questions), None, room=4, watch=oracle.see_step)
     rows = decode(loaded, cache, questions, stop).rows
     lengths = {len(row.ids) for row in rows}
     assert len(lengths) > 1, "the rows must stop at different steps for this test to say anything"
@@ -185,3 +187,16 @@ def test_own_texts_come_in_pairs_with_one_question_a_line(tmp_path: Path) -> Non
     (tmp_path / "empty").write_text(" \n")
     with pytest.raises(UserError, match="is empty"):
         read_documents([tmp_path / "t"], [tmp_path / "empty"])
+
+
+def test_a_question_without_an_answer_is_left_out_and_a_text_without_answers_refused(loaded: LoadedModel) -> None:
+    """An answer that ends with its first token records nothing; its zeros must not become a profile of ties."""
+    everything = frozenset(range(len(LETTERS)))
+    mute = dataclasses.replace(loaded, eos=everything)
+    with pytest.raises(UserError, match="0 of 3 questions about fox"):
+        calibrate(mute, TARGETS, [DOCUMENT], 0, silent)
+    talkative = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance
+    half_mute = dataclasses.replace(loaded, eos=frozenset(range(0, len(LETTERS), 3)))
+    some = calibrate(half_mute, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance
+    assert 0 < len(some) <= len(talkative)
+    assert (some.flatten(1).amax(dim=1) > 0).all()

@@ -30,7 +30,7 @@ def test_generates_exactly_max_new_tokens(llama: Any, some_ids: Ids, forced: typ
     assert row.ids == said
     assert row.stop_reason == "length"
     assert row.text == llama.loaded.tokenizer.decode(said)
-    assert decoding.ttft_s > 0
+    assert decoding.first_token_s > 0
     assert (decoding.tpot_s is None) == (n_tokens == 1)
 
 

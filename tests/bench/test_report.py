@@ -1,0 +1,81 @@
+"""What a reader of the tables sees."""
+
+from typing import Any
+
+import pytest
+
+from lukv_bench.bench.report import markdown, print_table
+
+
+def row(**more: Any) -> dict[str, Any]:
+    return {
+        "model": "tiny",
+        "model_revision": "r",
+        "dtype": "float32",
+        "protocol": "agnostic",
+        "seed": 0,
+        "code_version": "1",
+        "task": "niah_single_1",
+        "length": 1024,
+        "allocator": "lukv",
+        "allocator_args": {},
+        "scorer": "keydiff",
+        "scorer_args": {},
+        "ratio": 0.8,
+        "keep_tokens": None,
+        "n": 12,
+        "samples_asked": 12,
+        "score": 50.0,
+        "status": "complete",
+        "interval": [25.4, 74.6],
+        "gain": [12.5, -3.0, 28.0],
+        "kv_bytes_full": 2**21,
+        "kv_bytes_kept": 2**20,
+        "ttft_s": 1.5,
+        "tpot_s": 0.05,
+        "sink": 4,
+        "window": 1,
+        "profile_hash": "abcdef0123",
+        **more,
+    }
+
+
+def test_what_must_not_be_ranked_together_stands_in_tables_of_its_own() -> None:
+    text = markdown([row(), row(protocol="aware"), row(dtype="bfloat16"), row(seed=1)])
+    assert text.count("| task |") == 4
+    assert "tiny, float32, aware, seed 0" in text
+    assert markdown([row(), row(ratio=0.9)]).count("| task |") == 1
+
+
+def test_rows_that_differ_only_in_profile_or_protection_show_it() -> None:
+    assert "profile" not in markdown([row(), row(allocator="uniform", profile_hash=None)])
+    text = markdown([row(), row(profile_hash="9876543210")])
+    assert "| profile |" in text
+    assert "abcdef01" in text
+    assert "98765432" in text
+    assert "| sink |" in markdown([row(), row(sink=0)])
+
+
+def test_a_budget_says_which_kind_it_is() -> None:
+    text = markdown([row(), row(ratio=None, keep_tokens=256), row(allocator="full", scorer=None, ratio=0.0)])
+    assert "| prune 0.8 |" in text
+    assert "| keep 256 |" in text
+
+
+def test_an_unfinished_cell_shows_how_far_it_is_and_no_score() -> None:
+    text = markdown([row(status="partial", n=7, score=None, interval=None, gain=None, kv_bytes_kept=None, ttft_s=None)])
+    assert "partial (7 of 12)" in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
+def test_no_terminal_is_so_narrow_that_numbers_are_cut(
+    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(width))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    print_table([row()])
+    shown = capsys.readouterr().out
+    for number in ("50.0 [25.4, 74.6]", "+12.5 [-3.0, +28.0]", "1.00 of 2.00", "prune 0.8"):
+        assert number in shown
+    assert "…" not in shown
+    assert ("tpot s" in shown) == (width >= 160)  # the first column to go
