@@ -30,8 +30,12 @@ class RaggedStore:
     @property
     def kv_bytes(self) -> int:
         """Bytes of the slots in use, read off the tensors themselves."""
-        rows = int(self.lengths.sum())
-        return self.keys[:rows].nbytes + self.values[:rows].nbytes
+        return sum(self.kv_bytes_by_row())
+
+    def kv_bytes_by_row(self) -> list[int]:
+        """The same for every row of the batch."""
+        used = self.lengths.sum(dim=-1).tolist()
+        return [self.keys[:slots].nbytes + self.values[:slots].nbytes for slots in used]
 
     @property
     def allocated_bytes(self) -> int:
@@ -60,6 +64,10 @@ class RaggedStore:
         """Attend the chunk just appended (see `store.KVStore`)."""
         return ragged_attention(query, self.keys, self.values, self.starts, self.lengths, new_lengths, scale)
 
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with some rows alone (see `store.KVStore`); the others' slots stay allocated until the store grows."""
+        self.starts, self.capacities, self.lengths = self.starts[rows], self.capacities[rows], self.lengths[rows]
+
     def _grow(self, needed: int) -> None:
         """Double every segment's capacity, or more where the chunk asks for it."""
         index = _rows(self.starts, self.lengths).to(self.keys.device)
@@ -78,13 +86,16 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
     """Copy the kept slots of one layer into a ragged store.
 
     Args:
-        keys: [B, H, T, D], the full cache; the store shares no memory with it.
+        keys: [B, H, T, D], the full cache; the store shares no memory with it. B = 1 serves any number of rows,
+            and is not expanded over them.
         values: [B, H, T, D].
-        kept: Which positions stay.
+        kept: Which positions stay in each row.
         room: Spare rows in each segment for tokens to come.
     """
-    n_batch, n_heads, _, dim = keys.shape
-    lengths = kept.offsets.diff().view(n_batch, n_heads)
+    n_rows, n_heads, _ = kept.mask.shape
+    dim = keys.shape[-1]
+    lengths = kept.offsets.diff().view(n_rows, n_heads)
+    keys, values = keys.expand(n_rows, -1, -1, -1), values.expand(n_rows, -1, -1, -1)
     return _empty(keys[kept.mask].view(-1, dim), values[kept.mask].view(-1, dim), lengths, lengths + room)
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from .shared_attention import shared_attention
 
 Watch = Callable[[Tensor, Tensor], None]
-"""Sees (softmax weights of the context, lengths of the chunk) while they are at hand."""
+"""Sees (softmax weights of the context, which rows of the first batch they belong to) while they are at hand."""
 
 
 @dataclass
@@ -27,8 +27,9 @@ class SharedStore:
         tail_keys: [B, H, C, D], each row's own tokens; C grows as needed.
         tail_values: [B, H, C, D].
         tail_lengths: int64 [B] on the CPU.
-        watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and the chunk's
-            lengths int64 [B]; None = nobody looks, and nothing is kept.
+        rows: int64 [B] on the CPU, the places that the present rows had in the first batch.
+        watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and `rows`;
+            None = nobody looks, and nothing is kept.
     """
 
     keys: Tensor
@@ -37,6 +38,7 @@ class SharedStore:
     tail_keys: Tensor
     tail_values: Tensor
     tail_lengths: Tensor
+    rows: Tensor
     watch: Watch | None = None
 
     @classmethod
@@ -45,7 +47,8 @@ class SharedStore:
     ) -> "SharedStore":
         """A store of `rows` rows over a context, with `room` tail slots to begin with."""
         tail = keys.new_empty(rows, keys.shape[1], room, keys.shape[-1])
-        return cls(keys, values, keep, tail, torch.empty_like(tail), torch.zeros(rows, dtype=torch.int64), watch)
+        lengths = torch.zeros(rows, dtype=torch.int64)
+        return cls(keys, values, keep, tail, torch.empty_like(tail), lengths, torch.arange(rows), watch)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """Write a chunk behind each row's tail (see `store.KVStore`)."""
@@ -74,8 +77,16 @@ class SharedStore:
             scale,
         )
         if self.watch is not None:
-            self.watch(context_weights, new_lengths)
+            self.watch(context_weights, self.rows)
         return out
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with some rows alone (see `store.KVStore`); the context is not touched."""
+        here = rows.to(self.tail_keys.device)
+        if self.keep is not None:
+            self.keep = self.keep[here]
+        self.tail_keys, self.tail_values = self.tail_keys[here], self.tail_values[here]
+        self.tail_lengths, self.rows = self.tail_lengths[rows], self.rows[rows]
 
     def _grow(self, more: int) -> None:
         n_rows, n_heads, _, dim = self.tail_keys.shape

@@ -19,3 +19,10 @@ class KVStore(Protocol):
 
     def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
         """Attend the chunk just appended: [B, HQ, Q, D] -> [B, Q, HQ, D]."""
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with some rows of the batch alone.
+
+        Args:
+            rows: int64 [B'] on the CPU, ascending places in the present batch.
+        """

@@ -23,7 +23,7 @@ TEMPERATURE = 0.7
 MAX_NEW_TOKENS = 64
 """As LU-KV's authors calibrate: sampled answers of at most 64 tokens, so 63 recorded steps."""
 
-CALIBRATION_VERSION = 1
+CALIBRATION_VERSION = 2
 """Raised by hand when the same documents may give another profile."""
 
 Report = Callable[[str, int, int], None]

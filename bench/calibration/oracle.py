@@ -31,15 +31,14 @@ class Oracle:
         """Begin to record the answers to so many questions about the context seen before."""
         self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in self._value_terms]
 
-    def see_step(self, index: int, weights: Tensor, lengths: Tensor) -> None:
-        """Watch a layer's softmax weights [B, H, G, Q, T]; only single-token steps of running rows count."""
+    def see_step(self, index: int, weights: Tensor, rows: Tensor) -> None:
+        """Watch a layer's softmax weights [B, H, G, Q, T] of the questions `rows`; only single-token steps count."""
         if weights.shape[3] != 1:
             return
-        seen = self._importance[index]
-        value_term = self._value_terms[index].view(seen.shape[1], -1, seen.shape[2])
+        importance, rows = self._importance[index], rows.to(weights.device)
+        value_term = self._value_terms[index].view(importance.shape[1], -1, importance.shape[2])
         weighed = (weights[:, :, :, 0] * value_term).amax(dim=2)
-        running = lengths.to(weighed.device).bool()[:, None, None]
-        torch.maximum(seen, weighed.masked_fill(~running, 0), out=seen)
+        importance[rows] = torch.maximum(importance[rows], weighed)
 
     @property
     def importance(self) -> Tensor:

@@ -66,6 +66,15 @@ def run(
     no_baselines: Annotated[
         bool, typer.Option("--no-baselines", help="Do not add the full cache and the uniform allocator.")
     ] = False,
+    batch: Annotated[
+        int,
+        typer.Option(
+            "--batch",
+            help="Configurations of a sample that decode together: faster for many, but their seconds are not taken.",
+            metavar="N",
+            parser=whole_number,
+        ),
+    ] = 1,
     json: Json = False,
 ) -> int:
     """Evict, answer and score: every allocator with every scorer at every budget, beside full and uniform.
@@ -80,6 +89,7 @@ def run(
     from ..models.find import check_model_name
 
     at_least_one("--limit", limit)
+    at_least_one("--batch", batch)
     one_of("--protocol", protocol, ("agnostic", "aware"))
     budgets = parse_budgets(ratio or [], keep_tokens)
     lengths = whole_numbers("--length", length)
@@ -112,7 +122,7 @@ def run(
         plan = make_plan(request, ready_model(model, place, kind), shown.report)
     with Store.open(url, create=True) as store:
         with progress() as shown:
-            outcome = _carry_out(plan, store, _without_password(sys.argv, db, describe(url)), shown)
+            outcome = _carry_out(plan, store, _without_password(sys.argv, db, describe(url)), batch, shown)
         _show(plan, store, outcome, describe(url), json)
     return 1 if outcome.failed else 0
 
@@ -122,7 +132,7 @@ def _without_password(command: list[str], db: str | None, shown: str) -> list[st
     return [word.replace(db, shown) if db and word.endswith(db) else word for word in command]
 
 
-def _carry_out(plan: "Plan", store: "Store", command: list[str], shown: Progress) -> "Outcome":
+def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, shown: Progress) -> "Outcome":
     from ..run.loop import missing, run_plan
     from ..run.rows import environment_row, plan_rows
 
@@ -139,7 +149,7 @@ def _carry_out(plan: "Plan", store: "Store", command: list[str], shown: Progress
             shown.report(doing, done, total)
 
     try:
-        outcome = run_plan(plan, store, run_id, todo, advance)
+        outcome = run_plan(plan, store, run_id, todo, batch, advance)
     except KeyboardInterrupt:
         store.finish_run(run_id, 130)
         asked = sum(len(cell.task.samples) for cell in plan.cells)

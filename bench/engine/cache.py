@@ -110,6 +110,11 @@ class StoreCache(Cache):
             return self.new_lengths
         return torch.full((chunk.shape[0],), chunk.shape[2], dtype=torch.int64)
 
+    def keep_rows(self, rows: Tensor) -> None:
+        """Go on with some rows of the batch alone: int64, ascending places in the present batch."""
+        for store in self.stores:
+            store.keep_rows(rows)
+
     def n_seen(self, index: int) -> int:
         """Logical length of a layer: context plus every chunk fed so far."""
         return self._seen[index]

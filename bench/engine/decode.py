@@ -76,7 +76,7 @@ def decode(
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
-    Rows that have stopped are frozen: nothing of theirs enters the cache any more.
+    A row that has stopped leaves the batch and the cache; the last logits it had are shown on in its place.
 
     Args:
         loaded: The model, switched to store attention.
@@ -92,12 +92,15 @@ def decode(
     logits = _feed(loaded, cache, _padded(chunks), torch.full((len(chunks), 1), n_context), lengths)
     tokens = choose(logits)
     first_token_s = now(loaded.device) - started
-    running = _take(loaded, rows, tokens, stop, [True] * len(rows))
-    steps = 0
-    while any(running):
-        positions = (n_context + lengths + steps).unsqueeze(-1)
-        fed = torch.tensor(running, dtype=torch.int64)
-        logits = _feed(loaded, cache, tokens.cpu().unsqueeze(-1), positions, fed)
+    running = _take(loaded, rows, tokens, stop, list(range(len(rows))))
+    fed, steps = list(range(len(rows))), 0
+    while running:
+        if len(running) < len(fed):
+            cache.keep_rows(torch.tensor([place for place, row in enumerate(fed) if row in running]))
+            fed = running
+        positions = (n_context + lengths[fed] + steps).unsqueeze(-1)
+        ones = torch.ones(len(fed), dtype=torch.int64)
+        logits[fed] = _feed(loaded, cache, tokens[fed].cpu().unsqueeze(-1), positions, ones)
         tokens = choose(logits)
         steps += 1
         running = _take(loaded, rows, tokens, stop, running)
@@ -131,13 +134,11 @@ def _feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, first: Tensor, le
 
 
 def _take(
-    loaded: LoadedModel, rows: Sequence[Decoded], tokens: Tensor, stop: Stop, running: Sequence[bool]
-) -> list[bool]:
+    loaded: LoadedModel, rows: Sequence[Decoded], tokens: Tensor, stop: Stop, running: Sequence[int]
+) -> list[int]:
     """Give each running row its token; say which rows go on."""
-    return [
-        was and _goes_on(loaded, row, token, stop)
-        for row, token, was in zip(rows, tokens.tolist(), running, strict=True)
-    ]
+    said = tokens.tolist()
+    return [row for row in running if _goes_on(loaded, rows[row], said[row], stop)]
 
 
 def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:

@@ -13,7 +13,7 @@ from .cache import StoreCache
 from .prefill import Context
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
-"""Sees (layer index, softmax weights of the context [B, H, G, Q, T], lengths of the chunk [B])."""
+"""Sees (layer index, softmax weights of the context [B, H, G, Q, T], which rows of the first batch they are [B])."""
 
 
 def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
@@ -31,9 +31,10 @@ def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
 def keep_everything(context: Context) -> list[Kept]:
     """Every position of every layer: the full cache, for which no scorer is asked."""
     n_batch, n_heads, n_tokens, _ = context.keys[0].shape
+    device = context.keys[0].device
     everything = Kept(
-        mask=torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device),
-        positions=torch.arange(n_tokens).repeat(n_batch * n_heads),
+        mask=torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=device),
+        positions=torch.arange(n_tokens, device=device).repeat(n_batch * n_heads),
         offsets=torch.arange(n_batch * n_heads + 1) * n_tokens,
     )
     return [everything] * len(context.keys)
@@ -74,8 +75,9 @@ def share(
     return StoreCache(stores, context.n_tokens)
 
 
-def kept_bytes(cache: StoreCache) -> int:
-    """Bytes of the slots in use in a ragged cache: rows x (key + value) x itemsize, without spare room."""
+def kept_bytes(cache: StoreCache) -> list[int]:
+    """Per row the bytes of the slots in use in a ragged cache: slots x (key + value) x itemsize, no spare room."""
     if not all(isinstance(store, RaggedStore) for store in cache.stores):
         raise TypeError("only a ragged cache holds no more than what was kept")
-    return sum(store.kv_bytes for store in cache.stores if isinstance(store, RaggedStore))
+    layers = [store.kv_bytes_by_row() for store in cache.stores if isinstance(store, RaggedStore)]
+    return [sum(row) for row in zip(*layers, strict=True)]

@@ -1,18 +1,15 @@
-"""The loop of a run: one prefill a sample, then each cell alone in a ragged cache; every answer stored at once."""
+"""The loop of a run: one prefill a sample, then its cells in ragged caches; every answer stored at once."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ...db.records import AnswerRecord, TimingRecord
+from ...db.records import AnswerRecord
 from ...db.store import Store
 from ...scorers.base import Scorer
-from ..engine.clock import now
-from ..engine.decode import Stop, decode
-from ..engine.evict import choose, evict, keep_everything, kept_bytes
-from ..engine.prefill import Context, prefill
-from ..lmeval import replay, score_answer
+from ..engine.prefill import prefill
+from ..lmeval import replay
 from ..models.load import LoadedModel
-from .allocation import allocate
+from .answer import answer_cells
 from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
 
 Advance = Callable[[str, int], None]
@@ -37,8 +34,10 @@ def missing(plan: Plan, store: Store) -> dict[str, set[str]]:
     return {cell.id: {sample.id for sample in cell.task.samples} - store.done_samples(cell.id) for cell in plan.cells}
 
 
-def run_plan(plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]], advance: Advance) -> Outcome:
-    """Answer what is missing, then score every cell that is complete.
+def run_plan(
+    plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]], batch: int, advance: Advance
+) -> Outcome:
+    """Answer what is missing, `batch` cells of a sample at a time, then score every cell that is complete.
 
     A cell that fails is recorded with its error and left out from then on; the others go on.
     """
@@ -50,7 +49,7 @@ def run_plan(plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]]
             going = [cell for cell in asked if cell.id not in outcome.failed]
             advance("", len(asked) - len(going))
             if going:
-                _answer_sample(plan.loaded, store, run_id, task, sample, going, outcome, advance)
+                _answer_sample(plan.loaded, store, run_id, task, sample, going, batch, outcome, advance)
         advance(f"{task.loaded.info.name}: scoring", 0)
         for cell in cells:
             if cell.id not in outcome.failed:
@@ -65,6 +64,7 @@ def _answer_sample(
     task: PlannedTask,
     sample: PlannedSample,
     cells: Sequence[PlannedCell],
+    batch: int,
     outcome: Outcome,
     advance: Advance,
 ) -> None:
@@ -77,15 +77,16 @@ def _answer_sample(
             _fail(store, run_id, cell, sample, error, outcome)
         advance(doing, len(cells))
         return
-    for cell in cells:
-        advance(f"{doing}: {cell.method.label}", 0)
-        try:
-            record = _answer(loaded, run_id, cell, sample, context)
-        except Exception as error:  # a plugin may raise anything; only its own cell fails
-            _fail(store, run_id, cell, sample, error, outcome)
-        else:
-            outcome.n_new += store.put_answer(record)
-        advance(doing, 1)
+    for first in range(0, len(cells), batch):
+        together = cells[first : first + batch]
+        rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
+        advance(f"{doing}: {together[0].method.label}{rest}", 0)
+        for cell, result in answer_cells(loaded, run_id, together, sample, context):
+            if isinstance(result, AnswerRecord):
+                outcome.n_new += store.put_answer(result)
+            else:
+                _fail(store, run_id, cell, sample, result, outcome)
+        advance(doing, len(together))
 
 
 def _scorers(cells: Sequence[PlannedCell]) -> dict[str, Scorer]:
@@ -99,72 +100,6 @@ def _fail(
     reason = f"{type(error).__name__}: {error}"
     outcome.failed[cell.id] = reason
     store.put_answer(AnswerRecord.failure(cell.id, sample.id, run_id, reason))
-
-
-def _answer(
-    loaded: LoadedModel, run_id: str, cell: PlannedCell, sample: PlannedSample, context: Context
-) -> AnswerRecord:
-    """Evict and decode one sample in one cell."""
-    if cell.method.failure is not None:
-        raise cell.method.failure
-    method, shape = cell.method.method, loaded.shape
-    generation = sample.rendered.generation
-    until = generation.get("until", [])
-    strings = (until,) if isinstance(until, str) else tuple(until)
-    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, strings)
-    room = len(sample.prompt.question) + stop.max_new_tokens
-    score_s = 0.0
-    started = now(loaded.device)
-    if method.scorer is None:
-        kept = keep_everything(context)
-    else:
-        scores, score_s = context.table(method.scorer.label), context.score_s[method.scorer.label]
-        counts = allocate(method, shape, context.n_tokens, scores, cell.method.profile)
-        kept = choose(counts, scores, method.protection.mask(context.n_tokens))
-    cache = evict(context, kept, room)
-    evict_s = score_s + now(loaded.device) - started
-    bytes_kept = kept_bytes(cache)
-    decoding = decode(loaded, cache, [sample.prompt.question], stop)
-    (row,) = decoding.rows
-    n_heads = shape.n_layers * shape.n_kv_heads
-    return AnswerRecord(
-        cell_id=cell.id,
-        sample_id=sample.id,
-        run_id=run_id,
-        text=row.text,
-        score=score_answer(cell.task.loaded, sample.rendered, row.text),
-        n_context_tokens=context.n_tokens,
-        n_question_tokens=len(sample.prompt.question),
-        n_generated_tokens=len(row.ids),
-        stop_reason=row.stop_reason,
-        kv_tokens_full=n_heads * context.n_tokens,
-        kv_tokens_kept=sum(len(layer.positions) for layer in kept),
-        kv_bytes_full=context.kv_bytes,
-        kv_bytes_kept=bytes_kept,
-        events=_events(cell, context.n_tokens),
-        timing=TimingRecord(
-            prefill_s=context.prefill_s,
-            evict_s=evict_s,
-            ttft_s=context.prefill_s + evict_s + decoding.first_token_s,
-            tpot_s=decoding.tpot_s,
-        ),
-        keep_counts=[layer.offsets.diff().tolist() for layer in kept],
-    )
-
-
-def _events(cell: PlannedCell, n_tokens: int) -> list[dict[str, object]]:
-    """What a reader of the answer must know: a budget larger than the context, a profile of another protection."""
-    method, profile = cell.method.method, cell.method.profile
-    events: list[dict[str, object]] = []
-    if method.budget.keeps_all(n_tokens):
-        events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
-    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
-        method.protection.sink,
-        method.protection.window,
-    ):
-        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
-        events.append({"event": "profile_of_another_protection", **made_for})
-    return events
 
 
 def _score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell) -> None:

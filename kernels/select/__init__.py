@@ -1,5 +1,5 @@
 """Which positions each head keeps."""
 
-from .naive import Kept, select
+from .naive import Kept, select, stack
 
-__all__ = ["Kept", "select"]
+__all__ = ["Kept", "select", "stack"]

@@ -1,5 +1,6 @@
 """Selection of the kept positions, plain torch: the truth that any faster form must equal id for id."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -19,6 +20,16 @@ class Kept:
     mask: Tensor
     positions: Tensor
     offsets: Tensor
+
+
+def stack(rows: Sequence[Kept]) -> Kept:
+    """Several selections over the same T positions as the rows of one batch, in order."""
+    counts = torch.cat([row.offsets.diff() for row in rows])
+    return Kept(
+        mask=torch.cat([row.mask for row in rows]),
+        positions=torch.cat([row.positions for row in rows]),
+        offsets=torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)]),
+    )
 
 
 def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:

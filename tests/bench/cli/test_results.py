@@ -209,9 +209,9 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
     tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A random model finds nothing: here the answers are put in its mouth, the second without any number."""
-    from lukv_bench.bench.run import loop
+    from lukv_bench.bench.run import answer, loop
 
-    real, texts = loop.score_answer, []
+    real, texts = answer.score_answer, []
 
     def cheat(task: Any, sample: Any, text: str) -> float:
         texts.append(text)
@@ -230,9 +230,9 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
         documents.extend(sample.rendered.document for sample in plan.tasks[0].samples)
         return real_plan(plan, *arguments)
 
-    real_decode = loop.decode
-    monkeypatch.setattr(loop, "score_answer", cheat)
-    monkeypatch.setattr(loop, "decode", decode)
+    real_decode = answer.decode
+    monkeypatch.setattr(answer, "score_answer", cheat)
+    monkeypatch.setattr(answer, "decode", decode)
     monkeypatch.setattr(loop, "run_plan", run_plan)
     base = ("run", "--model", tiny, "--length", "700", "--limit", "3", "--ratio", "0.5", "--db", "out.db")
     ended = lukv_bench(*base, "--tasks", "niah_multiquery", "--allocator", "uniform", "--no-baselines", "--json")
@@ -375,15 +375,15 @@ def test_ratios_that_are_equal_are_one_cell(tiny: Path, lukv_bench: Any) -> None
 def test_two_names_of_one_profile_are_one_cell_answered_once(
     tiny: Path, profile: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lukv_bench.bench.run import loop
+    from lukv_bench.bench.run import answer
 
-    real, calls = loop.decode, []
+    real, calls = answer.decode, []
 
     def count(*arguments: Any) -> Any:
         calls.append(arguments)
         return real(*arguments)
 
-    monkeypatch.setattr(loop, "decode", count)
+    monkeypatch.setattr(answer, "decode", count)
     Path("copy.safetensors").write_bytes(profile.read_bytes())
     base = ("run", "--model", tiny, *SHORT, "--limit", "1", "--db", "out.db", "--no-baselines", "--ratio", "0.5")
     lukv = [word for path in (profile, "copy.safetensors") for word in ("--allocator", f"lukv:profile={path}")]

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run import loop
+from lukv_bench.bench.run import answer, loop
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
@@ -171,7 +171,7 @@ def test_more_samples_make_a_cell_partial_until_they_are_there(
     few = run("--no-baselines", "--limit", "2")
     assert [(row["status"], row["n"]) for row in few.rows] == [("complete", 2)]
     first = answers(Path("out.db"))
-    real, calls = loop.decode, []
+    real, calls = answer.decode, []
 
     def decode_once(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -180,7 +180,7 @@ def test_more_samples_make_a_cell_partial_until_they_are_there(
         return real(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "decode", decode_once)
+        patch.setattr(answer, "decode", decode_once)
         assert run("--no-baselines", "--limit", "4").code == 130
     between = answers(Path("out.db"))
     assert between[:2] == first

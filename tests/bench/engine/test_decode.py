@@ -109,7 +109,7 @@ def test_several_questions_as_a_batch_answer_as_each_alone(
         assert_generates(tiny.plain, [*ids, *question], greedy[row].ids, n_steps)
 
 
-def test_a_stopped_row_is_frozen_and_disturbs_no_other(tiny: Any, some_ids: Ids, forced: type) -> None:
+def test_a_stopped_row_leaves_the_batch_and_disturbs_no_other(tiny: Any, some_ids: Ids, forced: type) -> None:
     n_steps, questions = 8, [some_ids(n, 30 + n) for n in (5, 2, 9)]
     script = [[token % 40 + 10 for token in some_ids(3, 40 + step)] for step in range(n_steps)]
     script[2][0] = EOS  # row 0 says two tokens, row 1 none, row 2 all
@@ -120,7 +120,8 @@ def test_a_stopped_row_is_frozen_and_disturbs_no_other(tiny: Any, some_ids: Ids,
     assert [row.stop_reason for row in rows] == ["eos", "eos", "length"]
     assert [row.ids for row in rows] == [[s[0] for s in script[:2]], [], [s[2] for s in script]]
     for store in cache.stores:
-        assert store.tail_lengths.tolist() == [5 + 2, 2, 9 + n_steps - 1]
+        assert store.rows.tolist() == [2]
+        assert store.tail_lengths.tolist() == [9 + n_steps - 1]
     alone = forced([[step[2]] for step in script])
     decode(tiny.loaded, share(context, 1, None, 40), questions[2:], Stop(n_steps, frozenset()), alone)
     torch.testing.assert_close(together.seen[:, 2], alone.seen[:, 0], atol=1e-3, rtol=0)
@@ -136,7 +137,8 @@ def test_rows_stop_at_their_own_stop_strings(llama: Any, some_ids: Ids, forced: 
     rows = decode(llama.loaded, cache, [some_ids(4, 9)] * 3, Stop(13, frozenset(), ("\n",)), forced(script)).rows
     assert [row.text for row in rows] == ["yes", "perhaps", "never mind it"]
     assert [row.stop_reason for row in rows] == ["stop_string", "stop_string", "length"]
-    assert cache.stores[0].tail_lengths.tolist() == [4 + 3, 4 + 7, 4 + 12]
+    assert cache.stores[0].rows.tolist() == [2]
+    assert cache.stores[0].tail_lengths.tolist() == [4 + 12]
 
 
 def test_nothing_is_fed_after_the_last_token(llama: Any, some_ids: Ids, forced: type) -> None:

@@ -13,6 +13,7 @@ from lukv_bench.bench.engine.decode import Stop, decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything, kept_bytes, share
 from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.kernels.select import stack
 from lukv_bench.scorers.keydiff import KeyDiff
 
 NAMES = ["Ada", "Bruno", "Carla", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Luis"]
@@ -105,9 +106,12 @@ def test_configurations_as_a_batch_answer_as_each_alone_in_the_ragged_cache(
     chunk, stop = prompts[1][0], Stop(8, smollm2.eos)
     kept = [uniform_keydiff(smollm2, context, share_kept) for share_kept in (0.5, 0.3)]
     masks = [torch.cat(rows) for rows in zip(*([layer.mask for layer in one] for one in kept), strict=True)]
-    together = decode(smollm2, share(context, 2, masks, 32), [chunk] * 2, stop).rows
-    for row, one in zip(together, kept, strict=True):
-        assert decode(smollm2, evict(context, one, 32), [chunk], stop).rows[0] == row
+    masked = decode(smollm2, share(context, 2, masks, 32), [chunk] * 2, stop).rows
+    stacked = [stack(layers) for layers in zip(*kept, strict=True)]
+    ragged = decode(smollm2, evict(context, stacked, 32), [chunk] * 2, stop).rows
+    for one, *rows in zip(kept, masked, ragged, strict=True):
+        alone = decode(smollm2, evict(context, one, 32), [chunk], stop).rows[0]
+        assert rows == [alone, alone]
 
 
 def uniform_keydiff(smollm2: LoadedModel, context: Context, share_kept: float) -> Sequence[Any]:
@@ -125,6 +129,6 @@ def uniform_keydiff(smollm2: LoadedModel, context: Context, share_kept: float) -
     counts = Uniform().allocate(request)
     check_counts(counts, request)
     kept = choose(counts, context.scores["keydiff"], protected)
-    slots = kept_bytes(evict(context, kept, 0)) // (2 * shape.head_dim * 4)
+    slots = kept_bytes(evict(context, kept, 0))[0] // (2 * shape.head_dim * 4)
     assert slots == request.budget
     return kept

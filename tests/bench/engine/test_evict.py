@@ -13,6 +13,7 @@ from lukv_bench.bench.engine.evict import choose, evict, keep_everything, kept_b
 from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.ragged_store import RaggedStore
+from lukv_bench.kernels.select import stack
 
 N_TOKENS, N_CHUNK, N_STEPS = 63, 9, 6
 
@@ -112,6 +113,9 @@ def test_several_configurations_as_a_batch_answer_as_each_alone(
         decode(tiny.loaded, evict(context, kept, 1), [chunk], Stop(N_STEPS, frozenset()), alone)
         torch.testing.assert_close(together.seen[:, row], alone.seen[:, 0], atol=1e-3, rtol=0)
     assert float((together.seen[0, 0] - together.seen[0, 1]).abs().max()) > 0.01
+    ragged, stacked = forced(script), [stack(layers) for layers in zip(*each, strict=True)]
+    decode(tiny.loaded, evict(context, stacked, 1), [chunk] * rows, Stop(N_STEPS, frozenset()), ragged)
+    torch.testing.assert_close(ragged.seen, together.seen, atol=1e-3, rtol=0)
 
 
 def test_kept_bytes_are_those_of_the_kept_slots(
@@ -121,14 +125,14 @@ def test_kept_bytes_are_those_of_the_kept_slots(
     context, kept = prefill(tiny.loaded, some_ids(N_TOKENS, 9), {}), kept_at_random(shape, N_TOKENS, 1, 5)
     slots, per_slot = sum(int(layer.mask.sum()) for layer in kept), 2 * shape.head_dim * 4
     tight = evict(context, kept, room=0)
-    assert kept_bytes(tight) == slots * per_slot
+    assert kept_bytes(tight) == [slots * per_slot]
     assert sum(store.keys.nbytes + store.values.nbytes for store in tight.stores) == slots * per_slot
     roomy = evict(context, kept, room=50)
-    assert kept_bytes(roomy) == slots * per_slot
+    assert kept_bytes(roomy) == [slots * per_slot]
     decode(tiny.loaded, roomy, [some_ids(N_CHUNK, 0)], Stop(3, frozenset()))
     fed = (N_CHUNK + 2) * shape.n_layers * shape.n_kv_heads
-    assert kept_bytes(roomy) == (slots + fed) * per_slot
-    assert kept_bytes(evict(context, keep_everything(context), 0)) == context.kv_bytes
+    assert kept_bytes(roomy) == [(slots + fed) * per_slot]
+    assert kept_bytes(evict(context, keep_everything(context), 0)) == [context.kv_bytes]
 
 
 def test_a_context_that_is_let_go_leaves_the_ragged_cache_whole(
