@@ -94,11 +94,13 @@ def _kept(loaded: LoadedModel, method: Method, ids: Sequence[int], report: Repor
     if method.scorer is None:
         return keep_everything(prefill(loaded, ids, {}))
     profile = None
-    if method.allocator.fits_profile:
-        profile = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
-    context = prefill(loaded, ids, {method.scorer.label: method.scorer.instance})
+    owner = method.allocator.profile_owner
+    if owner is not None:
+        profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
+    kept = {method.table: method.budget.per_head(len(ids))}
+    context = prefill(loaded, ids, {method.table: method.scorer.instance}, n_kept=kept)
     try:
-        scores = context.table(method.scorer.label)
+        scores = context.table(method.table)
         counts = allocate(method, loaded.shape, len(ids), scores, profile)
     except UserError:
         raise

@@ -15,7 +15,15 @@ from torch import Tensor
 
 from .. import UserError, __version__
 from ..scorers.base import CalibrationDocument, Profile, Protection
-from .calibration.calibrate import CALIBRATION_VERSION, MAX_NEW_TOKENS, TEMPERATURE, Report, Target, calibrate
+from .calibration.calibrate import (
+    CALIBRATION_VERSION,
+    KEPT_SHARE,
+    MAX_NEW_TOKENS,
+    TEMPERATURE,
+    Report,
+    Target,
+    calibrate,
+)
 from .calibration.documents import Document, built_in_documents
 from .environment import package_versions
 from .errors import PluginError
@@ -107,7 +115,7 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
             f"{made['model_revision'][:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
             f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
         )
-    here = {"scorer": scorer.name, "scorer_arguments": dict(scorer.arguments), "scorer_code": _code(scorer)}
+    here = {"scorer": scorer.name, "scorer_arguments": _arguments(scorer), "scorer_code": _code(scorer)}
     if any(made.get(name) != value for name, value in here.items()):
         there = " ".join(str(made[name]) for name in here if made.get(name))
         raise UserError(
@@ -187,7 +195,16 @@ def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
-    return {name: value for name, value in allocator.arguments.items() if name != "profile"}
+    return {name: value for name, value in _arguments(allocator).items() if name != "profile"}
+
+
+def _arguments(plugin: Plugin) -> dict[str, Any]:
+    """A plugin's arguments, an inner plugin's by its name, arguments and code."""
+    inner = {
+        name: {"name": held.name, "arguments": _arguments(held), "code": _code(held)}
+        for name, held in plugin.inner.items()
+    }
+    return {**plugin.arguments, **inner}
 
 
 def _identity(
@@ -199,11 +216,12 @@ def _identity(
     seed: int,
 ) -> dict[str, Any]:
     """What tells one profile from another before it is made."""
-    return {
+    told = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
+    return told | {
         "model_revision": loaded.revision,
         "arguments": _fit_arguments(allocator),
         "scorer": scorer.name,
-        "scorer_arguments": dict(scorer.arguments),
+        "scorer_arguments": _arguments(scorer),
         "scorer_code": _code(scorer),
         "allocator_code": _code(allocator),
         "chat_template": content_hash(loaded.tokenizer.chat_template)[:12],

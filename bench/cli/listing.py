@@ -32,7 +32,9 @@ def list_(
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(f"{a['name']}: {a['type']} = {a['default']!r}" for a in value)
+        return ", ".join(
+            f"{a['name']}: {a['type']}" + ("" if a.get("required") else f" = {a['default']!r}") for a in value
+        )
     return str(value)
 
 
@@ -64,11 +66,16 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
             known.summary,
             known.source,
             known.origin,
-            arguments=[{"name": a.name, "type": a.type, "default": a.default} for a in known.arguments],
+            arguments=[_argument(argument) for argument in known.arguments],
             broken=known.broken,
         )
         for known in describe_all(kind)
     ]
+
+
+def _argument(argument: Any) -> dict[str, Any]:
+    shown = {"name": argument.name, "type": argument.type, "default": argument.default}
+    return shown | ({"required": True} if argument.required else {})
 
 
 def _tasks() -> list[dict[str, Any]]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord, TimingRecord
 from ...db.store import Store
-from ...scorers.base import Scorer
 from ..engine.clock import now
 from ..engine.decode import Stop, decode
 from ..engine.evict import choose, evict, keep_everything, kept_bytes
@@ -71,7 +70,7 @@ def _answer_sample(
     doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
     advance(f"{doing}: prefill", 0)
     try:
-        context = prefill(loaded, sample.prompt.context, _scorers(cells))
+        context = _prefill(loaded, sample.prompt.context, cells)
     except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
         for cell in cells:
             _fail(store, run_id, cell, sample, error, outcome)
@@ -88,9 +87,12 @@ def _answer_sample(
         advance(doing, 1)
 
 
-def _scorers(cells: Sequence[PlannedCell]) -> dict[str, Scorer]:
-    plugins = [cell.method.method.scorer for cell in cells]
-    return {plugin.label: plugin.instance for plugin in plugins if plugin is not None}
+def _prefill(loaded: LoadedModel, ids: Sequence[int], cells: Sequence[PlannedCell]) -> Context:
+    """The context with the score tables that the cells need, each made once."""
+    methods = {cell.method.method.table: cell.method.method for cell in cells}
+    scorers = {name: method.scorer.instance for name, method in methods.items() if method.scorer is not None}
+    kept = {name: method.budget.per_head(len(ids)) for name, method in methods.items()}
+    return prefill(loaded, ids, scorers, n_kept=kept, seed=cells[0].method.configuration.seed)
 
 
 def _fail(
@@ -118,7 +120,7 @@ def _answer(
     if method.scorer is None:
         kept = keep_everything(context)
     else:
-        scores, score_s = context.table(method.scorer.label), context.score_s[method.scorer.label]
+        scores, score_s = context.table(method.table), context.score_s[method.table]
         counts = allocate(method, shape, context.n_tokens, scores, cell.method.profile)
         kept = choose(counts, scores, method.protection.mask(context.n_tokens))
     cache = evict(context, kept, room)

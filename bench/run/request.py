@@ -20,6 +20,13 @@ class Method:
     budget: Budget
     protection: Protection
 
+    @property
+    def table(self) -> str:
+        """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
+        if self.scorer is None:
+            return ""
+        return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
+
 
 @dataclass(frozen=True)
 class RunRequest:
