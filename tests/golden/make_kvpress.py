@@ -12,7 +12,7 @@ A file NAME.npz holds, for every context length T and every case ALLOCATOR/SCORE
     T/CASE/kept            bits of bool [L, H, T], read off kvpress's cache or masks, not recomputed
     T/CASE/cut             float32 [L, H or 1, 2], the lowest score kept and the highest evicted (of a layer where a
                            press pools its heads; a head's safe tokens do not count): equal at a tie
-    T/scores/SCORER        float32 [L, H, T], for the shortest T of a tiny model
+    T/scores/SCORER        float32 [L, H, T], for some T of a tiny model; at the largest ratio where it matters
 """
 
 import argparse
@@ -46,6 +46,14 @@ SCORERS: dict[str, Callable[[float], Any]] = {
     "critical_snapkv": lambda r: kvpress.CriticalKVPress(kvpress.SnapKVPress(r, window_size=WINDOW, kernel_size=5)),
 }
 POOLED = ("keydiff", "knorm", "snapkv")
+OTHERS: dict[str, tuple[int, Callable[[], Any]]] = {
+    "CapPress": (131, kvpress.CapPress),
+    "CURPress": (131, kvpress.CURPress),
+    "NonCausalAttnPress": (131, kvpress.NonCausalAttnPress),
+    "PyramidKVPress": (131, kvpress.PyramidKVPress),
+    "LagKVPress": (389, kvpress.LagKVPress),
+}
+"""Presses whose scores alone are kept, for docs/examples/kvpress_scorers, by context length."""
 TINY_LENGTHS, REAL_LENGTHS = (71, 131, 389), (193, 411)
 TINY_RATIOS, REAL_RATIOS = ("0.25", "0.5", "0.8"), ("0.5", "0.8")
 
@@ -133,6 +141,11 @@ def golden(model: Any, contexts: list[list[int]], ratios: tuple[str, ...], score
             arrays[f"{case}/cut"] = cut(kept, scores, allocator == "adakv")
             if n_tokens < scores_below and allocator == "uniform" and not scorer.startswith("critical"):
                 arrays[f"{n_tokens}/scores/{scorer}"] = scores
+        for name, (length, make) in OTHERS.items():
+            if length == n_tokens and scores_below:
+                press = make()
+                press.compression_ratio = 0.5
+                arrays[f"{n_tokens}/scores/{name}"] = compress(model, ids, "uniform", press)[1]
     return arrays | {"presses": np.array(json.dumps(presses))}
 
 
