@@ -88,6 +88,7 @@ class LayerView:
         module: The attention module.
         kwargs: The keyword arguments of its forward, `hidden_states` and `position_embeddings` among them.
         seed: For scorers that draw at random: it follows from the run's seed and the context's tokens.
+        scaling: What the model multiplies q . k by; None = 1 / sqrt(D). Always there.
     """
 
     layer: int
@@ -102,6 +103,12 @@ class LayerView:
     module: Any = None
     kwargs: Mapping[str, Any] | None = None
     seed: int = 0
+    scaling: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """Factor on q . k."""
+        return self.keys.shape[-1] ** -0.5 if self.scaling is None else self.scaling
 
 
 class Scorer(Protocol):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...scorers.base import LayerView, Reads, Rotary
+from ...scorers.rotary import rotate
 
 ALLOWED = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference between our rotated query and the model's, per unit of its largest value."""
@@ -82,6 +83,7 @@ class LayerAtHand:
             module=self.module if reads.module else None,
             kwargs=self.kwargs if reads.module else None,
             seed=seed,
+            scaling=getattr(self.module, "scaling", None),
         )
 
     def _output_weight(self) -> Tensor:
@@ -113,13 +115,6 @@ def _project(module: Any, hidden: Tensor, width: int) -> Tensor:
             projected: Tensor = getattr(module, name)(hidden)
             return projected[..., :width]
     raise ViewError(f"{module.config.model_type} has no query projection of its own")
-
-
-def rotate(heads: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate the first dims of [..., D] by (cos, sin) [..., rotated dims], halves together; the rest stays."""
-    turning, still = heads[..., : cos.shape[-1]], heads[..., cos.shape[-1] :]
-    first, second = turning.chunk(2, dim=-1)
-    return torch.cat([turning * cos + torch.cat([-second, first], dim=-1) * sin, still], dim=-1)
 
 
 def rotary_of(model: Any) -> Rotary | None:
