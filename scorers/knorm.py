@@ -27,4 +27,5 @@ class KNorm:
 
     def score(self, layer: LayerView) -> Tensor:
         """float32 [B, H, T], at most 0."""
-        return -torch.linalg.vector_norm(layer.keys.float(), dim=-1)
+        norms: Tensor = torch.linalg.vector_norm(layer.keys.float(), dim=-1)
+        return -norms

@@ -22,7 +22,8 @@ class SnapKV:
     LongBench runs; kvpress's SnapKVPress is window=64,kernel=5,pool=avg.
     Sink 4 and a protected window as long as the observation window, as LU-KV uses it.
     Differs from the paper: query heads of a group are averaged, since they share what is cached, where the authors'
-    code selects for each query head. Under the agnostic protocol the window sees the end of the context, not the question.
+    code selects for each query head. Under the agnostic protocol the window sees the end of the context, not the
+    question.
 
     Attributes:
         window: Last queries that vote; a context no longer than that is all window.
