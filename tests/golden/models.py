@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen3Config
 
-VOCABULARY = 61
+VOCABULARY = 397
 SIZES: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 48,
@@ -42,8 +42,8 @@ def seeded_model(name: str, attention: str = "sdpa") -> Any:
 
 
 def seeded_ids(n_tokens: int) -> list[int]:
-    """Token ids of a context."""
-    return [int(i) for i in np.random.default_rng(n_tokens).integers(0, VOCABULARY, n_tokens)]
+    """Token ids of a context, none twice: equal tokens have keys of equal norm in the first layer, whose scores tie."""
+    return [int(i) for i in np.random.default_rng(n_tokens).permutation(VOCABULARY)[:n_tokens]]
 
 
 def _drawn(name: str, shape: tuple[int, ...]) -> "np.ndarray[Any, np.dtype[np.float32]]":
