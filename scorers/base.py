@@ -51,7 +51,7 @@ class Reads:
     module: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
-        """What two scorers see between them."""
+        """What two scorers see between them; each then finds at least as many queries as it asked for."""
         both = (self.queries, other.queries)
         return Reads(
             queries="all" if "all" in both else max(int(n) for n in both),

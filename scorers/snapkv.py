@@ -58,8 +58,9 @@ class SnapKV:
         """float32 [B, H, T], at least 0."""
         if layer.queries is None:
             raise ValueError("SnapKV was given no queries")
-        n_tokens, n_window = layer.keys.shape[2], layer.queries.shape[2]
-        votes = attention(layer, layer.queries, n_tokens)[..., : n_tokens - n_window].mean(dim=3)
+        queries = layer.queries[:, :, -self.window :]
+        n_tokens, n_window = layer.keys.shape[2], queries.shape[2]
+        votes = attention(layer, queries, n_tokens)[..., : n_tokens - n_window].mean(dim=3)
         return on_top(self._pooled(votes).mean(dim=2), before=0, after=n_window)
 
     def _pooled(self, votes: Tensor) -> Tensor:

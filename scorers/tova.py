@@ -31,5 +31,5 @@ class TOVA:
         if layer.queries is None:
             raise ValueError("TOVA was given no queries")
         n_tokens, n_heads = layer.keys.shape[2], layer.keys.shape[1]
-        seen = attention(layer, layer.queries, n_tokens)[..., 0, :-1]
+        seen = attention(layer, layer.queries[:, :, -1:], n_tokens)[..., 0, :-1]
         return on_top(seen.flatten(1, 2).mean(dim=1, keepdim=True), before=0, after=1).repeat(1, n_heads, 1)

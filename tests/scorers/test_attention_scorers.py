@@ -140,6 +140,13 @@ def test_half_precision_is_scored_in_float32(make_layer: Callable[..., Any], sco
     assert torch.equal(scorer.score(half.view(n)), scorer.score(exact.view(n)))
 
 
+@pytest.mark.parametrize("scorer", [SnapKV(5, 3), TOVA()], ids=lambda scorer: type(scorer).__name__)
+def test_more_queries_than_asked_for_change_nothing(make_layer: Callable[..., Any], scorer: Any) -> None:
+    """A plugin that holds several scorers shows each of them what any of them reads."""
+    layer = make_layer((1, 2, 2, 19, 8))
+    assert torch.equal(scorer.score(layer.view("all")), scorer.score(layer.view(scorer.reads.queries)))
+
+
 def test_the_models_own_scale_counts(make_layer: Callable[..., Any]) -> None:
     layer = make_layer((1, 2, 2, 19, 8))
     usual = H2O().score(layer.view())

@@ -12,6 +12,7 @@ from lukv_bench.kernels.select import select
 from lukv_bench.scorers import critical
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.critical import Critical
+from lukv_bench.scorers.h2o import H2O
 from lukv_bench.scorers.keydiff import KeyDiff
 from lukv_bench.scorers.snapkv import SnapKV
 
@@ -102,6 +103,8 @@ def test_it_reads_and_protects_what_the_inner_scorer_does() -> None:
     scorer = Critical(of=SnapKV(window=17))
     assert scorer.reads == Reads(queries=17, output_weight=True, budget=True)
     assert scorer.protection == Protection(4, 17)
+    assert Critical(of=H2O()).reads.queries == "all"
+    assert (Reads(queries=3, rotary=True) | Reads(queries=9, module=True)) == Reads(queries=9, rotary=True, module=True)
     assert Critical(of=Critical(of=KeyDiff())).protection == KeyDiff.protection
 
 
