@@ -28,7 +28,7 @@ class KVPress:
         options: Its other arguments as `name=value`, separated by semicolons: `options=window_size=32;kernel_size=7`.
     """
 
-    press: str = ""
+    press: str
     options: str = ""
 
     source: ClassVar[str] = "https://github.com/NVIDIA/kvpress 0.5.5"

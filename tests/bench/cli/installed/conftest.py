@@ -27,7 +27,12 @@ class Site:
         """Run one of its programs in the working folder of the test."""
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-        env |= {"OMP_NUM_THREADS": "1", "PATH": path, "PIP_NO_BUILD_ISOLATION": "0", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+        env |= {
+            "OMP_NUM_THREADS": "1",
+            "PATH": path,
+            "PIP_NO_BUILD_ISOLATION": "0",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+        }
         return subprocess.run([*map(str, command)], capture_output=True, text=True, timeout=600, env=env)
 
     def pip(self, *arguments: object) -> str:
