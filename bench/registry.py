@@ -3,120 +3,14 @@
 import dataclasses
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from .. import UserError
 from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_value
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
+from .plugin import Argument, Description, Plugin, fits, inner_owners, record
 from .suggest import unknown
-
-
-@dataclass(frozen=True)
-class Argument:
-    """A hyper-parameter of a plugin.
-
-    Attributes:
-        default: None where it is required.
-    """
-
-    name: str
-    type: str
-    default: Any
-    required: bool = False
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is known of a plugin without running it.
-
-    Attributes:
-        origin: Distribution, version and place of the class.
-        broken: Why it cannot be used; None where it can.
-    """
-
-    kind: Kind
-    name: str
-    summary: str = ""
-    source: str = ""
-    origin: str = ""
-    distribution: str = ""
-    version: str = ""
-    arguments: tuple[Argument, ...] = ()
-    broken: str | None = None
-
-
-@dataclass(frozen=True)
-class Plugin:
-    """A plugin as configured: one instance with its resolved arguments.
-
-    Attributes:
-        arguments: Every hyper-parameter as JSON knows it; an inner plugin with its name, arguments, distribution
-            and version.
-        inner: The plugins that it holds, by the argument that named them.
-    """
-
-    description: Description
-    instance: Any
-    arguments: Mapping[str, Any] = field(default_factory=dict)
-    inner: Mapping[str, "Plugin"] = field(default_factory=dict)
-
-    @property
-    def name(self) -> str:
-        """Its registered name."""
-        return self.description.name
-
-    @property
-    def fits_profile(self) -> bool:
-        """Whether it declares a profile (see `scorers.base.Fitted`), or holds a plugin that does."""
-        return self.profile_owner is not None
-
-    @property
-    def profile_owner(self) -> "Plugin | None":
-        """The plugin whose profile it is handed: itself, or one that it holds; None where there is none."""
-        return self if _fits(self) else next(iter(_inner_owners(self)), None)
-
-    @property
-    def label(self) -> str:
-        """Name and the arguments that differ from their defaults, as one would type it."""
-        defaults = {argument.name: argument.default for argument in self.description.arguments}
-        said = [f"{name}={self._typed(name)}" for name, value in self.arguments.items() if value != defaults[name]]
-        return self.name + (":" + ",".join(said) if said else "")
-
-    def _typed(self, name: str) -> str:
-        if name not in self.inner:
-            return str(self.arguments[name])
-        label = self.inner[name].label
-        return f"({label})" if ":" in label else label
-
-    @property
-    def identity(self) -> dict[str, Any]:
-        """What tells it from other configured plugins; a profile's path is left out, since its hash counts."""
-        arguments = {
-            name: self.inner[name].identity if name in self.inner else value
-            for name, value in self.arguments.items()
-            if not (_fits(self) and name == "profile")
-        }
-        return _record(self.description, arguments)
-
-
-def _fits(plugin: Plugin) -> bool:
-    return callable(getattr(plugin.instance, "fit", None))
-
-
-def _inner_owners(plugin: Plugin) -> list[Plugin]:
-    owners = [inner.profile_owner for inner in plugin.inner.values()]
-    return [owner for owner in owners if owner is not None]
-
-
-def _record(known: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": known.name,
-        "arguments": dict(arguments),
-        "distribution": known.distribution,
-        "version": known.version,
-    }
 
 
 def describe_all(kind: Kind) -> list[Description]:
@@ -153,7 +47,7 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     try:
         instance = plugin(**typed)
         arguments = {
-            f.name: _record(inner[f.name].description, inner[f.name].arguments)
+            f.name: record(inner[f.name].description, inner[f.name].arguments)
             if f.name in inner
             else plain(getattr(instance, f.name))
             for f in dataclasses.fields(instance)
@@ -165,7 +59,7 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     if wrong is not None:
         raise UserError(f"the {kind} {name!r} is broken: {wrong}.")
     built = Plugin(description, instance, arguments, inner)
-    owners = [] if _fits(built) else [owner.label for owner in _inner_owners(built)]
+    owners = [] if fits(built) else [owner.label for owner in inner_owners(built)]
     if len(owners) > 1:
         raise UserError(f"the {kind} {name!r} holds {' and '.join(owners)}, and can be handed only one profile.")
     return built

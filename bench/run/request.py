@@ -8,7 +8,8 @@ from ...scorers.base import Protection
 from ...tasks.catalog import TaskInfo, task_info
 from ..budget import Budget
 from ..configuration import Protocol
-from ..registry import Plugin, build
+from ..plugin import Plugin
+from ..registry import build
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lukv_bench import UserError
@@ -139,6 +139,7 @@ def specs(draw: Any, depth: int = 3) -> str:
     return f"critical:of=({inner}){more}"
 
 
+@settings(deadline=None)
 @given(spec=specs())
 def test_a_label_can_be_typed_again_at_any_depth(spec: str) -> None:
     plugin = build("scorer", spec)
