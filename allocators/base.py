@@ -137,6 +137,10 @@ class BudgetError(Exception):
     """An allocator's counts break the budget: the cell fails, the others go on."""
 
 
+class NoteError(Exception):
+    """What an allocator says of its counts cannot be stored: the cell fails, the others go on."""
+
+
 def check_counts(counts: Tensor, request: AllocationRequest) -> None:
     """The one validator: shape, dtype, exact sums, no head below the protected tokens or above T.
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord, TimingRecord
 from ...db.store import Store
+from ...kernels.select import Kept
 from ..engine.clock import now
 from ..engine.decode import Stop, decode
 from ..engine.evict import choose, evict, keep_everything, kept_bytes
@@ -12,6 +13,7 @@ from ..engine.prefill import Context, prefill
 from ..lmeval import replay, score_answer
 from ..models.load import LoadedModel
 from .allocation import allocate
+from .events import Event
 from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
 
 Advance = Callable[[str, int], None]
@@ -109,26 +111,19 @@ def _answer(
     """Evict and decode one sample in one cell."""
     if cell.method.failure is not None:
         raise cell.method.failure
-    method, shape = cell.method.method, loaded.shape
     generation = sample.rendered.generation
     until = generation.get("until", [])
     strings = (until,) if isinstance(until, str) else tuple(until)
     stop = Stop(int(generation["max_gen_toks"]), loaded.eos, strings)
     room = len(sample.prompt.question) + stop.max_new_tokens
-    score_s = 0.0
     started = now(loaded.device)
-    if method.scorer is None:
-        kept = keep_everything(context)
-    else:
-        scores, score_s = context.table(method.table), context.score_s[method.table]
-        counts = allocate(method, shape, context.n_tokens, scores, cell.method.profile)
-        kept = choose(counts, scores, method.protection.mask(context.n_tokens))
+    kept, score_s, events = _choose(loaded, cell, context)
     cache = evict(context, kept, room)
     evict_s = score_s + now(loaded.device) - started
     bytes_kept = kept_bytes(cache)
     decoding = decode(loaded, cache, [sample.prompt.question], stop)
     (row,) = decoding.rows
-    n_heads = shape.n_layers * shape.n_kv_heads
+    n_heads = loaded.shape.n_layers * loaded.shape.n_kv_heads
     return AnswerRecord(
         cell_id=cell.id,
         sample_id=sample.id,
@@ -143,7 +138,7 @@ def _answer(
         kv_tokens_kept=sum(len(layer.positions) for layer in kept),
         kv_bytes_full=context.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=_events(cell, context.n_tokens),
+        events=events,
         timing=TimingRecord(
             prefill_s=context.prefill_s,
             evict_s=evict_s,
@@ -154,19 +149,15 @@ def _answer(
     )
 
 
-def _events(cell: PlannedCell, n_tokens: int) -> list[dict[str, object]]:
-    """What a reader of the answer must know: a budget larger than the context, a profile of another protection."""
-    method, profile = cell.method.method, cell.method.profile
-    events: list[dict[str, object]] = []
-    if method.budget.keeps_all(n_tokens):
-        events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
-    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
-        method.protection.sink,
-        method.protection.window,
-    ):
-        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
-        events.append({"event": "profile_of_another_protection", **made_for})
-    return events
+def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> tuple[list[Kept], float, Sequence[Event]]:
+    """What each layer keeps, the seconds that its scores took, and what a reader of the answer must know."""
+    method = cell.method.method
+    if method.scorer is None:
+        return keep_everything(context), 0.0, ()
+    scores, seed = context.table(method.table), cell.method.configuration.seed
+    made = allocate(method, loaded.shape, context.n_tokens, scores, cell.method.profile, seed)
+    kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
+    return kept, context.score_s[method.table], made.events
 
 
 def _score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell) -> None:
