@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
+from torch import Tensor
+
 from lukv_bench.allocators.apportion import apportion
 from lukv_bench.allocators.base import AllocationRequest, Needs
 from lukv_bench.scorers.base import CalibrationDocument
-from torch import Tensor
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from typing import ClassVar
 
-from lukv_bench.scorers.base import LayerView, Protection, Reads
 from torch import Tensor
+
+from lukv_bench.scorers.base import LayerView, Protection, Reads
 
 LOOKS = 8
 

@@ -3,10 +3,11 @@
 from pathlib import Path
 
 import torch
+from transformers import AutoModelForCausalLM, LlamaConfig
+
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
-from transformers import AutoModelForCausalLM, LlamaConfig
 
 from .presses import obstacle, score_presses
 from .scorer import KVPress

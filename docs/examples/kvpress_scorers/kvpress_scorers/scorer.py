@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
-from lukv_bench.scorers.base import LayerView, Protection, Reads
 from torch import Tensor
+
+from lukv_bench.scorers.base import LayerView, Protection, Reads
 
 from .presses import obstacle, score_presses
 
