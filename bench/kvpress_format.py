@@ -8,9 +8,6 @@ from .. import UserError
 from ..allocators.lukv_export import kvpress_ratios
 from ..scorers.base import Profile, Protection
 
-DEFAULT_LENGTH = 4096
-"""Tokens of kvpress's own leaderboard."""
-
 
 def protection_of(profile: Profile, sink: int | None, window: int | None) -> Protection:
     """The profile's own sink and window where the user gave none."""
