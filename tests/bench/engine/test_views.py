@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import CohereConfig, LlamaConfig, Olmo2Config, Phi3Config
 
+from lukv_bench.bench.engine.attention import use_store_attention
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.scorers.base import LayerView, Protection, Reads
@@ -218,3 +219,19 @@ def test_what_was_shown_does_not_outlive_its_layer(llama: Any, some_ids: Callabl
 
     prefill(llama.loaded, some_ids(9, 9), {"counting": Counting()})
     assert alive == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16], ids=["fp16", "bf16"])
+def test_half_precision_queries_are_recognised(
+    build: Callable[..., Any], sizes: dict[str, Any], some_ids: Callable[..., list[int]], dtype: torch.dtype
+) -> None:
+    loaded = build(LlamaConfig(**sizes, **HEADS))
+    loaded.model.to(dtype)
+    plain, ids = copy.deepcopy(loaded.model), some_ids(N_TOKENS, 10)
+    use_store_attention(loaded.model)
+    view = look(loaded, Reads(queries_before_rotary=True, rotary=True), ids)[0]
+    assert view.queries_before_rotary is not None
+    assert view.queries_before_rotary.dtype == dtype
+    assert torch.equal(view.queries_before_rotary, before_rotary(plain, ids)[0])
+    assert view.rotary is not None
+    assert view.rotary(torch.arange(3))[0].dtype == torch.float32
