@@ -26,6 +26,8 @@ class Description:
     """What is known of a plugin without running it.
 
     Attributes:
+        summary: The first line of its docstring.
+        details: The rest of its docstring, not indented.
         origin: Distribution, version and place of the class.
         broken: Why it cannot be used; None where it can.
     """
@@ -33,6 +35,7 @@ class Description:
     kind: Kind
     name: str
     summary: str = ""
+    details: str = ""
     source: str = ""
     origin: str = ""
     distribution: str = ""

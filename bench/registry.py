@@ -1,6 +1,7 @@
 """The plugin registry: entry points, read when they are needed; the built-in ones exactly like a stranger's."""
 
 import dataclasses
+import inspect
 import typing
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
@@ -95,9 +96,11 @@ def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
 
 def _read(known: Description, plugin: Any) -> Description:
     broken = breach(known.kind, plugin)
+    summary, _, details = inspect.cleandoc(getattr(plugin, "__doc__", None) or "").partition("\n")
     return dataclasses.replace(
         known,
-        summary=(getattr(plugin, "__doc__", None) or "").strip().split("\n")[0],
+        summary=summary,
+        details=details.strip(),
         source=str(getattr(plugin, "source", "")),
         arguments=() if broken else _arguments(plugin),
         broken=broken,
