@@ -2,13 +2,14 @@
 # make test   all tests
 # make check  formatting, lint, types
 # make format write the formatting
+# make docs   write docs/methods/README.md from the docstrings
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 SOURCES := pyproject.toml constraints.txt __init__.py
 
-.PHONY: run test check format
+.PHONY: run test check format docs
 
 run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff
@@ -24,6 +25,9 @@ check: $(VENV)/installed-dev .typing/lukv_bench
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+docs: $(VENV)/installed
+	$(BIN)/python -m lukv_bench.bench.method_pages
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lukv-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

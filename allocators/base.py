@@ -1,8 +1,9 @@
 """The allocator contract and the one validator behind every allocator."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from enum import Enum
-from typing import ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor
@@ -32,6 +33,7 @@ class AllocationRequest:
         protected: bool [T], tokens that every head keeps, charged inside the budget; on the device of the scores.
         scores: float32 [len(layers), B, H, T] where the allocator needs scores, else None.
         profile: The plugin's profile where it needs one, else None.
+        seed: The run's seed, for allocators that draw at random; it is part of the configuration.
     """
 
     layers: tuple[int, ...]
@@ -43,6 +45,7 @@ class AllocationRequest:
     protected: Tensor
     scores: Tensor | None = None
     profile: Profile | None = None
+    seed: int = 0
 
     @property
     def n_protected(self) -> int:
@@ -60,18 +63,39 @@ class AllocationRequest:
         return len(self.layers), self.n_batch, self.n_kv_heads
 
 
+def one_layer_each(request: AllocationRequest) -> list[AllocationRequest]:
+    """The request of each layer by itself, with an equal part of the budget.
+
+    Where the budget does not divide, the first layers get one slot more; the budgets of a run do.
+    """
+    each, left_over = divmod(request.budget, len(request.layers))
+    return [
+        replace(
+            request,
+            layers=(layer,),
+            budget=each + (place < left_over),
+            scores=None if request.scores is None else request.scores[place : place + 1],
+        )
+        for place, layer in enumerate(request.layers)
+    ]
+
+
 class Allocator(Protocol):
     """Decides how many tokens each (layer, KV head) keeps. Touches no cache.
 
-    An allocator is a frozen dataclass of its hyper-parameters. Its first docstring line is what `list` shows.
+    An allocator is a frozen dataclass of its hyper-parameters. Its first docstring line is what `list` shows. A field
+    annotated `Allocator` is another allocator, which the harness builds from its text: `name:field=(inner:key=value)`.
 
     Attributes:
         source: Where the method was published.
-        needs: What it has to see.
+        needs: What it has to see; a class attribute, or a property that follows from the hyper-parameters.
     """
 
     source: ClassVar[str]
-    needs: ClassVar[Needs]
+
+    @property
+    def needs(self) -> Needs:
+        """What it has to see."""
 
     def allocate(self, request: AllocationRequest) -> Tensor:
         """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence."""
@@ -88,8 +112,33 @@ class Selective(Protocol):
         """
 
 
+Note = Mapping[str, Any]
+"""What a reader of an answer must know: JSON values by name, "event" among them, which says what happened."""
+
+
+class Noting(Protocol):
+    """An allocator that could not serve every request as its method says, and tells how it did."""
+
+    def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
+        """What is to be stored with the answer; `counts` are the allocator's own, int64 [len(layers), B, H]."""
+
+
+class Monotone(Protocol):
+    """An allocator that says whether a larger budget never takes a slot from any head.
+
+    The promise is for budgets of whole tokens a head, as runs ask for them, over the same scores. An allocator that
+    does not say promises nothing.
+    """
+
+    monotone: ClassVar[bool]
+
+
 class BudgetError(Exception):
     """An allocator's counts break the budget: the cell fails, the others go on."""
+
+
+class NoteError(Exception):
+    """What an allocator says of its counts cannot be stored: the cell fails, the others go on."""
 
 
 def check_counts(counts: Tensor, request: AllocationRequest) -> None:

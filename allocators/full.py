@@ -6,6 +6,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from .. import UserError
 from .base import AllocationRequest, Needs
 
 
@@ -15,6 +16,15 @@ class Full:
 
     source: ClassVar[str] = "the model itself"
     needs: ClassVar[Needs] = Needs.NOTHING
+
+    def check(self, request: AllocationRequest) -> None:
+        """Refuse what evicts, which only another allocator around this one can ask for.
+
+        Raises:
+            UserError: the budget is smaller than the cache.
+        """
+        if request.budget != request.n_heads * request.n_tokens:
+            raise UserError("the full cache keeps everything and serves no budget; name an allocator that evicts.")
 
     def allocate(self, request: AllocationRequest) -> Tensor:
         """int64 [len(layers), B, H], T everywhere."""

@@ -38,12 +38,14 @@ class LUKV:
     so floors are absolute and do not grow with the context (the authors' code stores shares of all tokens, with
     a floor of 1% or the calibration text's sink and window); between grid points the curve is interpolated
     instead of rounded, and the total is exact; documents weigh the same whatever their number of questions.
+    Not monotone: the shares only grow with the budget, but rounding may take a slot from a head.
     """
 
     profile: str = ""
 
     source: ClassVar[str] = "arXiv 2602.08585 (ICML 2026)"
     needs: ClassVar[Needs] = Needs.NOTHING
+    monotone: ClassVar[bool] = False
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """The curve: float64 [99, L, H], shares of the evictable tokens that each head keeps."""

@@ -14,11 +14,15 @@ from .base import AllocationRequest, Needs
 class Uniform:
     """Gives every KV head the same number of tokens: the baseline of every allocator.
 
+    n = budget / heads
+
     Source: what SnapKV, KeyDiff and the other scorers do by themselves.
+    Monotone: a larger budget takes a slot from no head.
     """
 
     source: ClassVar[str] = "the scorers' own papers"
     needs: ClassVar[Needs] = Needs.NOTHING
+    monotone: ClassVar[bool] = True
 
     def allocate(self, request: AllocationRequest) -> Tensor:
         """int64 [len(layers), B, H], budget / heads; a remainder goes to the first heads, one each."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,12 +14,13 @@ from ..kernels.select import Kept
 from .calibration.calibrate import Report
 from .engine.evict import choose, keep_everything
 from .engine.prefill import prefill
-from .engine.prompt import cut_at_context, render
+from .engine.prompt import chat_form, cut_at_context, render
 from .engine.ready import refuse_sliding_window
 from .errors import PluginError
 from .models.load import LoadedModel
 from .profiles import obtain_profile
 from .run.allocation import allocate, check_budget
+from .run.events import Event
 from .run.request import Method
 
 
@@ -31,12 +33,21 @@ class Inspection:
         counts: int64 [L, H].
         offsets: int64 [L * H + 1], where each head's positions start.
         positions: int64, ascending in each head.
+        texts: Of each token, the characters of the prompt that it ends; "" where it ends none.
+        events: What is to be known of how the budget was served.
     """
 
     token_ids: NDArray[np.int64]
     counts: NDArray[np.int64]
     offsets: NDArray[np.int64]
     positions: NDArray[np.int64]
+    texts: tuple[str, ...]
+    events: Sequence[Event]
+
+    @property
+    def shares(self) -> NDArray[np.float64]:
+        """[T], the share of the heads of all layers that keep each token."""
+        return np.bincount(self.positions, minlength=len(self.token_ids)) / self.counts.size
 
     def save(self, path: Path) -> None:
         """Write a NumPy archive.
@@ -67,19 +78,20 @@ class Inspection:
         )
 
 
-def inspect_context(loaded: LoadedModel, method: Method, text: str, report: Report) -> Inspection:
+def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, report: Report) -> Inspection:
     """Feed a text as a user turn and evict it.
 
     Raises:
         UserError: the text is too long for the model, or the budget cannot be served.
         PluginError: the scorer or the allocator failed.
     """
-    ids, n_tokens = cut_at_context(loaded.tokenizer, render(loaded.tokenizer, text), text.strip())
+    prompt = render(loaded.tokenizer, text)
+    ids, n_tokens = cut_at_context(loaded.tokenizer, prompt, text.strip())
     if n_tokens > loaded.shape.max_positions:
         raise UserError(f"the context has {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}.")
     refuse_sliding_window(loaded, n_tokens)
     check_budget(method, loaded.shape, n_tokens)
-    kept = _kept(loaded, method, ids[:n_tokens], report)
+    kept, events = _kept(loaded, method, ids[:n_tokens], seed, report)
     counts = torch.cat([layer.offsets.diff().view(1, -1) for layer in kept])
     offsets = np.concatenate([[0], counts.reshape(-1).numpy().cumsum()])
     return Inspection(
@@ -87,21 +99,37 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, report: Repo
         counts=counts.numpy(),
         offsets=offsets.astype(np.int64),
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
+        texts=_texts(loaded.tokenizer, prompt)[:n_tokens],
+        events=events,
     )
 
 
-def _kept(loaded: LoadedModel, method: Method, ids: Sequence[int], report: Report) -> list[Kept]:
+def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
+    """Cut at the tokens' ends, so that nothing of the prompt is lost to tokenizers that hide white space."""
+    coded = tokenizer(prompt, add_special_tokens=chat_form(tokenizer) == "plain", return_offsets_mapping=True)
+    texts, done = [], 0
+    for _, end in coded["offset_mapping"]:
+        texts.append(prompt[done:end])
+        done = max(done, end)
+    return tuple(texts)
+
+
+def _kept(
+    loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report
+) -> tuple[list[Kept], Sequence[Event]]:
     if method.scorer is None:
-        return keep_everything(prefill(loaded, ids, {}))
+        return keep_everything(prefill(loaded, ids, {})), ()
     profile = None
-    if method.allocator.fits_profile:
-        profile = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
-    context = prefill(loaded, ids, {method.scorer.label: method.scorer.instance})
+    owner = method.allocator.profile_owner
+    if owner is not None:
+        profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
+    kept = {method.table: method.budget.per_head(len(ids))}
+    context = prefill(loaded, ids, {method.table: method.scorer.instance}, n_kept=kept, seed=seed)
     try:
-        scores = context.table(method.scorer.label)
-        counts = allocate(method, loaded.shape, len(ids), scores, profile)
+        scores = context.table(method.table)
+        made = allocate(method, loaded.shape, len(ids), scores, profile, seed)
     except UserError:
         raise
     except Exception as error:  # a plugin may raise anything
         raise PluginError(f"{method.allocator.label} x {method.scorer.label} failed: {error}") from error
-    return choose(counts, scores, method.protection.mask(len(ids)))
+    return choose(made.counts, scores, method.protection.mask(len(ids))), made.events

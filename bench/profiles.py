@@ -1,95 +1,34 @@
-"""Profiles as files: saved with everything that made them, verified when loaded, made when missing."""
+"""Profiles: the one that was named, that ships, that lies in the cache, or that is made now."""
 
-import hashlib
-import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from .. import UserError, __version__
 from ..scorers.base import CalibrationDocument, Profile, Protection
-from .calibration.calibrate import CALIBRATION_VERSION, MAX_NEW_TOKENS, TEMPERATURE, Report, Target, calibrate
+from .calibration.calibrate import (
+    CALIBRATION_VERSION,
+    KEPT_SHARE,
+    MAX_NEW_TOKENS,
+    TEMPERATURE,
+    Report,
+    Target,
+    calibrate,
+)
 from .calibration.documents import Document, built_in_documents
 from .environment import package_versions
 from .errors import PluginError
 from .hashing import content_hash
 from .models.load import LoadedModel
 from .places import cache_folder
-from .registry import Plugin
+from .plugin import Plugin
+from .profile_file import load_profile, read_header, save_profile
 from .writable import check_file_place
 
 DEFAULT_SEED = 0
-
-
-def profile_hash(profile: Profile) -> str:
-    """SHA-256 over what was fitted and what decides it; circumstances, such as package versions, are left out."""
-    digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
-    for name, array in sorted(profile.arrays.items()):
-        digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        digest.update(array.contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def save_profile(profile: Profile, path: Path) -> None:
-    """Write a profile as safetensors, its origin as JSON in the header and, to be read, in a file beside it.
-
-    Raises:
-        UserError: the place cannot be written to.
-    """
-    made, notes = dict(profile.made), dict(profile.notes)
-    header = {"kind": profile.kind, "hash": profile_hash(profile)}
-    readable = json.dumps({**header, "made": made, "notes": notes}, indent=2, sort_keys=True) + "\n"
-    header |= {"made": json.dumps(made, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            beside = Path(scratch) / path.name
-            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, beside, metadata=header)
-            os.replace(beside, path)
-        path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write the profile {path} ({error}); choose another place.") from error
-
-
-def load_profile(path: Path) -> Profile:
-    """Read a profile and verify its content hash.
-
-    Raises:
-        UserError: the file is missing, no profile, or not what its hash says.
-    """
-    header = _header(path)
-    try:
-        profile = Profile(header["kind"], load_file(path), header["made"], header["notes"])
-    except (OSError, SafetensorError) as error:
-        raise _no_profile(path, error) from error
-    if profile_hash(profile) != header["hash"]:
-        raise UserError(
-            f"the profile {path} is corrupt: its content is not what its hash says; delete it and make it again."
-        )
-    return profile
-
-
-def _header(path: Path) -> dict[str, Any]:
-    """Kind, hash, made and notes as a profile file says."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            said = file.metadata() or {}
-        return {name: said[name] for name in ("kind", "hash")} | {
-            name: json.loads(said[name]) for name in ("made", "notes")
-        }
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise _no_profile(path, error) from error
-
-
-def _no_profile(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is not a profile ({error}); delete it and make one with `lukv-bench profile --out FILE`.")
 
 
 def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
@@ -107,7 +46,7 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
             f"{made['model_revision'][:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
             f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
         )
-    here = {"scorer": scorer.name, "scorer_arguments": dict(scorer.arguments), "scorer_code": _code(scorer)}
+    here = {"scorer": scorer.name, "scorer_arguments": _arguments(scorer), "scorer_code": _code(scorer)}
     if any(made.get(name) != value for name, value in here.items()):
         there = " ".join(str(made[name]) for name in here if made.get(name))
         raise UserError(
@@ -150,7 +89,7 @@ def _shipped_folder() -> Path:
 
 
 def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
-    header = _header(path)
+    header = read_header(path)
     return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in wanted.items()))
 
 
@@ -187,7 +126,16 @@ def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
-    return {name: value for name, value in allocator.arguments.items() if name != "profile"}
+    return {name: value for name, value in _arguments(allocator).items() if name != "profile"}
+
+
+def _arguments(plugin: Plugin) -> dict[str, Any]:
+    """A plugin's arguments, an inner plugin's by its name, arguments and code."""
+    inner = {
+        name: {"name": held.name, "arguments": _arguments(held), "code": _code(held)}
+        for name, held in plugin.inner.items()
+    }
+    return {**plugin.arguments, **inner}
 
 
 def _identity(
@@ -199,11 +147,12 @@ def _identity(
     seed: int,
 ) -> dict[str, Any]:
     """What tells one profile from another before it is made."""
-    return {
+    told = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
+    return told | {
         "model_revision": loaded.revision,
         "arguments": _fit_arguments(allocator),
         "scorer": scorer.name,
-        "scorer_arguments": dict(scorer.arguments),
+        "scorer_arguments": _arguments(scorer),
         "scorer_code": _code(scorer),
         "allocator_code": _code(allocator),
         "chat_template": content_hash(loaded.tokenizer.chat_template)[:12],

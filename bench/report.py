@@ -82,8 +82,16 @@ def _kept(row: Row) -> str:
 
 
 def _arguments(name: str | None, arguments: Mapping[str, Any]) -> str:
-    said = ",".join(f"{key}={value}" for key, value in arguments.items())
+    said = ",".join(f"{key}={_value(value)}" for key, value in arguments.items())
     return f"{name or '-'}{':' + said if said else ''}"
+
+
+def _value(value: Any) -> str:
+    """An argument as one would type it; a plugin that is held by another stands in brackets."""
+    if not (isinstance(value, dict) and {"name", "arguments"} <= value.keys()):
+        return str(value)
+    inner = _arguments(value["name"], value["arguments"])
+    return f"({inner})" if ":" in inner else inner
 
 
 COLUMNS: Mapping[str, Callable[[Row], str]] = {

@@ -1,6 +1,6 @@
 """The scorer contract, and what scorers and allocators share."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -30,27 +30,65 @@ class Protection:
 
 @dataclass(frozen=True)
 class Reads:
-    """What a scorer has to see of a layer besides keys and values, so that nothing else is kept for it.
+    """What a scorer has to see of a layer besides keys and values, so that nothing else is computed or kept for it.
 
     Attributes:
         queries: How many of the last queries; "all" for every one.
         hidden_states: Whether the layer's attention input is needed.
+        queries_before_rotary: Whether all queries are needed as they are before the rotary embedding.
+        rotary: Whether the rotary embedding of other positions is needed.
+        output_weight: Whether the output projection is needed.
+        budget: Whether the ranking depends on how many tokens will be kept.
+        module: Whether the attention module itself is needed, by a scorer that speaks to transformers.
     """
 
     queries: int | Literal["all"] = 0
     hidden_states: bool = False
+    queries_before_rotary: bool = False
+    rotary: bool = False
+    output_weight: bool = False
+    budget: bool = False
+    module: bool = False
+
+    def __or__(self, other: "Reads") -> "Reads":
+        """What two scorers see between them; each then finds at least as many queries as it asked for."""
+        both = (self.queries, other.queries)
+        return Reads(
+            queries="all" if "all" in both else max(int(n) for n in both),
+            hidden_states=self.hidden_states or other.hidden_states,
+            queries_before_rotary=self.queries_before_rotary or other.queries_before_rotary,
+            rotary=self.rotary or other.rotary,
+            output_weight=self.output_weight or other.output_weight,
+            budget=self.budget or other.budget,
+            module=self.module or other.module,
+        )
+
+
+Rotary = Callable[[Tensor], tuple[Tensor, Tensor]]
+"""From positions int64 [n] to (cos, sin), each float32 [n, rotated dims]; the first dims of a head are rotated, each
+dim i of the first half of them together with dim i of the second half."""
 
 
 @dataclass(frozen=True)
 class LayerView:
     """One layer of the context at the end of its prefill. It lives only inside that layer's forward.
 
+    What a scorer has not declared in its `Reads` is None.
+
     Attributes:
         layer: Index of the layer.
         keys: [B, H, T, D], after the rotary embedding.
         values: [B, H, T, D].
-        queries: [B, HQ, n, D], the last n queries after the rotary embedding; None unless declared.
-        hidden_states: [B, T, hidden]; None unless declared.
+        queries: [B, HQ, n, D], the last n queries after the rotary embedding.
+        hidden_states: [B, T, hidden], what enters the attention module.
+        queries_before_rotary: [B, HQ, T, D], after the query norm where the model has one.
+        rotary: The model's rotary embedding of any positions.
+        output_weight: [HQ, D, hidden]; row h maps the output of query head h into the residual stream.
+        n_kept: Tokens that the budget keeps in each head on average.
+        module: The attention module.
+        kwargs: The keyword arguments of its forward, `hidden_states` and `position_embeddings` among them.
+        seed: For scorers that draw at random: it follows from the run's seed and the context's tokens.
+        scaling: What the model multiplies q . k by; None = 1 / sqrt(D). Always there.
     """
 
     layer: int
@@ -58,22 +96,40 @@ class LayerView:
     values: Tensor
     queries: Tensor | None = None
     hidden_states: Tensor | None = None
+    queries_before_rotary: Tensor | None = None
+    rotary: Rotary | None = None
+    output_weight: Tensor | None = None
+    n_kept: int | None = None
+    module: Any = None
+    kwargs: Mapping[str, Any] | None = None
+    seed: int = 0
+    scaling: float | None = None
+
+    @property
+    def scale(self) -> float:
+        """Factor on q . k."""
+        return self.keys.shape[-1] ** -0.5 if self.scaling is None else self.scaling
 
 
 class Scorer(Protocol):
-    """Ranks the cached tokens inside each KV head. Knows nothing of budgets.
+    """Ranks the cached tokens inside each KV head.
 
-    A scorer is a frozen dataclass of its hyper-parameters. Its first docstring line is what `list` shows.
+    A scorer is a frozen dataclass of its hyper-parameters. Its first docstring line is what `list` shows. A field
+    annotated `Scorer` is another scorer, which the harness builds from its text: `name:field=(inner:key=value)`.
 
     Attributes:
         source: Where the method was published.
-        reads: What it has to see.
-        protection: Its default sink and window.
     """
 
     source: ClassVar[str]
-    reads: ClassVar[Reads]
-    protection: ClassVar[Protection]
+
+    @property
+    def reads(self) -> Reads:
+        """What it has to see; a class variable, or a property where it follows from the hyper-parameters."""
+
+    @property
+    def protection(self) -> Protection:
+        """Its default sink and window; a class variable or a property, too."""
 
     def score(self, layer: LayerView) -> Tensor:
         """float32 [B, H, T], higher = keep; finite."""

@@ -23,6 +23,9 @@ TEMPERATURE = 0.7
 MAX_NEW_TOKENS = 64
 """As LU-KV's authors calibrate: sampled answers of at most 64 tokens, so 63 recorded steps."""
 
+KEPT_SHARE = 0.2
+"""Share of a document's tokens that a scorer which reads the budget is told will be kept: the default budget's."""
+
 CALIBRATION_VERSION = 2
 """Raised by hand when the same documents may give another profile."""
 
@@ -101,7 +104,9 @@ def _document(
     step(0)
     oracle = Oracle()
     scorers = {name: target.scorer for name, target in targets.items()}
-    context = prefill(loaded, prompts[0].context, scorers, [oracle.see_context])
+    ids = prompts[0].context
+    kept = dict.fromkeys(scorers, max(1, int(KEPT_SHARE * len(ids))))
+    context = prefill(loaded, ids, scorers, [oracle.see_context], n_kept=kept, seed=seed)
     _refuse_failures(context)
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
     cache = share(context, len(prompts), None, room=128, watch=oracle.see_step)

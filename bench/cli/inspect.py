@@ -1,20 +1,31 @@
 """`lukv-bench inspect`."""
 
+import os
+import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, whole_number
+from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, storable, whole_number
 from .progress import progress
+
+if TYPE_CHECKING:
+    from ..inspection import Inspection
+
+WIDEST = 100
+"""Columns to draw in on a terminal that has more."""
 
 
 def inspect(
     context: Annotated[
         Path, typer.Option("--context", help="Text file, put to the model as a user turn.", metavar="F")
     ],
-    out: Annotated[Path, typer.Option("--out", help="Where to write what was kept (.npz).", metavar="F")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Where to write what was kept, too (.npz).", metavar="F")
+    ] = None,
     model: Model = "smollm2-135m",
     allocator: Annotated[str, typer.Option("--allocator", help="NAME[:key=value,...]", metavar="A")] = "lukv",
     scorer: Annotated[str, typer.Option("--scorer", help="NAME[:key=value,...]", metavar="S")] = "keydiff",
@@ -25,16 +36,16 @@ def inspect(
     seed: Annotated[
         int,
         typer.Option(
-            "--seed", help="For methods that draw at random; none does yet.", metavar="N", parser=whole_number
+            "--seed", help="For methods that draw at random, as `run --seed`.", metavar="N", parser=whole_number
         ),
     ] = 0,
     device: Device = None,
     dtype: Dtype = None,
 ) -> int:
-    """Show what one eviction keeps of a text: a NumPy archive with the tokens, counts and positions.
+    """Show what one eviction keeps of a text: the budget of each head, and the text with what is kept of it.
 
-    token_ids int64 [T] as fed; counts int64 [L, H]; offsets int64 [L*H+1]; positions int64, ascending in each head,
-    head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
+    With --out also as a NumPy archive: token_ids int64 [T] as fed; counts int64 [L, H]; offsets int64 [L*H+1];
+    positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
     """
     from ..budget import parse_budgets
     from ..models.find import check_model_name
@@ -44,7 +55,9 @@ def inspect(
     if len(budgets) > 1:
         raise UserError("inspect takes one --ratio.")
     text = _read(context)
-    check_file_place(out, "--out")
+    if out is not None:
+        check_file_place(out, "--out")
+    storable("--seed", seed)
     check_model_name(model)
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
@@ -59,10 +72,47 @@ def inspect(
         shown.report(f"loading {model} (fetched on first use)", 0, 1)
         loaded = ready_model(model, place, kind)
         shown.report("evicting", 0, 1)
-        inspection = inspect_context(loaded, method, text, shown.report)
-        inspection.save(out)
-    print(inspection.summary())
+        inspection = inspect_context(loaded, method, text, seed, shown.report)
+        if out is not None:
+            inspection.save(out)
+    _draw(inspection)
     return 0
+
+
+def _draw(inspection: "Inspection") -> None:
+    """The summary, what is to be known of it, the map and the text; plain characters where there are no colours."""
+    from rich.console import Console
+
+    from ..heat_map import draw_heat_map
+    from ..kept_text import draw_kept_text
+
+    console = Console(highlight=False)
+    colour = console.is_terminal and console.color_system is not None and not console.no_color
+    columns = os.environ.get("COLUMNS", "")
+    width = min(console.width, WIDEST) if console.is_terminal else int(columns) if columns.isdecimal() else 80
+    notes = [f"event: {event['event']}{_details(event)}" for event in inspection.events]
+    n_tokens = len(inspection.token_ids)
+    lines = [
+        "",
+        *draw_heat_map(inspection.counts, n_tokens, width, colour),
+        "",
+        *draw_kept_text(inspection.texts, inspection.shares.tolist(), width, colour),
+    ]
+    for line in [inspection.summary(), *notes, *lines]:
+        if colour:
+            console.print(line, markup=False, emoji=False, no_wrap=True, overflow="ignore", crop=False)
+        else:
+            print(_encodable(str(line)))
+
+
+def _details(event: Mapping[str, Any]) -> str:
+    return "".join(f" {name}={value}" for name, value in event.items() if name != "event")
+
+
+def _encodable(line: str) -> str:
+    """What stdout's encoding lacks as "?": a text may hold any character."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return line.encode(encoding, "replace").decode(encoding)
 
 
 def _read(path: Path) -> str:

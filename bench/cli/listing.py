@@ -1,7 +1,8 @@
 """`lukv-bench list`."""
 
 import json as json_
-from typing import Annotated, Any
+import textwrap
+from typing import Annotated, Any, NoReturn
 
 import typer
 
@@ -13,26 +14,43 @@ KINDS = ("allocators", "scorers", "tasks", "models")
 
 def list_(
     kind: Annotated[str, typer.Argument(help="allocators, scorers, tasks or models", metavar="KIND")],
+    name: Annotated[
+        str | None, typer.Argument(help="One of them, with all that is said of it.", metavar="NAME")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not."""
+    """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not.
+
+    With a NAME everything that is said of that one: its formula, where its defaults come from, where it differs from
+    its paper.
+    """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
+    if name is not None:
+        rows = [row for row in rows if row["name"] == name] or _not_there(kind, name, rows)
     if json:
         print(json_.dumps(rows, indent=1))
         return 0
     for row in rows:
         print(row["name"])
-        for name, value in row.items():
-            if name != "name" and value not in (None, [], "", False):
-                print(f"  {name:<9} {_plain(value)}")
+        for key, value in row.items():
+            if key not in ("name", "details") and value not in (None, [], "", False):
+                print(f"  {key:<9} {_plain(value)}")
+        if name is not None and row.get("details"):
+            print(f"\n{textwrap.indent(row['details'], '  ')}")
     return 0
+
+
+def _not_there(kind: str, name: str, rows: list[dict[str, Any]]) -> NoReturn:
+    raise unknown(kind.removesuffix("s"), name, [row["name"] for row in rows])
 
 
 def _plain(value: Any) -> str:
     if isinstance(value, list):
-        return ", ".join(f"{a['name']}: {a['type']} = {a['default']!r}" for a in value)
+        return ", ".join(
+            f"{a['name']}: {a['type']}" + ("" if a.get("required") else f" = {a['default']!r}") for a in value
+        )
     return str(value)
 
 
@@ -64,11 +82,17 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
             known.summary,
             known.source,
             known.origin,
-            arguments=[{"name": a.name, "type": a.type, "default": a.default} for a in known.arguments],
+            details=known.details,
+            arguments=[_argument(argument) for argument in known.arguments],
             broken=known.broken,
         )
         for known in describe_all(kind)
     ]
+
+
+def _argument(argument: Any) -> dict[str, Any]:
+    shown = {"name": argument.name, "type": argument.type, "default": argument.default}
+    return shown | ({"required": True} if argument.required else {})
 
 
 def _tasks() -> list[dict[str, Any]]:

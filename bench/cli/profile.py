@@ -1,22 +1,32 @@
 """`lukv-bench profile`."""
 
 import re
-import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Seed, Sink, Window
-from .progress import progress
+from .options import Device, Dtype, Model, Seed, Sink, Window, at_least_one, whole_number
+from .progress import Progress, progress
+
+if TYPE_CHECKING:
+    from ...scorers.base import Profile
+
+MAKING = ("out", "model", "scorer", "text", "questions", "seed", "device", "dtype")
+"""Options that make a profile, and mean nothing where one is only exported."""
+
+EXPORT_LENGTH = 4096
+"""Tokens of context; the length of kvpress's own leaderboard."""
 
 
 def profile(
+    context: typer.Context,
     out: Annotated[
-        Path,
+        Path | None,
         typer.Option("--out", help="File to write; with several scorers, NAME.SCORER.EXT for each.", metavar="FILE"),
-    ],
+    ] = None,
     model: Model = "smollm2-135m",
     scorer: Annotated[
         str, typer.Option("--scorer", help="Comma-separated scorers, all served by one calibration.", metavar="S,S")
@@ -29,6 +39,23 @@ def profile(
         list[Path] | None,
         typer.Option("--questions", help="Questions about that text, one a line; repeatable.", metavar="F"),
     ] = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", help="Export this profile instead of making one.", metavar="FILE"),
+    ] = None,
+    export_kvpress: Annotated[
+        Path | None,
+        typer.Option("--export-kvpress", help="Write kvpress's prune ratios [99, L, H], too.", metavar="F.npy"),
+    ] = None,
+    export_length: Annotated[
+        int,
+        typer.Option(
+            "--export-length",
+            help="Tokens of context at which the exported ratios are exact.",
+            metavar="N",
+            parser=whole_number,
+        ),
+    ] = EXPORT_LENGTH,
     seed: Seed = 0,
     sink: Sink = None,
     window: Window = None,
@@ -39,44 +66,108 @@ def profile(
 
     The model reads each text once and answers its questions under the full cache; what its answers attended to
     becomes the profile. Use it with: run --allocator lukv:profile=FILE
+
+    --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one.
     """
-    from ..models.find import check_model_name
     from ..writable import check_file_place
+
+    at_least_one("--export-length", export_length)
+    _check_options(context, from_, out, export_kvpress)
+    for option, place in (("--out", out), ("--export-kvpress", export_kvpress)):
+        if place is not None:
+            check_file_place(place, option)
+    with progress() as shown:
+        if out is not None:
+            made = _make(out, model, scorer, (text or [], questions or []), seed, (sink, window), device, dtype, shown)
+        elif from_ is not None:
+            made = {"": _read(from_, sink, window)}
+        if export_kvpress is not None:
+            _export(made, export_kvpress, export_length, sink, window, shown)
+    return 0
+
+
+def _check_options(context: typer.Context, from_: Path | None, out: Path | None, export: Path | None) -> None:
+    """Either a profile is made, or one is exported."""
+    if from_ is None:
+        if out is None:
+            raise UserError("give --out FILE, where the profile goes, or --from FILE to export one that is there.")
+        return
+    if export is None:
+        raise UserError("--from takes --export-kvpress F.npy along, where the exported ratios go.")
+    given = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    if given:
+        raise UserError(f"--from exports a profile that is there, so --{given[0]} has no meaning; leave it out.")
+
+
+def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
+    from ..profile_file import load_profile
+    from ..run.request import check_protection
+
+    check_protection(sink, window)
+    return load_profile(path.expanduser())
+
+
+def _make(
+    out: Path,
+    model: str,
+    scorer: str,
+    asked: tuple[list[Path], list[Path]],
+    seed: int,
+    protection: tuple[int | None, int | None],
+    device: str | None,
+    dtype: str | None,
+    shown: Progress,
+) -> "Mapping[str, Profile]":
+    """The profiles by scorer, saved."""
+    from ..models.find import check_model_name
 
     specs = [spec for spec in re.split(r",(?!\w+=)", scorer) if spec]  # a comma may stand before an argument, too
     if not specs:
         raise UserError("--scorer is empty; name at least one, such as keydiff.")
     check_model_name(model)
-    check_file_place(out, "--out")
-    with progress() as shown:
-        shown.report("loading torch and transformers", 0, 1)
-        from ..calibration.documents import built_in_documents, read_documents
-        from ..engine.ready import ready_model
-        from ..models.load import resolve_device, resolve_dtype
-        from ..profiles import make_profiles, profile_hash, save_profile
-        from ..registry import build
-        from ..run.request import ask_protection
+    shown.report("loading torch and transformers", 0, 1)
+    from ..calibration.documents import built_in_documents, read_documents
+    from ..engine.ready import ready_model
+    from ..models.load import resolve_device, resolve_dtype
+    from ..profile_file import profile_hash, save_profile
+    from ..profiles import make_profiles
+    from ..registry import build
+    from ..run.request import ask_protection
 
-        plugins = [build("scorer", spec) for spec in specs]
-        targets = {plugin.name: (plugin, ask_protection(plugin, sink, window)) for plugin in plugins}
-        if len(targets) < len(plugins):
-            raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
-        places = {name: _place(out, name, len(targets)) for name in targets}
-        documents = read_documents(text or [], questions or []) or built_in_documents()
-        where = resolve_device(device)
-        kind = resolve_dtype(dtype, where)
-        shown.report(f"loading {model} (fetched on first use)", 0, 1)
-        loaded = ready_model(model, where, kind)
-        profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
-        for name, made in profiles.items():
-            save_profile(made, places[name])
-            shown.message(f"wrote {places[name]} (hash {profile_hash(made)[:16]})")
-    print(
-        f"use it with: lukv-bench run --model {model} --allocator lukv:profile={places[plugins[0].name]} "
-        f"--scorer {plugins[0].label}",
-        file=sys.stderr,
+    plugins = [build("scorer", spec) for spec in specs]
+    targets = {plugin.name: (plugin, ask_protection(plugin, *protection)) for plugin in plugins}
+    if len(targets) < len(plugins):
+        raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
+    documents = read_documents(*asked) or built_in_documents()
+    where = resolve_device(device)
+    kind = resolve_dtype(dtype, where)
+    shown.report(f"loading {model} (fetched on first use)", 0, 1)
+    loaded = ready_model(model, where, kind)
+    profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
+    for name, made in profiles.items():
+        save_profile(made, place := _place(out, name, len(profiles)))
+        shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
+    first = plugins[0]
+    use = (
+        f"run --model {model} --allocator lukv:profile={_place(out, first.name, len(profiles))} --scorer {first.label}"
     )
-    return 0
+    shown.message(f"use it with: lukv-bench {use}")
+    return profiles
+
+
+def _export(
+    profiles: "Mapping[str, Profile]",
+    path: Path,
+    n_tokens: int,
+    sink: int | None,
+    window: int | None,
+    shown: Progress,
+) -> None:
+    from ..kvpress_format import protection_of, write_kvpress
+
+    for name, made in profiles.items():
+        place = _place(path, name, len(profiles))
+        shown.message(write_kvpress(made, place, n_tokens, protection_of(made, sink, window)))
 
 
 def _place(out: Path, scorer: str, scorers: int) -> Path:

@@ -1,5 +1,6 @@
 """Feed a context once under full attention; take what scorers need while each layer is at hand."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -9,10 +10,11 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
-from ...scorers.base import LayerView, Reads, Scorer
+from ...scorers.base import Scorer
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
+from .views import LayerAtHand, LayerInputs, rotary_of, watches
 
 
 @dataclass(frozen=True)
@@ -22,10 +24,10 @@ class Context:
     Attributes:
         keys: Per layer [1, H, T, D].
         values: Per layer [1, H, T, D].
-        scores: Per scorer name float32 [L, 1, H, T].
-        failures: Per scorer name why it has no table.
+        scores: Per table name float32 [L, 1, H, T].
+        failures: Per table name why there is none.
         prefill_s: Wall seconds of the forward pass, scoring left out.
-        score_s: Per scorer its wall seconds over all layers.
+        score_s: Per table its wall seconds over all layers.
     """
 
     keys: Sequence[Tensor]
@@ -35,11 +37,11 @@ class Context:
     prefill_s: float
     score_s: Mapping[str, float]
 
-    def table(self, scorer: str) -> Tensor:
-        """A scorer's table, float32 [L, 1, H, T]; raises what the scorer raised."""
-        if scorer in self.failures:
-            raise self.failures[scorer]
-        return self.scores[scorer]
+    def table(self, name: str) -> Tensor:
+        """A table, float32 [L, 1, H, T]; raises what its scorer raised."""
+        if name in self.failures:
+            raise self.failures[name]
+        return self.scores[name]
 
     @property
     def n_tokens(self) -> int:
@@ -58,41 +60,50 @@ def prefill(
     ids: Sequence[int],
     scorers: Mapping[str, Scorer],
     observers: Sequence[PrefillObserver] = (),
+    *,
+    n_kept: Mapping[str, int] | None = None,
+    seed: int = 0,
 ) -> Context:
     """Run the context through the model once.
 
     Args:
         loaded: The model, switched to store attention.
         ids: Token ids of the context, at least one.
-        scorers: By the name their tables get.
+        scorers: By the name their tables get; a scorer that reads the budget has a table for each.
         observers: Shown every layer while it is at hand.
+        n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
+            scorer reads the budget.
+        seed: The run's seed.
     """
     tables: dict[str, list[Tensor]] = {name: [] for name in scorers}
     failures: dict[str, Exception] = {}
     score_s = dict.fromkeys(scorers, 0.0)
-    hidden: dict[int, Tensor] = {}
+    inputs = LayerInputs()
+    rotary = rotary_of(loaded.model) if any(scorer.reads.rotary for scorer in scorers.values()) else None
+    drawn = context_seed(seed, ids)
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+        layer = LayerAtHand(index, module, query, keys, values, inputs.kwargs)
         for name, scorer in scorers.items():
             if name in failures:
                 continue
             began = now(loaded.device)
             try:
-                view = _view(scorer.reads, index, query, keys, values, hidden)
+                view = layer.view(scorer.reads, rotary, (n_kept or {}).get(name), drawn)
                 tables[name].append(_checked(scorer.score(view), keys))
             except Exception as error:  # a stranger's scorer may raise anything; the other scorers go on
                 failures[name] = error
             score_s[name] += now(loaded.device) - began
-        hidden.clear()
+        inputs.kwargs = {}
         for show in observers:
             show(index, module, query, keys, values)
 
     layers = [PrefillLayer(index, observe) for index in range(loaded.shape.n_layers)]
     started = now(loaded.device)
     with ExitStack() as hooks:
-        if any(scorer.reads.hidden_states for scorer in scorers.values()):
-            for index, attention in enumerate(loaded.attention_modules):
-                hooks.enter_context(_watch_input(attention, index, hidden))
+        if any(watches(scorer.reads) for scorer in scorers.values()):
+            for attention in loaded.attention_modules:
+                hooks.enter_context(inputs.watch(attention))
         loaded.model(
             input_ids=torch.tensor([list(ids)], device=loaded.device),
             past_key_values=Cache(layers=[*layers]),
@@ -110,17 +121,9 @@ def prefill(
     )
 
 
-def _view(
-    reads: Reads, index: int, query: Tensor, keys: Tensor, values: Tensor, hidden: Mapping[int, Tensor]
-) -> LayerView:
-    last = query.shape[2] if reads.queries == "all" else reads.queries
-    return LayerView(
-        layer=index,
-        keys=keys,
-        values=values,
-        queries=query[:, :, -last:] if last else None,
-        hidden_states=hidden[index] if reads.hidden_states else None,
-    )
+def context_seed(seed: int, ids: Sequence[int]) -> int:
+    """63 bits for whatever a scorer draws: other contexts draw otherwise, whatever was run before them."""
+    return int.from_bytes(hashlib.sha256(f"{seed}/{[*ids]}".encode()).digest()[:8], "big") >> 1
 
 
 class ScoreError(Exception):
@@ -136,12 +139,3 @@ def _checked(scores: Tensor, keys: Tensor) -> Tensor:
     if not bool(scores.isfinite().all()):
         raise ScoreError(f"{int((~scores.isfinite()).sum())} scores are NaN or infinite")
     return scores
-
-
-def _watch_input(attention: Any, index: int, into: dict[int, Tensor]) -> Any:
-    """Keep what enters an attention module; the handle removes the hook when it closes."""
-
-    def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        into[index] = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-
-    return attention.register_forward_pre_hook(keep, with_kwargs=True)

@@ -1,13 +1,29 @@
 """From a method and a context's length to keep counts, behind the one validator."""
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
 from ... import UserError
-from ...allocators.base import AllocationRequest, Needs, check_counts
+from ...allocators.base import AllocationRequest, Needs, check_counts, one_layer_each
 from ...scorers.base import Profile
 from ..models.load import ModelShape
+from .events import Event, allocator_events, harness_events
 from .request import Method
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """What an allocator decided.
+
+    Attributes:
+        counts: int64 [L, 1, H], passed by the validator.
+        events: What a reader of the answer must know of how they came about.
+    """
+
+    counts: Tensor
+    events: tuple[Event, ...]
 
 
 def budget_per_head(method: Method, n_tokens: int) -> int:
@@ -33,7 +49,7 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
         UserError: fewer tokens than are protected, or what the allocator itself cannot serve.
     """
     check = getattr(method.allocator.instance, "check", None)
-    for request in _requests(method, shape, n_tokens, None, None):
+    for request in _requests(method, shape, n_tokens, None, None, 0):
         if check is None:
             continue
         try:
@@ -45,9 +61,9 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
 
 
 def allocate(
-    method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, profile: Profile | None
-) -> Tensor:
-    """int64 [L, 1, H]: keep counts that the validator has passed.
+    method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, profile: Profile | None, seed: int
+) -> Allocation:
+    """Keep counts that the validator has passed, and what is to be known of them.
 
     Args:
         method: Allocator and budget.
@@ -55,42 +71,47 @@ def allocate(
         n_tokens: Cached tokens T.
         scores: float32 [L, 1, H, T]; may be None where the allocator needs none.
         profile: Where the allocator fits one.
+        seed: The run's.
 
     Raises:
         UserError: the method cannot serve this budget.
         BudgetError: its counts break the budget.
+        NoteError: what the allocator says of them cannot be stored.
     """
-    parts = []
-    for request in _requests(method, shape, n_tokens, scores, profile):
-        counts = method.allocator.instance.allocate(request).cpu()
+    parts, events = [], harness_events(method, profile, n_tokens)
+    allocator = method.allocator.instance
+    for request in _requests(method, shape, n_tokens, scores, profile, seed):
+        counts = allocator.allocate(request).cpu()
         check_counts(counts, request)
         parts.append(counts)
-    return torch.cat(parts)
+        tell = getattr(allocator, "notes", None)
+        if tell is not None:
+            events += allocator_events(tell(request, counts.clone()))
+    return Allocation(torch.cat(parts), tuple(events))
 
 
 def _requests(
-    method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, profile: Profile | None
+    method: Method,
+    shape: ModelShape,
+    n_tokens: int,
+    scores: Tensor | None,
+    profile: Profile | None,
+    seed: int,
 ) -> list[AllocationRequest]:
     """One request for the whole model, or one a layer where the allocator looks at the layer at hand."""
-    per_head = budget_per_head(method, n_tokens)
-    everything = tuple(range(shape.n_layers))
     needs: Needs = method.allocator.instance.needs
     seen = None if needs is Needs.NOTHING else scores
     protected = method.protection.mask(n_tokens)
-    if seen is not None:
-        protected = protected.to(seen.device)
-    groups = [(layer,) for layer in everything] if needs is Needs.LAYER_SCORES else [everything]
-    return [
-        AllocationRequest(
-            layers=layers,
-            n_layers=shape.n_layers,
-            n_batch=1,
-            n_kv_heads=shape.n_kv_heads,
-            n_tokens=n_tokens,
-            budget=len(layers) * shape.n_kv_heads * per_head,
-            protected=protected,
-            scores=None if seen is None else seen[layers[0] : layers[-1] + 1],
-            profile=profile,
-        )
-        for layers in groups
-    ]
+    whole = AllocationRequest(
+        layers=tuple(range(shape.n_layers)),
+        n_layers=shape.n_layers,
+        n_batch=1,
+        n_kv_heads=shape.n_kv_heads,
+        n_tokens=n_tokens,
+        budget=shape.n_layers * shape.n_kv_heads * budget_per_head(method, n_tokens),
+        protected=protected if seen is None else protected.to(seen.device),
+        scores=seen,
+        profile=profile,
+        seed=seed,
+    )
+    return one_layer_each(whole) if needs is Needs.LAYER_SCORES else [whole]

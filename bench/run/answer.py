@@ -12,15 +12,21 @@ from ..engine.prefill import Context
 from ..lmeval import score_answer
 from ..models.load import LoadedModel
 from .allocation import allocate
+from .events import Event
 from .plan import PlannedCell, PlannedSample
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What a cell keeps of the context, per layer, and the wall seconds of scoring, allocating and choosing."""
+    """What a cell keeps of the context, per layer, and the wall seconds of scoring, allocating and choosing.
+
+    Attributes:
+        events: What a reader of the answer must know.
+    """
 
     cell: PlannedCell
     kept: Sequence[Kept]
+    events: Sequence[Event]
     choose_s: float
 
 
@@ -53,13 +59,13 @@ def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> _Chosen
     if cell.method.failure is not None:
         raise cell.method.failure
     method = cell.method.method
-    started = now(loaded.device)
     if method.scorer is None:
-        return _Chosen(cell, keep_everything(context), 0.0)
-    scores = context.table(method.scorer.label)
-    counts = allocate(method, loaded.shape, context.n_tokens, scores, cell.method.profile)
-    kept = choose(counts, scores, method.protection.mask(context.n_tokens))
-    return _Chosen(cell, kept, context.score_s[method.scorer.label] + now(loaded.device) - started)
+        return _Chosen(cell, keep_everything(context), (), 0.0)
+    started = now(loaded.device)
+    scores, seed = context.table(method.table), cell.method.configuration.seed
+    made = allocate(method, loaded.shape, context.n_tokens, scores, cell.method.profile, seed)
+    kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
+    return _Chosen(cell, kept, made.events, context.score_s[method.table] + now(loaded.device) - started)
 
 
 def _decode(
@@ -119,22 +125,7 @@ def _record(
         kv_tokens_kept=sum(len(layer.positions) for layer in one.kept),
         kv_bytes_full=context.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=_events(one.cell, context.n_tokens),
+        events=one.events,
         timing=timing,
         keep_counts=[layer.offsets.diff().tolist() for layer in one.kept],
     )
-
-
-def _events(cell: PlannedCell, n_tokens: int) -> list[dict[str, object]]:
-    """What a reader of the answer must know: a budget larger than the context, a profile of another protection."""
-    method, profile = cell.method.method, cell.method.profile
-    events: list[dict[str, object]] = []
-    if method.budget.keeps_all(n_tokens):
-        events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
-    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
-        method.protection.sink,
-        method.protection.window,
-    ):
-        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
-        events.append({"event": "profile_of_another_protection", **made_for})
-    return events

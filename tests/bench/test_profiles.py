@@ -10,7 +10,8 @@ import torch
 
 from lukv_bench import UserError
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.profiles import check_profile, load_profile, obtain_profile, profile_hash, save_profile
+from lukv_bench.bench.profile_file import load_profile, profile_hash, save_profile
+from lukv_bench.bench.profiles import check_profile, obtain_profile
 from lukv_bench.bench.registry import build
 from lukv_bench.scorers.base import Profile, Protection
 from lukv_bench.scorers.keydiff import KeyDiff

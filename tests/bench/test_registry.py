@@ -192,7 +192,9 @@ def test_built_in_plugins_come_by_entry_points_and_keep_the_contract() -> None:
     allocators = {known.name: known for known in describe_all("allocator") if known.distribution == "lukv-bench"}
     scorers = {known.name: known for known in describe_all("scorer") if known.distribution == "lukv-bench"}
     assert set(allocators) >= {"full", "uniform", "lukv"}
-    assert "keydiff" in scorers
+    assert set(scorers) >= {
+        *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random", "critical")
+    }
     for known in (*allocators.values(), *scorers.values()):
         assert known.broken is None
         assert known.summary
@@ -200,5 +202,25 @@ def test_built_in_plugins_come_by_entry_points_and_keep_the_contract() -> None:
         assert known.version
 
 
-def test_keydiff_protects_4_and_1() -> None:
-    assert build("scorer", "keydiff").instance.protection == Protection(sink=4, window=1)
+@pytest.mark.parametrize(
+    ("spec", "protection"),
+    [
+        ("keydiff", Protection(sink=4, window=1)),
+        ("snapkv", Protection(sink=4, window=32)),
+        ("expected_attention", Protection(sink=4, window=1)),
+        ("critical:of=snapkv", Protection(sink=4, window=32)),
+    ],
+)
+def test_sink_and_window_are_by_default_those_that_lukv_uses(spec: str, protection: Protection) -> None:
+    assert build("scorer", spec).instance.protection == protection
+
+
+def test_a_type_is_shown_as_what_one_may_type() -> None:
+    (snapkv,) = [known for known in describe_all("scorer") if known.name == "snapkv"]
+    assert [(a.name, a.type, a.default) for a in snapkv.arguments] == [
+        ("window", "int", 32),
+        ("kernel", "int", 7),
+        ("pool", "max or avg", "max"),
+    ]
+    with pytest.raises(UserError, match="pool of the scorer 'snapkv' takes a max or avg, not 'mean'"):
+        build("scorer", "snapkv:pool=mean")

@@ -56,6 +56,19 @@ def test_rows_that_differ_only_in_profile_or_protection_show_it() -> None:
     assert "| sink |" in markdown([row(), row(sink=0)])
 
 
+def test_a_plugin_inside_another_is_shown_as_one_would_type_it() -> None:
+    snapkv = {"name": "snapkv", "arguments": {"window": 9}, "distribution": "d", "version": "1"}
+    plain = {"name": "knorm", "arguments": {}, "distribution": "d", "version": "1"}
+    text = markdown(
+        [
+            row(scorer="critical", scorer_args={"of": snapkv, "epsilon": 0.5}),
+            row(scorer="critical", scorer_args={"of": plain, "epsilon": 0.5}),
+        ]
+    )
+    assert "| critical:of=(snapkv:window=9),epsilon=0.5 |" in text
+    assert "| critical:of=knorm,epsilon=0.5 |" in text
+
+
 def test_a_budget_says_which_kind_it_is() -> None:
     text = markdown([row(), row(ratio=None, keep_tokens=256), row(allocator="full", scorer=None, ratio=0.0)])
     assert "| prune 0.8 |" in text

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -20,7 +20,9 @@ from lukv_bench.bench.engine.evict import share
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
-from lukv_bench.scorers.base import Protection
+from lukv_bench.bench.profiles import make_profiles
+from lukv_bench.bench.registry import build
+from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .?\n"
@@ -152,6 +154,37 @@ def test_a_question_is_answered_the_same_alone_and_in_a_batch(
     single = calibrate(loaded, TARGETS, [alone], 0, spy)["keydiff"][0].importance[0]
     torch.testing.assert_close(single, batch, atol=1e-7, rtol=1e-4)
     assert max(prompts) == MAX_NEW_TOKENS, "progress is told step by step"
+
+
+@dataclasses.dataclass(frozen=True)
+class Budgeted:
+    """A scorer that remembers which budget it was told."""
+
+    source: ClassVar[str] = "tests"
+    reads: ClassVar[Reads] = Reads(budget=True)
+    protection: ClassVar[Protection] = Protection(4, 1)
+    told: set[int | None] = dataclasses.field(default_factory=set)
+
+    def score(self, layer: LayerView) -> Tensor:
+        self.told.add(layer.n_kept)
+        return layer.keys[..., 0].float()
+
+
+def test_a_scorer_that_reads_the_budget_is_calibrated_at_a_fifth_of_the_tokens(loaded: LoadedModel) -> None:
+    scorer = Budgeted()
+    seen = calibrate(loaded, {"budgeted": Target(scorer, Protection(4, 1))}, [DOCUMENT], 0, silent)
+    assert scorer.told == {int(0.2 * seen["budgeted"][0].protected.numel())}
+
+
+def test_a_profile_says_the_budget_that_its_scorer_was_told(loaded: LoadedModel) -> None:
+    plugins = {name: build("scorer", name) for name in ("critical:of=(snapkv:window=5)", "keydiff")}
+    targets = {name: (plugin, Protection(4, 1)) for name, plugin in plugins.items()}
+    profiles = make_profiles(build("allocator", "lukv"), targets, loaded, [DOCUMENT], 0, silent)
+    critical, keydiff = (dict(profiles[name].made) for name in plugins)
+    assert critical["scorer_kept_share"] == 0.2
+    assert "scorer_kept_share" not in keydiff
+    inner = {"name": "snapkv", "arguments": {"window": 5, "kernel": 7, "pool": "max"}, "code": None}
+    assert critical["scorer_arguments"] == {"of": inner, "epsilon": 1e-4, "first_share": 0.5}
 
 
 def test_a_document_longer_than_the_model_is_refused_by_name(loaded: LoadedModel) -> None:

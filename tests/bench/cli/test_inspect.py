@@ -1,5 +1,6 @@
 """What one eviction keeps, as `inspect` writes it."""
 
+import re
 from collections.abc import Callable
 from fractions import Fraction
 from math import floor
@@ -212,6 +213,68 @@ def test_the_summary_is_true(lukv_bench: Any, tiny: Path, texts: tuple[Path, Pat
     ended = lukv_bench(*base, "--allocator", "uniform", "--keep-tokens", "30")
     with np.load("f.npz") as archive:
         n_tokens = len(archive["token_ids"])
-    (line,) = ended.out.splitlines()
+    line = ended.out.splitlines()[0]
     assert f"{n_tokens} tokens" in line
     assert f"{L * H * 30} of {n_tokens * L * H} slots" in line
+
+
+def test_without_out_the_map_and_the_text_are_shown_and_nothing_is_written(
+    lukv_bench: Any, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("COLUMNS", raising=False)
+    Path("context.txt").write_text("\x1b[31mThe keeper lit the lamp.\nThen he wrote it down.\n" * 9)
+    ended = lukv_bench(
+        "inspect", "--model", tiny, "--context", "context.txt", "--allocator", "uniform", "--ratio", "0.6"
+    )
+    assert ended.code == 0, ended.err
+    assert [path.name for path in Path().iterdir()] == ["context.txt"]
+    assert "\x1b" not in ended.out, "a pipe gets no escape codes, not even those of the text"
+    lines = ended.out.splitlines()
+    assert max(map(len, lines)) <= 80
+    layers = [line.split() for line in lines if re.fullmatch(r" +\d+ ( +\d+\S?)+ +\d+\.\d", line)]
+    assert [row[0] for row in layers] == ["0", "1"]
+    assert {row[-1] for row in layers} == {"40.0"}
+    at = lines.index("Then he wrote it down.")
+    assert re.fullmatch(r"[0-9# ]+", lines[at + 1])
+    assert len(lines[at + 1]) <= len(lines[at]) + 1
+
+
+def test_the_marks_are_the_shares_of_heads_in_the_archive(lukv_bench: Any, tiny: Path) -> None:
+    Path("context.txt").write_text("lamp " * 30 + "lamp")
+    base = ("inspect", "--model", tiny, "--context", "context.txt", "--out", "f.npz", "--allocator", "global")
+    ended = lukv_bench(*base, "--ratio", "0.5", "--window", "2")
+    with np.load("f.npz") as archive:
+        shares = np.bincount(archive["positions"], minlength=len(archive["token_ids"])) / (L * H)
+    assert {0.0, 1.0} <= set(shares[-31:].tolist()), "the test looks at something"
+    lines = ended.out.splitlines()
+    at = [n for n, line in enumerate(lines) if line.startswith("lamp lamp")]
+    text = "".join(lines[n].ljust(80) for n in at).rstrip()
+    marks = "".join(lines[n + 1].ljust(80) if not lines[n + 1].startswith("lamp") else " " * 80 for n in at)
+    shown = [marks[found.start()] for found in re.finditer("lamp", text)]
+    expected = ["#" if share == 1 else " " if share == 0 else str(int(10 * share)) for share in shares[-31:]]
+    assert shown == expected
+
+
+def test_what_a_method_notes_is_said(lukv_bench: Any, tiny: Path, texts: tuple[Path, Path]) -> None:
+    base = ("inspect", "--model", tiny, "--context", texts[0], "--allocator")
+    said = lukv_bench(*base, "pyramidkv", "--ratio", "0.2").out.splitlines()[1]
+    assert said.startswith("event: pyramid_flattened beta=20 asked_first=")
+    assert not any(
+        line.startswith("event:") for line in lukv_bench(*base, "pyramidkv", "--ratio", "0.8").out.splitlines()
+    )
+
+
+def test_the_seed_decides_what_is_drawn_at_random(inspect: Callable[..., Any], profile: Path) -> None:
+    shuffled = ("--allocator", f"shuffled:of=(lukv:profile={profile})", "--ratio", "0.7")
+    plain = inspect(TEXTS["plain"], "--allocator", f"lukv:profile={profile}", "--ratio", "0.7")
+    drawn = [inspect(TEXTS["plain"], *shuffled, "--seed", seed)["counts"] for seed in (0, 0, 1, 2, 3)]
+    assert (drawn[0] == drawn[1]).all()
+    assert len({tuple(counts.flatten()) for counts in drawn}) > 1
+    for counts in drawn:
+        assert sorted(counts.flatten()) == sorted(plain["counts"].flatten())
+
+
+@pytest.mark.parametrize("allocator", ["pyramidkv", "adakv", "global", "shuffled:of=adakv"])
+def test_every_allocator_keeps_the_budget_and_the_protected(inspect: Callable[..., Any], allocator: str) -> None:
+    found = inspect(TEXTS["plain"], "--allocator", allocator, "--ratio", "0.7")
+    check(found, L * H * floor(Fraction(3, 10) * len(found["token_ids"])), 4, 1)

@@ -470,3 +470,22 @@ def test_list_shows_a_strangers_plugin_like_ones_own(lukv_bench: Any) -> None:
         {"name": "n", "type": "int", "default": 3},
         {"name": "on", "type": "bool", "default": False},
     ]
+
+
+def test_list_with_a_name_shows_the_whole_docstring(site: Callable[..., None], lukv_bench: Any) -> None:
+    told = COMMON.replace(
+        '"""Keeps the longest keys."""',
+        '"""Keeps the longest keys.\n\n    score_j = ||k_j||\n\n    Differs: no.\n    """',
+    )
+    site("telling", told, scorers={"length": "Length"})
+    shown = lukv_bench("list", "scorers", "length").out
+    assert shown.startswith("length\n  summary   Keeps the longest keys.\n")
+    assert shown.endswith("\n\n  score_j = ||k_j||\n\n  Differs: no.\n")
+    assert "score_j = ||k_j||" not in lukv_bench("list", "scorers").out
+    (row,) = lukv_bench("list", "scorers", "length", "--json").rows
+    assert row["details"] == "score_j = ||k_j||\n\nDiffers: no."
+
+
+@pytest.mark.parametrize("kind", ["allocators", "scorers", "tasks", "models"])
+def test_list_with_an_unknown_name_is_one_sentence(refused: Callable[..., str], kind: str) -> None:
+    refused(["list", kind, "nobody"], f"unknown {kind[:-1]} 'nobody'", "known: ")

@@ -1,0 +1,87 @@
+"""The shuffle control."""
+
+import random
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from .base import AllocationRequest, Allocator, Needs, Note, check_counts, one_layer_each
+
+
+@dataclass(frozen=True)
+class Shuffled:
+    """Another allocator's counts, permuted over all layers and heads: a control.
+
+    n_(l,h) = the inner allocator's count of head p(l,h), where p permutes all heads of all layers
+
+    The run's seed alone decides p, so it is the same for all samples. How unequal the heads are stays, which head is
+    which is lost: what the inner allocator gains over this, it gains by knowing its heads.
+
+    Source: a permutation control of this suite.
+
+    Attributes:
+        of: The inner allocator; its profile, where it has one, is the one that it would get by itself.
+
+    Monotone: where the inner allocator is.
+    """
+
+    of: Allocator
+
+    source: ClassVar[str] = "a control of this suite"
+
+    @property
+    def needs(self) -> Needs:
+        """Nothing where the inner one needs nothing; else all layers, which it deals over."""
+        return Needs.NOTHING if self.of.needs is Needs.NOTHING else Needs.ALL_SCORES
+
+    @property
+    def monotone(self) -> bool:
+        """As the inner one."""
+        return bool(getattr(self.of, "monotone", False))
+
+    def check(self, request: AllocationRequest) -> None:
+        """Refuse what the inner one refuses.
+
+        Raises:
+            UserError: as the inner one's `check`.
+        """
+        check = getattr(self.of, "check", None)
+        if check is not None:
+            for part in self._parts(request):
+                check(part)
+
+    def allocate(self, request: AllocationRequest) -> Tensor:
+        """int64 [len(layers), B, H].
+
+        Raises:
+            BudgetError: the inner allocator's counts break the budget.
+        """
+        counts = torch.cat([self._inner(part) for part in self._parts(request)])
+        by_sequence = counts.transpose(0, 1).flatten(1)[:, _deal(request.n_heads, request.seed)]
+        n_layers, n_batch, n_heads = request.shape
+        return by_sequence.view(n_batch, n_layers, n_heads).transpose(0, 1).contiguous()
+
+    def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
+        """What the inner one says of its own counts."""
+        notes = getattr(self.of, "notes", None)
+        if notes is None:
+            return ()
+        return tuple(note for part in self._parts(request) for note in notes(part, self._inner(part)))
+
+    def _parts(self, request: AllocationRequest) -> list[AllocationRequest]:
+        """The requests as the inner one is used to them."""
+        return one_layer_each(request) if self.of.needs is Needs.LAYER_SCORES else [request]
+
+    def _inner(self, part: AllocationRequest) -> Tensor:
+        counts = self.of.allocate(part).cpu()
+        check_counts(counts, part)
+        return counts
+
+
+def _deal(n_heads: int, seed: int) -> list[int]:
+    """A permutation that no library version changes: Python promises the same `random()` for a seed, for good."""
+    draw = random.Random(f"shuffled {seed}").random
+    keys = [draw() for _ in range(n_heads)]
+    return sorted(range(n_heads), key=keys.__getitem__)

@@ -1,0 +1,133 @@
+"""A plugin's arguments: from "key=value,..." to typed values, and back to what is shown and hashed."""
+
+import dataclasses
+import math
+import re
+import typing
+from typing import Any
+
+from .. import UserError
+from .contract import Kind, is_required
+from .suggest import unknown
+
+
+def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, str]:
+    """The arguments of a plugin class that a text gives, each still a text.
+
+    Raises:
+        UserError: not key=value, an unknown argument, one given twice or one that is missing.
+    """
+    fields = {f.name: f for f in dataclasses.fields(plugin) if f.init}
+    given: dict[str, str] = {}
+    for part in filter(None, _split(kind, name, text)):
+        key, equals, value = part.partition("=")
+        if not equals:
+            raise UserError(f"arguments of the {kind} {name!r} are written key=value, not {part!r}.")
+        if key not in fields:
+            raise unknown(f"argument of the {kind} {name!r}", key, fields)
+        if key in given:
+            raise UserError(f"the argument {key} of the {kind} {name!r} is given twice.")
+        given[key] = value
+    for key, f in fields.items():
+        if is_required(f) and key not in given:
+            raise UserError(f"the {kind} {name!r} needs the argument {key}; write {name}:{key}=VALUE.")
+    return given
+
+
+def _split(kind: Kind, name: str, text: str) -> list[str]:
+    """The parts at the commas in front of a key (a value may hold others, a path for one), those in brackets left."""
+    parts, begin, depth = [], 0, 0
+    for at, letter in enumerate(text):
+        if letter == "(" and (depth or text[at - 1 : at] == "="):
+            depth += 1
+        elif letter == ")" and depth:
+            depth -= 1
+        elif letter == "," and not depth and re.match(r"\w+=", text[at + 1 :]):
+            parts.append(text[begin:at])
+            begin = at + 1
+    if depth:
+        raise _brackets(kind, name, text)
+    return [*parts, text[begin:]]
+
+
+def inner_spec(kind: Kind, name: str, key: str, value: str) -> str:
+    """The text of an inner plugin, its brackets taken off.
+
+    Raises:
+        UserError: it is empty, its brackets do not match, or it has arguments and no brackets.
+    """
+    if value.startswith("(") and value.endswith(")"):
+        value = value[1:-1]
+        if not _balanced(value):
+            raise _brackets(kind, name, f"({value})")
+    elif not _balanced(value):
+        raise _brackets(kind, name, value)
+    elif ":" in value:
+        raise UserError(f"arguments of an inner {kind} stand in brackets: {name}:{key}=({value}).")
+    if not value.strip():
+        raise UserError(f"the argument {key} of the {kind} {name!r} is empty; name a {kind}: {name}:{key}=NAME.")
+    return value
+
+
+def _balanced(text: str) -> bool:
+    depth = 0
+    for letter in text:
+        depth += (letter == "(") - (letter == ")")
+        if depth < 0:
+            return False
+    return depth == 0
+
+
+def _brackets(kind: Kind, name: str, text: str) -> UserError:
+    return UserError(
+        f"the brackets in {text!r} do not match; an inner {kind} with arguments of its own is written "
+        f"{name}:...=(NAME:key=value,...)."
+    )
+
+
+def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any:
+    """A value as its field's annotation says.
+
+    Raises:
+        UserError: it is none, or not finite.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    hint = typing.get_type_hints(plugin)[key]
+    try:
+        typed = TypeAdapter(hint).validate_python(value)
+    except ValidationError:
+        wanted = type_name(hint)
+        raise UserError(f"the argument {key} of the {kind} {name!r} takes a {wanted}, not {value!r}.") from None
+    if isinstance(typed, float) and not math.isfinite(typed):
+        raise UserError(f"the argument {key} of the {kind} {name!r} takes a finite number, not {value!r}.")
+    return typed
+
+
+def type_name(hint: Any) -> str:
+    """An annotation as a reader knows it: "float", "max or avg"."""
+    if typing.get_origin(hint) is typing.Literal:
+        return " or ".join(map(str, typing.get_args(hint)))
+    return str(getattr(hint, "__name__", hint))
+
+
+def default_of(f: "dataclasses.Field[Any]") -> Any:
+    """A field's default as it is shown; None where it has none."""
+    if f.default is not dataclasses.MISSING:
+        return plain(f.default)
+    return plain(f.default_factory()) if f.default_factory is not dataclasses.MISSING else None
+
+
+def plain(value: Any) -> Any:
+    """A hyper-parameter as JSON knows it: what is shown, stored and hashed; NaN and infinity as words."""
+    from pydantic_core import to_jsonable_python
+
+    return _finite(to_jsonable_python(value, fallback=str))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,79 @@
+"""What a plugin must declare, checked once, so that the engine can trust it."""
+
+import dataclasses
+import typing
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any, Literal
+
+Kind = Literal["allocator", "scorer"]
+METHODS: Mapping[Kind, str] = {"allocator": "allocate", "scorer": "score"}
+CONTRACT: Mapping[Kind, tuple[str, ...]] = {
+    "allocator": ("source", "needs"),
+    "scorer": ("source", "reads", "protection"),
+}
+
+
+def breach(kind: Kind, plugin: Any) -> str | None:
+    """What of the contract a loaded plugin class does not keep; None where it keeps all that can be told."""
+    if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
+        return "it is not a dataclass of its hyper-parameters"
+    missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
+    if missing:
+        return f"it lacks {', '.join(missing)}"
+    declared = {name: getattr(plugin, name) for name in CONTRACT[kind]}
+    # A property follows from the hyper-parameters: `instance_breach` looks at it when they are known.
+    told = {name: value for name, value in declared.items() if not isinstance(value, property | cached_property)}
+    wrong = [name for name, value in told.items() if not _keeps(name, value)]
+    return _wrong(wrong) or _inner_breach(kind, plugin)
+
+
+def instance_breach(kind: Kind, instance: Any) -> str | None:
+    """What of the contract a built plugin does not keep."""
+    return _wrong([name for name in CONTRACT[kind] if not _keeps(name, getattr(instance, name))])
+
+
+def inner_fields(plugin: Any) -> dict[str, Kind]:
+    """The hyper-parameters of a plugin class that are plugins themselves: annotated `Scorer` or `Allocator`."""
+    from ..allocators.base import Allocator
+    from ..scorers.base import Scorer
+
+    hints, kinds = typing.get_type_hints(plugin), {id(Allocator): "allocator", id(Scorer): "scorer"}
+    found = {f.name: kinds.get(id(hints[f.name])) for f in dataclasses.fields(plugin) if f.init}
+    return {name: typing.cast(Kind, kind) for name, kind in found.items() if kind is not None}
+
+
+def _inner_breach(kind: Kind, plugin: Any) -> str | None:
+    inner = inner_fields(plugin)
+    other = [name for name, of in inner.items() if of != kind]
+    if other:
+        return f"its field {other[0]} is no {kind}, and one {kind} can only hold another"
+    given = [f.name for f in dataclasses.fields(plugin) if f.name in inner and not is_required(f)]
+    return f"its field {given[0]} is a plugin, which the user names, and must have no default" if given else None
+
+
+def is_required(f: "dataclasses.Field[Any]") -> bool:
+    """Whether a field has no default."""
+    return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+
+
+def _wrong(names: list[str]) -> str | None:
+    return f"its {', '.join(names)} is not what the contract says" if names else None
+
+
+def _keeps(name: str, declared: Any) -> bool:
+    """Whether a declared value is of its kind."""
+    from ..allocators.base import Needs
+    from ..scorers.base import Protection, Reads
+
+    if name == "needs":
+        return isinstance(declared, Needs)
+    if name == "reads":
+        return isinstance(declared, Reads) and (declared.queries == "all" or _is_count(declared.queries))
+    if name == "protection":
+        return isinstance(declared, Protection) and _is_count(declared.sink) and _is_count(declared.window)
+    return isinstance(declared, str)
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0

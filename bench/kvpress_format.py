@@ -1,0 +1,40 @@
+"""LU-KV profiles as files that kvpress reads."""
+
+from pathlib import Path
+
+import numpy as np
+
+from .. import UserError
+from ..allocators.lukv_export import kvpress_ratios
+from ..scorers.base import Profile, Protection
+
+
+def protection_of(profile: Profile, sink: int | None, window: int | None) -> Protection:
+    """The profile's own sink and window where the user gave none."""
+    return Protection(
+        int(profile.made["sink"]) if sink is None else sink, int(profile.made["window"]) if window is None else window
+    )
+
+
+def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Protection) -> str:
+    """Write a NumPy file, and say in a line what it is good for.
+
+    Raises:
+        UserError: it is no profile of LU-KV, the length serves no ratio, or the place cannot be written to.
+    """
+    if profile.kind != "lukv":
+        raise UserError(f"kvpress's format holds profiles of lukv, and this is one of {profile.kind}.")
+    ratios = kvpress_ratios(profile, n_tokens, protection)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("wb") as file:
+            np.save(file, ratios, allow_pickle=False)
+    except OSError as error:
+        raise UserError(f"cannot write --export-kvpress {path} ({error}); choose another place.") from error
+    refused = int(np.isnan(ratios).any(axis=(1, 2)).sum())
+    said = f"wrote {path}: exact for {n_tokens} tokens, sink={protection.sink}, window={protection.window}"
+    if refused:
+        said += f"; NaN from a ratio of {(100 - refused) / 100:.2f} on, which lukv cannot serve at that length"
+    if (ratios == 1).any():
+        said += "; kvpress keeps one token in heads that lukv leaves empty"
+    return said

@@ -1,0 +1,121 @@
+"""docs/methods/README.md, from the docstrings of what is registered: `python -m lukv_bench.bench.method_pages`."""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from .contract import Kind
+from .plugin import Argument, Description
+from .registry import describe_all
+
+PLACE = Path("docs", "methods", "README.md")
+OWN = "lukv-bench"
+HEAD = """<!-- Made by `make docs` from the docstrings under scorers/ and allocators/: change those. -->
+
+# Methods
+
+What ships, in the words of the code; `lukv-bench list scorers NAME` prints the same. Any allocator runs with any
+scorer. [A method of your own](../plugins.md) is listed in the same way once it is installed.
+"""
+FORMULA = re.compile(r"^\S+ (=|~) ")
+NEW = re.compile(r"^(Source:|Differs from the paper:|Monotone:|Not monotone:|Sink )")
+LABEL = re.compile(r"^(Source|Differs from the paper|Monotone|Not monotone):")
+ARXIV = re.compile(r"arXiv (\d{4}\.\d{5})")
+
+
+@dataclass(frozen=True)
+class Details:
+    """A docstring below its first line.
+
+    Attributes:
+        paragraphs: Prose and formulas, each with its line breaks.
+        meanings: What is said of each argument, by name.
+    """
+
+    paragraphs: tuple[str, ...]
+    meanings: dict[str, str]
+
+
+def read_details(text: str) -> Details:
+    """Take a docstring apart: paragraphs end at blank lines and before what is said of every method."""
+    paragraphs: list[list[str]] = [[]]
+    meanings: dict[str, str] = {}
+    argument = ""
+    inside = False
+    for line in text.splitlines():
+        if line == "Attributes:":
+            inside = True
+        elif inside and line.startswith("    "):
+            name, _, meaning = line.strip().partition(": ") if line[4] != " " else (argument, "", line.strip())
+            argument = name
+            meanings[name] = f"{meanings.get(name, '')} {meaning}".strip()
+        elif line.strip():
+            inside = False
+            if NEW.match(line):
+                paragraphs.append([])
+            paragraphs[-1].append(line)
+        else:
+            paragraphs.append([])
+    return Details(tuple("\n".join(lines) for lines in paragraphs if lines), meanings)
+
+
+def page(root: Path) -> str:
+    """The whole page; pages written by hand that lie beside it in the checkout `root` are linked."""
+    kinds: tuple[tuple[Kind, str], ...] = (("allocator", "Allocators"), ("scorer", "Scorers"))
+    beside = {path.stem for path in (root / PLACE).parent.glob("*.md")}
+    parts = [HEAD]
+    for kind, title in kinds:
+        own = [known for known in describe_all(kind) if known.distribution == OWN]
+        parts += [f"## {title}\n", _overview(own), *(_section(known, known.name in beside) for known in own)]
+    return "\n".join(parts)
+
+
+def _overview(methods: list[Description]) -> str:
+    rows = [
+        f"| [{known.name}](#{known.name}) | {_prose(known.summary)} | {_prose(known.source)} |" for known in methods
+    ]
+    return "\n".join(["| name | what it does | source |", "|---|---|---|", *rows]) + "\n"
+
+
+def _section(known: Description, more: bool) -> str:
+    details = read_details(known.details)
+    parts = [f"### {known.name}\n", _prose(known.summary) + "\n", *map(_paragraph, details.paragraphs)]
+    if known.arguments:
+        rows = [_argument(argument, details.meanings.get(argument.name, "")) for argument in known.arguments]
+        parts.append("\n".join(["| argument | default | meaning |", "|---|---|---|", *rows]) + "\n")
+    if more:
+        parts.append(f"More: [{known.name}.md]({known.name}.md).\n")
+    return "\n".join(parts)
+
+
+def _argument(argument: Argument, meaning: str) -> str:
+    default = "required" if argument.required else f"`{argument.default!r}`"
+    return f"| `{argument.name}`: {argument.type} | {default} | {_prose(meaning)} |"
+
+
+def _paragraph(text: str) -> str:
+    if FORMULA.match(text) or "\n    " in text:
+        return f"```text\n{text}\n```\n"
+    label = LABEL.match(text)
+    if label is None:
+        return _prose(text) + "\n"
+    return f"**{label[0]}** {_prose(text[label.end() :])}\n"
+
+
+def _prose(text: str) -> str:
+    """Text whose signs Markdown would take for its own, made plain; papers as links."""
+    pieces = " ".join(text.split()).split("`")
+    pieces[::2] = [re.sub(r"([*_<>|\[\]])", r"\\\1", piece) for piece in pieces[::2]]
+    return ARXIV.sub(r"[arXiv \1](https://arxiv.org/abs/\1)", "`".join(pieces))
+
+
+def main() -> None:
+    """Write the page into the checkout that is the working folder."""
+    PLACE.parent.mkdir(parents=True, exist_ok=True)
+    PLACE.write_text(page(Path()), encoding="utf-8")
+    print(f"wrote {PLACE}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

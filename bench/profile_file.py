@@ -1,0 +1,83 @@
+"""Profiles as files: saved with everything that made them, verified when loaded."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+
+from .. import UserError
+from ..scorers.base import Profile
+from .hashing import content_hash
+
+
+def profile_hash(profile: Profile) -> str:
+    """SHA-256 over what was fitted and what decides it; circumstances, such as package versions, are left out."""
+    digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
+    for name, array in sorted(profile.arrays.items()):
+        digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
+        digest.update(array.contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_profile(profile: Profile, path: Path) -> None:
+    """Write a profile as safetensors, its origin as JSON in the header and, to be read, in a file beside it.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    made, notes = dict(profile.made), dict(profile.notes)
+    header = {"kind": profile.kind, "hash": profile_hash(profile)}
+    readable = json.dumps({**header, "made": made, "notes": notes}, indent=2, sort_keys=True) + "\n"
+    header |= {"made": json.dumps(made, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            beside = Path(scratch) / path.name
+            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, beside, metadata=header)
+            os.replace(beside, path)
+        path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write the profile {path} ({error}); choose another place.") from error
+
+
+def load_profile(path: Path) -> Profile:
+    """Read a profile and verify its content hash.
+
+    Raises:
+        UserError: the file is missing, no profile, or not what its hash says.
+    """
+    header = read_header(path)
+    try:
+        profile = Profile(header["kind"], load_file(path), header["made"], header["notes"])
+    except (OSError, SafetensorError) as error:
+        raise _no_profile(path, error) from error
+    if profile_hash(profile) != header["hash"]:
+        raise UserError(
+            f"the profile {path} is corrupt: its content is not what its hash says; delete it and make it again."
+        )
+    return profile
+
+
+def read_header(path: Path) -> dict[str, Any]:
+    """Kind, hash, made and notes as a profile file says.
+
+    Raises:
+        UserError: the file is missing or no profile.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            said = file.metadata() or {}
+        return {name: said[name] for name in ("kind", "hash")} | {
+            name: json.loads(said[name]) for name in ("made", "notes")
+        }
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise _no_profile(path, error) from error
+
+
+def _no_profile(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path} is not a profile ({error}); delete it and make one with `lukv-bench profile --out FILE`.")

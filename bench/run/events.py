@@ -1,0 +1,44 @@
+"""Events: what a reader of an answer must know about how it was made."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ...allocators.base import Note, NoteError
+from ...scorers.base import Profile
+from .request import Method
+
+Event = Mapping[str, Any]
+"""A JSON object; "event" says what happened."""
+
+
+def harness_events(method: Method, profile: Profile | None, n_tokens: int) -> list[Event]:
+    """A budget larger than the context, a profile of another protection."""
+    events: list[Event] = []
+    if method.budget.keeps_all(n_tokens):
+        events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
+    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
+        method.protection.sink,
+        method.protection.window,
+    ):
+        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
+        events.append({"event": "profile_of_another_protection", **made_for})
+    return events
+
+
+def allocator_events(notes: Iterable[Note]) -> list[Event]:
+    """An allocator's notes, as they will be stored.
+
+    Raises:
+        NoteError: they are no JSON objects with an event.
+    """
+    try:
+        plain: list[Event] = [
+            dict(note) for note in json.loads(json.dumps([dict(note) for note in notes], allow_nan=False))
+        ]
+    except (TypeError, ValueError) as error:
+        raise NoteError(f"the allocator's notes are no JSON objects ({error})") from error
+    nameless = [note for note in plain if not isinstance(note.get("event"), str)]
+    if nameless:
+        raise NoteError(f"a note of the allocator has no event that says what happened: {nameless[0]}")
+    return plain

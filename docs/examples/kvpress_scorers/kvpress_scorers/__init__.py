@@ -1,0 +1,1 @@
+"""kvpress's score presses for lukv-bench."""

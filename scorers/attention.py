@@ -1,0 +1,33 @@
+"""What the last queries of a context attended to."""
+
+import torch
+from torch import Tensor
+
+from .base import LayerView
+
+
+def attention(layer: LayerView, queries: Tensor, end: int) -> Tensor:
+    """Causal softmax weights of some queries in a row.
+
+    Args:
+        layer: Its keys and scale.
+        queries: [B, HQ, n, D], after the rotary embedding.
+        end: Position behind the last of them.
+
+    Returns:
+        float32 [B, H, G, n, end], zero where a query does not see.
+    """
+    n_batch, n_heads, _, dim = layer.keys.shape
+    n = queries.shape[2]
+    grouped = queries.float().reshape(n_batch, n_heads, -1, dim)  # the group's queries under one another
+    logits = (grouped @ layer.keys[:, :, :end].float().transpose(2, 3) * layer.scale).view(n_batch, n_heads, -1, n, end)
+    hidden = torch.ones(n, end, dtype=torch.bool, device=logits.device).triu(end - n + 1)
+    return logits.masked_fill_(hidden, float("-inf")).softmax(dim=-1)
+
+
+def on_top(scores: Tensor, before: int, after: int) -> Tensor:
+    """Scores [B, H, n] between tokens that beat them all, by one more than the largest of the sequence."""
+    n_batch, n_heads, n = scores.shape
+    largest = scores.flatten(1).amax(dim=1) if n else scores.new_zeros(n_batch)
+    top = (largest + 1).view(n_batch, 1, 1)
+    return torch.cat([top.expand(-1, n_heads, before), scores, top.expand(-1, n_heads, after)], dim=-1)
