@@ -65,6 +65,7 @@ class Materials:
 class Draft:
     """The draws of one sample."""
 
+    task: str
     index: int
     wording: Wording
     outputs: tuple[str, ...]
@@ -80,11 +81,13 @@ class Draft:
     def document(self, units: int) -> NeedleDocument:
         """The sample with that much haystack."""
         return NeedleDocument(
+            task=self.task,
             index=self.index,
             context=f"{self.wording.instruction}\n{self.haystack.text(units, self.needles)}",
-            question=self.wording.question,
+            question=f"\n{self.wording.question}",
             answer_prefix=self.wording.answer_prefix,
             outputs=list(self.outputs),
+            all_classes=[],
             depths=list(self.depths),
         )
 
@@ -101,6 +104,7 @@ def draft(knobs: Knobs, materials: Materials, identity: tuple[str, int, int, int
     hidden = list(zip(pairs, depths, strict=True))
     answers = [(value, depth) for wanted in asked for (key, value), depth in hidden if key == wanted]
     return Draft(
+        task=identity[0],
         index=identity[-1],
         wording=wording(knobs.values, asked, len(answers)),
         outputs=tuple(value for value, _ in answers),

@@ -27,16 +27,16 @@ def samples(definition: Definition, request: Request) -> Samples:
     def needed(length: int) -> int:
         return answer + max(_start(sketch, request).tokens for sketch in drafts(length))
 
-    room = request.length - answer
-    sketches = drafts(request.length)
+    asked = request.asked_length
+    room = asked - answer
+    sketches = drafts(asked)
     starts = [_start(sketch, request) for sketch in sketches]
     if max(start.tokens for start in starts) > room:
-        raise UserError(_too_short(request, least_length(needed, request.length)))
+        raise UserError(_too_short(request, least_length(needed, asked)))
     documents: list[Document] = []
     for sketch, start in zip(sketches, starts, strict=True):
         documents.append(_filled(sketch, start, room, request))
-        if request.on_sample is not None:
-            request.on_sample(len(documents))
+        request.tell(len(documents))
     return Samples(documents, materials.revision())
 
 

