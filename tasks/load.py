@@ -13,10 +13,15 @@ from lm_eval.tasks.manager import TaskDict, TaskManager
 from .. import UserError
 from .catalog import TaskInfo, task_info
 from .definitions import ROOT, Definition, definition_files, read_definition
+from .longbench import rows, v2
 from .request import CountPrompt, Request, Samples
 from .ruler import niah
 
-_LOADERS: dict[str, Callable[[Definition, Request], Samples]] = {"niah": niah.samples}
+_LOADERS: dict[str, Callable[[Definition, Request], Samples]] = {
+    "niah": niah.samples,
+    "longbench": rows.samples,
+    "longbench_v2": v2.samples,
+}
 """By the `loader` that a definition's metadata names."""
 
 
