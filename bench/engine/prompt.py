@@ -97,8 +97,19 @@ def cut_at_context(tokenizer: Any, prompt: str, context: str) -> tuple[tuple[int
     at = prompt.rfind(context)
     if at < 0 or not context:
         raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
-    end = at + len(context)
-    coded = tokenizer(prompt, add_special_tokens=chat_form(tokenizer) == "plain", return_offsets_mapping=True)
+    return cut_at(tokenizer, prompt, at + len(context), chat_form(tokenizer) == "plain")
+
+
+def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple[tuple[int, ...], int]:
+    """A prompt's ids and how many of them lie wholly in front of a character.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        prompt: The rendered prompt.
+        end: Index of the character that begins the question.
+        special_tokens: Whether the tokenizer adds its own (BOS).
+    """
+    coded = tokenizer(prompt, add_special_tokens=special_tokens, return_offsets_mapping=True)
     ids, offsets = tuple(coded["input_ids"]), coded["offset_mapping"]
     cut = next((i for i, (_, last) in enumerate(offsets) if last > end), len(ids))
     if cut and _reaches_past(tokenizer, ids[cut - 1], prompt, offsets[cut - 1], end):
