@@ -8,7 +8,6 @@ the context is evicted, and what is too long is cut in the middle of the context
 
 from typing import Literal
 
-from ... import UserError
 from ..definitions import Definition
 from ..document import Document
 from ..request import Request, Samples
