@@ -1,5 +1,6 @@
 """Reads the task definitions without lm-eval, which takes seconds to import."""
 
+import re
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,13 @@ _Loader.add_constructor("!function", lambda loader, node: str(node.value))
 @cache
 def definition_files() -> dict[str, Path]:
     """Task name -> YAML file, in the order of the paths. A leading underscore marks a shared part."""
-    return {path.stem: path for path in sorted(ROOT.rglob("*.yaml")) if not path.name.startswith("_")}
+    paths = sorted(ROOT.rglob("*.yaml"), key=_with_numbers)
+    return {path.stem: path for path in paths if not path.name.startswith("_")}
+
+
+def _with_numbers(path: Path) -> list[tuple[int, str]]:
+    """Sorts 20 before 100."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def read_definition(path: Path) -> Definition:

@@ -15,10 +15,10 @@ from .catalog import TaskInfo, task_info
 from .definitions import ROOT, Definition, definition_files, read_definition
 from .longbench import rows, v2
 from .request import CountPrompt, Request, Samples
-from .ruler import niah
+from .ruler import loader
 
 _LOADERS: dict[str, Callable[[Definition, Request], Samples]] = {
-    "niah": niah.samples,
+    "ruler": loader.samples,
     "longbench": rows.samples,
     "longbench_v2": v2.samples,
 }

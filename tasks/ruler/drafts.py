@@ -1,4 +1,4 @@
-"""A needle sample before its size is known: everything that is drawn, and only then how much haystack."""
+"""A needle sample before its size is known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -36,6 +36,10 @@ class Knobs:
     """Per key, each in a needle of its own."""
     num_queries: int = 1
     """How many of the keys are asked for."""
+    depth: float | None = None
+    """The share of the haystack in front of the one needle; None = drawn."""
+    draws_as: str | None = None
+    """Tasks that differ in depth alone share this name, and with it what they hide."""
 
 
 @dataclass(frozen=True)
@@ -62,8 +66,8 @@ class Materials:
 
 
 @dataclass(frozen=True)
-class Draft:
-    """The draws of one sample."""
+class NeedleDraft:
+    """The draws of one sample; units are the haystack's."""
 
     task: str
     index: int
@@ -72,6 +76,12 @@ class Draft:
     depths: tuple[float, ...]
     needles: tuple[Needle, ...]
     haystack: Haystack
+    most: None = None
+
+    @property
+    def first_step(self) -> int:
+        """The haystack's."""
+        return self.haystack.first_step
 
     @property
     def fewest(self) -> int:
@@ -92,19 +102,19 @@ class Draft:
         )
 
 
-def draft(knobs: Knobs, materials: Materials, identity: tuple[str, int, int, int]) -> Draft:
-    """Draws sample (task, length, seed, index). Distractors come last: they are drawn as they are used."""
+def draft(knobs: Knobs, materials: Materials, task: str, identity: tuple[str, int, int, int]) -> NeedleDraft:
+    """Draws sample (name, length, seed, index). Distractors come last: they are drawn as they are used."""
     rng = sample_rng(*identity)
     fresh = Fresh(rng)
     keys = [fresh(knobs.keys) for _ in range(knobs.num_keys)]
     pairs = [(key, fresh(knobs.values)) for key in keys for _ in range(knobs.num_values)]
     haystack = _haystack(knobs, materials, fresh)
-    depths = haystack.depths(rng, len(pairs))
+    depths = haystack.depths(rng, len(pairs)) if knobs.depth is None else [knobs.depth] * len(pairs)
     asked = rng.sample(keys, knobs.num_queries)
     hidden = list(zip(pairs, depths, strict=True))
     answers = [(value, depth) for wanted in asked for (key, value), depth in hidden if key == wanted]
-    return Draft(
-        task=identity[0],
+    return NeedleDraft(
+        task=task,
         index=identity[-1],
         wording=wording(knobs.values, asked, len(answers)),
         outputs=tuple(value for value, _ in answers),
