@@ -2,7 +2,7 @@
 
 import string
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 _PUNCTUATION = str.maketrans(
@@ -15,10 +15,14 @@ _PUNCTUATION = str.maketrans(
 """The original's list; it lacks the opening 《, so a title scores with it."""
 
 
-def words(text: str) -> list[str]:
-    """Every piece of the text, punctuation and white space included: joined they are the text."""
+@lru_cache(maxsize=4096)
+def words(text: str) -> tuple[str, ...]:
+    """Every piece of the text, punctuation and white space included: joined they are the text.
+
+    Remembered, since every cell answers the same references.
+    """
     cut: Iterable[str] = _segmenter().cut(text, cut_all=False)
-    return list(cut)
+    return tuple(cut)
 
 
 def bare_words(text: str) -> list[str]:

@@ -1,5 +1,11 @@
 """Each score against lm-eval's copy of LongBench's metrics, and by hand where the two differ."""
 
+import marshal
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -111,3 +117,21 @@ def test_a_reference_without_paragraph_is_told(metric: Metric) -> None:
 def test_a_classification_needs_its_classes() -> None:
     with pytest.raises(UserError, match="all_classes"):
         ours.classification("Date", ["Date"], [])
+
+
+def test_the_dictionary_is_the_shipped_one_whatever_lies_in_the_temporary_folder(tmp_path: Path) -> None:
+    """jieba itself would load such a file, and write one where there is none."""
+    planted = tmp_path / "jieba.cache"
+    planted.write_bytes(marshal.dumps(({"厦": 1, "大学": 1}, 2)))
+    os.utime(planted, (2**32, 2**32))
+    code = "from lukv_bench.tasks.longbench.chinese import words; print(*words('我在厦门大学。'))"
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        capture_output=True,
+        check=True,
+        cwd="/",
+        env=os.environ | {"TMPDIR": str(tmp_path), "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "ignore"},
+    )
+    assert done.stdout.decode().split() == ["我", "在", "厦门大学", "。"]
+    assert done.stderr == b"", "and nothing is said about it"
+    assert list(tmp_path.iterdir()) == [planted]
