@@ -32,7 +32,7 @@ def samples(definition: Definition, request: Request) -> Samples:
     """The documents of one task; a row that cannot be used is a UserError that names it."""
     metadata = definition["metadata"]
     name = metadata["rows"]
-    source = Source(**metadata["data"], member=f"data/{name}.jsonl")
+    source = Source(**metadata["published"], member=f"data/{name}.jsonl")
     found = rows_of(request.task, request.data_dir, [name, request.task], source)
     classifies = metadata["metric"].endswith(":classification")
     documents: list[Document] = []

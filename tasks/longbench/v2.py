@@ -34,7 +34,7 @@ class ChoiceDocument(Document):
 def samples(definition: Definition, request: Request) -> Samples:
     """The documents of the data set or of one length; a row that cannot be used is a UserError that names it."""
     metadata = definition["metadata"]
-    found = rows_of(request.task, request.data_dir, ["longbench_v2", "data"], Source(**metadata["data"]))
+    found = rows_of(request.task, request.data_dir, metadata["local_files"], Source(**metadata["published"]))
     rows = [Row(request.task, number, fields) for number, fields in enumerate(found.rows, start=1)]
     if (part := metadata["part"]) != "all":
         rows = [row for row in rows if row.text("length") == part]

@@ -167,4 +167,4 @@ def test_version_2_asks_as_its_original() -> None:
 def test_hub_data_are_pinned_to_a_commit() -> None:
     for family in ("longbench", "longbench_e", "longbench_v2", "longbench_v2_parts"):
         for task in families()[family]:
-            assert len(definition(task)["metadata"]["data"]["revision"]) == 40
+            assert len(definition(task)["metadata"]["published"]["revision"]) == 40
