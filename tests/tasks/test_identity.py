@@ -10,16 +10,16 @@ from typing import Any
 import pytest
 
 from lukv_bench import UserError
-from lukv_bench.tasks.catalog import names
+from lukv_bench.tasks.catalog import expand
 from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.load import LoadedTask
 from lukv_bench.tasks.request import Request
 from lukv_bench.tasks.ruler.draws import Fresh, number, sample_rng, uuid4
-from lukv_bench.tasks.ruler.niah import samples
+from lukv_bench.tasks.ruler.loader import samples
 
 Load = Callable[..., LoadedTask]
 Count = Callable[[str, str], int]
-TASKS = names()
+TASKS = expand(["ruler", "needle_grid_50"])
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
@@ -38,18 +38,26 @@ def test_a_sample_depends_on_neither_limit_nor_order_nor_the_global_generator(lo
     assert len({tuple(document["outputs"]) for document in five}) == 5
 
 
-def test_the_global_generator_is_left_alone(essay_zip: Path, counters: dict[str, Count]) -> None:
+@pytest.mark.parametrize("name", TASKS)
+def test_the_global_generator_is_left_alone(
+    essay_zip: Path, qa_dir: Path, counters: dict[str, Count], name: str
+) -> None:
     """Asked of the generator itself: lm-eval draws from the global one when it makes a task."""
-    definition = read_definition(definition_files()["niah_multikey_1"])
-    request = Request("niah_multikey_1", 1024, 0, 2, counters["quarters"], lambda: essay_zip)
+    definition = read_definition(definition_files()[name])
+    folder = qa_dir if name.startswith("qa_") else None
+    request = Request(name, 2048, 0, 2, counters["quarters"], lambda: essay_zip, folder)
     state = random.getstate()
     assert len(samples(definition, request).documents) == 2
     assert random.getstate() == state
 
 
-@pytest.mark.parametrize("other", [{"seed": 1}, {"length": 1025}])
-def test_seed_and_length_draw_other_samples(load: Load, other: dict[str, int]) -> None:
-    assert documents(load("niah_multikey_3"))[0]["outputs"] != documents(load("niah_multikey_3", **other))[0]["outputs"]
+@pytest.mark.parametrize("other", [{"seed": 1}, {"length": 2049}])
+@pytest.mark.parametrize("name", TASKS)
+def test_seed_and_length_draw_other_samples(load: Load, name: str, other: dict[str, int]) -> None:
+    given = {"length": 2048}
+    ours, others = (documents(load(name, **asked))[0] for asked in (given, given | other))
+    asked = "context" if name.startswith("qa_") else "outputs"  # QA asks RULER's questions whatever the seed
+    assert ours[asked] != others[asked]
 
 
 class Rigged(random.Random):
