@@ -65,10 +65,15 @@ def load_task(
         raise UserError(f"{name} takes no length: its samples are as long as its data.")
     request = Request(name, length, seed, limit, count_prompt, essay_archive, data_dir, on_sample)
     definition = read_definition(definition_files()[name])
-    samples = _LOADERS[definition["metadata"]["loader"]](definition, request)
+    return given_task(name, length, seed, _LOADERS[definition["metadata"]["loader"]](definition, request))
+
+
+def given_task(name: str, length: int | None, seed: int, samples: Samples) -> LoadedTask:
+    """A task with samples that were made before, for example on another machine."""
+    definition = read_definition(definition_files()[name])
     facts = {"length": length, "seed": seed, "data_revision": samples.data_revision}
     task_dict = _hand_over(name, definition["metadata"] | facts, samples)
-    return LoadedTask(info, length, samples.data_revision, task_dict["tasks"][name], task_dict)
+    return LoadedTask(task_info(name), length, samples.data_revision, task_dict["tasks"][name], task_dict)
 
 
 def _hand_over(name: str, metadata: dict[str, Any], samples: Samples) -> TaskDict:

@@ -11,7 +11,7 @@ import typer
 from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import PluginError
-from . import doctor, inspect, listing, lm_eval, profile, results, run
+from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
 
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -82,6 +82,10 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
 }
 for _name, _function in COMMANDS.items():
     app.command(_name)(_command(_function))
+_tasks = typer.Typer(help="Export the samples of tasks, score recorded predictions.", rich_markup_mode=None)
+_tasks.command("export")(_command(tasks.export))
+_tasks.command("score")(_command(tasks.score))
+app.add_typer(_tasks, name="tasks")
 app.command("lm-eval", context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from ...db.records import AnswerRecord, TimingRecord
 from ...kernels.select import Kept, stack
 from ..engine.clock import now
-from ..engine.decode import Decoded, Decoding, Stop, decode
+from ..engine.decode import Decoded, Decoding, decode
 from ..engine.evict import choose, evict, keep_everything, kept_bytes
 from ..engine.prefill import Context
 from ..lmeval import score_answer
@@ -65,10 +65,7 @@ def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> _Chosen
 def _decode(
     loaded: LoadedModel, run_id: str, chosen: Sequence[_Chosen], sample: PlannedSample, context: Context
 ) -> list[AnswerRecord]:
-    generation = sample.rendered.generation
-    until = generation.get("until", [])
-    strings = (until,) if isinstance(until, str) else tuple(until)
-    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, strings)
+    stop = chosen[0].cell.task.stop(sample, loaded.eos)
     room = len(sample.prompt.question) + stop.max_new_tokens
     started = now(loaded.device)
     cache = evict(context, [stack(layers) for layers in zip(*(one.kept for one in chosen), strict=True)], room)
@@ -119,7 +116,7 @@ def _record(
         kv_tokens_kept=sum(len(layer.positions) for layer in one.kept),
         kv_bytes_full=context.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=_events(one.cell, context.n_tokens),
+        events=[*sample.events, *_events(one.cell, context.n_tokens)],
         timing=timing,
         keep_counts=[layer.offsets.diff().tolist() for layer in one.kept],
     )
