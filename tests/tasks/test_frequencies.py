@@ -1,16 +1,20 @@
 """RULER's two counting tasks: the references really are what a reader would count."""
 
+import random
 import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import scipy.special
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lm_eval.tasks.ruler import cwe_utils, fwe_utils
 
 from lukv_bench.tasks.load import LoadedTask
+from lukv_bench.tasks.ruler.cwe import Repeats, numbered_list
+from lukv_bench.tasks.ruler.fwe import CodedDraft
+from lukv_bench.tasks.ruler.words import plain_words
 
 Load = Callable[..., LoadedTask]
 
@@ -81,12 +85,31 @@ def test_the_three_lead_the_coded_words(load: Load, length: int, seed: int, coun
         assert all(re.fullmatch("[a-z]{6}", word) for word, _ in ranked)
 
 
-def test_frequencies_fall_as_rulers(load: Load) -> None:
-    (document,) = documents(load("fwe", limit=1, length=8192))
-    counts = Counter(document["context"].split("coded words. ", 1)[1].split(" "))
-    ours = sorted(counts.values(), reverse=True)
-    most = ours[0] * scipy.special.zeta(2.0)
-    words = next(n for n in range(int(most), int(most) + 3) if int(n / scipy.special.zeta(2.0)) == ours[0])
-    wanted = [int(words / rank**2 / scipy.special.zeta(2.0)) for rank in range(1, 8192 // 50 + 1)]
-    assert len(ours) == sum(count > 0 for count in wanted)
-    assert all(abs(a - b) <= 1 for a, b in zip(ours, wanted, strict=False))
+@given(st.integers(80, 20_000), st.integers(4, 400))
+@settings(max_examples=40, deadline=None)
+def test_words_are_as_frequent_as_lm_evals(words: int, vocabulary: int) -> None:
+    class Tokens:
+        """Counts nothing, so that lm-eval keeps the number of words."""
+
+        def __call__(self, text: str) -> Any:
+            return type("Encoding", (), {"input_ids": []})
+
+    text, answer, kept = fwe_utils.generate_input_output(10**6, Tokens(), num_words=words, vocab_size=vocabulary)
+    assert kept == words
+    stock = text.split("coded words. ", 1)[1].split("\nQuestion:")[0]
+    ranked = list(dict.fromkeys(["...", *answer, *(f"w{n}" for n in range(vocabulary))]))[:vocabulary]
+    ours = CodedDraft("fwe", 0, ranked, shuffle_seed=0).document(words)["context"].split("coded words. ", 1)[1]
+    counts, theirs = Counter(ours.split(" ")), Counter(stock.split(" "))
+    assert sorted(counts.values()) == sorted(theirs.values())
+    assert all(counts[word] == theirs[word] for word in ["...", *answer])
+
+
+@pytest.mark.parametrize(("words", "often", "seldom"), [(20, 3, 1), (60, 6, 1), (200, 30, 3)])
+def test_lists_are_as_lm_evals(words: int, often: int, seldom: int) -> None:
+    stock, common = cwe_utils.get_example(words, often, seldom)
+    theirs = listed(stock)
+    drawn = [*common, *(set(theirs) - set(common))]
+    ours = listed(numbered_list(drawn, Repeats(often, seldom), random.Random(0)))
+    assert Counter(ours) == Counter(theirs)
+    assert set(theirs) <= set(plain_words())
+    assert len(plain_words()) == len(cwe_utils.WORDS)
