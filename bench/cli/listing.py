@@ -26,7 +26,7 @@ def list_(
         print(row["name"])
         for name, value in row.items():
             if name != "name" and value not in (None, [], "", False):
-                print(f"  {name:<9} {_plain(value)}")
+                print(f"  {name:<14} {_plain(value)}")
     return 0
 
 
@@ -80,8 +80,14 @@ def _tasks() -> list[dict[str, Any]]:
             info.summary,
             info.source,
             f"lukv-bench, {info.family}, version {info.version}",
+            family=info.family,
+            groups=", ".join(info.groups),
             needs_length=info.needs_length,
+            metric=info.metric,
             max_new_tokens=info.max_new_tokens,
+            template="the model's chat template" if info.chat else "never a chat template",
+            truncation=info.truncation,
+            first_line=info.first_line,
         )
         for info in map(task_info, names())
     ]

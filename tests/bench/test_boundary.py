@@ -1,4 +1,4 @@
-"""One boundary, proven on every task: with and without chat template, with the tokenizer's own BOS and the template's."""
+"""One boundary, proven on every kind of task: in and out of a chat template, with BOS from tokenizer or template."""
 
 import json
 from collections.abc import Callable, Mapping
