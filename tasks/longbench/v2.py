@@ -26,9 +26,9 @@ class ChoiceDocument(Document):
     id: str
     """The row's own, from the data set; empty if it has none."""
     difficulty: str
-    """easy or hard"""
+    """easy or hard; empty if its row does not tell."""
     length: str
-    """short, medium or long"""
+    """short, medium or long; empty if its row does not tell."""
 
 
 def samples(definition: Definition, request: Request) -> Samples:
@@ -71,6 +71,6 @@ def _document(row: Row, index: int, template: str) -> ChoiceDocument:
         outputs=[answer],
         all_classes=[],
         id=str(row.fields.get("_id", "")),
-        difficulty=row.text("difficulty"),
-        length=row.text("length"),
+        difficulty=str(row.fields.get("difficulty", "")),
+        length=str(row.fields.get("length", "")),
     )

@@ -104,3 +104,11 @@ def test_letters_agree_with_the_two_patterns_of_the_original(said: str) -> None:
     )
     scores = {right for right in "ABCD" if score_prediction("longbench_v2", said, [right], [])}
     assert scores == set(found[:1])
+
+
+def test_what_is_only_reported_may_be_missing(load: Load, write: Write) -> None:
+    bare = {key: value for key, value in row().items() if key not in ("_id", "difficulty", "length", "domain")}
+    (document,) = documents(load("longbench_v2", data_dir=write("longbench_v2", [bare])))
+    assert (document["id"], document["difficulty"], document["length"]) == ("", "", "")
+    with pytest.raises(UserError, match="row 1 has no 'length'"):
+        load("longbench_v2_short", data_dir=write("longbench_v2", [bare]))
