@@ -12,7 +12,7 @@ from lm_eval.tasks.manager import TaskDict, TaskManager
 
 from .. import UserError
 from .catalog import TaskInfo, task_info
-from .definitions import ROOT, Definition, definition_files, read_definition
+from .definitions import Definition, definition_files, read_definition
 from .longbench import rows, v2
 from .request import CountPrompt, Request, Samples
 from .ruler import loader
@@ -79,7 +79,7 @@ def given_task(name: str, length: int | None, seed: int, samples: Samples) -> Lo
 def _hand_over(name: str, metadata: dict[str, Any], samples: Samples) -> TaskDict:
     manager = TaskManager(
         include_defaults=False,
-        include_path=str(ROOT),
+        include_path=str(definition_files()[name].parent),
         metadata=metadata | {"documents": samples.documents},
     )
     with _without_metadata_hint():

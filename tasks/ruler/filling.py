@@ -44,21 +44,23 @@ def filled(definition: Definition, request: Request, draft: Callable[[int, int],
     answer: int = definition["generation_kwargs"]["max_gen_toks"]
     asked = request.asked_length
 
+    def starts_at(length: int) -> list[Size]:
+        return [_start(draft(length, index), request) for index in range(request.limit)]
+
     def needed(length: int) -> int:
-        starts = (_start(draft(length, index), request) for index in range(request.limit))
-        return answer + max(start.tokens for start in starts)
+        return answer + max(start.tokens for start in starts_at(length))
 
     room = asked - answer
-    drafts = [draft(asked, index) for index in range(request.limit)]
-    starts = [_start(sketch, request) for sketch in drafts]
+    starts = starts_at(asked)
     if max(start.tokens for start in starts) > room:
         raise UserError(
             f"{request.task} does not fit into {asked} tokens: with this tokenizer {request.limit} samples need "
             f"a length of at least {least_length(needed, asked)}."
         )
     documents: list[Document] = []
-    for sketch, start in zip(drafts, starts, strict=True):
-        documents.append(_fill(sketch, start, room, answer, request))
+    for index, start in enumerate(starts):
+        # drawn again: a hundred drafts of a long prompt are not kept in memory
+        documents.append(_fill(draft(asked, index), start, room, answer, request))
         request.tell(len(documents))
     return documents
 

@@ -74,8 +74,8 @@ def samples(definition: Definition, request: Request) -> Samples:
         rng = sample_rng(request.task, length, request.seed, index)
         asked = corpus.questions[index]
         near = rng.sample(asked.related, len(asked.related))
-        # every document takes a token at least, so more than `length` never fit
-        far = rng.sample(range(len(corpus.documents)), min(len(corpus.documents), length))
+        # "Document 1:" takes two tokens at least, so more documents never fit
+        far = rng.sample(range(len(corpus.documents)), min(len(corpus.documents), length // 2))
         added = dict.fromkeys(number for number in (*near, *far) if number not in asked.documents)
         places = tuple(rng.random() for _ in range(len(asked.documents) + len(added)))
         return CorpusDraft(request.task, index, corpus, asked, tuple(added), places)
