@@ -1,13 +1,14 @@
 """The definitions against the originals: by digest against THUDM/LongBench, and whole against lm-eval's copy."""
 
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import lm_eval
 import pytest
 
-from lukv_bench.tasks.catalog import families, task_info
+from lukv_bench.tasks.catalog import families, names, task_info
 from lukv_bench.tasks.definitions import definition_files, read_definition
 
 STOCK = Path(lm_eval.__file__).parent / "tasks" / "longbench"
@@ -168,3 +169,8 @@ def test_hub_data_are_pinned_to_a_commit() -> None:
     for family in ("longbench", "longbench_e", "longbench_v2", "longbench_v2_parts"):
         for task in families()[family]:
             assert len(definition(task)["metadata"]["published"]["revision"]) == 40
+
+
+def test_families_stand_together_in_lists() -> None:
+    listed = [family for family in (task_info(name).family for name in names()) if family.startswith("longbench")]
+    assert len(set(listed)) == 1 + sum(one != other for one, other in pairwise(listed))
