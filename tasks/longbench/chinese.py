@@ -1,6 +1,7 @@
 """Chinese words, as the original cuts them: jieba with its own dictionary."""
 
 import string
+import warnings
 from collections.abc import Iterable
 from functools import cache, lru_cache
 from typing import Any
@@ -38,7 +39,9 @@ def _segmenter() -> Any:
     The dictionary is read as it was shipped. Left to itself jieba would keep a copy in the machine's
     temporary folder, and believe whatever file of that name another user has put there.
     """
-    import jieba
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its own, about pkg_resources and escapes: nothing that a user can act on
+        import jieba
 
     segmenter = jieba.Tokenizer()
     segmenter.FREQ, segmenter.total = segmenter.gen_pfdict(segmenter.get_dict_file())
