@@ -73,6 +73,25 @@ def test_a_task_of_its_own_length_runs_what_there_is_and_says_what_it_cut(
         assert event["n_cut"] > 1000
 
 
+ODD = {
+    "braces": "{{ context }} {% if x %} {context} {0}",
+    "empty": "",
+    "chinese": "守夜人点亮灯塔。然后睡觉",
+    "blank": " \n\n ",
+    "long": LONG * 25,
+}
+
+
+def test_odd_contexts_and_answers_are_put_and_scored_like_any_other(run: Any, tmp_path: Path, home: Path) -> None:
+    row = {"input": "Who (a|b)*?", "answers": ["a+b*c? [x]{2} (?P<n>.) ^$ \\d"], "all_classes": None, "length": 3}
+    (tmp_path / "hotpotqa.jsonl").write_text("\n".join(json.dumps(row | {"context": text}) for text in ODD.values()))
+    ended = run("--tasks", "longbench_hotpotqa", "--data-dir", tmp_path, "--limit", 9)
+    assert ended.code == 0, ended.err
+    assert {(found["n"], found["status"]) for found in ended.rows} == {(len(ODD), "complete")}
+    cut = {ordinal for _, _, ordinal, _, _, events, *_ in answers(home / "out.db") if json.loads(events)}
+    assert cut == {list(ODD).index("long")}
+
+
 def test_a_shorter_window_is_a_configuration_of_its_own(run: Any, data_dir: Path, home: Path) -> None:
     command = ("--tasks", "longbench_hotpotqa", "--data-dir", data_dir)
     whole, short = run(*command), run(*command, "--max-length", 600)
