@@ -1,14 +1,14 @@
 """A needle sample before its size is known."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Self
 
 from ..document import Document
+from ..request import Request
+from ..sources import find_local
 from .draws import Fresh, sample_rng
-from .essays import EssayText, read_essays
+from .essays import EssayText, read_essays, read_rulers_essays
 from .haystacks import Essays, Haystack, Lines, Needle
 from .wording import NOISE, Wording, needle_sentence, wording
 from .words import word_lists
@@ -50,9 +50,9 @@ class Materials:
     words: bool
 
     @classmethod
-    def gather(cls, knobs: Knobs, essay_archive: Callable[[], Path]) -> Self:
-        """Asks for the archive only if there are essays in the haystack."""
-        essays = read_essays(essay_archive()) if knobs.haystack == "essay" else None
+    def gather(cls, knobs: Knobs, request: Request) -> Self:
+        """Reads essays only if they are the haystack: RULER's own from the data folder, else the archive's."""
+        essays = _essays(request) if knobs.haystack == "essay" else None
         return cls(essays, words="words" in (knobs.keys, knobs.values))
 
     def revision(self) -> str:
@@ -63,6 +63,11 @@ class Materials:
         if self.essays is not None:
             used += ["essays", *self.essays.words]
         return sha256("\n".join(used).encode()).hexdigest()[:16]
+
+
+def _essays(request: Request) -> EssayText:
+    local = None if request.data_dir is None else find_local(request.data_dir, ["PaulGrahamEssays"])
+    return read_essays(request.essay_archive()) if local is None else read_rulers_essays(local)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from .filling import filled
 def samples(definition: Definition, request: Request) -> Samples:
     """The documents of one needle task; a UserError names the least length if the one asked is less."""
     knobs = Knobs(**definition["dataset_kwargs"])
-    materials = Materials.gather(knobs, request.essay_archive)
+    materials = Materials.gather(knobs, request)
 
     def drawn(length: int, index: int) -> NeedleDraft:
         return draft(knobs, materials, request.task, (knobs.draws_as or request.task, length, request.seed, index))

@@ -2,6 +2,8 @@
 
 Source: RULER (arXiv 2404.06654, section 3.2); NVIDIA/RULER, scripts/data/synthetic/variable_tracking.py, with the
 one chain of four hops and the worked example of its benchmark.
+The layout is that of RULER as published, which lm-eval's copy and kvpress's data set share; its later code puts
+every statement on a line of its own.
 Differs from RULER: names and values never repeat within a sample; the worked example is drawn anew for every
 sample and has ten lines of noise with every tokenizer (RULER: one example, sized to 500 tokens in steps of five
 lines, of which only the names are drawn anew); every sample is filled by itself, as the needles are (niah.py).

@@ -1,5 +1,6 @@
 """The archive of essays: what is read from it, and what is said when it cannot be."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -114,3 +115,20 @@ def test_sentences_end_where_a_reader_would_end_them() -> None:
 def test_sentences_lose_no_word(words: list[str], units: int) -> None:
     wanted = (words * 91)[:units]
     assert " ".join(EssayText.of(words).sentences(units)) == " ".join(wanted)
+
+
+def test_rulers_own_essays_are_taken_from_the_data_folder(load: Load, tmp_path: Path) -> None:
+    text = "An essay by {{someone}}. " * 20 + "Another\n\none? Yes."
+    (tmp_path / "PaulGrahamEssays.json").write_text(json.dumps({"text": text}))
+
+    def never() -> Path:
+        raise AssertionError("the archive is not needed")
+
+    for name in ("niah_single_2", "needle_grid_50"):
+        own = load(name, data_dir=tmp_path, essay_archive=never)
+        assert "An essay by {{someone}}. An essay by" in own.task.eval_docs[0]["context"]
+        assert own.data_revision != load(name).data_revision
+    for content in ("[]", '{"text": " "}', "{"):
+        (tmp_path / "PaulGrahamEssays.json").write_text(content)
+        with pytest.raises(UserError, match=r"PaulGrahamEssays\.json"):
+            load("niah_single_2", data_dir=tmp_path)
