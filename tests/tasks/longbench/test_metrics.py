@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unicodedata import category
 
 import pytest
 from hypothesis import given, settings
@@ -13,6 +14,7 @@ from lm_eval.tasks.longbench import metrics as stock
 
 from lukv_bench import UserError
 from lukv_bench.tasks.longbench import metrics as ours
+from lukv_bench.tasks.longbench.chinese import bare_words
 from lukv_bench.tasks.longbench.metrics import Metric
 
 WORDS = ["the", "a", "an", "An", "cat", "Cat's", "sat", "3", "12", "Paragraph", "Paragraph 3", "段落3", "—", "The."]
@@ -57,6 +59,16 @@ def test_scores_are_lm_evals(
         assert ours(answers[-1], answers, []) <= 1
 
     check()
+
+
+def test_chinese_punctuation_is_lm_evals_character_by_character() -> None:
+    """No more and no less: the opening 《 is not in the list."""
+    marks = [mark for mark in map(chr, range(0x10000)) if category(mark)[0] in "PSZ"]
+    assert len(marks) > 1000
+    for mark in marks:
+        assert bool(bare_words(mark)) == bool(stock.normalize_zh_answer(mark)), mark
+    assert bare_words("《")
+    assert not bare_words("》")
 
 
 classes = st.lists(st.sampled_from(["a", "ab", "abc", "b", "bc", "c", "Human: who", "Human"]), min_size=1, unique=True)

@@ -81,6 +81,7 @@ def test_an_answer_that_is_no_choice_is_told(load: Load, write: Write, answer: s
     [
         ("The correct answer is (C).", "C"),
         ("**The correct answer is (C)**", "C"),
+        ("The correct answer is **(C)**", "C"),
         ("The correct answer is C", "C"),
         ("The correct answer is Cologne", "C"),
         ("I think so.\nThe correct answer is (B), not (C)", "B"),
