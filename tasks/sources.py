@@ -54,7 +54,7 @@ def rows_of(task: str, data_dir: Path | None, local_names: Sequence[str], source
     A folder without any of them, a file that holds no JSON rows and a failed download are UserErrors.
     """
     if data_dir is None:
-        return _read(fetch(task, source), source.member)
+        return _read(fetch(task, source, local_names[0]), source.member)
     path = find_local(data_dir, local_names)
     if path is None:
         raise UserError(f"{task} finds no data in {data_dir}: put {local_names[0]}.jsonl (or .json) there.")
@@ -74,14 +74,17 @@ def read_rows(path: Path) -> Rows:
     return _read(path)
 
 
-def fetch(task: str, source: Source) -> Path:
-    """The published file on this machine, downloaded the first time into Hugging Face's cache folder."""
+def fetch(task: str, source: Source, local_name: str) -> Path:
+    """The published file on this machine, downloaded the first time into Hugging Face's cache folder.
+
+    `local_name` is what the user may call a file of their own instead.
+    """
     try:
         path = _from_hub(source) if source.url is None else _from_address(source)
     except Exception as error:  # the hub's client and its transports raise what they like
         raise UserError(
-            f"{task} could not fetch {source.origin} ({_first_line(error)}): check the network, or get the file "
-            "elsewhere and name its folder with --data-dir."
+            f"{task} could not fetch {source.origin} ({_reason(error)}): check the network, or put "
+            f"{local_name}{Path(source.member or source.file).suffix} into a folder and name it with --data-dir."
         ) from error
     if source.sha256 is not None and _sha256(path) != source.sha256:
         raise UserError(f"{task}: {source.origin} is not the file it was ({path} has another sha256 than expected).")
@@ -167,5 +170,12 @@ def _sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _first_line(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
+    """What went wrong at the bottom of it: the hub's client wraps it in advice of its own."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return _first_line(error)
+
+
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).split("\n")[0]

@@ -77,7 +77,7 @@ def test_without_a_network_the_folder_is_named(monkeypatch: pytest.MonkeyPatch, 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HOME", str(tmp_path))
     for source in (PUBLISHED, Source(file="x.json", url="https://example.invalid/x.json")):
         with pytest.raises(
-            UserError, match=r"^some_task could not fetch .* name its folder with --data-dir\.$"
+            UserError, match=r"^some_task could not fetch .* put a\.json into a folder and name it with --data-dir\.$"
         ) as told:
             rows_of("some_task", None, ["a"], source)
         assert "\n" not in str(told.value)
