@@ -33,8 +33,9 @@ class Configuration(BaseModel):
     """Everything that decides an answer, but for the task. Same content, same id, same result.
 
     Attributes:
-        chat_form: "chat" or "plain", with a hash of the template.
-        truncation: What happens to prompts that are too long.
+        chat_form: "chat" or "plain", with a hash of the template; tasks that forbid a template are put plain anyway.
+        truncation: What happens to prompts that are too long: "refuse", or "middle" = their context loses its middle,
+            "middle-N" beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.
         ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
         schedule: When eviction happens: "one-shot" = once, after the whole context.

@@ -10,16 +10,14 @@ import torch
 from numpy.typing import NDArray
 
 from .. import UserError
-from ..kernels.select import Kept
 from .calibration.calibrate import Report
-from .engine.evict import choose, keep_everything
-from .engine.prefill import prefill
 from .engine.prompt import chat_form, cut_at_context, render
 from .engine.ready import refuse_sliding_window
 from .errors import PluginError
 from .models.load import LoadedModel
 from .profiles import obtain_profile
-from .run.allocation import allocate, check_budget
+from .run.allocation import check_budget
+from .run.choosing import Choice, choose_kept, read_context
 from .run.events import Event
 from .run.request import Method
 
@@ -91,7 +89,8 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         raise UserError(f"the context has {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}.")
     refuse_sliding_window(loaded, n_tokens)
     check_budget(method, loaded.shape, n_tokens)
-    kept, events = _kept(loaded, method, ids[:n_tokens], seed, report)
+    choice = _choose(loaded, method, ids[:n_tokens], seed, report)
+    kept = choice.kept
     counts = torch.cat([layer.offsets.diff().view(1, -1) for layer in kept])
     offsets = np.concatenate([[0], counts.reshape(-1).numpy().cumsum()])
     return Inspection(
@@ -100,7 +99,7 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         offsets=offsets.astype(np.int64),
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
         texts=_texts(loaded.tokenizer, prompt)[:n_tokens],
-        events=events,
+        events=choice.events,
     )
 
 
@@ -114,22 +113,14 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _kept(
-    loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report
-) -> tuple[list[Kept], Sequence[Event]]:
-    if method.scorer is None:
-        return keep_everything(prefill(loaded, ids, {})), ()
-    profile = None
-    owner = method.allocator.profile_owner
-    if owner is not None:
+def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
+    owner, profile = method.allocator.profile_owner, None
+    if owner is not None and method.scorer is not None:
         profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
-    kept = {method.table: method.budget.per_head(len(ids))}
-    context = prefill(loaded, ids, {method.table: method.scorer.instance}, n_kept=kept, seed=seed)
+    context = read_context(loaded, ids, [method], seed)
     try:
-        scores = context.table(method.table)
-        made = allocate(method, loaded.shape, len(ids), scores, profile, seed)
+        return choose_kept(loaded, method, profile, context, seed)
     except UserError:
         raise
     except Exception as error:  # a plugin may raise anything
-        raise PluginError(f"{method.allocator.label} x {method.scorer.label} failed: {error}") from error
-    return choose(made.counts, scores, method.protection.mask(len(ids))), made.events
+        raise PluginError(f"{method.label} failed: {error}") from error

@@ -82,7 +82,7 @@ def render_samples(task: LoadedTask, tokenizer: Any) -> list[RenderedSample]:
     """Every sample's prompt and generation arguments, in order."""
     lm = ReplayLM(tokenizer, [])
     task.task.build_all_requests(
-        apply_chat_template=chat_form(tokenizer) == "chat",
+        apply_chat_template=chat_form(tokenizer, task.info.chat) == "chat",
         chat_template=lm.apply_chat_template,
         tokenizer_name=lm.tokenizer_name,
     )
@@ -116,7 +116,7 @@ def replay(task: LoadedTask, tokenizer: Any, answers: Sequence[tuple[str, str]])
         task.task_dict,
         bootstrap_iters=1,  # 0 would turn even the analytic standard error off
         log_samples=False,
-        apply_chat_template=chat_form(tokenizer) == "chat",
+        apply_chat_template=chat_form(tokenizer, task.info.chat) == "chat",
         verbosity="ERROR",
     )
     found = results["results"][task.info.name]

@@ -127,25 +127,33 @@ DISPENSABLE = ("tpot s", "ttft s", "length", "n")
 """Columns that a narrow terminal goes without, first to last; numbers are never cut."""
 
 
+def varying(group: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
+    """The columns of VARYING in which evicted rows of the same allocator and scorer differ."""
+    evicted = [row for row in group if row["scorer"] is not None]
+    pairs = {(row["allocator"], row["scorer"]) for row in evicted}
+    return {
+        name: column
+        for name, column in VARYING.items()
+        if any(len({column(row) for row in evicted if (row["allocator"], row["scorer"]) == pair}) > 1 for pair in pairs)
+    }
+
+
 def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], dict[str, Callable[[Row], str]]]]:
     """(title, rows, columns) of every group of rows that may stand together."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         groups.setdefault(tuple(row[name] for name in SETTING), []).append(row)
-    for (model, _, dtype, protocol, seed, code), group in groups.items():
-        evicted = [row for row in group if row["scorer"] is not None]
-        varying = {
-            name: column
-            for name, column in VARYING.items()
-            if any(
-                len({column(row) for row in evicted if (row["allocator"], row["scorer"]) == same}) > 1
-                for same in {(row["allocator"], row["scorer"]) for row in evicted}
-            )
-        }
+    for setting, group in groups.items():
         columns = dict(COLUMNS)
         at = list(columns).index("budget")
-        ordered = [*list(columns.items())[:at], *varying.items(), *list(columns.items())[at:]]
-        yield f"{model}, {dtype}, {protocol}, seed {seed}, lukv-bench {code}", group, dict(ordered)
+        ordered = [*list(columns.items())[:at], *varying(group).items(), *list(columns.items())[at:]]
+        yield title(setting), group, dict(ordered)
+
+
+def title(setting: Sequence[Any]) -> str:
+    """What the rows of a table share, given their values of SETTING."""
+    model, _, dtype, protocol, seed, code = setting
+    return f"{model}, {dtype}, {protocol}, seed {seed}, lukv-bench {code}"
 
 
 def print_table(rows: Sequence[Row]) -> None:

@@ -1,10 +1,16 @@
 """The tasks there are and what each one is. Light: the command line's help and lists import it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Literal
 
 from .. import UserError
 from .definitions import definition_files, read_definition
+
+Truncation = Literal["refuse", "middle"]
+"""What is done with a sample that is too long for the model: nothing is run, or the middle of its context
+is left out."""
 
 
 @dataclass(frozen=True)
@@ -13,21 +19,48 @@ class TaskInfo:
 
     name: str
     family: str
+    groups: tuple[str, ...]
+    """Names that stand for this task among others, beside its family's."""
     summary: str
     source: str
     """The paper and the code that define the task."""
     version: str
     """Raised by hand when samples or scoring change for the same task, length, seed and data."""
+    metric: str
+    """The name of the measure that scores an answer."""
     max_new_tokens: int
     needs_length: bool
     """Whether samples are made to a length; otherwise they are as long as their data."""
     needs_essays: bool
     """Whether loading asks for the archive of essays (a download the first time)."""
+    chat: bool
+    """Whether the user turn goes into the model's chat template if it has one; False = never."""
+    truncation: Truncation
+    first_line: bool
+    """Whether only the first line of the answer that holds text is scored, so that decoding may end there."""
 
 
 def names() -> list[str]:
     """Every task's name, family by family."""
     return list(definition_files())
+
+
+def families() -> dict[str, list[str]]:
+    """Name of a family or a group -> its tasks."""
+    found: dict[str, list[str]] = {}
+    for info in map(task_info, names()):
+        for group in (info.family, *info.groups):
+            found.setdefault(group, []).append(info.name)
+    return found
+
+
+def expand(wanted: Sequence[str]) -> list[str]:
+    """The tasks that these names of tasks, families and groups stand for, each once, in this order.
+
+    An unknown name is a UserError with the nearest known one.
+    """
+    known = families()
+    return list(dict.fromkeys(task for name in wanted for task in known.get(name) or [task_info(name).name]))
 
 
 def task_info(name: str) -> TaskInfo:
@@ -40,17 +73,23 @@ def task_info(name: str) -> TaskInfo:
     return TaskInfo(
         name=definition["task"],
         family=metadata["family"],
+        groups=tuple(metadata.get("groups", ())),
         summary=metadata["summary"],
         source=metadata["source"],
         version=str(metadata["version"]),
+        metric=metadata["metric"].partition(":")[2],
         max_new_tokens=definition["generation_kwargs"]["max_gen_toks"],
         needs_length=metadata["needs_length"],
         needs_essays=definition.get("dataset_kwargs", {}).get("haystack") == "essay",
+        chat=metadata.get("chat", True),
+        truncation=metadata["truncation"],
+        first_line=metadata.get("first_line", False),
     )
 
 
 def _unknown(name: str) -> str:
-    near = get_close_matches(name, names(), n=1)
+    known = families()
+    near = get_close_matches(name, [*known, *names()], n=1)
     if near:
         return f"There is no task {name!r}: did you mean {near[0]!r}?"
-    return f"There is no task {name!r}: choose among {', '.join(names())}."
+    return f"There is no task {name!r}: choose among {', '.join(known)} or their single tasks (lukv-bench list tasks)."

@@ -1,5 +1,7 @@
 """Reads the task definitions without lm-eval, which takes seconds to import."""
 
+import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +19,16 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_constructor("!function", lambda loader, node: str(node.value))
 
 
+@cache
 def definition_files() -> dict[str, Path]:
     """Task name -> YAML file, in the order of the paths. A leading underscore marks a shared part."""
-    return {path.stem: path for path in sorted(ROOT.rglob("*.yaml")) if not path.name.startswith("_")}
+    paths = sorted(ROOT.rglob("*.yaml"), key=_with_numbers)
+    return {path.stem: path for path in paths if not path.name.startswith("_")}
+
+
+def _with_numbers(path: Path) -> list[tuple[int, str]]:
+    """Sorts 20 before 100."""
+    return [(int(part), "") if part.isdigit() else (0, part) for part in re.split(r"(\d+)", str(path))]
 
 
 def read_definition(path: Path) -> Definition:
@@ -28,7 +37,14 @@ def read_definition(path: Path) -> Definition:
     Differs from lm-eval: `metadata` is merged key by key, so that a task states only what is its own;
     load.py hands the merged metadata back to lm-eval.
     """
-    own: Definition = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    shared = read_definition(path.parent / own.pop("include")) if "include" in own else {}
+    own = _parsed(path)
+    shared = read_definition(path.parent / own["include"]) if "include" in own else {}
     metadata = shared.get("metadata", {}) | own.get("metadata", {})
-    return shared | own | {"metadata": metadata}
+    return {key: value for key, value in (shared | own).items() if key != "include"} | {"metadata": metadata}
+
+
+@cache
+def _parsed(path: Path) -> Definition:
+    """A file as it stands; the files belong to the package and do not change while it runs."""
+    content: Definition = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    return content

@@ -6,17 +6,22 @@ from typing import TypedDict
 class Document(TypedDict):
     """One sample of a task. A prompt is cut behind `context` when the question must not be seen."""
 
+    task: str
+    """Name of the task: scoring looks its metric up by it."""
     index: int
     """Ordinal of the sample; it depends on nothing that was asked beside it."""
     context: str
-    """Everything in front of the question: instruction and haystack. Never empty."""
+    """Everything in front of the question: instruction and text. Never empty."""
     question: str
+    """Everything behind the context in the user turn, its own leading line end or space included."""
     answer_prefix: str
     """First words of the answer, fed to the model in the assistant's name (lm-eval's gen_prefix)."""
     outputs: list[str]
-    """References, every one of them expected in the answer."""
+    """References; the task's metric says whether one or all of them are expected."""
+    all_classes: list[str]
+    """The classes that a classification chooses among; empty for other tasks."""
 
 
 def user_text(document: Document) -> str:
     """The user turn exactly as lm-eval renders it (doc_to_text), and as prompts are measured."""
-    return f"{document['context']}\n{document['question']}"
+    return document["context"] + document["question"]

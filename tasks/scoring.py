@@ -1,23 +1,48 @@
-"""RULER's score for retrieval: the share of references that stand in the answer."""
+"""One path from an answer to its score: in a run, in lm-eval and for recorded predictions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
 
+from .. import UserError
+from .definitions import definition_files, read_definition
 from .document import Document
 
+Metric = Callable[[str, Sequence[str], Sequence[str]], float]
+"""(prediction, references, all_classes) -> score in [0, 1]. `metric: module:function` in a definition's
+metadata names it, the module relative to this package; it is imported when it is first used."""
 
-def string_match_all(texts: Sequence[str], references: Sequence[Sequence[str]]) -> float:
-    """Mean over texts of the share of their references found in them, case ignored; 0 to 1.
 
-    Source: RULER (arXiv 2404.06654), NVIDIA/RULER scripts/eval/synthetic/constants.py.
-    Differs from RULER: 0 to 1, where RULER reports 0 to 100 rounded to two decimals.
+def score_prediction(task_name: str, prediction: str, answers: Sequence[str], all_classes: Sequence[str]) -> float:
+    """The score of one answer, in [0, 1], as the task's authors score it.
+
+    `answers` are the references; `all_classes` matter to classification alone. Few-shot tasks are
+    scored on the first line that holds text. An unknown task or no reference is a UserError.
     """
-    shares = [
-        sum(reference.lower() in text.lower() for reference in wanted) / len(wanted)
-        for text, wanted in zip(texts, references, strict=True)
-    ]
-    return sum(shares) / len(shares)
+    if not answers:
+        raise UserError(f"{task_name}: an answer cannot be scored without a reference.")
+    metric, first_line = _rule(task_name)
+    return metric(first_line_of(prediction) if first_line else prediction, answers, all_classes)
 
 
 def score_answers(document: Document, texts: Sequence[str]) -> dict[str, float]:
-    """The one metric of a sample, `score`, from the texts answered (lm-eval's process_results)."""
-    return {"score": string_match_all(texts, [document["outputs"]] * len(texts))}
+    """The one metric of a sample, `score`, mean over the texts answered (lm-eval's process_results)."""
+    name, answers, classes = document["task"], document["outputs"], document["all_classes"]
+    scores = [score_prediction(name, text, answers, classes) for text in texts]
+    return {"score": sum(scores) / len(scores)}
+
+
+def first_line_of(prediction: str) -> str:
+    """The first line that is not empty (THUDM/LongBench, eval.py)."""
+    return prediction.lstrip("\n").split("\n")[0]
+
+
+@cache
+def _rule(task_name: str) -> tuple[Metric, bool]:
+    path = definition_files().get(task_name)
+    if path is None:
+        raise UserError(f"There is no task {task_name!r}: lukv-bench list tasks tells what there is.")
+    metadata = read_definition(path)["metadata"]
+    module, _, function = metadata["metric"].partition(":")
+    metric: Metric = getattr(import_module(f".{module}", __package__), function)
+    return metric, metadata.get("first_line", False)

@@ -24,16 +24,20 @@ class Size(NamedTuple):
     tokens: int
 
 
-def largest_fit(count: Callable[[int], int], start: Size, *, room: int, first_step: int) -> int:
+def largest_fit(
+    count: Callable[[int], int], start: Size, *, room: int, first_step: int, most: int | None = None
+) -> Size:
     """Units of haystack whose prompt fits `room` tokens with less than 1% or one unit left over.
 
     `start` must fit. The first probe adds `first_step` units, to learn cheaply what a unit costs.
-    Counts at most 6 + 2 * log2(16 * room) prompts; commonly three of full length.
+    `most` is how many units there are: it is the answer where all of them fit. Counts at most
+    6 + 2 * log2(16 * room) prompts; commonly three of full length.
     """
     fits, over = start, None
-    ceiling = start.units + _UNITS_PER_TOKEN * room
+    endless = start.units + _UNITS_PER_TOKEN * room
+    ceiling = endless if most is None else min(endless, most)
     for probe in range(_GUESSES + 2 * ceiling.bit_length()):
-        if _filled(fits, over, room):
+        if _filled(fits, over, room) or fits.units == most:
             break
         if fits.units == ceiling:
             raise UserError(
@@ -48,7 +52,7 @@ def largest_fit(count: Callable[[int], int], start: Size, *, room: int, first_st
             units = fits.units * 2 if over is None else (fits.units + over.units) // 2
         size = Size(units := min(units, ceiling), count(units))
         fits, over = (size, over) if size.tokens <= room else (fits, size)
-    return fits.units
+    return fits
 
 
 def least_length(needed: Callable[[int], int], asked: int) -> int:

@@ -11,7 +11,7 @@ import typer
 from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import PluginError
-from . import doctor, inspect, listing, profile, results, run
+from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
 
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -25,6 +25,9 @@ QUIET = {
     "LMEVAL_LOG_LEVEL": "ERROR",
 }
 """Libraries' own bars and hints: the command line shows its own progress. A user's setting wins."""
+
+LM_EVALS_OWN = {"TQDM_DISABLE", "LMEVAL_LOG_LEVEL"}
+"""Under `lm-eval` the user wants lm-eval's own bars and messages."""
 
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """typer's own click or the installed one: which of them it is changes with typer's version."""
@@ -79,12 +82,18 @@ COMMANDS: Mapping[str, Callable[..., int]] = {
 }
 for _name, _function in COMMANDS.items():
     app.command(_name)(_command(_function))
+_tasks = typer.Typer(help="Export the samples of tasks, score recorded predictions.", rich_markup_mode=None)
+_tasks.command("export")(_command(tasks.export))
+_tasks.command("score")(_command(tasks.score))
+app.add_typer(_tasks, name="tasks")
+app.command("lm-eval", context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))
 
 
 def main() -> None:
     """Entry point of `lukv-bench`: 0 done, 1 something failed, 2 the user's mistake, 130 interrupted."""
     for name, value in QUIET.items():
-        os.environ.setdefault(name, value)
+        if sys.argv[1:2] != ["lm-eval"] or name not in LM_EVALS_OWN:
+            os.environ.setdefault(name, value)
     sys.exit(_code())
 
 

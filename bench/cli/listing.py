@@ -36,7 +36,7 @@ def list_(
         print(row["name"])
         for key, value in row.items():
             if key not in ("name", "details") and value not in (None, [], "", False):
-                print(f"  {key:<9} {_plain(value)}")
+                print(f"  {key:<14} {_plain(value)}")
         if name is not None and row.get("details"):
             print(f"\n{textwrap.indent(row['details'], '  ')}")
     return 0
@@ -104,8 +104,14 @@ def _tasks() -> list[dict[str, Any]]:
             info.summary,
             info.source,
             f"lukv-bench, {info.family}, version {info.version}",
+            family=info.family,
+            groups=", ".join(info.groups),
             needs_length=info.needs_length,
+            metric=info.metric,
             max_new_tokens=info.max_new_tokens,
+            template="the model's chat template" if info.chat else "never a chat template",
+            truncation=info.truncation,
+            first_line=info.first_line,
         )
         for info in map(task_info, names())
     ]

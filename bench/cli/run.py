@@ -1,10 +1,12 @@
 """`lukv-bench run`."""
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ... import UserError
 from ..errors import Interrupted
 from .options import (
     Database,
@@ -45,7 +47,7 @@ def run(
     keep_tokens: KeepTokens = None,
     model: Model = "smollm2-135m",
     tasks: Annotated[
-        str, typer.Option("--tasks", help="Comma-separated names (see `list tasks`).", metavar="T,T")
+        str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
     ] = "niah_multikey_1",
     length: Annotated[
         str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
@@ -60,6 +62,27 @@ def run(
     ] = "agnostic",
     sink: Sink = None,
     window: Window = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),
+    ] = None,
+    samples: Annotated[
+        Path | None,
+        typer.Option("--samples", help="Read the samples that `tasks export` wrote there.", metavar="DIR"),
+    ] = None,
+    no_truncate: Annotated[
+        bool, typer.Option("--no-truncate", help="Refuse LongBench samples that are too long, as RULER's always are.")
+    ] = False,
+    max_length: Annotated[
+        int | None,
+        typer.Option(
+            "--max-length",
+            help="Tokens of prompt and answer from which LongBench's contexts lose their middle.  "
+            "[default: the model's positions]",
+            metavar="N",
+            parser=whole_number,
+        ),
+    ] = None,
     db: Database = None,
     device: Device = None,
     dtype: Dtype = None,
@@ -91,6 +114,10 @@ def run(
     at_least_one("--limit", limit)
     at_least_one("--batch", batch)
     one_of("--protocol", protocol, ("agnostic", "aware"))
+    if samples is not None and data_dir is not None:
+        raise UserError("give either --samples or --data-dir: exported samples hold their data.")
+    if max_length is not None:
+        at_least_one("--max-length", max_length)
     budgets = parse_budgets(ratio or [], keep_tokens)
     lengths = whole_numbers("--length", length)
     names = comma_list("--tasks", tasks)
@@ -115,6 +142,10 @@ def run(
             limit=limit,
             seed=seed,
             protocol="aware" if protocol == "aware" else "agnostic",
+            truncate=not no_truncate,
+            max_length=max_length,
+            data_dir=data_dir,
+            samples_dir=samples,
         )
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)

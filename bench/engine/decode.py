@@ -24,11 +24,21 @@ class Stop:
         max_new_tokens: At most so many tokens.
         eos: Any of these ids ends a row; it is not part of the answer.
         strings: Any of these ends a row; the text is cut in front of it.
+        first_line: The end of the first line that holds anything ends a row, as a stop string.
     """
 
     max_new_tokens: int
     eos: frozenset[int]
     strings: tuple[str, ...] = ()
+    first_line: bool = False
+
+    def end(self, text: str) -> int | None:
+        """Where a text is cut, None where nothing ends it yet."""
+        found = [at for at in (text.find(string) for string in self.strings) if at >= 0]
+        if self.first_line:
+            at = text.find("\n", len(text) - len(text.lstrip("\n")))
+            found += [at] if at >= 0 else []
+        return min(found, default=None)
 
 
 @dataclass
@@ -148,7 +158,7 @@ def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
         row.stop_reason = "eos"
         return False
     row.ids.append(token)
-    if stop.strings and _cut(_text(loaded, row.ids), stop.strings)[1]:
+    if (stop.strings or stop.first_line) and stop.end(_text(loaded, row.ids)) is not None:
         row.stop_reason = "stop_string"
         return False
     return len(row.ids) < stop.max_new_tokens
@@ -156,13 +166,8 @@ def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
 
 def _write_texts(loaded: LoadedModel, rows: Sequence[Decoded], stop: Stop) -> None:
     for row in rows:
-        row.text = _cut(_text(loaded, row.ids), stop.strings)[0]
-
-
-def _cut(text: str, strings: Sequence[str]) -> tuple[str, bool]:
-    """The text in front of the first stop string, and whether one was there."""
-    found = [at for at in (text.find(string) for string in strings) if at >= 0]
-    return (text[: min(found)], True) if found else (text, False)
+        text = _text(loaded, row.ids)
+        row.text = text[: stop.end(text)]
 
 
 def _text(loaded: LoadedModel, ids: Sequence[int]) -> str:

@@ -1,11 +1,12 @@
 """One boundary and one tokenisation: a rendered prompt, cut where its context ends."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from ... import UserError
+from .truncate import cut_middle
 
 TEMPLATE_DATE = datetime(2025, 1, 1)
 """What a chat template that prints the date is told: with the real one, prompts would change from day to day."""
@@ -18,15 +19,32 @@ class Prompt:
     Attributes:
         context: Fed before the eviction: template head included.
         question: Fed after it; never empty.
+        n_cut: Tokens that truncation took out of the middle of the context.
     """
 
     context: tuple[int, ...]
     question: tuple[int, ...]
+    n_cut: int = 0
+
+    @property
+    def n_tokens(self) -> int:
+        """All that is fed."""
+        return len(self.context) + len(self.question)
+
+    def within(self, most: int) -> "Prompt":
+        """The prompt in at most so many tokens: the middle of its context is left out, never of its question."""
+        ids, n_cut = cut_middle(self.context, most - len(self.question))
+        return replace(self, context=ids, n_cut=self.n_cut + n_cut)
+
+    def aware(self) -> "Prompt":
+        """Cut before the last token instead: the whole prompt is the context."""
+        ids = (*self.context, *self.question)
+        return replace(self, context=ids[:-1], question=ids[-1:])
 
 
-def chat_form(tokenizer: Any) -> str:
-    """ "chat" where the tokenizer has a chat template, else "plain"; part of every configuration."""
-    return "chat" if tokenizer.chat_template else "plain"
+def chat_form(tokenizer: Any, chat: bool = True) -> str:
+    """ "chat" where the tokenizer has a chat template and the task does not forbid it, else "plain"."""
+    return "chat" if chat and tokenizer.chat_template else "plain"
 
 
 def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation_prompt: bool = True) -> str:
@@ -50,22 +68,39 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
     return str(text)
 
 
-def render(tokenizer: Any, user: str, answer_prefix: str = "") -> str:
-    """A user turn and the beginning of the answer, as lm-eval renders them for this model."""
-    if chat_form(tokenizer) == "plain":
-        return f"{user} {answer_prefix}" if answer_prefix else user
+def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True) -> str:
+    """A user turn and the beginning of the answer, as lm-eval renders them for this model.
+
+    Args:
+        tokenizer: With or without a chat template.
+        user: The user turn.
+        answer_prefix: First words of the answer; "" = none.
+        chat: Whether the chat template is used where there is one.
+    """
+    if chat_form(tokenizer, chat) == "plain":
+        joined = not user or not answer_prefix or user[-1].isspace() or answer_prefix[0].isspace()
+        return user + answer_prefix if joined else f"{user} {answer_prefix}"
     turns = [{"role": "user", "content": user}]
     if not answer_prefix:
         return render_turns(tokenizer, turns)
     return render_turns(tokenizer, [*turns, {"role": "assistant", "content": answer_prefix}], False)
 
 
-def encode(tokenizer: Any, prompt: str) -> list[int]:
-    """Token ids of a rendered prompt; a chat template brings its own BOS, a plain prompt gets the tokenizer's."""
-    return list(tokenizer(prompt, add_special_tokens=chat_form(tokenizer) == "plain")["input_ids"])
+def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
+    """Whether a rendered prompt still lacks what the tokenizer puts in front: a chat template brings its own BOS, a
+    plain prompt gets the tokenizer's, unless it begins with one already."""
+    bos = tokenizer.bos_token
+    return chat_form(tokenizer, chat) == "plain" and not (bos and prompt.startswith(bos))
 
 
-def split(tokenizer: Any, prompt: str, context: str, aware: bool = False) -> Prompt:
+def encode(tokenizer: Any, prompt: str, chat: bool = True) -> list[int]:
+    """Token ids of a rendered prompt, BOS once."""
+    return list(tokenizer(prompt, add_special_tokens=adds_special_tokens(tokenizer, prompt, chat))["input_ids"])
+
+
+def split(
+    tokenizer: Any, prompt: str, context: str, aware: bool = False, *, question: str = "", chat: bool = True
+) -> Prompt:
     """Tokenise a rendered prompt once and cut it where its context ends.
 
     The ids are those of the unsplit prompt. A token that straddles the cut goes to the question, so nothing of
@@ -76,29 +111,52 @@ def split(tokenizer: Any, prompt: str, context: str, aware: bool = False) -> Pro
         prompt: The rendered prompt.
         context: The document's context, verbatim inside it; the last occurrence counts.
         aware: Cut before the last token instead: the whole prompt is the context.
+        question: What follows the context, where it is known: a question that repeats the context is then no trap.
+        chat: Whether the prompt is in the chat template, where the tokenizer has one.
 
     Raises:
         UserError: the context is not in the prompt, or leaves nothing on one side of the cut.
     """
-    ids, cut = cut_at_context(tokenizer, prompt, context)
-    if aware:
-        cut = len(ids) - 1
+    ids, cut = cut_at_context(tokenizer, prompt, context, question, chat)
     if not 0 < cut < len(ids):
         raise UserError("the prompt has no tokens on one side of its context's end.")
-    return Prompt(context=ids[:cut], question=ids[cut:])
+    made = Prompt(context=ids[:cut], question=ids[cut:])
+    return made.aware() if aware else made
 
 
-def cut_at_context(tokenizer: Any, prompt: str, context: str) -> tuple[tuple[int, ...], int]:
+def cut_at_context(
+    tokenizer: Any, prompt: str, context: str, question: str = "", chat: bool = True
+) -> tuple[tuple[int, ...], int]:
     """The prompt's ids and how many of them lie wholly in front of the context's end.
 
     Raises:
         UserError: the context is not in the prompt.
     """
-    at = prompt.rfind(context)
-    if at < 0 or not context:
-        raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
-    end = at + len(context)
-    coded = tokenizer(prompt, add_special_tokens=chat_form(tokenizer) == "plain", return_offsets_mapping=True)
+    end = _end_of_context(prompt, context, question)
+    return cut_at(tokenizer, prompt, end, adds_special_tokens(tokenizer, prompt, chat))
+
+
+def _end_of_context(prompt: str, context: str, question: str) -> int:
+    """Where context and question stand together, as they are or with their outer white space trimmed by a template."""
+    whole = context + question
+    for text in (whole, whole.strip()):
+        at = prompt.rfind(text)
+        if text and context and at >= 0:
+            lost = 0 if text == whole else len(whole) - len(whole.lstrip())
+            return at + min(len(context) - lost, len(text))
+    raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
+
+
+def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple[tuple[int, ...], int]:
+    """A prompt's ids and how many of them lie wholly in front of a character.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        prompt: The rendered prompt.
+        end: Index of the character that begins the question.
+        special_tokens: Whether the tokenizer adds its own (BOS).
+    """
+    coded = tokenizer(prompt, add_special_tokens=special_tokens, return_offsets_mapping=True)
     ids, offsets = tuple(coded["input_ids"]), coded["offset_mapping"]
     cut = next((i for i, (_, last) in enumerate(offsets) if last > end), len(ids))
     if cut and _reaches_past(tokenizer, ids[cut - 1], prompt, offsets[cut - 1], end):

@@ -63,7 +63,7 @@ def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:
     if window is not None and window < n_tokens:
         raise UserError(
             f"{loaded.name} attends to a sliding window of {window} tokens, and this sequence has {n_tokens}; "
-            f"use a --length of at most {window} or another model."
+            f"use a --length (LongBench: --max-length) of at most {window} or another model."
         )
 
 

@@ -30,6 +30,28 @@ class ModelShape:
 
 
 @dataclass(frozen=True)
+class PromptModel:
+    """What of a model decides the prompts that it is put: enough to make samples without its weights.
+
+    Attributes:
+        name: As the user typed it.
+        path: The folder it was loaded from.
+        tokenizer: Its fast tokenizer, chat template included.
+        max_positions: Tokens that it can hold.
+    """
+
+    name: str
+    path: Path
+    tokenizer: Any
+    max_positions: int
+
+    @property
+    def title(self) -> str:
+        """Its name without the folders around it."""
+        return self.path.name if Path(self.name).is_dir() else self.name
+
+
+@dataclass(frozen=True)
 class LoadedModel:
     """A model and what the harness must know of it.
 
@@ -56,6 +78,11 @@ class LoadedModel:
     def device(self) -> torch.device:
         """Where the model lies."""
         return self.model.device  # type: ignore[no-any-return]  # transformers is untyped here
+
+    @property
+    def prompts(self) -> PromptModel:
+        """What of it decides its prompts."""
+        return PromptModel(self.name, self.path, self.tokenizer, self.shape.max_positions)
 
     @property
     def attention_modules(self) -> list[Any]:
@@ -102,11 +129,7 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
         UserError: unknown or corrupt model, or none that this suite can run.
     """
     path = find_model(name)
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with _readable(path):
-        config, tokenizer, eos = _read_settings(path)
-    if not tokenizer.is_fast:
-        raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
+    config, tokenizer, eos = _settings(name, path)
     revision = _verified(name, path, tokenizer, config, eos)
     with _readable(path):
         model = _read_weights(path, config, dtype)
@@ -115,6 +138,31 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     except RuntimeError as error:  # torch's own out-of-memory errors among them
         raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
     return LoadedModel(name, path, revision, model, tokenizer, _shape(name, config, model), dtype, eos)
+
+
+def load_prompt_model(name: str) -> PromptModel:
+    """Load a model's tokenizer and settings alone.
+
+    Raises:
+        UserError: unknown model, or none that this suite can run.
+    """
+    path = find_model(name)
+    config, tokenizer, _ = _settings(name, path)
+    if name in ALIASES:
+        check_tokenizer(ALIASES[name], tokenizer)
+    if not isinstance(positions := getattr(config, "max_position_embeddings", None), int):
+        raise UserError(f"{name} ({config.model_type}) does not say how many tokens it can hold.")
+    return PromptModel(name, path, tokenizer, positions)
+
+
+def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
+    """(configuration, tokenizer, EOS ids); refuses a tokenizer that cannot tell where the context ends."""
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    with _readable(path):
+        config, tokenizer, eos = _read_settings(path)
+    if not tokenizer.is_fast:
+        raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
+    return config, tokenizer, eos
 
 
 @contextmanager

@@ -1,33 +1,19 @@
 """Answers of one sample: evict for each cell, decode one cell alone or several as a batch of ragged caches."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from ...db.records import AnswerRecord, TimingRecord
-from ...kernels.select import Kept, stack
+from ...kernels.select import stack
 from ..engine.clock import now
-from ..engine.decode import Decoded, Decoding, Stop, decode
-from ..engine.evict import choose, evict, keep_everything, kept_bytes
+from ..engine.decode import Decoded, Decoding, decode
+from ..engine.evict import evict, kept_bytes
 from ..engine.prefill import Context
 from ..lmeval import score_answer
 from ..models.load import LoadedModel
-from .allocation import allocate
-from .events import Event
+from .choosing import Choice, choose_kept
 from .plan import PlannedCell, PlannedSample
 
-
-@dataclass(frozen=True)
-class _Chosen:
-    """What a cell keeps of the context, per layer, and the wall seconds of scoring, allocating and choosing.
-
-    Attributes:
-        events: What a reader of the answer must know.
-    """
-
-    cell: PlannedCell
-    kept: Sequence[Kept]
-    events: Sequence[Event]
-    choose_s: float
+_Chosen = tuple[PlannedCell, Choice]
 
 
 def answer_cells(
@@ -37,61 +23,52 @@ def answer_cells(
 
     Several cells decode as one batch of ragged caches; if the batch fails, each is tried alone.
     """
-    chosen = []
+    chosen: list[_Chosen] = []
     for cell in cells:
         try:
-            chosen.append(_choose(loaded, cell, context))
+            chosen.append((cell, _choose(loaded, cell, context)))
         except Exception as error:  # a plugin may raise anything; only its own cell fails
             yield cell, error
     if not chosen:
         return
     try:
-        yield from zip((one.cell for one in chosen), _decode(loaded, run_id, chosen, sample, context), strict=True)
+        yield from zip((cell for cell, _ in chosen), _decode(loaded, run_id, chosen, sample, context), strict=True)
     except Exception as error:  # out of memory, logits that are not finite
         if len(chosen) == 1:
-            yield chosen[0].cell, error
+            yield chosen[0][0], error
             return
-        for one in chosen:
-            yield from answer_cells(loaded, run_id, [one.cell], sample, context)
+        for cell, _ in chosen:
+            yield from answer_cells(loaded, run_id, [cell], sample, context)
 
 
-def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> _Chosen:
-    if cell.method.failure is not None:
-        raise cell.method.failure
-    method = cell.method.method
-    if method.scorer is None:
-        return _Chosen(cell, keep_everything(context), (), 0.0)
-    started = now(loaded.device)
-    scores, seed = context.table(method.table), cell.method.configuration.seed
-    made = allocate(method, loaded.shape, context.n_tokens, scores, cell.method.profile, seed)
-    kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
-    return _Chosen(cell, kept, made.events, context.score_s[method.table] + now(loaded.device) - started)
+def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> Choice:
+    planned = cell.method
+    if planned.failure is not None:
+        raise planned.failure
+    return choose_kept(loaded, planned.method, planned.profile, context, planned.configuration.seed)
 
 
 def _decode(
     loaded: LoadedModel, run_id: str, chosen: Sequence[_Chosen], sample: PlannedSample, context: Context
 ) -> list[AnswerRecord]:
-    generation = sample.rendered.generation
-    until = generation.get("until", [])
-    strings = (until,) if isinstance(until, str) else tuple(until)
-    stop = Stop(int(generation["max_gen_toks"]), loaded.eos, strings)
+    stop = chosen[0][0].task.stop(sample, loaded.eos)
     room = len(sample.prompt.question) + stop.max_new_tokens
     started = now(loaded.device)
-    cache = evict(context, [stack(layers) for layers in zip(*(one.kept for one in chosen), strict=True)], room)
+    cache = evict(context, [stack(layers) for layers in zip(*(choice.kept for _, choice in chosen), strict=True)], room)
     compact_s = now(loaded.device) - started
     bytes_kept = kept_bytes(cache)
     decoding = decode(loaded, cache, [sample.prompt.question] * len(chosen), stop)
     return [
-        _record(loaded, run_id, one, sample, context, row, n_bytes, _timing(context, one, compact_s, decoding))
+        _record(loaded, run_id, one, sample, context, row, n_bytes, _timing(context, one[1], compact_s, decoding))
         for one, row, n_bytes in zip(chosen, decoding.rows, bytes_kept, strict=True)
     ]
 
 
-def _timing(context: Context, one: _Chosen, compact_s: float, decoding: Decoding) -> TimingRecord:
+def _timing(context: Context, choice: Choice, compact_s: float, decoding: Decoding) -> TimingRecord:
     """A cell's seconds; of a batch only the prefill's, since the rest is not one cell's."""
     if len(decoding.rows) > 1:
         return TimingRecord(prefill_s=context.prefill_s)
-    evict_s = one.choose_s + compact_s
+    evict_s = choice.choose_s + compact_s
     return TimingRecord(
         prefill_s=context.prefill_s,
         evict_s=evict_s,
@@ -110,22 +87,23 @@ def _record(
     bytes_kept: int,
     timing: TimingRecord,
 ) -> AnswerRecord:
+    cell, choice = one
     n_heads = loaded.shape.n_layers * loaded.shape.n_kv_heads
     return AnswerRecord(
-        cell_id=one.cell.id,
+        cell_id=cell.id,
         sample_id=sample.id,
         run_id=run_id,
         text=row.text,
-        score=score_answer(one.cell.task.loaded, sample.rendered, row.text),
+        score=score_answer(cell.task.loaded, sample.rendered, row.text),
         n_context_tokens=context.n_tokens,
         n_question_tokens=len(sample.prompt.question),
         n_generated_tokens=len(row.ids),
         stop_reason=row.stop_reason,
         kv_tokens_full=n_heads * context.n_tokens,
-        kv_tokens_kept=sum(len(layer.positions) for layer in one.kept),
+        kv_tokens_kept=sum(len(layer.positions) for layer in choice.kept),
         kv_bytes_full=context.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=one.events,
+        events=[*sample.events, *choice.events],
         timing=timing,
-        keep_counts=[layer.offsets.diff().tolist() for layer in one.kept],
+        keep_counts=[layer.offsets.diff().tolist() for layer in choice.kept],
     )

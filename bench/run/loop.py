@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
-from ..engine.prefill import Context, prefill
 from ..lmeval import replay
 from ..models.load import LoadedModel
 from .answer import answer_cells
+from .choosing import read_context
 from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
 
 Advance = Callable[[str, int], None]
@@ -70,7 +70,8 @@ def _answer_sample(
     doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
     advance(f"{doing}: prefill", 0)
     try:
-        context = _prefill(loaded, sample.prompt.context, cells)
+        methods = [cell.method.method for cell in cells]
+        context = read_context(loaded, sample.prompt.context, methods, cells[0].method.configuration.seed)
     except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
         for cell in cells:
             _fail(store, run_id, cell, sample, error, outcome)
@@ -86,14 +87,6 @@ def _answer_sample(
             else:
                 _fail(store, run_id, cell, sample, result, outcome)
         advance(doing, len(together))
-
-
-def _prefill(loaded: LoadedModel, ids: Sequence[int], cells: Sequence[PlannedCell]) -> Context:
-    """The context with the score tables that the cells need, each made once."""
-    methods = {cell.method.method.table: cell.method.method for cell in cells}
-    scorers = {name: method.scorer.instance for name, method in methods.items() if method.scorer is not None}
-    kept = {name: method.budget.per_head(len(ids)) for name, method in methods.items()}
-    return prefill(loaded, ids, scorers, n_kept=kept, seed=cells[0].method.configuration.seed)
 
 
 def _fail(

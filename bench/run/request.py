@@ -2,10 +2,11 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from ... import UserError
 from ...scorers.base import Protection
-from ...tasks.catalog import TaskInfo, task_info
+from ...tasks.catalog import TaskInfo, expand, task_info
 from ..budget import Budget
 from ..configuration import Protocol
 from ..plugin import Plugin
@@ -22,6 +23,11 @@ class Method:
     protection: Protection
 
     @property
+    def label(self) -> str:
+        """As one would type it."""
+        return self.allocator.label + ("" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}")
+
+    @property
     def table(self) -> str:
         """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
         if self.scorer is None:
@@ -35,7 +41,11 @@ class RunRequest:
 
     Attributes:
         tasks: Each with its length in tokens, None where the task has none.
-        limit: Samples of each task.
+        limit: Samples of each task; tasks with fewer rows have fewer.
+        truncate: Whether a task that allows it loses the middle of a context that is too long.
+        max_length: Tokens of prompt and answer together; None = the model's positions.
+        data_dir: Local files in the originals' formats; None = each task's own source.
+        samples_dir: Where `tasks export` wrote the samples; None = they are made.
     """
 
     methods: tuple[Method, ...]
@@ -43,6 +53,17 @@ class RunRequest:
     limit: int
     seed: int
     protocol: Protocol
+    truncate: bool = True
+    max_length: int | None = None
+    data_dir: Path | None = None
+    samples_dir: Path | None = None
+
+    def truncation(self, info: TaskInfo) -> str:
+        """What happens to a sample of this task that is too long, as a configuration tells it: "refuse", "middle" at
+        the model's positions, or "middle-N" at N tokens."""
+        if not self.truncate or info.truncation == "refuse":
+            return "refuse"
+        return info.truncation if self.max_length is None else f"{info.truncation}-{self.max_length}"
 
 
 def ask_methods(
@@ -96,7 +117,7 @@ def check_protection(sink: int | None, window: int | None) -> None:
 
 
 def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskInfo, int | None], ...]:
-    """Every task at every length.
+    """Every task at every length; a family or group stands for its tasks.
 
     Raises:
         UserError: an unknown task, or a length that is no number of tokens.
@@ -104,7 +125,7 @@ def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskI
     for length in lengths:
         if length < 1:
             raise UserError(f"--length takes a number of tokens such as 1024, not {length}.")
-    infos = [task_info(name) for name in dict.fromkeys(names)]
+    infos = [task_info(name) for name in expand(names)]
     return tuple(
         (info, length) for info in infos for length in (dict.fromkeys(lengths) if info.needs_length else (None,))
     )

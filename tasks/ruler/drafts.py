@@ -1,14 +1,14 @@
-"""A needle sample before its size is known: everything that is drawn, and only then how much haystack."""
+"""A needle sample before its size is known."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from hashlib import sha256
-from pathlib import Path
 from typing import Self
 
 from ..document import Document
+from ..request import Request
+from ..sources import find_local
 from .draws import Fresh, sample_rng
-from .essays import EssayText, read_essays
+from .essays import EssayText, read_essays, read_rulers_essays
 from .haystacks import Essays, Haystack, Lines, Needle
 from .wording import NOISE, Wording, needle_sentence, wording
 from .words import word_lists
@@ -36,6 +36,10 @@ class Knobs:
     """Per key, each in a needle of its own."""
     num_queries: int = 1
     """How many of the keys are asked for."""
+    depth: float | None = None
+    """The share of the haystack in front of the one needle; None = drawn."""
+    draws_as: str | None = None
+    """Tasks that differ in depth alone share this name, and with it what they hide."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +50,9 @@ class Materials:
     words: bool
 
     @classmethod
-    def gather(cls, knobs: Knobs, essay_archive: Callable[[], Path]) -> Self:
-        """Asks for the archive only if there are essays in the haystack."""
-        essays = read_essays(essay_archive()) if knobs.haystack == "essay" else None
+    def gather(cls, knobs: Knobs, request: Request) -> Self:
+        """Reads essays only if they are the haystack: RULER's own from the data folder, else the archive's."""
+        essays = _essays(request) if knobs.haystack == "essay" else None
         return cls(essays, words="words" in (knobs.keys, knobs.values))
 
     def revision(self) -> str:
@@ -61,16 +65,28 @@ class Materials:
         return sha256("\n".join(used).encode()).hexdigest()[:16]
 
 
-@dataclass(frozen=True)
-class Draft:
-    """The draws of one sample."""
+def _essays(request: Request) -> EssayText:
+    local = None if request.data_dir is None else find_local(request.data_dir, ["PaulGrahamEssays"])
+    return read_essays(request.essay_archive()) if local is None else read_rulers_essays(local)
 
+
+@dataclass(frozen=True)
+class NeedleDraft:
+    """The draws of one sample; units are the haystack's."""
+
+    task: str
     index: int
     wording: Wording
     outputs: tuple[str, ...]
     depths: tuple[float, ...]
     needles: tuple[Needle, ...]
     haystack: Haystack
+    most: None = None
+
+    @property
+    def first_step(self) -> int:
+        """The haystack's."""
+        return self.haystack.first_step
 
     @property
     def fewest(self) -> int:
@@ -80,27 +96,30 @@ class Draft:
     def document(self, units: int) -> NeedleDocument:
         """The sample with that much haystack."""
         return NeedleDocument(
+            task=self.task,
             index=self.index,
             context=f"{self.wording.instruction}\n{self.haystack.text(units, self.needles)}",
-            question=self.wording.question,
+            question=f"\n{self.wording.question}",
             answer_prefix=self.wording.answer_prefix,
             outputs=list(self.outputs),
+            all_classes=[],
             depths=list(self.depths),
         )
 
 
-def draft(knobs: Knobs, materials: Materials, identity: tuple[str, int, int, int]) -> Draft:
-    """Draws sample (task, length, seed, index). Distractors come last: they are drawn as they are used."""
+def draft(knobs: Knobs, materials: Materials, task: str, identity: tuple[str, int, int, int]) -> NeedleDraft:
+    """Draws sample (name, length, seed, index). Distractors come last: they are drawn as they are used."""
     rng = sample_rng(*identity)
     fresh = Fresh(rng)
     keys = [fresh(knobs.keys) for _ in range(knobs.num_keys)]
     pairs = [(key, fresh(knobs.values)) for key in keys for _ in range(knobs.num_values)]
     haystack = _haystack(knobs, materials, fresh)
-    depths = haystack.depths(rng, len(pairs))
+    depths = haystack.depths(rng, len(pairs)) if knobs.depth is None else [knobs.depth] * len(pairs)
     asked = rng.sample(keys, knobs.num_queries)
     hidden = list(zip(pairs, depths, strict=True))
     answers = [(value, depth) for wanted in asked for (key, value), depth in hidden if key == wanted]
-    return Draft(
+    return NeedleDraft(
+        task=task,
         index=identity[-1],
         wording=wording(knobs.values, asked, len(answers)),
         outputs=tuple(value for value, _ in answers),

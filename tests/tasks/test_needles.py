@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lukv_bench.tasks.catalog import names, task_info
+from lukv_bench.tasks.catalog import expand, task_info
 from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.document import user_text
 from lukv_bench.tasks.load import LoadedTask
@@ -25,7 +25,8 @@ Count = Callable[[str, str], int]
 NEEDLE = re.compile(r"One of the special magic (numbers|uuids) for (.+?) is: (\S+)\.(?=\s|$)")
 UUID4 = r"[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 FORMS = {"numbers": r"[1-9]\d{6}", "uuids": UUID4, "words": r".+-.+"}
-TASKS = names()
+TASKS = [name for name in expand(["ruler"]) if name.startswith("niah_")]
+GRID = expand(["needle_grid"])
 
 
 def knobs(name: str) -> Knobs:
@@ -94,7 +95,7 @@ def check_needles(name: str, document: Any) -> None:
     one = len(document["outputs"]) == 1
     kind = knob.values[:-1] if one else knob.values
     assert document["question"] == (
-        f"What {'is' if one else 'are all'} the special magic {kind} for {named} mentioned in the provided text?"
+        f"\nWhat {'is' if one else 'are all'} the special magic {kind} for {named} mentioned in the provided text?"
     )
     assert document["answer_prefix"] == (
         f"The special magic {kind} for {named} mentioned in the provided text {'is' if one else 'are'}"
@@ -127,6 +128,21 @@ def test_essay_haystacks_are_the_essays_in_order_and_the_depth_counts_sentences(
         for output, depth in zip(document["outputs"], document["depths"], strict=True):
             before = NEEDLE.sub("", text[: text.index(output)].rpartition("One of the special")[0])
             assert before.split() == " ".join(sentences[: int(len(sentences) * depth)]).split()
+
+
+@pytest.mark.parametrize("length", [512, 2048])
+def test_the_grid_hides_the_same_needle_at_its_depth(load: Load, essay_zip: Path, length: int) -> None:
+    assert len(GRID) == 11
+    asked = set()
+    for percent, name in ((int(name.rpartition("_")[2]), name) for name in GRID):
+        for document in documents(load(name, length=length)):
+            check_needles(name, document)
+            asked.add((document["index"], document["question"], document["outputs"][0]))
+            text = haystack(document)
+            before, after = text.split(NEEDLE.search(text)[0])  # type: ignore[index]
+            sentences = read_essays(essay_zip).sentences(len((before + after).split()))
+            assert before.split() == " ".join(sentences[: len(sentences) * percent // 100]).split()
+    assert len(asked) == 2, "one needle for each sample, whatever the depth"
 
 
 def test_depths_are_spread_over_the_whole_haystack(load: Load) -> None:

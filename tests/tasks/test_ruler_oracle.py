@@ -10,13 +10,18 @@ from typing import Any
 import lm_eval
 import pytest
 
-from lukv_bench.tasks.catalog import names
+from lukv_bench.tasks.catalog import expand
 from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.ruler.haystacks import Lines, Needle
 from lukv_bench.tasks.ruler.wording import NOISE, needle_sentence, wording
 
 STOCK = Path(lm_eval.__file__).parent / "tasks" / "ruler"
 ROWS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ruler" / "niah_multikey_3_4096.jsonl"
+
+
+RULER = expand(["ruler"])
+NIAH = [name for name in RULER if name.startswith("niah_")]
+STOCK_NAMES = {"qa_1": "qa_squad", "qa_2": "qa_hotpot"}
 
 
 def parsed(name: str) -> ast.Module:
@@ -45,7 +50,7 @@ def stock_knobs(name: str) -> dict[str, Any]:
     return {k.arg: k.value.value for k in call.keywords if k.arg and isinstance(k.value, ast.Constant)}
 
 
-@pytest.mark.parametrize("name", names())
+@pytest.mark.parametrize("name", NIAH)
 def test_knobs_are_rulers(name: str) -> None:
     stock, ours = stock_knobs(name), read_definition(definition_files()[name])["dataset_kwargs"]
     assert ours["haystack"] == {"repeat": "noise"}.get(stock["type_haystack"], stock["type_haystack"])
@@ -86,11 +91,14 @@ def test_needle_and_noise_are_rulers() -> None:
 def test_generation_is_rulers() -> None:
     from lm_eval.tasks._yaml_loader import load_yaml
 
-    stock = load_yaml(STOCK / "niah_single_1.yaml", resolve_func=False)
-    for name in names():
+    assert len(RULER) == 13
+    for name in RULER:
         ours = read_definition(definition_files()[name])
-        for key in ("generation_kwargs", "output_type", "target_delimiter"):
+        stock = load_yaml(STOCK / f"{STOCK_NAMES.get(name, name)}.yaml", resolve_func=False)
+        for key in ("generation_kwargs", "output_type"):
             assert ours[key] == stock[key]
+        part = str(stock["process_results"]).endswith("_part")
+        assert ours["metadata"]["metric"].endswith("_part" if part else "_all")
 
 
 def test_rulers_own_prompts_come_out_to_the_letter() -> None:

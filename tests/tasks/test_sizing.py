@@ -40,7 +40,7 @@ def test_it_fits_fills_and_ends(prompt: Prompt, room: int, first_step: int) -> N
     start = Size(1, prompt.tokens(1))
     if start.tokens > room:
         return
-    units = largest_fit(prompt, start, room=room, first_step=first_step)
+    units = largest_fit(prompt, start, room=room, first_step=first_step).units
     assert prompt.tokens(units) <= room
     one_unit = prompt.tokens(units + 1) > room
     assert one_unit or room - prompt.tokens(units) <= 0.05 * room
@@ -61,8 +61,8 @@ def test_a_tokenizer_that_counts_nothing_is_an_error_not_an_endless_loop(constan
 
 
 def test_a_start_that_fills_the_room_stays() -> None:
-    assert largest_fit(lambda units: 400 * units, Size(1, 400), room=400, first_step=8) == 1
-    assert largest_fit(lambda units: 250 * units, Size(1, 250), room=400, first_step=8) == 1
+    assert largest_fit(lambda units: 400 * units, Size(1, 400), room=400, first_step=8).units == 1
+    assert largest_fit(lambda units: 250 * units, Size(1, 250), room=400, first_step=8).units == 1
 
 
 def test_the_least_length_holds_at_itself() -> None:

@@ -13,7 +13,7 @@ from lukv_bench import __version__
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
-COMMANDS = ("run", "results", "profile", "inspect", "list", "doctor")
+COMMANDS = ("run", "results", "profile", "inspect", "list", "doctor", "tasks", "lm-eval")
 FIELDS = {"name", "summary", "arguments", "source", "origin", "broken"}
 NEEDLES = {
     *("niah_single_1", "niah_single_2", "niah_single_3"),
@@ -37,7 +37,7 @@ def test_help_is_there(lukv_bench: Any, command: tuple[str, ...]) -> None:
         (
             "run",
             "--allocator --scorer --ratio --keep-tokens --model --tasks --length --limit --seed --protocol --sink "
-            "--window --db --device --dtype --no-baselines",
+            "--window --db --device --dtype --no-baselines --data-dir --samples --no-truncate --max-length",
         ),
         ("results", "--db --json --csv"),
         ("profile", "--model --scorer --text --questions --seed --device --dtype --out"),
@@ -54,10 +54,11 @@ def test_version(lukv_bench: Any) -> None:
     assert lukv_bench("--version").out.strip() == __version__
 
 
+LATER = [["lm-eval", "--help"], ["tasks", "export", "--help"], ["tasks", "score", "--help"]]
 HEAVY = ("torch", "transformers", "pandas", "sqlalchemy", "numpy", "scipy", "lm_eval", "datasets", "alembic")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["results", "--help"], ["list", "tasks"]])
+@pytest.mark.parametrize("arguments", [["--help"], ["run", "--help"], ["results", "--help"], ["list", "tasks"], *LATER])
 def test_help_and_light_lists_import_nothing_heavy(arguments: list[str]) -> None:
     code = (
         "import sys; from lukv_bench.bench.cli import app\n"

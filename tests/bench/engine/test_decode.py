@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lukv_bench.bench.engine.decode import Decoding, Stop, decode
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
@@ -146,3 +148,30 @@ def test_nothing_is_fed_after_the_last_token(llama: Any, some_ids: Ids, forced: 
     cache = evict(context, keep_everything(context), 0)
     decode(llama.loaded, cache, [some_ids(4, 1)], Stop(5, frozenset()), forced([[9]] * 5))
     assert all((store.lengths == N_TOKENS + 4 + 4).all() for store in cache.stores)
+
+
+@pytest.mark.parametrize("lead", ["", "\n", "\n\n"])
+def test_the_first_line_that_holds_anything_ends_the_answer(llama: Any, some_ids: Ids, forced: type, lead: str) -> None:
+    said = llama.loaded.tokenizer.spell(f"{lead}two words\nand more")
+    (row,) = answer(llama, some_ids, forced, said, Stop(30, frozenset(), first_line=True)).rows
+    assert row.text == f"{lead}two words"
+    assert row.stop_reason == "stop_string"
+    assert len(row.ids) == len(f"{lead}two words\n"), "nothing is generated behind the line's end"
+
+
+@given(st.text(alphabet="ab \n", max_size=12), st.lists(st.sampled_from(["ab", "b", " \n"]), max_size=2), st.booleans())
+def test_a_text_ends_where_its_shortest_stopped_beginning_does(text: str, strings: list[str], line: bool) -> None:
+    stop = Stop(9, frozenset(), tuple(strings), line)
+
+    def stops(beginning: str) -> bool:
+        has_line = line and "\n" in beginning.lstrip("\n")
+        return has_line or any(string in beginning for string in strings)
+
+    stopped = next((text[:n] for n in range(len(text) + 1) if stops(text[:n])), None)
+    end = stop.end(text)
+    assert (end is None) == (stopped is None)
+    if stopped is not None and end is not None:
+        assert not stops(text[:end])
+        assert stops(text[: end + 2])
+        if line and not strings:
+            assert text[:end].lstrip("\n") == text.lstrip("\n").split("\n")[0], "what LongBench scores"

@@ -1,0 +1,112 @@
+"""`lukv-bench tasks export` and `lukv-bench tasks score`."""
+
+import json as json_
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ... import UserError
+from .options import Json, Model, Seed, at_least_one, comma_list, storable, whole_number, whole_numbers
+from .progress import progress
+
+
+def export(
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to, a file for each task.", metavar="DIR")],
+    tasks: Annotated[
+        str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
+    ] = "niah_multikey_1",
+    length: Annotated[
+        str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
+    ] = "1024",
+    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)] = 12,
+    seed: Seed = 0,
+    model: Model = "smollm2-135m",
+    data_dir: Annotated[
+        Path | None,
+        typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),
+    ] = None,
+) -> int:
+    """Write the samples that a run would make, to read, to check or to take to another machine.
+
+    A JSON object a line: context, question, answer prefix, the prompt as rendered for this model, answers, generation
+    arguments and hashes. `run --samples DIR` reads them; its cells and answers are those of a run that makes them.
+    """
+    from ..models.find import check_model_name
+    from ..writable import check_file_place
+
+    at_least_one("--limit", limit)
+    storable("--seed", seed)
+    lengths = whole_numbers("--length", length)
+    check_model_name(model)
+    check_file_place(out / "samples.jsonl", "--out")
+    with progress() as shown:
+        shown.report("loading transformers", 0, 1)
+        from ..lmeval import render_samples
+        from ..models.load import load_prompt_model
+        from ..run.exported import write_samples
+        from ..run.request import RunRequest, ask_tasks
+        from ..run.samples import make_task
+
+        asked = ask_tasks(comma_list("--tasks", tasks), lengths)
+        request = RunRequest((), asked, limit, seed, "agnostic", data_dir=data_dir)
+        prompts = load_prompt_model(model)
+        made = [make_task(request, prompts, number, shown.report) for number in range(len(asked))]
+        for task in made:
+            path = write_samples(out, task, render_samples(task, prompts.tokenizer), prompts, seed, limit)
+            shown.message(f"wrote {path} ({len(task.task.eval_docs)} samples)")
+    return 0
+
+
+def score(
+    task: Annotated[str, typer.Argument(help="The task that was answered.", metavar="TASK")],
+    file: Annotated[
+        Path, typer.Argument(help='JSON objects, one a line: {"pred", "answers", "all_classes"}.', metavar="FILE")
+    ],
+    json: Json = False,
+) -> int:
+    """Score recorded predictions as a run scores its answers: task, n and the mean score, 0 to 100."""
+    from ...tasks.catalog import task_info
+    from ...tasks.scoring import score_prediction
+
+    name = task_info(task).name
+    scores = []
+    for number, line in _lines(file):
+        pred, answers, classes = _prediction(file, number, line)
+        try:
+            scores.append(score_prediction(name, pred, answers, classes))
+        except UserError as error:
+            raise UserError(f"{file}, line {number}: {error}") from error
+    if not scores:
+        raise UserError(f"{file} holds no predictions.")
+    row = {"task": name, "n": len(scores), "score": 100 * sum(scores) / len(scores)}
+    if json:
+        print(json_.dumps([row], indent=1))
+    else:
+        print(f"{name}: {row['score']:.2f} over {len(scores)} predictions")
+    return 0
+
+
+def _lines(file: Path) -> list[tuple[int, str]]:
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {file} as UTF-8 text ({error}).") from error
+    return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def _prediction(file: Path, number: int, line: str) -> tuple[str, list[str], list[str]]:
+    """(prediction, references, classes) of a line."""
+    try:
+        row: Any = json_.loads(line)
+    except ValueError as error:
+        raise UserError(f"{file}, line {number}: no JSON ({error}).") from None
+    if not isinstance(row, dict):
+        raise UserError(f"{file}, line {number}: a JSON object is expected.")
+    pred, answers, classes = row.get("pred"), row.get("answers"), row.get("all_classes") or []
+    if not isinstance(pred, str):
+        raise UserError(f'{file}, line {number}: "pred" must be a text.')
+    for key, value in (("answers", answers), ("all_classes", classes)):
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise UserError(f'{file}, line {number}: "{key}" must be a list of texts.')
+    return pred, list(answers or []), list(classes)

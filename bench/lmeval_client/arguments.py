@@ -1,0 +1,121 @@
+"""What `--model_args` says to the model class `lukv`, checked before any model is loaded."""
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from ... import UserError
+from ..budget import Budget, parse_budgets
+from ..configuration import Protocol
+from ..suggest import unknown
+
+Truncation = Literal["refuse", "middle"]
+
+KNOWN = (
+    "pretrained",
+    "allocator",
+    "scorer",
+    "ratio",
+    "keep_tokens",
+    "protocol",
+    "sink",
+    "window",
+    "truncation",
+    "max_length",
+    "device",
+    "dtype",
+)
+PASSED_BY_LM_EVAL = ("batch_size", "max_batch_size")
+"""lm-eval hands these to every model class. Each prompt is evicted alone, so they change nothing."""
+
+
+@dataclass(frozen=True)
+class ModelArguments:
+    """The arguments of the model class.
+
+    Attributes:
+        pretrained: Alias, hub id or folder.
+        allocator: As on our own command line, "name" or "name:key=value,...".
+        scorer: The same.
+        truncation: What happens to a prompt longer than `max_length`: "refuse", or "middle" = its context loses tokens
+            in the middle.
+        max_length: Tokens of prompt and answer together; None = the model's positions.
+    """
+
+    pretrained: str
+    allocator: str
+    scorer: str
+    budget: Budget
+    protocol: Protocol
+    sink: int | None
+    window: int | None
+    truncation: Truncation
+    max_length: int | None
+    device: str | None
+    dtype: str | None
+
+
+def parse_arguments(given: dict[str, Any]) -> ModelArguments:
+    """Read the arguments; lm-eval has turned texts that look like numbers into numbers.
+
+    Raises:
+        UserError: an unknown argument, or one that is not of its kind.
+    """
+    given = {name: value for name, value in given.items() if value is not None and name not in PASSED_BY_LM_EVAL}
+    for name in given:
+        if name not in KNOWN:
+            raise _unknown(name)
+    ratio = [str(given["ratio"])] if "ratio" in given else []
+    (budget,) = parse_budgets(ratio, _count(given, "keep_tokens", least=0))
+    return ModelArguments(
+        pretrained=str(given.get("pretrained", "smollm2-135m")),
+        allocator=plugin_text(str(given.get("allocator", "lukv"))),
+        scorer=plugin_text(str(given.get("scorer", "keydiff"))),
+        budget=budget,
+        protocol=_choice(given, "protocol", get_args(Protocol)),
+        sink=_count(given, "sink", least=0),
+        window=_count(given, "window", least=0),
+        truncation=_choice(given, "truncation", get_args(Truncation)),
+        max_length=_count(given, "max_length", least=2),
+        device=str(given["device"]) if "device" in given else None,
+        dtype=None if given.get("dtype", "auto") == "auto" else str(given["dtype"]),
+    )
+
+
+def plugin_text(text: str) -> str:
+    """A plugin as our own command line writes it.
+
+    lm-eval splits model arguments at commas, so a second argument of a plugin is written behind a semicolon
+    ("snapkv:window=32;kernel=7"), or the whole value stands in quotes.
+    """
+    return re.sub(r";(?=\w+=)", ",", text)
+
+
+def _unknown(name: str) -> UserError:
+    if name == "trust_remote_code":
+        return UserError("the model class lukv never runs a model's own code; leave out trust_remote_code.")
+    if name == "tokenizer":
+        return UserError("the model class lukv uses the model's own tokenizer; give a task's tokenizer in --metadata.")
+    hint = unknown("model argument", name, KNOWN)
+    return UserError(f"{hint} (a plugin's second argument is written behind a semicolon: scorer=NAME:a=1;b=2)")
+
+
+def _count(given: dict[str, Any], name: str, least: int) -> int | None:
+    value = given.get(name)
+    if value is None:
+        return None
+    try:
+        count = int(str(value))
+    except ValueError:
+        raise UserError(f"the model argument {name} takes a whole number, not {value!r}.") from None
+    if count < least:
+        raise UserError(f"the model argument {name} takes a number of at least {least}, not {count}.")
+    return count
+
+
+def _choice(given: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
+    """The word given, or the first choice."""
+    value = given.get(name, choices[0])
+    if value not in choices:
+        raise UserError(f"the model argument {name} is {' or '.join(choices)}, not {value!r}.")
+    return value

@@ -1,0 +1,42 @@
+"""Where the context of a foreign task's prompt ends: told by its document, never guessed."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from ... import UserError
+
+RULER_QUESTIONS: Mapping[str, str] = {
+    r"niah_.*": r"\nWhat (?:is|are all) the special magic ",
+    r"ruler_vt": r"\nQuestion: Find all variables that are assigned the value ",
+    r"ruler_cwe": r"\nQuestion: What are the 10 most common words ",
+    r"ruler_fwe": r"\nQuestion: Do not provide any explanation",
+    r"ruler_qa_.*": r"\n\nAnswer the question based on the given documents",
+}
+"""lm-eval's RULER documents hold the whole prompt in one field. Task name -> how its question opens; the last opening
+counts, since an example with a question of its own may stand in front.
+
+Source: lm_eval/tasks/ruler/{niah,vt,cwe,fwe,qa}_utils.py, the templates.
+"""
+
+
+def context_end(task: str, document: Mapping[str, Any], prompt: str) -> int | None:
+    """The character at which the question begins, or None where the document does not tell.
+
+    A document with a text field `context` ends its context there (the last occurrence in the prompt: few-shot
+    examples stand in front). lm-eval's RULER tasks are known by name.
+
+    Raises:
+        UserError: it is a RULER prompt without its question; compressing it would compress the question, too.
+    """
+    opening = next((regex for name, regex in RULER_QUESTIONS.items() if re.fullmatch(name, task)), None)
+    if opening is not None and "input" in document:
+        found = list(re.finditer(opening, prompt))
+        if not found:
+            raise UserError(f"a prompt of {task} does not hold RULER's question, so its context has no known end.")
+        return found[-1].start()
+    context = document.get("context")
+    if not isinstance(context, str) or not context.strip():
+        return None
+    at = prompt.rfind(context)
+    return None if at < 0 else at + len(context)

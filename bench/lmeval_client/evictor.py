@@ -1,0 +1,74 @@
+"""Reads a context once and evicts it as often as it is asked to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...kernels.select import Kept
+from ...scorers.base import Profile
+from ..calibration.calibrate import Report
+from ..engine.cache import StoreCache
+from ..engine.evict import evict, keep_everything
+from ..engine.likelihood import empty_context
+from ..engine.prefill import Context
+from ..errors import PluginError
+from ..models.load import LoadedModel
+from ..profiles import obtain_profile
+from ..run.allocation import check_budget
+from ..run.choosing import choose_kept, read_context
+from ..run.request import Method
+
+SEED = 0
+"""Of methods that draw at random; lm-eval's own seeds are for its tasks."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A context that was read, and what its eviction keeps."""
+
+    context: Context
+    kept: Sequence[Kept]
+
+    def cache(self, room: int) -> StoreCache:
+        """A ragged cache of its own, with spare room for what is fed after the eviction."""
+        return evict(self.context, self.kept, room)
+
+
+@dataclass(frozen=True)
+class Evictor:
+    """One method on one model."""
+
+    loaded: LoadedModel
+    method: Method
+    profile: Profile | None
+
+    @classmethod
+    def prepare(cls, loaded: LoadedModel, method: Method, report: Report) -> "Evictor":
+        """Find or make the profile that the method needs."""
+        owner, profile = method.allocator.profile_owner, None
+        if owner is not None and method.scorer is not None:
+            profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
+        return cls(loaded, method, profile)
+
+    def check(self, n_tokens: int) -> None:
+        """Refuse a budget that cannot be served over so many tokens; nothing is evicted of none.
+
+        Raises:
+            UserError: with what to change.
+        """
+        if n_tokens and self.method.scorer is not None:
+            check_budget(self.method, self.loaded.shape, n_tokens)
+
+    def read(self, ids: Sequence[int]) -> Reading:
+        """Prefill, score and choose; no tokens at all make an empty context.
+
+        Raises:
+            PluginError: the scorer or the allocator failed.
+        """
+        if not ids:
+            context = empty_context(self.loaded)
+            return Reading(context, keep_everything(context))
+        context = read_context(self.loaded, ids, [self.method], SEED)
+        try:
+            return Reading(context, choose_kept(self.loaded, self.method, self.profile, context, SEED).kept)
+        except Exception as error:  # a plugin may raise anything
+            raise PluginError(f"{self.method.label} failed: {error}") from error

@@ -1,0 +1,101 @@
+"""From lm-eval's requests to what is read, evicted and fed afterwards."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ... import UserError
+from ..engine.decode import Stop
+from ..engine.ready import refuse_sliding_window
+from ..engine.truncate import cut_middle
+from ..models.load import LoadedModel
+from .arguments import Truncation
+
+MAX_NEW_TOKENS = 256
+"""Where a task does not say, as lm-eval's `hf`."""
+
+LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
+"""lm-eval's names for one thing, in its order of precedence."""
+
+SAMPLING = {"temperature", "top_p", "top_k", "min_p", "do_sample", "until", *LENGTH_NAMES}
+"""Generation arguments that greedy decoding understands, or that change nothing in it."""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """One request, ready for the engine.
+
+    Attributes:
+        context: Token ids read before the eviction; may be empty.
+        rest: Token ids fed after it; never empty.
+        told: Whether the document told where the context ends.
+        n_cut: Tokens cut out of the middle of the context.
+    """
+
+    context: tuple[int, ...]
+    rest: tuple[int, ...]
+    told: bool
+    n_cut: int = 0
+
+
+def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool) -> Feed:
+    """Cut a request's tokens in two.
+
+    Args:
+        ids: All that is fed.
+        cut: Tokens of the context, None where the document does not tell.
+        least_rest: So many of the last tokens are fed after the eviction whatever the document says: their logits
+            are needed.
+        aware: Whether the question is part of what is evicted.
+    """
+    most = len(ids) - least_rest
+    end = most if aware or cut is None else min(cut, most)
+    return Feed(tuple(ids[:end]), tuple(ids[end:]), told=cut is not None)
+
+
+def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncation: Truncation) -> Feed:
+    """A feed that fits the window together with the tokens to come.
+
+    Raises:
+        UserError: it does not, and may or can not be cut.
+    """
+    n_tokens = len(feed.context) + len(feed.rest) + to_come
+    if n_tokens > window:
+        cut = cut_middle(feed.context, window - len(feed.rest) - to_come)
+        if truncation == "refuse" or len(cut.ids) < 2:
+            raise UserError(
+                f"a prompt takes {n_tokens} tokens with its answer, and the window has {window}; give "
+                "truncation=middle to cut the middle of its context, or leave such tasks out."
+            )
+        feed = Feed(cut.ids, feed.rest, feed.told, cut.n_cut)
+    refuse_sliding_window(loaded, min(n_tokens, window))
+    return feed
+
+
+def stop_of(generation: dict[str, Any], eos: frozenset[int]) -> Stop:
+    """When a generation ends.
+
+    Raises:
+        UserError: the task wants something else than greedy decoding.
+    """
+    foreign = sorted(set(generation) - SAMPLING)
+    warm = float(generation.get("temperature") or 0.0) > 0 and generation.get("do_sample") is None
+    if generation.get("do_sample") or warm or foreign:
+        asked = ", ".join(foreign) or "sampling"
+        raise UserError(
+            f"the model class lukv decodes greedily, and a task asks for {asked}; give --gen_kwargs do_sample=False."
+            if not foreign
+            else f"the model class lukv does not know the generation arguments {asked}; leave them out."
+        )
+    until = generation.get("until") or []
+    strings = tuple(str(text) for text in ([until] if isinstance(until, str) else until) if text)
+    said = [generation[name] for name in LENGTH_NAMES if generation.get(name) is not None]
+    return Stop(int(said[0]) if said else MAX_NEW_TOKENS, eos, strings)
+
+
+def by_context(feeds: Sequence[Feed]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """(context, the numbers of the feeds over it), so that each context is read once."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, feed in enumerate(feeds):
+        groups.setdefault(feed.context, []).append(number)
+    yield from groups.items()

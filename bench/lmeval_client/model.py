@@ -1,0 +1,221 @@
+"""The model class `lukv` for lm-eval: a transformers model whose KV cache is evicted after the context."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+from lm_eval.api.model import LM, TemplateLM
+from lm_eval.api.registry import register_model
+from lm_eval.models.utils import has_bos_prefix
+
+from ... import UserError
+from ..cli.progress import progress
+from ..configuration import CODE_VERSION
+from ..engine.decode import decode
+from ..engine.likelihood import Likelihood, likelihood
+from ..engine.prompt import cut_at, render_turns
+from ..engine.ready import ready_model, refuse_sliding_window
+from ..models.load import LoadedModel, resolve_device, resolve_dtype
+from ..profile_file import profile_hash
+from ..run.request import ask_methods
+from .arguments import parse_arguments
+from .boundary import context_end
+from .evictor import Evictor, Reading
+from .feed import Feed, by_context, fitted, make_feed, stop_of
+from .rolling import window_logprob, windows
+
+
+@register_model("lukv")
+class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
+    """Answers lm-eval's requests over an evicted cache, one prompt at a time.
+
+    Under the protocol `agnostic` the context ends where the document says (see `boundary`); where it says nothing,
+    and under `aware`, the whole prompt but its last token is the context. With allocator=full the answers and
+    likelihoods are those of lm-eval's own `hf`.
+    """
+
+    backend = "causal"
+
+    def __init__(self, **given: Any) -> None:
+        """Takes what `arguments.parse_arguments` knows."""
+        super().__init__()
+        arguments = parse_arguments(given)
+        (method,) = ask_methods(
+            [arguments.allocator],
+            [arguments.scorer],
+            [arguments.budget],
+            arguments.sink,
+            arguments.window,
+            baselines=False,
+        )
+        place = resolve_device(arguments.device)
+        self.arguments = arguments
+        with progress() as shown:
+            shown.report(f"loading {arguments.pretrained} (fetched on first use)", 0, 1)
+            self.loaded: LoadedModel = ready_model(arguments.pretrained, place, resolve_dtype(arguments.dtype, place))
+            self.evictor = Evictor.prepare(self.loaded, method, shown.report)
+        self.tokenizer = self.loaded.tokenizer
+        self.window = self._window(arguments.max_length)
+        self._device = place
+
+    @classmethod
+    def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
+        """As lm-eval makes a model, but what --model_args says wins over lm-eval's options of the same name."""
+        return cls(**((additional_config or {}) | arg_dict))
+
+    def _window(self, asked: int | None) -> int:
+        most = self.loaded.shape.max_positions
+        if asked is not None and asked > most:
+            raise UserError(f"{self.loaded.name} has {most} positions; give a max_length of at most {most}.")
+        return asked or most
+
+    @property
+    def eot_token_id(self) -> int:
+        """As lm-eval's `hf`."""
+        return int(self.tokenizer.eos_token_id)
+
+    @property
+    def prefix_token_id(self) -> int:
+        """What stands in front of a text without a context: BOS, or EOS where there is none."""
+        bos = self.tokenizer.bos_token_id
+        return self.eot_token_id if bos is None else int(bos)
+
+    @property
+    def tokenizer_name(self) -> str:
+        """Part of the key of lm-eval's request cache."""
+        return str(self.tokenizer.name_or_path).replace("/", "__")
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """The template that --apply_chat_template selects, for lm-eval's record."""
+        found: str | None = TemplateLM.chat_template(self, chat_template)
+        return found
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """The model's own template."""
+        return render_turns(self.tokenizer, chat_history, add_generation_prompt)
+
+    def get_model_info(self) -> dict[str, Any]:
+        """What decided the answers, for lm-eval's results file."""
+        method, profile = self.evictor.method, self.evictor.profile
+        return {
+            "model_revision": self.loaded.revision,
+            "model_dtype": self.loaded.dtype,
+            "allocator": method.allocator.label,
+            "scorer": None if method.scorer is None else method.scorer.label,
+            "ratio": None if method.budget.ratio is None else f"{method.budget.ratio:f}",
+            "keep_tokens": method.budget.keep_tokens,
+            "sink": method.protection.sink,
+            "window": method.protection.window,
+            "protocol": self.arguments.protocol,
+            "truncation": self.arguments.truncation,
+            "max_length": self.window,
+            "profile_hash": None if profile is None else profile_hash(profile),
+            "code_version": CODE_VERSION,
+        }
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
+        """Token ids; a text that begins with the prefix token gets no second one."""
+        special = self._adds_special(string) if add_special_tokens is None else add_special_tokens
+        return list(self.tokenizer.encode(string, add_special_tokens=special))
+
+    def _adds_special(self, string: str) -> bool:
+        return not has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id))
+
+    def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
+        """Read the context, evict it, feed the question, decode greedily."""
+        stops = [stop_of(dict(request.args[1]), self.loaded.eos) for request in requests]
+        feeds = []
+        for request, stop in zip(requests, stops, strict=True):
+            prompt = request.args[0]
+            ids, cut = self._cut(request, prompt, prompt)
+            feed = make_feed(ids, cut, 1, self.arguments.protocol == "aware")
+            feeds.append(self._fitted(feed, stop.max_new_tokens))
+
+        def answer(reading: Reading, number: int) -> str:
+            rest, stop = feeds[number].rest, stops[number]
+            cache = reading.cache(len(rest) + stop.max_new_tokens)
+            text = decode(self.loaded, cache, [rest], stop).rows[0].text
+            self.cache_hook.add_partial("generate_until", requests[number].args, text)
+            return text
+
+        return self._answers("generating", feeds, answer)
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+        """Read the context, evict it, score what follows in one chunk."""
+        feeds, scored = [], []
+        for request in requests:
+            prompt, continuation = request.args
+            cut: int | None = None
+            if prompt:
+                front, back = TemplateLM._encode_pair(self, prompt, continuation)
+                cut = self._cut(request, prompt, prompt + continuation)[1]
+            else:
+                front, back = [self.prefix_token_id], self.tok_encode(continuation, add_special_tokens=False)
+                if back[:1] == front:
+                    back = back[1:]
+            feed = make_feed((*front, *back[:-1]), cut, len(back), self.arguments.protocol == "aware")
+            feeds.append(self._fitted(feed, 0))
+            scored.append(back)
+
+        def answer(reading: Reading, number: int) -> Likelihood:
+            rest = feeds[number].rest
+            found = likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])
+            self.cache_hook.add_partial("loglikelihood", requests[number].args, tuple(found))
+            return found
+
+        return [tuple(found) for found in self._answers("scoring", feeds, answer)]
+
+    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
+        """Score whole texts in lm-eval's windows, each evicted when its first half has been read (see `rolling`)."""
+        texts = [windows(self.tok_encode(r.args[0]), self.prefix_token_id, self.window) for r in requests]
+        for window in (window for text in texts for window in text):
+            refuse_sliding_window(self.loaded, len(window.ids))
+            self.evictor.check(window.half)
+        totals = []
+        with progress() as shown:
+            for number, text in enumerate(texts):
+                shown.report("scoring whole texts", number, len(texts))
+                total = sum(window_logprob(self.evictor, window) for window in text)
+                self.cache_hook.add_partial("loglikelihood_rolling", requests[number].args, total)
+                totals.append(total)
+        return totals
+
+    def _cut(self, request: Any, prompt: str, text: str) -> tuple[tuple[int, ...], int | None]:
+        """The ids of a text that begins with the prompt, and how many of them are context."""
+        end = context_end(request.task_name or "", request.doc if isinstance(request.doc, dict) else {}, prompt)
+        ids, cut = cut_at(self.tokenizer, text, len(prompt) if end is None else end, self._adds_special(prompt))
+        return ids, None if end is None else cut
+
+    def _fitted(self, feed: Feed, to_come: int) -> Feed:
+        made = fitted(feed, self.loaded, to_come, self.window, self.arguments.truncation)
+        self.evictor.check(len(made.context))
+        return made
+
+    def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
+        self._say_what_is_odd(feeds)
+        answers: list[Any] = [None] * len(feeds)
+        done = 0
+        with progress() as shown:
+            for context, numbers in by_context(feeds):
+                shown.report(f"{doing}: reading a context of {len(context)} tokens", done, len(feeds))
+                reading = self.evictor.read(context)
+                for number in numbers:
+                    answers[number] = answer(reading, number)
+                    done += 1
+                    shown.report(doing, done, len(feeds))
+        return answers
+
+    def _say_what_is_odd(self, feeds: Sequence[Feed]) -> None:
+        untold = sum(not feed.told for feed in feeds)
+        if untold and self.arguments.protocol == "agnostic":
+            print(
+                f"lukv: {untold} of {len(feeds)} requests do not tell where their context ends; their whole prompt but "
+                "its last token is evicted (protocol aware).",
+                file=sys.stderr,
+            )
+        if cut := [feed.n_cut for feed in feeds if feed.n_cut]:
+            print(
+                f"lukv: {len(cut)} of {len(feeds)} prompts were too long; up to {max(cut)} tokens were cut out of the "
+                "middle of their contexts.",
+                file=sys.stderr,
+            )

@@ -1,0 +1,50 @@
+"""The likelihood of a whole text, for perplexity tasks, under eviction."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+
+from ..engine.likelihood import likelihood
+from .evictor import Evictor
+
+
+class Window(NamedTuple):
+    """A stretch of text that the model can hold.
+
+    Attributes:
+        ids: Its tokens.
+        n_front: How many of the first are not scored here: the prefix, or what an earlier window scored.
+    """
+
+    ids: tuple[int, ...]
+    n_front: int
+
+    @property
+    def half(self) -> int:
+        """Tokens that are read before the eviction."""
+        return (len(self.ids) - 1) // 2
+
+
+def windows(ids: Sequence[int], prefix: int, most: int) -> list[Window]:
+    """lm-eval's own windows: each token is scored once, in windows of at most `most` fed tokens."""
+    pairs = map(make_disjoint_window, get_rolling_token_windows(list(ids), prefix, most, 1))
+    return [Window((*front, *back), len(front)) for front, back in pairs]
+
+
+def window_logprob(evictor: Evictor, window: Window) -> float:
+    """Sum of the natural log-probabilities of the scored tokens.
+
+    The first half is scored as it is read, under full attention, since nothing is evicted before it was read. Then
+    it is evicted, and the second half is scored over what is left.
+    """
+    return sum(_parts(evictor, window))
+
+
+def _parts(evictor: Evictor, window: Window) -> Iterator[float]:
+    ids, half = window.ids, window.half
+    read, rest = ids[:half], ids[half:-1]
+    if first := ids[max(window.n_front, 1) : half + 1]:
+        yield likelihood(evictor.loaded, evictor.read(()).cache(half), read, first).logprob
+    second = ids[max(window.n_front, half + 1) :]
+    yield likelihood(evictor.loaded, evictor.read(read).cache(len(rest)), rest, second).logprob

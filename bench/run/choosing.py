@@ -1,0 +1,48 @@
+"""From a context to what a method keeps of it: the one way for runs, inspection and lm-eval's client."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...kernels.select import Kept
+from ...scorers.base import Profile
+from ..engine.clock import now
+from ..engine.evict import choose, keep_everything
+from ..engine.prefill import Context, prefill
+from ..models.load import LoadedModel
+from .allocation import allocate
+from .events import Event
+from .request import Method
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a method keeps of a context.
+
+    Attributes:
+        kept: Per layer.
+        events: What a reader of the answer must know.
+        choose_s: Wall seconds of scoring, allocating and choosing.
+    """
+
+    kept: Sequence[Kept]
+    events: Sequence[Event]
+    choose_s: float
+
+
+def read_context(loaded: LoadedModel, ids: Sequence[int], methods: Sequence[Method], seed: int) -> Context:
+    """The context, prefilled once, with the score tables that the methods need, each made once."""
+    by_table = {method.table: method for method in methods if method.scorer is not None}
+    scorers = {name: method.scorer.instance for name, method in by_table.items() if method.scorer is not None}
+    n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
+    return prefill(loaded, ids, scorers, n_kept=n_kept, seed=seed)
+
+
+def choose_kept(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Choice:
+    """What the method keeps, behind the one validator; the full cache asks no scorer. Raises what a plugin raises."""
+    if method.scorer is None:
+        return Choice(keep_everything(context), (), 0.0)
+    started = now(loaded.device)
+    scores = context.table(method.table)
+    made = allocate(method, loaded.shape, context.n_tokens, scores, profile, seed)
+    kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
+    return Choice(kept, made.events, context.score_s[method.table] + now(loaded.device) - started)

@@ -1,0 +1,148 @@
+"""Sample sets that travel: written by `tasks export`, read and verified by `run --samples`."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ... import UserError
+from ...tasks.catalog import TaskInfo
+from ...tasks.load import LoadedTask, given_task
+from ...tasks.request import Samples
+from ..configuration import sample_id
+from ..engine.prompt import encode
+from ..hashing import content_hash
+from ..lmeval import RenderedSample
+from ..models.load import PromptModel
+
+DOCUMENT = {"task", "index", "context", "question", "answer_prefix", "outputs", "all_classes"}
+"""Fields of every task's documents; a family's own travel under `more`."""
+
+Record = Mapping[str, Any]
+
+
+def file_name(task: str, length: int | None) -> str:
+    """Where a task's samples are in the folder."""
+    return f"{task}.jsonl" if length is None else f"{task}.{length}.jsonl"
+
+
+def write_samples(
+    folder: Path, task: LoadedTask, samples: Sequence[RenderedSample], model: PromptModel, seed: int, limit: int
+) -> Path:
+    """Write a task's samples, a JSON object a line.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    path = folder / file_name(task.info.name, task.length)
+    lines = [json.dumps(_record(task, sample, model, seed, limit), ensure_ascii=False) for sample in samples]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"cannot write --out {path} ({error}); choose another folder.") from error
+    return path
+
+
+def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, seed: int, limit: int) -> Record:
+    info, document = task.info, sample.document
+    ids = encode(model.tokenizer, sample.prompt, info.chat)
+    record = {
+        "task": info.name,
+        "version": info.version,
+        "length": task.length,
+        "seed": seed,
+        "ordinal": sample.ordinal,
+        "asked": limit,
+        "data_revision": task.data_revision,
+        "context": document["context"],
+        "question": document["question"],
+        "answer_prefix": document["answer_prefix"],
+        "prompt": sample.prompt,
+        "answers": list(document["outputs"]),
+        "all_classes": list(document["all_classes"]),
+        "generation": dict(sample.generation),
+        "more": {name: value for name, value in document.items() if name not in DOCUMENT},
+        "model": model.title,
+        "n_prompt_tokens": len(ids),
+        "ids_hash": content_hash(ids),
+        "prompt_hash": sample.prompt_hash,
+        "generation_hash": sample.generation_hash,
+        "sample": sample_id(info.name, info.version, sample.prompt, sample.generation, sample.ordinal),
+    }
+    return {"hash": content_hash(record), **record}
+
+
+def read_task(folder: Path, info: TaskInfo, length: int | None, seed: int, limit: int) -> LoadedTask:
+    """A task with the samples of a folder.
+
+    Raises:
+        UserError: they are not there, were changed, or are not the ones that the run would make.
+    """
+    records = _records(folder, info, length)
+    path, first = folder / file_name(info.name, length), records[0]
+    wanted = {"task": info.name, "version": info.version, "length": length, "seed": seed}
+    for name, value in wanted.items():
+        if first[name] != value:
+            raise UserError(f"{path} was exported with {name} {first[name]}, and this run has {value}.")
+    if len(records) < limit and len(records) >= first["asked"]:  # fewer than asked for: the data have no more
+        raise UserError(f"{path} holds {len(records)} samples, and {limit} are asked for; give a smaller --limit.")
+    documents = [_document(record) for record in records[:limit]]
+    return given_task(info.name, length, seed, Samples(documents, first["data_revision"]))
+
+
+def check_prompts(folder: Path, task: LoadedTask, samples: Sequence[RenderedSample], model: PromptModel) -> None:
+    """Hold what this model is put against what was exported.
+
+    Raises:
+        UserError: the chat template or the tokenizer is another one.
+    """
+    path = folder / file_name(task.info.name, task.length)
+    for record, sample in zip(_records(folder, task.info, task.length), samples, strict=False):
+        same_prompt = record["prompt_hash"] == sample.prompt_hash
+        if same_prompt and record["ids_hash"] == content_hash(encode(model.tokenizer, sample.prompt, task.info.chat)):
+            continue
+        what = "tokenizer" if same_prompt else "chat template"
+        raise UserError(
+            f"{path} was exported for {record['model']}, whose {what} is not that of {model.name}; export the samples "
+            f"again with --model {model.name}."
+        )
+
+
+def _records(folder: Path, info: TaskInfo, length: int | None) -> list[Record]:
+    path = folder / file_name(info.name, length)
+    try:
+        lines = path.read_text(encoding="utf-8").removesuffix("\n").split("\n") if path.is_file() else None
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {path} ({error}).") from error
+    if lines is None:
+        raise UserError(f"--samples {folder} holds no {path.name}; write it with `lukv-bench tasks export`.")
+    records = [_verified(path, number, line) for number, line in enumerate(lines, start=1)]
+    if not records or [record["ordinal"] for record in records] != list(range(len(records))):
+        raise UserError(f"{path} does not hold samples 0, 1, 2, ... in order; export them again.")
+    return records
+
+
+def _verified(path: Path, number: int, line: str) -> Record:
+    try:
+        record: dict[str, Any] = json.loads(line)
+        told = record.pop("hash")
+    except (ValueError, KeyError, AttributeError, TypeError) as error:
+        raise UserError(f"{path}, line {number}: no exported sample ({error}).") from error
+    if told != content_hash(record):
+        raise UserError(f"{path}, line {number}: it was changed since its export (its hash does not fit).")
+    return record
+
+
+def _document(record: Record) -> Any:
+    """A document as its task's loader made it."""
+    return {
+        "task": record["task"],
+        "index": record["ordinal"],
+        "context": record["context"],
+        "question": record["question"],
+        "answer_prefix": record["answer_prefix"],
+        "outputs": record["answers"],
+        "all_classes": record["all_classes"],
+        **record["more"],
+    }

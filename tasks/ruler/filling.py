@@ -1,0 +1,89 @@
+"""Fills every sample of a task to the length asked for, and says which length a task needs."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+from ... import UserError
+from ..definitions import Definition
+from ..document import Document, user_text
+from ..request import Request
+from ..sizing import Size, largest_fit, least_length
+
+_SHORT = 0.05
+"""A prompt may end this share of its room early, if what is put in comes in pieces no larger."""
+
+
+class Draft(Protocol):
+    """A sample before its size is known: everything that is drawn, and only then how much of it.
+
+    A larger one holds what a smaller one holds; units are the task's own (lines, words, documents).
+    """
+
+    @property
+    def fewest(self) -> int:
+        """Units in the smallest sample."""
+
+    @property
+    def most(self) -> int | None:
+        """Units there are; None = without end."""
+
+    @property
+    def first_step(self) -> int:
+        """Units enough to learn what one costs."""
+
+    def document(self, units: int) -> Document:
+        """The sample of that size."""
+
+
+def filled(definition: Definition, request: Request, draft: Callable[[int, int], Draft]) -> list[Document]:
+    """The documents asked for, each as large as fits; `draft(length, index)` draws one.
+
+    The rendered prompt never exceeds the length less the answer's tokens, and lacks at most one unit
+    or 1%. A length that a sample cannot have is a UserError that names one it can.
+    """
+    answer: int = definition["generation_kwargs"]["max_gen_toks"]
+    asked = request.asked_length
+
+    def starts_at(length: int) -> list[Size]:
+        return [_start(draft(length, index), request) for index in range(request.limit)]
+
+    def needed(length: int) -> int:
+        return answer + max(start.tokens for start in starts_at(length))
+
+    room = asked - answer
+    starts = starts_at(asked)
+    if max(start.tokens for start in starts) > room:
+        raise UserError(
+            f"{request.task} does not fit into {asked} tokens: with this tokenizer {request.limit} samples need "
+            f"a length of at least {least_length(needed, asked)}."
+        )
+    documents: list[Document] = []
+    for index, start in enumerate(starts):
+        # drawn again: a hundred drafts of a long prompt are not kept in memory
+        documents.append(_fill(draft(asked, index), start, room, answer, request))
+        request.tell(len(documents))
+    return documents
+
+
+def _start(sketch: Draft, request: Request) -> Size:
+    return Size(sketch.fewest, _tokens(sketch.document(sketch.fewest), request))
+
+
+def _fill(sketch: Draft, start: Size, room: int, answer: int, request: Request) -> Document:
+    size = largest_fit(
+        lambda units: _tokens(sketch.document(units), request),
+        start,
+        room=room,
+        first_step=sketch.first_step,
+        most=sketch.most,
+    )
+    if size.units == sketch.most and size.tokens < (1 - _SHORT) * room:
+        raise UserError(
+            f"{request.task} has data for samples of {size.tokens + answer} tokens with this tokenizer: "
+            f"ask for a length of at most that, not {request.asked_length}."
+        )
+    return sketch.document(size.units)
+
+
+def _tokens(document: Document, request: Request) -> int:
+    return request.count_prompt(user_text(document), document["answer_prefix"])

@@ -1,0 +1,89 @@
+"""Samples in RULER's own output format, one JSON object a line: {index, input, length, outputs}.
+
+Also as RULER writes them since it keeps `answer_prefix` apart, and as lm-eval does (`gen_prefix`, `max_length`).
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ... import UserError
+from ..definitions import Definition
+from ..document import Document
+from ..request import Request, Samples
+from ..sources import find_local, read_rows
+
+_OVER = 1.05
+"""lm-eval's fwe exceeds the length it was made to by a few percent."""
+
+
+def find(request: Request) -> Path | None:
+    """The file with this task's samples at this length, if the data folder holds one.
+
+    `<task>_<length>.jsonl`, `<task>.jsonl` or RULER's own `<task>/validation.jsonl`. A folder that has
+    the task at other lengths only is a UserError: samples would be made that nobody meant.
+    """
+    if request.data_dir is None:
+        return None
+    task, length = request.task, request.asked_length
+    path = find_local(request.data_dir, (f"{task}_{length}", task, f"{task}/validation"))
+    others = sorted(p.stem for p in request.data_dir.glob(f"{task}_*.json*") if p.stem[len(task) + 1 :].isdigit())
+    if path is None and others:
+        raise UserError(f"{request.data_dir} holds {', '.join(others)} and not {task}_{length}: ask for such a length.")
+    return path
+
+
+def samples(path: Path, definition: Definition, request: Request) -> Samples:
+    """The first `limit` samples of that length in the file, in its order; a row of another shape is a UserError."""
+    rows, revision = read_rows(path)
+    named = path.stem == f"{request.task}_{request.asked_length}"
+    chosen = rows if named else _of_length(path, rows, request.asked_length)
+    documents: list[Document] = []
+    for index, row in enumerate(chosen[: request.limit]):
+        documents.append(_document(f"{path}, row {index + 1}", row, definition, index))
+        request.tell(len(documents))
+    return Samples(documents, revision)
+
+
+def _of_length(path: Path, rows: Sequence[dict[str, Any]], asked: int) -> Sequence[dict[str, Any]]:
+    """The rows that were made to `asked` tokens, as far as the file tells."""
+    if all("max_length" in row for row in rows):
+        made = sorted({row["max_length"] for row in rows})
+        if asked not in made:
+            raise UserError(f"{path} holds samples of {', '.join(map(str, made))} tokens: ask for such a length.")
+        return [row for row in rows if row["max_length"] == asked]
+    longest = max((row["length"] for row in rows if isinstance(row.get("length"), int)), default=asked)
+    if not asked / 2 < longest <= asked * _OVER:
+        raise UserError(f"{path} holds samples of up to {longest} tokens: ask for such a length, not {asked}.")
+    return rows
+
+
+def _document(where: str, row: dict[str, Any], definition: Definition, index: int) -> Document:
+    text, outputs = row.get("input"), row.get("outputs")
+    if not isinstance(text, str) or not isinstance(outputs, list) or not outputs:
+        raise UserError(f"{where}: RULER's fields are expected, `input` (a text) and `outputs` (a list of texts).")
+    if not all(isinstance(output, str) and output for output in outputs):
+        raise UserError(f"{where}: `outputs` has to be a list of texts, none of them empty.")
+    metadata = definition["metadata"]
+    at = max(text.rfind(opener) for opener in metadata["question_openers"])
+    if at <= 0:
+        raise UserError(f"{where}: no question of {definition['task']} stands in `input`.")
+    context, question = text[:at], text[at:]
+    prefix = row.get("answer_prefix", row.get("gen_prefix"))
+    if prefix is None:
+        question, opener, rest = _parted(question, metadata["answer_opener"])
+        prefix = opener + rest
+    return Document(
+        task=definition["task"],
+        index=index,
+        context=context,
+        question=question.rstrip(),
+        answer_prefix=str(prefix).strip(),
+        outputs=outputs,
+        all_classes=[],
+    )
+
+
+def _parted(question: str, opener: str) -> tuple[str, str, str]:
+    before, found, rest = question.rpartition(opener)
+    return (before, found, rest) if found else (question, "", "")

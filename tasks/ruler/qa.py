@@ -1,0 +1,83 @@
+"""RULER's question answering: a question's own documents among others of the same data set.
+
+Source: RULER (arXiv 2404.06654, section 3.4); NVIDIA/RULER, scripts/data/synthetic/qa.py. Sample i asks the data
+set's i-th answerable question, as in RULER.
+Differs from RULER: which documents are added and where each stands is drawn for every sample (RULER's order is one
+fixed permutation); every sample is filled by itself, as the needles are (niah.py); too few documents for the
+length are an error (RULER leaves the prompt short).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from ... import UserError
+from ..definitions import Definition
+from ..document import Document
+from ..request import Request, Samples
+from ..sources import Rows, Source, rows_of
+from .corpora import Corpus, Question, read_hotpotqa, read_squad
+from .draws import sample_rng
+from .filling import filled
+
+_INSTRUCTION = (
+    "Answer the question based on the given documents. Only give me the answer and do not output any other words."
+)
+_HEAD = f"{_INSTRUCTION}\n\nThe following are given documents.\n\n"
+_READERS: dict[str, Callable[[str, Rows], Corpus]] = {"squad": read_squad, "hotpotqa": read_hotpotqa}
+
+
+@dataclass(frozen=True)
+class CorpusDraft:
+    """A question, and all documents in the order in which they come in; units are the added ones."""
+
+    task: str
+    index: int
+    corpus: Corpus
+    asked: Question
+    added: tuple[int, ...]
+    places: tuple[float, ...]
+    """For the question's own documents and then the added ones: they stand in ascending order."""
+    fewest: int = 0
+    first_step: int = 4
+
+    @property
+    def most(self) -> int:
+        """All documents that were drawn."""
+        return len(self.added)
+
+    def document(self, units: int) -> Document:
+        """The sample with that many added documents."""
+        shown = [*self.asked.documents, *self.added[:units]]
+        ordered = [number for _, number in sorted(zip(self.places, shown, strict=False))]
+        texts = (f"Document {place}:\n{self.corpus.documents[number]}" for place, number in enumerate(ordered, start=1))
+        return Document(
+            task=self.task,
+            index=self.index,
+            context=_HEAD + "\n\n".join(texts),
+            question=f"\n\n{_INSTRUCTION}\n\nQuestion: {self.asked.text}",
+            answer_prefix="Answer:",
+            outputs=list(self.asked.answers),
+            all_classes=[],
+        )
+
+
+def samples(definition: Definition, request: Request) -> Samples:
+    """The documents asked for, fewer if there are no more questions; a UserError where length or data do not do."""
+    metadata = definition["metadata"]
+    rows = rows_of(request.task, request.data_dir, metadata["local_files"], Source(**metadata["published"]))
+    corpus = _READERS[definition["dataset_kwargs"]["corpus"]](request.task, rows)
+    if not corpus.questions:
+        raise UserError(f"{request.task} finds no question with an answer in its data.")
+    possible = replace(request, limit=min(request.limit, len(corpus.questions)))
+
+    def drawn(length: int, index: int) -> CorpusDraft:
+        rng = sample_rng(request.task, length, request.seed, index)
+        asked = corpus.questions[index]
+        near = rng.sample(asked.related, len(asked.related))
+        # "Document 1:" takes two tokens at least, so more documents never fit
+        far = rng.sample(range(len(corpus.documents)), min(len(corpus.documents), length // 2))
+        added = dict.fromkeys(number for number in (*near, *far) if number not in asked.documents)
+        places = tuple(rng.random() for _ in range(len(asked.documents) + len(added)))
+        return CorpusDraft(request.task, index, corpus, asked, tuple(added), places)
+
+    return Samples(filled(definition, possible, drawn), rows.data_revision)

@@ -1,0 +1,297 @@
+"""lm-eval's own command line as a client: without eviction it gives what lm-eval's own model class gives."""
+
+import json
+import random
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from lm_eval.evaluator import simple_evaluate
+from lm_eval.models.huggingface import HFLM
+from lm_eval.tasks import TaskManager
+
+from lukv_bench import UserError
+from lukv_bench.bench.lmeval_client.arguments import parse_arguments
+from lukv_bench.bench.lmeval_client.boundary import context_end
+from lukv_bench.bench.lmeval_client.model import LukvLM
+
+WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]
+DOCUMENTS = 4
+
+
+@pytest.fixture(scope="session")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tasks as a stranger writes them: with a context, without one, multiple choice, perplexity."""
+    folder, draw = tmp_path_factory.mktemp("tasks"), random.Random(0)
+
+    def text(words: int) -> str:
+        return " ".join(draw.choice(WORDS) for _ in range(words))
+
+    documents = [
+        {"context": text(60), "question": f"Where is the {WORDS[n]}?", "choices": ["lamp", "the keeper", "north by"]}
+        for n in range(DOCUMENTS)
+    ]
+    (folder / "data.jsonl").write_text("\n".join(map(json.dumps, documents)))
+    common = {
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {"test": str(folder / "data.jsonl")}, "cache_dir": str(folder / "cache")},
+        "test_split": "test",
+        "doc_to_text": "Read this. {{context}}\n{{question}}",
+        "doc_to_target": 1,
+        "output_type": "generate_until",
+        "generation_kwargs": {"max_gen_toks": 12, "do_sample": False, "until": []},
+        "metric_list": [{"metric": "bypass", "aggregation": "bypass", "higher_is_better": True}],
+    }
+    choice = {"output_type": "multiple_choice", "doc_to_choice": "choices", "metric_list": [{"metric": "acc"}]}
+    own: dict[str, dict[str, Any]] = {
+        "t_generate": {},
+        "t_prefix": {"gen_prefix": "It is"},
+        "t_stop": {"generation_kwargs": {"max_gen_toks": 40, "until": ["o", "zq"], "temperature": 0.0}},
+        "t_untold": {"doc_to_text": "{{context | upper}}\n{{question}}"},
+        "t_choice": choice,
+        "t_choice_spaces": choice | {"doc_to_text": "{{context}}\n{{question}}  ", "target_delimiter": ""},
+        "t_choice_no_context": choice | {"doc_to_text": ""},
+        "t_rolling": {
+            "output_type": "loglikelihood_rolling",
+            "doc_to_text": "",
+            "doc_to_target": "{{context}}",
+            "metric_list": [{"metric": "word_perplexity"}],
+        },
+    }
+    for name, changes in own.items():
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"task": name, **common, **changes}))
+    return folder
+
+
+TASKS = (
+    "t_generate",
+    "t_prefix",
+    "t_stop",
+    "t_untold",
+    "t_choice",
+    "t_choice_spaces",
+    "t_choice_no_context",
+    "t_rolling",
+)
+Answers = Mapping[str, list[Any]]
+Evaluate = Callable[..., Answers]
+
+
+@pytest.fixture(scope="session")
+def evaluate(tasks: Path) -> Evaluate:
+    """Every task's raw answers, document by document, from a model of lm-eval's kind."""
+
+    def run(model: Any, names: tuple[str, ...] = TASKS, **more: Any) -> Answers:
+        manager = TaskManager(include_defaults=False, include_path=str(tasks))
+        found = simple_evaluate(model=model, tasks=list(names), task_manager=manager, bootstrap_iters=1, **more)
+        return {name: [row["resps"] for row in rows] for name, rows in found["samples"].items()}
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def theirs(slow: Path) -> HFLM:
+    return HFLM(pretrained=str(slow), device="cpu", dtype="float32", max_length=48 * 8)
+
+
+def ours(folder: Path, **arguments: Any) -> LukvLM:
+    return LukvLM(**{"pretrained": str(folder), "device": "cpu", "dtype": "float32"} | arguments)
+
+
+def assert_same(one: Answers, other: Answers) -> None:
+    assert one.keys() == other.keys()
+    for name in one:
+        assert len(one[name]) == len(other[name]) == DOCUMENTS
+        for mine, their in zip(flat(one[name]), flat(other[name]), strict=True):
+            if isinstance(mine, float):
+                assert mine == pytest.approx(their, abs=1e-4), name
+            else:
+                assert mine == their, name
+
+
+def flat(value: Any) -> list[Any]:
+    return [leaf for part in value for leaf in flat(part)] if isinstance(value, list | tuple) else [value]
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_without_eviction_every_answer_and_likelihood_is_that_of_lm_evals_own_model(
+    slow: Path, theirs: HFLM, evaluate: Evaluate, chat: bool
+) -> None:
+    names = tuple(name for name in TASKS if not (chat and name == "t_rolling"))
+    full = evaluate(ours(slow, allocator="full", max_length=48 * 8), names, apply_chat_template=chat)
+    assert_same(full, evaluate(theirs, names, apply_chat_template=chat))
+    assert any(text for texts in full["t_generate"] for (text,) in texts)
+    assert all("o" not in text for texts in full["t_stop"] for (text,) in texts)
+
+
+def test_keeping_everything_is_the_full_cache_and_evicting_is_not(slow: Path, evaluate: Evaluate) -> None:
+    full = evaluate(ours(slow, allocator="full"))
+    assert_same(evaluate(ours(slow, allocator="uniform", keep_tokens=5000)), full)
+    evicted = evaluate(ours(slow, allocator="uniform", ratio=0.8, sink=0, window=0))
+    assert all(evicted[name] != full[name] for name in ("t_generate", "t_choice", "t_rolling"))
+    assert evicted["t_choice_no_context"] == full["t_choice_no_context"], "there was nothing to evict"
+
+
+def test_few_shot_examples_in_front_do_not_move_the_boundary(slow: Path, evaluate: Evaluate, theirs: HFLM) -> None:
+    shots: dict[str, Any] = {"num_fewshot": 2}
+    full = evaluate(ours(slow, allocator="full"), ("t_choice",), **shots)
+    assert_same(full, evaluate(theirs, ("t_choice",), **shots))
+
+
+class Seen(LukvLM):
+    """Writes down what is read before the eviction."""
+
+    def _answers(self, doing: str, feeds: Any, answer: Any) -> list[Any]:
+        self.feeds = feeds
+        return super()._answers(doing, feeds, answer)
+
+
+@pytest.mark.parametrize("task", ["t_generate", "t_prefix", "t_choice"])
+def test_the_context_alone_is_evicted_and_all_of_it_under_aware(slow: Path, evaluate: Evaluate, task: str) -> None:
+    for protocol in ("agnostic", "aware"):
+        model = Seen(pretrained=str(slow), allocator="uniform", ratio=0.5, protocol=protocol)
+        evaluate(model, (task,))
+        for feed in model.feeds:
+            front, back = model.tokenizer.decode(feed.context), model.tokenizer.decode(feed.rest)
+            assert front.startswith("Read this. ")
+            if protocol == "agnostic":
+                assert "Where" not in front
+                assert back.startswith("\nWhere is the ")
+            else:
+                assert "Where is the" in front
+                assert len(feed.rest) == (1 if task != "t_choice" else len(feed.rest))
+
+
+def test_a_prompt_that_tells_no_context_is_evicted_whole_and_that_is_said(
+    slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = Seen(pretrained=str(slow), allocator="uniform", ratio=0.5)
+    evaluate(model, ("t_untold",))
+    assert {len(feed.rest) for feed in model.feeds} == {1}
+    assert "4 of 4 requests do not tell where their context ends" in capsys.readouterr().err
+
+
+def test_too_long_a_prompt_is_refused_or_loses_the_middle_of_its_context(
+    slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(UserError, match=r"window has 60.*truncation=middle"):
+        evaluate(ours(slow, allocator="full", max_length=60), ("t_generate",))
+    model = Seen(pretrained=str(slow), allocator="full", max_length=60, truncation="middle")
+    whole = Seen(pretrained=str(slow), allocator="full")
+    for one in (model, whole):
+        evaluate(one, ("t_generate",))
+    assert "cut out of the middle" in capsys.readouterr().err
+    for cut, full in zip(model.feeds, whole.feeds, strict=True):
+        assert cut.rest == full.rest
+        assert len(cut.context) + len(cut.rest) + 12 == 60
+        half = len(cut.context) // 2
+        assert cut.context[:half] == full.context[:half]
+        assert cut.context[half:] == full.context[-(len(cut.context) - half) :]
+
+
+STOCK = {
+    "niah_multikey_2": "for a is: b.|\nWhat is the special magic number for a mentioned in the provided text?",
+    "niah_multivalue": "for a is: b.|\nWhat are all the special magic numbers for a mentioned in the provided text?",
+    "ruler_vt": "x\nQuestion: Find all variables that are assigned the value 1 in the text above. y\n\nMemorize|"
+    "\nQuestion: Find all variables that are assigned the value 2 in the text above.",
+    "ruler_cwe": "1. a\nQuestion: What are the 10 most common words in the above list? Answer: a\n2. b|"
+    "\nQuestion: What are the 10 most common words in the above list?",
+    "ruler_fwe": "... abc ...|\nQuestion: Do not provide any explanation. Please ignore the dots '....'.",
+    "ruler_qa_squad": "Answer the question based on the given documents. Document 1:\nx|"
+    "\n\nAnswer the question based on the given documents. Only give me the answer\n\nQuestion: Why?",
+}
+"""The ends of lm-eval's own prompts; the bar is where the question begins."""
+
+
+@pytest.mark.parametrize("task", STOCK)
+def test_rulers_stock_prompts_end_their_context_where_the_question_opens(task: str) -> None:
+    prompt = STOCK[task].replace("|", "")
+    assert context_end(task, {"input": prompt}, f"<user>{prompt}<assistant>") == len("<user>") + STOCK[task].index("|")
+
+
+def test_a_ruler_prompt_without_its_question_is_refused() -> None:
+    with pytest.raises(UserError, match="RULER's question"):
+        context_end("ruler_vt", {"input": "no question"}, "no question")
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"scorrer": "keydiff"}, ("scorrer", "did you mean 'scorer'")),
+        ({"ratio": 1.5}, ("--ratio", "1.5")),
+        ({"ratio": 0.5, "keep_tokens": 5}, ("either",)),
+        ({"keep_tokens": "many"}, ("keep_tokens", "whole number")),
+        ({"protocol": "blind"}, ("protocol", "agnostic or aware")),
+        ({"truncation": "left"}, ("truncation", "refuse or middle")),
+        ({"trust_remote_code": True}, ("trust_remote_code",)),
+        ({"tokenizer": "gpt2"}, ("--metadata",)),
+        ({"sink": -1}, ("sink", "at least 0")),
+    ],
+)
+def test_a_wrong_model_argument_gets_one_sentence(given: dict[str, Any], words: tuple[str, ...]) -> None:
+    with pytest.raises(UserError) as refusal:
+        parse_arguments(given)
+    for word in words:
+        assert word in str(refusal.value)
+
+
+def test_a_plugins_later_arguments_stand_behind_a_semicolon() -> None:
+    read = parse_arguments({"scorer": "one:a=1;b=x,y;c=2", "allocator": "two", "ratio": 0.1, "batch_size": 8})
+    assert (read.scorer, read.allocator, str(read.budget)) == ("one:a=1,b=x,y,c=2", "two", "0.1")
+
+
+@pytest.mark.parametrize("kwargs", [{"do_sample": True}, {"temperature": 0.7, "do_sample": True}, {"num_beams": 4}])
+def test_what_is_not_greedy_is_refused(slow: Path, evaluate: Evaluate, kwargs: dict[str, Any]) -> None:
+    with pytest.raises(UserError, match=r"greedily|num_beams"):
+        evaluate(ours(slow, allocator="full"), ("t_generate",), gen_kwargs=kwargs)
+
+
+def test_the_command_passes_on_what_lm_eval_knows(lukv_bench: Any, slow: Path, tasks: Path, home: Path) -> None:
+    ended = lukv_bench(
+        "lm-eval", "run", "--model", "lukv", "--model_args",
+        f"pretrained={slow},allocator=uniform,scorer=keydiff,ratio=0.5",
+        "--tasks", f"{tasks / 't_generate.yaml'},{tasks / 't_choice.yaml'}",
+        "--limit", 2, "--batch_size", 4, "--log_samples", "--output_path", home / "out",
+    )  # fmt: skip
+    assert ended.code == 0, ended.err
+    assert "|t_choice" in ended.out
+    (results,) = (home / "out").rglob("results_*.json")
+    found = json.loads(results.read_text())
+    assert found["n-samples"]["t_generate"] == {"original": DOCUMENTS, "effective": 2}
+    said = found["config"]
+    assert (said["allocator"], said["scorer"], said["ratio"], said["protocol"]) == (
+        "uniform",
+        "keydiff",
+        "0.5",
+        "agnostic",
+    )
+    assert len(list((home / "out").rglob("samples_*.jsonl"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--model_args", "pretrained={model},allocator=unifrom", "--tasks", "{}"), ("did you mean 'uniform'",)),
+        (("--tasks", "no_such_task_at_all"), ("no_such_task_at_all",)),
+        (("--model", "luvk", "--tasks", "{}"), ("luvk",)),
+        ((), ("task",)),
+    ],
+)
+def test_a_users_mistake_is_one_sentence_and_exit_2(
+    lukv_bench: Any, slow: Path, tasks: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+) -> None:
+    filled = [a.replace("{}", str(tasks / "t_generate.yaml")).replace("{model}", str(slow)) for a in arguments]
+    ended = lukv_bench("lm-eval", "run", "--model", "lukv", *filled)
+    assert ended.code == 2, ended.err
+    assert "Traceback" not in ended.err
+    for word in words:
+        assert word in ended.err.splitlines()[-1]
+
+
+def test_the_help_says_how_a_model_is_given(program: Any) -> None:
+    ended = program("lm-eval", "--help")
+    assert ended.code == 0
+    assert "pretrained=M,allocator=uniform" in ended.out

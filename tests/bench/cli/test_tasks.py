@@ -1,0 +1,266 @@
+"""Tasks of their own length, samples that travel, recorded predictions."""
+
+import json
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lukv_bench.bench.models.load import load_prompt_model
+
+WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]
+LONG = " ".join(WORDS[(7 * i * i + i) % 10] for i in range(4000))
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two rows of hotpotqa, the second far too long for the tiny model; two of trec."""
+    folder = tmp_path_factory.mktemp("data")
+    common = {"language": "en", "dataset": "x", "all_classes": None}
+    rows = [
+        {"input": "Who lit it?", "context": context, "answers": ["the keeper"], "length": len(context.split())} | common
+        for context in ("The keeper lit the lamp.", f"FIRST {LONG} LAST")
+    ]
+    (folder / "hotpotqa.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    classes = ["Person", "Place"]
+    few = [{"input": "Q", "context": "Question: A\nType: Place", "answers": ["Place"]} for _ in range(2)]
+    few = [row | common | {"length": 9, "all_classes": classes, "_id": "z"} for row in few]
+    (folder / "trec.jsonl").write_text("\n".join(map(json.dumps, few)))
+    return folder
+
+
+@pytest.fixture
+def run(lukv_bench: Any, tiny: Path, home: Path) -> Callable[..., Any]:
+    """A run on the tiny model into a database of the test's own."""
+
+    def run(*more: object, model: Path = tiny, db: str = "out.db") -> Any:
+        return lukv_bench(
+            "run", "--model", model, "--allocator", "uniform", "--ratio", 0.5, "--db", home / db, "--json", *more
+        )
+
+    return run
+
+
+def answers(database: Path) -> list[tuple[Any, ...]]:
+    with sqlite3.connect(database) as store:
+        return store.execute(
+            "SELECT sample.task, sample.length, sample.ordinal, answer.cell_id, answer.text, answer.events, "
+            "answer.n_context_tokens, answer.n_question_tokens, answer.stop_reason FROM answer "
+            "JOIN sample ON sample.id = answer.sample_id ORDER BY 1, 2, 3, 4"
+        ).fetchall()
+
+
+def test_a_task_of_its_own_length_runs_what_there_is_and_says_what_it_cut(
+    run: Any, data_dir: Path, home: Path, slow: Path
+) -> None:
+    ended = run("--tasks", "longbench_hotpotqa", "--data-dir", data_dir, "--limit", 50, model=slow)
+    assert ended.code == 0, ended.err
+    assert [(row["task"], row["length"], row["n"], row["status"]) for row in ended.rows] == [
+        ("longbench_hotpotqa", None, 2, "complete")
+    ] * 2
+    assert {row["spec"]["truncation"] for row in ended.rows} == {"middle"}
+    for _, length, ordinal, _, _, events, n_context, n_question, _ in answers(home / "out.db"):
+        assert length is None
+        if ordinal == 0:
+            assert json.loads(events) == []
+            continue
+        (event,) = json.loads(events)
+        assert event["event"] == "truncated_middle"
+        assert n_context + n_question + 32 == 2048, "as much as the model holds"
+        assert event["n_kept"] == n_context
+        assert event["n_cut"] > 1000
+
+
+ODD = {
+    "braces": "{{ context }} {% if x %} {context} {0}",
+    "empty": "",
+    "chinese": "守夜人点亮灯塔。然后睡觉",
+    "blank": " \n\n ",
+    "long": LONG * 25,
+}
+
+
+def test_odd_contexts_and_answers_are_put_and_scored_like_any_other(run: Any, tmp_path: Path, home: Path) -> None:
+    row = {"input": "Who (a|b)*?", "answers": ["a+b*c? [x]{2} (?P<n>.) ^$ \\d"], "all_classes": None, "length": 3}
+    (tmp_path / "hotpotqa.jsonl").write_text("\n".join(json.dumps(row | {"context": text}) for text in ODD.values()))
+    ended = run("--tasks", "longbench_hotpotqa", "--data-dir", tmp_path, "--limit", 9)
+    assert ended.code == 0, ended.err
+    assert {(found["n"], found["status"]) for found in ended.rows} == {(len(ODD), "complete")}
+    cut = {ordinal for _, _, ordinal, _, _, events, *_ in answers(home / "out.db") if json.loads(events)}
+    assert cut == {list(ODD).index("long")}
+
+
+def test_a_shorter_window_is_a_configuration_of_its_own(run: Any, data_dir: Path, home: Path) -> None:
+    command = ("--tasks", "longbench_hotpotqa", "--data-dir", data_dir)
+    whole, short = run(*command), run(*command, "--max-length", 600)
+    assert {row["cell"] for row in whole.rows}.isdisjoint(row["cell"] for row in short.rows)
+    assert {row["spec"]["truncation"] for row in short.rows} == {"middle-600"}
+    cut = [row for row in answers(home / "out.db") if row[3] in {r["cell"] for r in short.rows} and row[2] == 1]
+    assert {n_context + n_question + 32 for *_, n_context, n_question, _ in cut} == {600}
+
+
+def test_what_is_refused_instead_of_cut(refused: Any, tiny: Path, data_dir: Path) -> None:
+    command = ["run", "--model", tiny, "--tasks", "longbench_hotpotqa", "--data-dir", data_dir]
+    refused([*command, "--no-truncate"], "sample 1 of longbench_hotpotqa", "2048", "--no-truncate")
+    refused([*command, "--max-length", "99999"], "--max-length 99999", "2048")
+    refused([*command, "--max-length", "40"], "question")
+    refused([*command, "--max-length", "0"], "--max-length", "at least 1")
+    needles = ["run", "--model", tiny, "--tasks", "niah_single_1", "--length", "500", "--max-length", "400"]
+    refused(needles, "sample 0 of niah_single_1", "400", "--length")
+
+
+def test_ruler_keeps_its_configuration_beside_tasks_that_may_be_cut(run: Any, data_dir: Path) -> None:
+    needles = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1)
+    alone = {row["cell"] for row in run(*needles).rows}
+    both = run("--tasks", "niah_single_1,longbench_trec", *needles[2:], "--data-dir", data_dir, db="other.db").rows
+    assert alone <= {row["cell"] for row in both}
+    assert {(row["task"], row["spec"]["truncation"]) for row in both} == {
+        ("niah_single_1", "refuse"),
+        ("longbench_trec", "middle"),
+    }
+
+
+def test_a_family_stands_for_its_tasks(refused: Any, tiny: Path, data_dir: Path) -> None:
+    refused(["run", "--model", tiny, "--tasks", "longbench", "--data-dir", data_dir], "finds no data in")
+    refused(["run", "--model", tiny, "--tasks", "longbanch"], "did you mean 'longbench'")
+
+
+def test_an_answer_of_which_one_line_counts_ends_with_that_line(
+    run: Any, data_dir: Path, home: Path, slow: Path
+) -> None:
+    assert run("--tasks", "longbench_trec", "--data-dir", data_dir, model=slow).code == 0
+    for *_, text, _, _, _, reason in answers(home / "out.db"):
+        assert "\n" not in text.lstrip("\n")
+        assert reason in ("stop_string", "length", "eos")
+
+
+def test_samples_that_travelled_give_the_cells_and_answers_of_a_run_that_makes_them(
+    run: Any, lukv_bench: Any, tiny: Path, data_dir: Path, home: Path
+) -> None:
+    made = ("--tasks", "niah_single_1,longbench_hotpotqa", "--length", "360,500", "--limit", 2, "--seed", 5)
+    exported = lukv_bench("tasks", "export", "--model", tiny, *made, "--data-dir", data_dir, "--out", home / "samples")
+    assert exported.code == 0, exported.err
+    assert {path.name for path in (home / "samples").iterdir()} == {
+        "niah_single_1.360.jsonl",
+        "niah_single_1.500.jsonl",
+        "longbench_hotpotqa.jsonl",
+    }
+    own = run(*made, "--data-dir", data_dir)
+    read = run(*made, "--samples", home / "samples", db="read.db")
+    assert (own.code, read.code) == (0, 0), read.err
+    assert answers(home / "read.db") == answers(home / "out.db")
+    again = run(*made, "--samples", home / "samples")
+    assert "0 new answers" in again.err, "the run that reads them finds the other's answers"
+
+
+FIELDS = {
+    *("task", "version", "length", "seed", "ordinal", "data_revision", "model", "hash", "sample"),
+    *("context", "question", "answer_prefix", "prompt", "answers", "all_classes", "generation"),
+    *("prompt_hash", "generation_hash"),
+}
+
+
+@pytest.fixture
+def exported(lukv_bench: Any, tiny: Path, home: Path) -> Path:
+    """Two samples at 360 tokens."""
+    command = ("--tasks", "niah_single_1", "--length", 360, "--limit", 2, "--out", home / "work" / "set")
+    assert lukv_bench("tasks", "export", "--model", tiny, *command).code == 0
+    return home / "work" / "set" / "niah_single_1.360.jsonl"
+
+
+def test_an_exported_sample_says_all_that_a_reader_needs(exported: Path, tiny: Path) -> None:
+    tokenizer = load_prompt_model(str(tiny)).tokenizer
+    for number, record in enumerate(map(json.loads, exported.read_text().splitlines())):
+        assert set(record) >= FIELDS
+        assert (record["task"], record["length"], record["ordinal"], record["seed"]) == (
+            "niah_single_1",
+            360,
+            number,
+            0,
+        )
+        assert record["context"] + record["question"] in record["prompt"]
+        assert record["prompt"].endswith(record["answer_prefix"])
+        assert record["answers"][0] in record["context"]
+        assert record["generation"]["max_gen_toks"] == 128
+        ids = tokenizer(record["prompt"], add_special_tokens=False)["input_ids"]
+        assert len(ids) == record["n_prompt_tokens"] <= 360 - 128
+
+
+def test_samples_that_are_not_the_runs_own_are_refused(
+    refused: Any, exported: Path, tiny: Path, other: Path, copy_of: Callable[[str], Path], data_dir: Path
+) -> None:
+    command = ["run", "--tasks", "niah_single_1", "--length", "360", "--samples", exported.parent, "--limit"]
+    mine = [*command, "2", "--model", tiny]
+    refused([*command, "3", "--model", tiny], "holds 2 samples", "--limit")
+    refused([*mine, "--seed", "1"], "seed 0", "has 1")
+    refused([*mine, "--length", "400"], "no niah_single_1.400.jsonl", "tasks export")
+    refused([*mine, "--data-dir", data_dir], "--samples", "--data-dir")
+    template = copy_of("template")
+    (template / "chat_template.jinja").write_text("{% for m in messages %}{{ m['content'] }}{% endfor %}")
+    refused([*command, "2", "--model", template], "chat template", "--model")
+    text = exported.read_text()
+    exported.write_text(text.replace("grass is green", "grass is gray"))
+    refused(mine, "line 1", "changed since its export")
+    exported.write_text("\n".join(reversed(text.splitlines())))
+    refused(mine, "in order")
+    exported.write_text(text + "no json\n")
+    refused(mine, "line 3")
+
+
+def test_samples_of_another_tokenizer_are_refused(refused: Any, lukv_bench: Any, tiny: Path, home: Path) -> None:
+    """The default model has the tiny one's template, and other tokens."""
+    out = home / "work" / "set"
+    command = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1)
+    assert lukv_bench("tasks", "export", "--model", "smollm2-135m", *command, "--out", out).code == 0
+    refused(["run", "--model", tiny, *command, "--samples", out], "smollm2-135m", "tokenizer", "export", "--model")
+
+
+def test_export_refuses_before_it_writes(refused: Any, tiny: Path, home: Path) -> None:
+    command = ["tasks", "export", "--model", tiny, "--tasks", "niah_single_1"]
+    refused([*command, "--length", "99999", "--out", home / "x"], "99999", "2048")
+    refused([*command, "--limit", "0", "--out", home / "x"], "--limit")
+    (home / "work" / "file").write_text("")
+    refused([*command, "--out", home / "work" / "file" / "x"], "--out", "is a file")
+    refused(["tasks", "export", "--tasks", "niah", "--out", home / "x"], "niah")
+
+
+def predictions(folder: Path, *rows: object) -> Path:
+    path = folder / "predictions.jsonl"
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return path
+
+
+def test_recorded_predictions_are_scored_as_a_run_scores_them(lukv_bench: Any, home: Path) -> None:
+    right = {"pred": "It is Paris.", "answers": ["Paris", "paris, France", "Lutetia"], "all_classes": None}
+    wrong = right | {"pred": "London", "length": 7}
+    ended = lukv_bench("tasks", "score", "qa_1", predictions(home, right, wrong), "--json")
+    assert ended.code == 0, ended.err
+    assert ended.rows == [{"task": "qa_1", "n": 2, "score": 50.0}]
+    first_line = {"pred": "\nPlace\nPerson", "answers": ["Place"], "all_classes": ["Place", "Person"]}
+    ended = lukv_bench("tasks", "score", "longbench_trec", predictions(home, first_line))
+    assert ended.out == "longbench_trec: 100.00 over 1 predictions\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("{", ("line 2", "no JSON")),
+        ("[]", ("line 2", "object")),
+        ({"answers": ["a"]}, ("line 2", '"pred"')),
+        ({"pred": "a", "answers": "a"}, ("line 2", '"answers"', "list")),
+        ({"pred": "a", "answers": []}, ("line 2", "reference")),
+        ({"pred": "a", "answers": ["a"], "all_classes": "a"}, ("line 2", '"all_classes"')),
+    ],
+)
+def test_a_malformed_prediction_is_named_by_its_line(
+    refused: Any, home: Path, line: object, words: tuple[str, ...]
+) -> None:
+    refused(["tasks", "score", "qa_1", predictions(home, {"pred": "a", "answers": ["a"]}, line)], *words)
+
+
+def test_nothing_to_score_is_said(refused: Any, home: Path) -> None:
+    refused(["tasks", "score", "qa_1", predictions(home, "")], "no predictions")
+    refused(["tasks", "score", "qa_1", home / "absent.jsonl"], "absent.jsonl")
+    refused(["tasks", "score", "qa_3", predictions(home, "")], "did you mean")

