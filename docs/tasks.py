@@ -60,7 +60,9 @@ def _question(metadata: Metadata) -> str:
 
 def _data(task: str, info: TaskInfo, metadata: Metadata) -> str:
     if (published := metadata.get("published")) is None:
-        return "made here; " + ("words, essays" if info.needs_essays else "words" if task != "vt" else "nothing else")
+        return "made here; " + (
+            "words, essays" if info.needs_essays else "nothing else" if task in ("vt", "fwe") else "words"
+        )
     inside = f"`data/{metadata['rows']}.jsonl` in " if "rows" in metadata else ""
     place = published.get("repo") or published["url"].split("/")[2]
     pin = f"@{published['revision'][:7]}" if "revision" in published else f"sha256 {published['sha256'][:7]}…"

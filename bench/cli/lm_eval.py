@@ -43,6 +43,8 @@ def lm_eval(context: typer.Context) -> int:
     try:
         cli = HarnessCLI()
         cli.execute(cli.parse_args())
+    except ImportError as error:
+        raise UserError(f"lm-eval lacks what this command needs: {error}") from error
     except (ValueError, TypeError, OSError) as error:
         if not _is_users(error):
             raise

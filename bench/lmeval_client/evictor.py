@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from ...kernels.select import Kept
 from ...scorers.base import Profile
@@ -12,6 +13,7 @@ from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
 from ..errors import PluginError
 from ..models.load import LoadedModel
+from ..profile_file import profile_hash
 from ..profiles import obtain_profile
 from ..run.allocation import check_budget
 from ..run.choosing import choose_kept, read_context
@@ -48,6 +50,20 @@ class Evictor:
         if owner is not None and method.scorer is not None:
             profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
         return cls(loaded, method, profile)
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What decides what is kept, for a results file."""
+        method = self.method
+        return {
+            "allocator": method.allocator.label,
+            "scorer": None if method.scorer is None else method.scorer.label,
+            "ratio": None if method.budget.ratio is None else f"{method.budget.ratio:f}",
+            "keep_tokens": method.budget.keep_tokens,
+            "sink": method.protection.sink,
+            "window": method.protection.window,
+            "profile_hash": None if self.profile is None else profile_hash(self.profile),
+        }
 
     def check(self, n_tokens: int) -> None:
         """Refuse a budget that cannot be served over so many tokens; nothing is evicted of none.

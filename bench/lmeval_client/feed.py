@@ -1,6 +1,6 @@
 """From lm-eval's requests to what is read, evicted and fed afterwards."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,11 +91,3 @@ def stop_of(generation: dict[str, Any], eos: frozenset[int]) -> Stop:
     strings = tuple(str(text) for text in ([until] if isinstance(until, str) else until) if text)
     said = [generation[name] for name in LENGTH_NAMES if generation.get(name) is not None]
     return Stop(int(said[0]) if said else MAX_NEW_TOKENS, eos, strings)
-
-
-def by_context(feeds: Sequence[Feed]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """(context, the numbers of the feeds over it), so that each context is read once."""
-    groups: dict[tuple[int, ...], list[int]] = {}
-    for number, feed in enumerate(feeds):
-        groups.setdefault(feed.context, []).append(number)
-    yield from groups.items()

@@ -16,12 +16,12 @@ from ..engine.likelihood import Likelihood, likelihood
 from ..engine.prompt import cut_at, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..models.load import LoadedModel, resolve_device, resolve_dtype
-from ..profile_file import profile_hash
 from ..run.request import ask_methods
+from .answering import answer_all, notes
 from .arguments import parse_arguments
 from .boundary import context_end
 from .evictor import Evictor, Reading
-from .feed import Feed, by_context, fitted, make_feed, stop_of
+from .feed import Feed, fitted, make_feed, stop_of
 from .rolling import window_logprob, windows
 
 
@@ -96,20 +96,13 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def get_model_info(self) -> dict[str, Any]:
         """What decided the answers, for lm-eval's results file."""
-        method, profile = self.evictor.method, self.evictor.profile
         return {
             "model_revision": self.loaded.revision,
             "model_dtype": self.loaded.dtype,
-            "allocator": method.allocator.label,
-            "scorer": None if method.scorer is None else method.scorer.label,
-            "ratio": None if method.budget.ratio is None else f"{method.budget.ratio:f}",
-            "keep_tokens": method.budget.keep_tokens,
-            "sink": method.protection.sink,
-            "window": method.protection.window,
+            **self.evictor.facts,
             "protocol": self.arguments.protocol,
             "truncation": self.arguments.truncation,
             "max_length": self.window,
-            "profile_hash": None if profile is None else profile_hash(profile),
             "code_version": CODE_VERSION,
         }
 
@@ -192,30 +185,6 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return made
 
     def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
-        self._say_what_is_odd(feeds)
-        answers: list[Any] = [None] * len(feeds)
-        done = 0
-        with progress() as shown:
-            for context, numbers in by_context(feeds):
-                shown.report(f"{doing}: reading a context of {len(context)} tokens", done, len(feeds))
-                reading = self.evictor.read(context)
-                for number in numbers:
-                    answers[number] = answer(reading, number)
-                    done += 1
-                    shown.report(doing, done, len(feeds))
-        return answers
-
-    def _say_what_is_odd(self, feeds: Sequence[Feed]) -> None:
-        untold = sum(not feed.told for feed in feeds)
-        if untold and self.arguments.protocol == "agnostic":
-            print(
-                f"lukv: {untold} of {len(feeds)} requests do not tell where their context ends; their whole prompt but "
-                "its last token is evicted (protocol aware).",
-                file=sys.stderr,
-            )
-        if cut := [feed.n_cut for feed in feeds if feed.n_cut]:
-            print(
-                f"lukv: {len(cut)} of {len(feeds)} prompts were too long; up to {max(cut)} tokens were cut out of the "
-                "middle of their contexts.",
-                file=sys.stderr,
-            )
+        for note in notes(feeds, self.arguments.protocol):
+            print(f"lukv: {note}", file=sys.stderr)
+        return answer_all(self.evictor, doing, feeds, answer)

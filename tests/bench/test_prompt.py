@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from lukv_bench import UserError
-from lukv_bench.bench.engine.prompt import chat_form, encode, render, split
+from lukv_bench.bench.engine.prompt import Prompt, chat_form, encode, render, split
 from lukv_bench.bench.models.load import find_model
 
 CONTEXTS = [
@@ -200,3 +200,27 @@ def test_a_template_that_writes_bos_gets_no_second_one(with_bos: Callable[[], An
     made = split(tokenizer, "The lamp was lit.\nWhen?", "The lamp was lit.")
     assert made.context[0] == 1
     assert tokenizer.decode(made.context[1:]) == "The lamp was lit."
+
+
+@given(
+    st.lists(st.integers(0, 9), min_size=1, max_size=30),
+    st.lists(st.integers(0, 9), min_size=1, max_size=9),
+    st.integers(0, 40),
+)
+def test_what_is_too_long_loses_the_middle_of_its_context_and_nothing_else(
+    context: list[int], question: list[int], most: int
+) -> None:
+    whole = Prompt(tuple(context), tuple(question))
+    cut = whole.within(most)
+    assert cut.question == whole.question
+    if whole.n_tokens <= most:
+        assert cut == whole
+        return
+    room = max(most - len(question), 0)
+    assert len(cut.context) == room
+    assert cut.n_cut == len(context) - room
+    front = room // 2
+    assert list(cut.context) == context[:front] + context[len(context) - (room - front) :]
+    aware = cut.aware()
+    assert (*aware.context, *aware.question) == (*cut.context, *cut.question)
+    assert (len(aware.question), aware.n_cut) == (1, cut.n_cut)

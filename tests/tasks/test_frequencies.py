@@ -113,3 +113,10 @@ def test_lists_are_as_lm_evals(words: int, often: int, seldom: int) -> None:
     assert Counter(ours) == Counter(theirs)
     assert set(theirs) <= set(plain_words())
     assert len(plain_words()) == len(cwe_utils.WORDS)
+
+
+def test_no_size_lets_the_third_tie_with_the_fourth() -> None:
+    draft = CodedDraft("fwe", 0, ["...", *(f"w{n}" for n in range(9))], shuffle_seed=0)
+    for units in range(draft.fewest, 1500):
+        counts = Counter(draft.document(units)["context"].split("coded words. ", 1)[1].split(" "))
+        assert min(counts[word] for word in draft.document(units)["outputs"]) > counts["w3"], units

@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import yaml
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from lukv_bench import UserError
+from lukv_bench.bench.cli.lm_eval import _completed
 from lukv_bench.bench.lmeval_client.arguments import parse_arguments
 from lukv_bench.bench.lmeval_client.boundary import context_end
 from lukv_bench.bench.lmeval_client.model import LukvLM
@@ -162,7 +164,8 @@ def test_the_context_alone_is_evicted_and_all_of_it_under_aware(slow: Path, eval
                 assert back.startswith("\nWhere is the ")
             else:
                 assert "Where is the" in front
-                assert len(feed.rest) == (1 if task != "t_choice" else len(feed.rest))
+                assert len(feed.rest) == 1 or task == "t_choice"
+                assert "Where" not in back
 
 
 def test_a_prompt_that_tells_no_context_is_evicted_whole_and_that_is_said(
@@ -289,6 +292,24 @@ def test_a_users_mistake_is_one_sentence_and_exit_2(
     assert "Traceback" not in ended.err
     for word in words:
         assert word in ended.err.splitlines()[-1]
+
+
+def test_lm_eval_is_told_where_an_alias_has_its_tokenizer_and_which_device_there_is(
+    home: Path, real_model: Path
+) -> None:
+    ours = ["--model", "lukv", "--model_args", "pretrained=smollm2-135m,ratio=0.5"]
+    told = ["--metadata", json.dumps({"tokenizer": str(home / "cache" / "models" / real_model.name)})]
+    assert _completed(["run", *ours])[:4] == [
+        "run",
+        "--device",
+        "cuda" if torch.cuda.is_available() else "cpu",
+        told[0],
+    ]
+    own = ["--device", "cpu", "--metadata", "tokenizer=other"]
+    assert _completed(["run", *ours, *own]) == ["run", *told, *ours, *own], "what the user says comes last and wins"
+    assert _completed([*ours, *own]) == [*told, *ours, *own], "lm-eval's old form without `run`"
+    for others in (["run", "--model", "hf", "--model_args", "pretrained=gpt2"], ["ls", "tasks"], ["run", "--help"], []):
+        assert _completed(others) == others
 
 
 def test_the_help_says_how_a_model_is_given(program: Any) -> None:

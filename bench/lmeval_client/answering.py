@@ -1,0 +1,54 @@
+"""Answers requests context by context, and says what a reader of the answers must know."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from ..cli.progress import progress
+from ..configuration import Protocol
+from .evictor import Evictor, Reading
+from .feed import Feed
+
+
+def answer_all(evictor: Evictor, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
+    """An answer for each feed, in order; every context is read once however many requests stand on it.
+
+    Args:
+        evictor: Reads and evicts.
+        doing: For the progress shown.
+        feeds: What is fed.
+        answer: Called with a reading of feed number n's context and n.
+    """
+    answers: list[Any] = [None] * len(feeds)
+    done = 0
+    with progress() as shown:
+        for context, numbers in _by_context(feeds):
+            shown.report(f"{doing}: reading a context of {len(context)} tokens", done, len(feeds))
+            reading = evictor.read(context)
+            for number in numbers:
+                answers[number] = answer(reading, number)
+                done += 1
+                shown.report(doing, done, len(feeds))
+    return answers
+
+
+def notes(feeds: Sequence[Feed], protocol: Protocol) -> Iterator[str]:
+    """What is not as one would expect from the protocol and the prompts."""
+    untold = sum(not feed.told for feed in feeds)
+    if untold and protocol == "agnostic":
+        yield (
+            f"{untold} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
+            "token is evicted (protocol aware)."
+        )
+    if cut := [feed.n_cut for feed in feeds if feed.n_cut]:
+        yield (
+            f"{len(cut)} of {len(feeds)} prompts were too long; up to {max(cut)} tokens were cut out of the middle of "
+            "their contexts."
+        )
+
+
+def _by_context(feeds: Sequence[Feed]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
+    """(context, the numbers of the feeds over it)."""
+    groups: dict[tuple[int, ...], list[int]] = {}
+    for number, feed in enumerate(feeds):
+        groups.setdefault(feed.context, []).append(number)
+    yield from groups.items()
