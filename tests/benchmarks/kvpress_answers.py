@@ -142,6 +142,8 @@ def main() -> int:
         wrong += (same < len(samples)) + (allocator == "lukv" and sum(apart) > 0)
         told = f", masked slots that differ {sum(apart)}" if apart else ""
         print(f"{allocator:8} {scorer:8} {ratio}: answers equal {same}/{len(samples)}{told}")
+    distinct = [len(set(texts)) for texts, _ in mine]
+    print(f"different answers to each sample over the {len(CONFIGS)} configurations: {distinct}")
     print(f"CPU seconds: ours {ours_s:.1f}, kvpress {said['cpu_s']:.1f}")
     return 1 if wrong else 0
 
