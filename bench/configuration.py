@@ -39,7 +39,7 @@ class Configuration(BaseModel):
         scorer: None for the full cache, which needs none.
         ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
         schedule: When eviction happens: "one-shot" = once, after the whole context.
-        seed: Of the samples.
+        seed: Of the samples, and of what methods draw at random.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -87,31 +87,37 @@ def _harmless(character: str) -> str:
 def _wrapped(cells: Iterable[Cell], width: int) -> list[Line]:
     """Lines of at most `width` columns, broken behind spaces where that is possible; a newline shows as a space."""
     lines: list[Line] = [[]]
-    word: Line = []
-
-    def put_word() -> None:
-        if _width(lines[-1]) + _width(word) > width and lines[-1]:
+    used = 0
+    for word, starts_line in _words(cells):
+        if lines[-1] and (starts_line or used + sum(cell.width for cell in word) > width):
             lines.append([])
+            used = 0
         for cell in word:
-            if _width(lines[-1]) + cell.width > width:
+            if lines[-1] and used + cell.width > width:
                 lines.append([])
+                used = 0
             lines[-1].append(cell)
-        word.clear()
-
-    broken = False
-    for cell in cells:
-        if broken and cell.character != "\n":
-            lines.append([])
-        broken = cell.character == "\n"
-        word.append(cell._replace(character=" ") if broken else cell)
-        if cell.character in " \n" or cell_len(cell.character) > 1:
-            put_word()
-    put_word()
+            used += cell.width
     return [line for line in lines if line]
 
 
-def _width(line: Line) -> int:
-    return sum(cell.width for cell in line)
+def _words(cells: Iterable[Cell]) -> Iterator[tuple[Line, bool]]:
+    """Words with the space behind them, a wide character being one; and whether a newline stands in front."""
+    word: Line = []
+    after_newline = starts_line = False
+    for cell in cells:
+        newline = cell.character == "\n"
+        if not word or (after_newline and not newline):
+            if word:
+                yield word, starts_line
+            word, starts_line = [], after_newline
+        word.append(cell._replace(character=" ") if newline else cell)
+        after_newline = newline
+        if not newline and (cell.character == " " or cell.width > 1):
+            yield word, starts_line
+            word, starts_line = [], False
+    if word:
+        yield word, starts_line
 
 
 def _mean(cells: Sequence[Cell]) -> float:

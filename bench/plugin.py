@@ -65,6 +65,11 @@ class Plugin:
         return self.description.name
 
     @property
+    def parts(self) -> "tuple[Plugin, ...]":
+        """Itself and every plugin that it holds, at any depth."""
+        return (self, *(part for held in self.inner.values() for part in held.parts))
+
+    @property
     def fits_profile(self) -> bool:
         """Whether it declares a profile (see `scorers.base.Fitted`), or holds a plugin that does."""
         return self.profile_owner is not None

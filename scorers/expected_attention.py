@@ -21,7 +21,7 @@ class ExpectedAttention:
         score_j = (mean over the group of softmax over j of z_j + epsilon) * ||v_j||_2
     The n_sink first tokens are left out of the softmax and beat everything.
 
-    Source: Devoto, Jeblick, Jegou, "Expected Attention", arXiv 2510.00636 (its section on the method); as kvpress's
+    Source: Devoto, Jeblick, Jégou, "Expected Attention", arXiv 2510.00636 (its section on the method); as kvpress's
     ExpectedAttentionPress, by the same authors, whose defaults these are but for epsilon: 0.02 is LU-KV's (its
     "ea_0.02" curves), kvpress's is 0.
     Sink 4 and window 1 by default, as LU-KV uses it ("ea:4:1").

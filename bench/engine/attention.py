@@ -20,8 +20,10 @@ class AttendingLayer(Protocol):
 def use_store_attention(model: Any) -> None:
     """Switch a loaded model to attention that the cache layer carries out."""
     from transformers import AttentionInterface
+    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     AttentionInterface.register(NAME, _attend)
+    ALL_ATTENTION_FUNCTIONS[NAME] = _attend  # over what a library may have wrapped around every function it found
     model.set_attn_implementation(NAME)
 
 

@@ -52,7 +52,8 @@ def _model(loaded: LoadedModel) -> schema.Model:
 
 def _method(planned: PlannedMethod) -> Iterator[Asked]:
     method, configuration = planned.method, planned.configuration
-    for plugin in filter(None, (method.allocator, method.scorer)):
+    scorers = () if method.scorer is None else method.scorer.parts
+    for plugin in (*method.allocator.parts, *scorers):
         known = plugin.description
         yield schema.Method(
             kind=known.kind,

@@ -15,6 +15,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from lukv_bench.allocators.lukv_export import kvpress_ratios
 from lukv_bench.bench.budget import Budget
 from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.prefill import prefill
@@ -22,6 +23,7 @@ from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
 from lukv_bench.bench.run.allocation import allocate
 from lukv_bench.bench.run.request import Method, ask_methods
+from lukv_bench.scorers.base import Profile, Protection
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 TINY = ("llama", "qwen3", "mistral")
@@ -65,11 +67,11 @@ class Replay:
             if f"/{case}/" in key and key.endswith("/kept"):
                 yield int(key.split("/")[0]), key.split("/")[3]
 
-    def theirs(self, n_tokens: int, case: str, ratio: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
-        """(kept [L, H, T], cut [L, H or 1, 2]: the lowest score kept and the highest evicted)."""
+    def theirs(self, n_tokens: int, case: str, ratio: str) -> NDArray[np.bool_]:
+        """Kept, [L, H, T]."""
         shape = (self.loaded.shape.n_layers, self.loaded.shape.n_kv_heads, n_tokens)
         bits = np.unpackbits(self.file[f"{n_tokens}/{case}/{ratio}/kept"], count=int(np.prod(shape)))
-        return bits.reshape(shape).astype(bool), self.file[f"{n_tokens}/{case}/{ratio}/cut"]
+        return bits.reshape(shape).astype(bool)
 
     def ours(self, n_tokens: int, case: str, ratio: str) -> tuple[NDArray[np.bool_], NDArray[np.float32]]:
         """(kept, scores), each [L, H, T]."""
@@ -149,7 +151,7 @@ def assert_kept_alike(replay: Replay, case: str) -> int:
     budgets = list(replay.budgets(case))
     assert len({n_tokens for n_tokens, _ in budgets}) >= 2
     for n_tokens, ratio in budgets:
-        theirs, cut = replay.theirs(n_tokens, case, ratio)
+        theirs, cut = replay.theirs(n_tokens, case, ratio), replay.file[f"{n_tokens}/{case}/{ratio}/cut"]
         ours, scores = replay.ours(n_tokens, case, ratio)
         assert ours.sum() == theirs.sum()
         first_tied = replay.splits_a_tie(n_tokens, case, ratio)
@@ -181,6 +183,28 @@ def test_a_random_model_keeps_what_kvpress_keeps(name: str, case: str) -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_default_model_keeps_what_kvpress_keeps(real_replay: Replay, case: str) -> None:
     assert_kept_alike(real_replay, case)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_lukv_evicts_exactly_what_kvpress_masks_with_our_profile_exported(name: str) -> None:
+    """Each length's export is committed: it is what kvpress was given, and what we would give it now."""
+    replay, models = tiny_replay(name), golden_models()
+    shape = replay.loaded.shape
+    profile = Profile("lukv", {"curve": torch.from_numpy(models.seeded_curve(shape.n_layers, shape.n_kv_heads))})
+    protection = Protection(models.SINK, models.WINDOW)
+    compared, given = 0, np.load(GOLDEN / "lukv-curves.npz")
+    for n_tokens, ratio in replay.budgets("lukv/keydiff"):
+        np.testing.assert_array_equal(kvpress_ratios(profile, n_tokens, protection), given[f"{name}/{n_tokens}"])
+        asked = [Budget(ratio=Decimal(ratio))]
+        (method,) = ask_methods(["lukv"], ["keydiff"], asked, models.SINK, models.WINDOW, baselines=False)
+        scores = replay.scores(n_tokens, "keydiff", ratio)
+        counts = allocate(method, shape, n_tokens, scores, profile, seed=0).counts
+        kept = choose(counts, scores, protection.mask(n_tokens))
+        theirs, ours = replay.theirs(n_tokens, "lukv/keydiff", ratio), [layer.mask[0] for layer in kept]
+        np.testing.assert_array_equal(torch.stack(ours).numpy(), theirs, err_msg=f"T={n_tokens} ratio={ratio}")
+        assert counts.unique().numel() > 2, "the profile gives all heads the same"
+        compared += 1
+    assert compared == 6
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -129,6 +129,15 @@ def test_plugins_nest_to_any_depth() -> None:
     assert build("scorer", plugin.label).instance == plugin.instance
 
 
+def test_the_parts_of_a_plugin_are_itself_and_all_that_it_holds() -> None:
+    plugin = build("scorer", "critical:of=(critical:of=(snapkv:kernel=3),epsilon=0.5)")
+    assert [part.label for part in plugin.parts] == [
+        "critical:of=(critical:of=(snapkv:kernel=3),epsilon=0.5)",
+        "critical:of=(snapkv:kernel=3),epsilon=0.5",
+        "snapkv:kernel=3",
+    ]
+
+
 @st.composite
 def specs(draw: Any, depth: int = 3) -> str:
     if depth == 0 or draw(st.booleans()):

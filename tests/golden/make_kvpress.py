@@ -6,12 +6,14 @@
 FOLDER is the default model as `lukv-bench` converted it (`path` in `lukv-bench list models --json`); without it, that
 model's file is left as it is. `tests/bench/test_kvpress_equality.py` replays the files without kvpress.
 
+The LU-KV cases read lukv-curves.npz, which make_lukv_curves.py makes in the environment of `lukv-bench`.
+
 A file NAME.npz holds, for every context length T and every case ALLOCATOR/SCORER/RATIO:
     about                  JSON: versions, the model's digest, and the presses by case
     T/ids                  int [T]
     T/CASE/kept            bits of bool [L, H, T], read off kvpress's cache or masks, not recomputed
     T/CASE/cut             float32 [L, H or 1, 2], the lowest score kept and the highest evicted (of a layer where a
-                           press pools its heads; a head's safe tokens do not count): equal at a tie
+                           press pools its heads; a head's safe tokens do not count): equal at a tie; LU-KV has none
     T/scores/SCORER        float32 [L, H, T], for some T of a tiny model; at the largest ratio where it matters
 """
 
@@ -27,7 +29,8 @@ from typing import Any
 import kvpress  # before any attention function is registered: it wraps those that there are
 import numpy as np
 import torch
-from models import MODELS, seeded_ids, seeded_model
+from models import LUKV_LENGTHS, MODELS, SINK, seeded_ids, seeded_model
+from models import WINDOW as LUKV_WINDOW
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 HERE = Path(__file__).resolve().parent
@@ -74,7 +77,8 @@ def cases(n_tokens: int, ratios: tuple[str, ...]) -> Iterator[tuple[str, str, st
 @torch.inference_mode()
 def compress(model: Any, ids: list[int], allocator: str, press: Any) -> tuple[np.ndarray, np.ndarray]:
     """(kept bool [L, H, T], scores float32 [L, H, T]) of one prefill under a press."""
-    inner = press.press if allocator == "adakv" else press
+    masks = allocator != "uniform"
+    inner = press.press if masks else press
     tables: list[torch.Tensor] = []
     score = inner.score
 
@@ -90,7 +94,7 @@ def compress(model: Any, ids: list[int], allocator: str, press: Any) -> tuple[np
     with press(model):
         model.model(input_ids=torch.tensor([ids]), past_key_values=pressed)
     kept = [
-        _unmasked(layer.self_attn, before.keys) if allocator == "adakv" else _found(before.keys[0], after.keys[0])
+        _unmasked(layer.self_attn, before.keys) if masks else _found(before.keys[0], after.keys[0])
         for layer, before, after in zip(model.model.layers, full.layers, pressed.layers, strict=True)
     ]
     return torch.stack(kept).numpy(), torch.cat(tables).float().numpy()
@@ -106,8 +110,9 @@ def _found(full: torch.Tensor, pressed: torch.Tensor) -> torch.Tensor:
 def _unmasked(module: Any, keys: torch.Tensor) -> torch.Tensor:
     """bool [H, T]: what kvpress does not mask; its note stays on the module, so it is taken off."""
     kept = torch.ones(keys.shape[1:3], dtype=torch.bool)
-    _, heads, positions = module.masked_key_indices
-    kept[heads, positions] = False
+    if module.masked_key_indices is not None:
+        _, heads, positions = module.masked_key_indices
+        kept[heads, positions] = False
     module.masked_key_indices = None
     return kept
 
@@ -149,6 +154,17 @@ def golden(model: Any, contexts: list[list[int]], ratios: tuple[str, ...], score
     return arrays | {"presses": np.array(json.dumps(presses))}
 
 
+def lukv_cases(name: str, model: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """(key, kept bits) of LUKVPress with our curves."""
+    curves = np.load(HERE / "lukv-curves.npz")
+    for n_tokens in LUKV_LENGTHS:
+        for ratio in TINY_RATIOS:
+            press = kvpress.LUKVPress(kvpress.KeyDiffPress(), float(ratio), sink=SINK, window=LUKV_WINDOW)
+            press._budget_curves = curves[f"{name}/{n_tokens}"]
+            kept, _ = compress(model, seeded_ids(n_tokens), "lukv", press)
+            yield f"{n_tokens}/lukv/keydiff/{ratio}/kept", np.packbits(kept)
+
+
 def save(name: str, model: Any, arrays: dict[str, np.ndarray]) -> None:
     """Write a file whose bytes depend on nothing but its content."""
     digest = hashlib.sha256()
@@ -169,7 +185,8 @@ def main() -> None:
     torch.set_num_threads(1)
     for name in MODELS:
         model = seeded_model(name)
-        save(name, model, golden(model, [seeded_ids(n) for n in TINY_LENGTHS], TINY_RATIOS, 132))
+        arrays = golden(model, [seeded_ids(n) for n in TINY_LENGTHS], TINY_RATIOS, 132)
+        save(name, model, arrays | dict(lukv_cases(name, model)))
     if folder is not None:
         model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
         chat = [{"role": "user", "content": TEXT.read_text(encoding="utf-8")[:4000]}]

@@ -22,6 +22,8 @@ SIZES: dict[str, Any] = {
     "eos_token_id": None,
     "pad_token_id": None,
 }
+LUKV_LENGTHS, SINK, WINDOW = (131, 389), 4, 1
+"""Context lengths and protection of the LU-KV cases."""
 MODELS: dict[str, Callable[[], Any]] = {
     "llama": lambda: LlamaConfig(**SIZES, num_attention_heads=6, num_key_value_heads=2, head_dim=20),
     "qwen3": lambda: Qwen3Config(**SIZES, num_attention_heads=6, num_key_value_heads=3, head_dim=28),
@@ -44,6 +46,20 @@ def seeded_model(name: str, attention: str = "sdpa") -> Any:
 def seeded_ids(n_tokens: int) -> list[int]:
     """Token ids of a context, none twice: equal tokens have keys of equal norm in the first layer, whose scores tie."""
     return [int(i) for i in np.random.default_rng(n_tokens).permutation(VOCABULARY)[:n_tokens]]
+
+
+def seeded_curve(n_layers: int, n_heads: int) -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """float64 [99, L, H]: a LU-KV curve of very unequal heads, whose mean at target i keeps 1 - (i + 1) / 100."""
+    weights = np.random.default_rng(n_layers * n_heads).lognormal(sigma=1.5, size=(n_layers, n_heads))
+    curve = np.empty((99, n_layers, n_heads))
+    for row in range(99):
+        low, high = 0.0, 1 / weights.min()
+        for _ in range(100):
+            middle = (low + high) / 2
+            kept = np.minimum(weights * middle, 1)
+            low, high = (middle, high) if kept.mean() < (99 - row) / 100 else (low, middle)
+        curve[row] = kept
+    return curve
 
 
 def _drawn(name: str, shape: tuple[int, ...]) -> "np.ndarray[Any, np.dtype[np.float32]]":

