@@ -12,9 +12,8 @@ from lukv_bench import UserError
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.profile_file import load_profile, profile_hash, save_profile
 from lukv_bench.bench.profiles import check_profile, obtain_profile
-from lukv_bench.bench.registry import build
+from lukv_bench.bench.registry import build, describe_all
 from lukv_bench.scorers.base import Profile, Protection
-from lukv_bench.scorers.keydiff import KeyDiff
 
 
 def made(**more: Any) -> Profile:
@@ -55,22 +54,34 @@ def test_the_hash_covers_numbers_and_origin_but_not_the_circumstances() -> None:
     assert len({profile_hash(p) for p in (profile, other, made(seed=1))}) == 3
 
 
-def test_the_shipped_profile_is_of_this_model_these_texts_and_this_calibration(
-    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+SHIPPED = (
+    *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random"),
+    "critical:of=snapkv",
+)
+
+
+@pytest.mark.parametrize("spec", SHIPPED)
+def test_the_shipped_profiles_are_of_this_model_these_texts_and_this_calibration(
+    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
 ) -> None:
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
 
     def must_not_calibrate(*_: Any) -> None:
         raise AssertionError("the shipped profile is stale: make it anew by the command in docs/howto/profiles.md")
 
-    profile = obtain_profile(
-        build("allocator", "lukv"), build("scorer", "keydiff"), KeyDiff.protection, smollm2, must_not_calibrate
-    )
+    scorer = build("scorer", spec)
+    protection = scorer.instance.protection
+    profile = obtain_profile(build("allocator", "lukv"), scorer, protection, smollm2, must_not_calibrate)
     curve = profile.arrays["curve"]
     assert curve.shape == (99, 30, 3)
     kept = 1 - torch.arange(1, 100) / 100
     torch.testing.assert_close(curve.mean(dim=(1, 2)), kept.double(), atol=1e-4, rtol=0)
     assert (curve.diff(dim=0) <= 1e-6).all(), "a larger prune ratio keeps nowhere more"
+
+
+def test_every_built_in_scorer_has_a_shipped_profile() -> None:
+    known = {known.name for known in describe_all("scorer") if known.distribution == "lukv-bench"}
+    assert {spec.partition(":")[0] for spec in SHIPPED} == known
 
 
 def test_a_profile_of_another_model_or_scorer_is_refused(smollm2: LoadedModel) -> None:
