@@ -10,8 +10,9 @@ from .attention import use_store_attention
 from .evict import evict, keep_everything
 from .prefill import prefill
 
-ALLOWED = {"float32": 1e-3, "float16": 3e-2, "bfloat16": 2e-1}
-"""Largest logit difference per 10 units of logit that rounding explains."""
+ALLOWED = {"float32": 1e-3, "float16": 1e-1, "bfloat16": 5e-1}
+"""Largest logit difference per 10 units of logit that rounding explains. In half precision the default model's own
+two attentions (sdpa and eager) differ by up to 0.16 (float16) and 1.8 (bfloat16) per 10 units."""
 
 
 def ready_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
@@ -36,7 +37,8 @@ def prove_attention(loaded: LoadedModel) -> None:
         UserError: the logits differ by more than rounding.
     """
     model: Any = loaded.model
-    ids = torch.arange(1, 13, device=loaded.device).unsqueeze(0) % model.config.vocab_size
+    spread = torch.arange(12, device=loaded.device) * 997 + 1009  # ordinary tokens; the first ids are special ones
+    ids = spread.unsqueeze(0) % model.config.vocab_size
     own = model(input_ids=ids, use_cache=False).logits.float()
     use_store_attention(model)
     context = prefill(loaded, ids[0, :8].tolist(), {})
