@@ -2,7 +2,11 @@
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
+
+import pytest
 
 os.environ.setdefault("TRITON_INTERPRET", "1")  # read by `import triton`, so set before any import
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -10,3 +14,25 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 _ROOT = Path(__file__).resolve().parents[1]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
+
+
+def leave_out(reason: str) -> NoReturn:
+    """A test that this machine cannot run is skipped at home and fails in CI, which never passes by skipping."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def cannot() -> Callable[[str], NoReturn]:
+    """Says why a test cannot run here."""
+    return leave_out
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Real rows and recordings, which are not part of the repository: ../shared/data, or LUKV_BENCH_TEST_DATA."""
+    folder = Path(os.environ.get("LUKV_BENCH_TEST_DATA", _ROOT.parent / "shared" / "data"))
+    if not folder.is_dir():
+        leave_out(f"real rows and recordings are expected in {folder}, or where LUKV_BENCH_TEST_DATA points to")
+    return folder

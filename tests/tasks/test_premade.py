@@ -18,7 +18,7 @@ from lukv_bench.tasks.ruler.vt import Chain
 from lukv_bench.tasks.ruler.wording import NOISE
 
 Load = Callable[..., LoadedTask]
-ROWS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ruler" / "niah_multikey_3_4096.jsonl"
+ROWS = "ruler/niah_multikey_3_4096.jsonl"
 QUESTIONS = {
     "niah_single_1": "\nWhat is the special magic number for a-b mentioned in the provided text?",
     "niah_multiquery": "\nWhat are all the special magic numbers for a, and b mentioned in the provided text?",
@@ -71,11 +71,9 @@ def test_all_three_forms_are_cut_at_the_last_question(load: Load, tmp_path: Path
         assert (document["outputs"], document["task"], document["index"]) == (["12"], name, 0)
 
 
-def test_rulers_own_file_comes_out_to_the_letter(load: Load) -> None:
-    if not ROWS.exists():
-        pytest.skip(f"RULER's own output is not at {ROWS}")
-    rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
-    loaded = load("niah_multikey_3", length=4096, limit=40, data_dir=ROWS.parent)
+def test_rulers_own_file_comes_out_to_the_letter(load: Load, shared_data: Path) -> None:
+    rows = [json.loads(line) for line in (shared_data / ROWS).read_text().splitlines()]
+    loaded = load("niah_multikey_3", length=4096, limit=40, data_dir=shared_data / "ruler")
     assert len(rows) == len(loaded.task.eval_docs) == 40
     for row, document in zip(rows, documents(loaded), strict=True):
         assert f"{user_text(document)} {document['answer_prefix']}" == row["input"]
@@ -83,7 +81,7 @@ def test_rulers_own_file_comes_out_to_the_letter(load: Load) -> None:
         assert row["outputs"][0] in document["context"]
         assert re.fullmatch(r"\nWhat is the special magic uuid for \S{36} mentioned in .* text\?", document["question"])
     with pytest.raises(UserError, match=r"holds niah_multikey_3_4096 and not niah_multikey_3_2048"):
-        load("niah_multikey_3", length=2048, data_dir=ROWS.parent)
+        load("niah_multikey_3", length=2048, data_dir=shared_data / "ruler")
 
 
 class Words:

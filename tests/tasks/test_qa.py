@@ -13,7 +13,6 @@ from lukv_bench.tasks.load import LoadedTask
 from lukv_bench.tasks.scoring import score_answers
 
 Load = Callable[..., LoadedTask]
-SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 INSTRUCTION = (
     "Answer the question based on the given documents. Only give me the answer and do not output any other words."
 )
@@ -136,11 +135,9 @@ def test_any_text_is_shown_as_it_is_or_refused_in_a_sentence(load: Load, tmp_pat
     assert score_answers(document, ["anything"]) == {"score": 0.0}
 
 
-def test_real_excerpts_are_read(load: Load) -> None:
-    if not SHARED.exists():
-        pytest.skip(f"the excerpts are not at {SHARED}")
+def test_real_excerpts_are_read(load: Load, shared_data: Path) -> None:
     for name, folder in (("qa_1", "squad"), ("qa_2", "ruler")):
-        made = documents(load(name, data_dir=SHARED / folder, length=4096, limit=20))
+        made = documents(load(name, data_dir=shared_data / folder, length=4096, limit=20))
         assert len(made) == 20
         for document in made:
             (answer,) = document["outputs"]

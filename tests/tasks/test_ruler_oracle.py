@@ -16,7 +16,7 @@ from lukv_bench.tasks.ruler.haystacks import Lines, Needle
 from lukv_bench.tasks.ruler.wording import NOISE, needle_sentence, wording
 
 STOCK = Path(lm_eval.__file__).parent / "tasks" / "ruler"
-ROWS = Path(__file__).resolve().parents[3] / "shared" / "data" / "ruler" / "niah_multikey_3_4096.jsonl"
+ROWS = "ruler/niah_multikey_3_4096.jsonl"
 
 
 RULER = expand(["ruler"])
@@ -101,10 +101,8 @@ def test_generation_is_rulers() -> None:
         assert ours["metadata"]["metric"].endswith("_part" if part else "_all")
 
 
-def test_rulers_own_prompts_come_out_to_the_letter() -> None:
-    if not ROWS.exists():
-        pytest.skip(f"RULER's own output is not at {ROWS}")
-    rows = [json.loads(line) for line in ROWS.read_text().splitlines()]
+def test_rulers_own_prompts_come_out_to_the_letter(shared_data: Path) -> None:
+    rows = [json.loads(line) for line in (shared_data / ROWS).read_text().splitlines()]
     assert len(rows) == 40
     for row in rows:
         lines = row["input"].split("\n")[1:-1]

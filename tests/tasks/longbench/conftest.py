@@ -1,7 +1,6 @@
 """Rows in the originals' formats, and the recordings that lie outside the repository."""
 
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +11,6 @@ from lukv_bench.tasks.load import LoadedTask, load_task
 
 Rows = Sequence[Mapping[str, Any]]
 Load = Callable[..., LoadedTask]
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of real rows and recordings; without it CI fails, and elsewhere the test is left out."""
-    beside = Path(__file__).resolve().parents[4] / "shared" / "data"
-    folder = Path(os.environ.get("LUKV_BENCH_TEST_DATA", beside))
-    if not folder.is_dir():
-        said = f"recorded predictions are expected in {folder}, or where LUKV_BENCH_TEST_DATA points to"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(said)
-    return folder
 
 
 @pytest.fixture
