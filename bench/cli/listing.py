@@ -26,7 +26,7 @@ def list_(
         print(row["name"])
         for name, value in row.items():
             if name != "name" and value not in (None, [], "", False):
-                print(f"  {name:<14} {_plain(value)}")
+                print(f"  {name:<9} {_plain(value)}")
     return 0
 
 
