@@ -23,7 +23,7 @@ def lm_eval(context: typer.Context) -> int:
     Everything is passed on; `lukv-bench lm-eval run --help` is lm-eval's own help.
 
     --model_args of lukv: pretrained (alias, hub id or folder), allocator, scorer, ratio or keep_tokens, protocol
-    (agnostic or aware), sink, window, truncation (refuse or middle), max_length, device, dtype; defaults as in
+    (agnostic or aware), sink, window, truncation (refuse or middle), max_length, seed, device, dtype; defaults as in
     `lukv-bench run`. A plugin's arguments follow its name; from the second on they stand behind a semicolon, since
     lm-eval splits at commas: "scorer=NAME:a=1;b=2".
 

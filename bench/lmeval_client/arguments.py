@@ -22,6 +22,7 @@ KNOWN = (
     "window",
     "truncation",
     "max_length",
+    "seed",
     "device",
     "dtype",
 )
@@ -40,6 +41,7 @@ class ModelArguments:
         truncation: What happens to a prompt longer than `max_length`: "refuse", or "middle" = its context loses tokens
             in the middle.
         max_length: Tokens of prompt and answer together; None = the model's positions.
+        seed: For methods that draw at random.
     """
 
     pretrained: str
@@ -51,6 +53,7 @@ class ModelArguments:
     window: int | None
     truncation: Truncation
     max_length: int | None
+    seed: int
     device: str | None
     dtype: str | None
 
@@ -77,6 +80,7 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         window=_count(given, "window", least=0),
         truncation=_choice(given, "truncation", get_args(Truncation)),
         max_length=_count(given, "max_length", least=2),
+        seed=_count(given, "seed", least=0) or 0,
         device=str(given["device"]) if "device" in given else None,
         dtype=None if given.get("dtype", "auto") == "auto" else str(given["dtype"]),
     )

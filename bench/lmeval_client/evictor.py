@@ -19,9 +19,6 @@ from ..run.allocation import check_budget
 from ..run.choosing import choose_kept, read_context
 from ..run.request import Method
 
-SEED = 0
-"""Of methods that draw at random; lm-eval's own seeds are for its tasks."""
-
 
 @dataclass(frozen=True)
 class Reading:
@@ -42,14 +39,15 @@ class Evictor:
     loaded: LoadedModel
     method: Method
     profile: Profile | None
+    seed: int
 
     @classmethod
-    def prepare(cls, loaded: LoadedModel, method: Method, report: Report) -> "Evictor":
+    def prepare(cls, loaded: LoadedModel, method: Method, seed: int, report: Report) -> "Evictor":
         """Find or make the profile that the method needs."""
         owner, profile = method.allocator.profile_owner, None
         if owner is not None and method.scorer is not None:
             profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
-        return cls(loaded, method, profile)
+        return cls(loaded, method, profile, seed)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -62,6 +60,7 @@ class Evictor:
             "keep_tokens": method.budget.keep_tokens,
             "sink": method.protection.sink,
             "window": method.protection.window,
+            "seed": self.seed,
             "profile_hash": None if self.profile is None else profile_hash(self.profile),
         }
 
@@ -83,8 +82,8 @@ class Evictor:
         if not ids:
             context = empty_context(self.loaded)
             return Reading(context, keep_everything(context))
-        context = read_context(self.loaded, ids, [self.method], SEED)
+        context = read_context(self.loaded, ids, [self.method], self.seed)
         try:
-            return Reading(context, choose_kept(self.loaded, self.method, self.profile, context, SEED).kept)
+            return Reading(context, choose_kept(self.loaded, self.method, self.profile, context, self.seed).kept)
         except Exception as error:  # a plugin may raise anything
             raise PluginError(f"{self.method.label} failed: {error}") from error

@@ -53,7 +53,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         with progress() as shown:
             shown.report(f"loading {arguments.pretrained} (fetched on first use)", 0, 1)
             self.loaded: LoadedModel = ready_model(arguments.pretrained, place, resolve_dtype(arguments.dtype, place))
-            self.evictor = Evictor.prepare(self.loaded, method, shown.report)
+            self.evictor = Evictor.prepare(self.loaded, method, arguments.seed, shown.report)
         self.tokenizer = self.loaded.tokenizer
         self.window = self._window(arguments.max_length)
         self._device = place

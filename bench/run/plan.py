@@ -66,7 +66,7 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
         UserError: a length, a budget, a profile or a sample that cannot be served.
     """
     tasks = tuple(plan_task(request, loaded, number, report) for number in range(len(request.tasks)))
-    lengths = sorted({len(sample.prompt.context) for task in tasks for sample in task.samples})
+    lengths = sorted({sample.n_context for task in tasks for sample in task.samples})
     for method in request.methods:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)

@@ -1,5 +1,6 @@
 """The samples of a run: made or read, rendered, cut in two, and settled to fit the model's window."""
 
+from array import array
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -21,17 +22,29 @@ from .request import RunRequest
 
 @dataclass(frozen=True)
 class PlannedSample:
-    """A sample ready to be fed."""
+    """A sample ready to be fed.
+
+    Attributes:
+        ids: All that is fed, packed: the whole of LongBench is tens of millions of tokens.
+        n_context: So many of them are fed before the eviction.
+        n_cut: Tokens that truncation took out of the middle of the context.
+    """
 
     id: str
     rendered: RenderedSample
-    prompt: Prompt
+    ids: "array[int]"
+    n_context: int
+    n_cut: int
+
+    @property
+    def prompt(self) -> Prompt:
+        """The ids, cut in two."""
+        return Prompt(tuple(self.ids[: self.n_context]), tuple(self.ids[self.n_context :]), self.n_cut)
 
     @property
     def events(self) -> list[dict[str, object]]:
         """What a reader of each of its answers must know."""
-        cut = self.prompt.n_cut
-        return [{"event": "truncated_middle", "n_cut": cut, "n_kept": len(self.prompt.context)}] if cut else []
+        return [{"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_context}] if self.n_cut else []
 
 
 @dataclass(frozen=True)
@@ -114,7 +127,9 @@ def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample
     prompt = _fitted(request, task, rendered, prompt, loaded)
     refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
     identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)
-    return PlannedSample(identity, rendered, prompt.aware() if request.protocol == "aware" else prompt)
+    prompt = prompt.aware() if request.protocol == "aware" else prompt
+    ids = array("i", (*prompt.context, *prompt.question))
+    return PlannedSample(identity, rendered, ids, len(prompt.context), prompt.n_cut)
 
 
 def _fitted(

@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ import yaml
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
+from tokenizers.processors import TemplateProcessing
+from transformers import AutoTokenizer
 
 from lukv_bench import UserError
 from lukv_bench.bench.cli.lm_eval import _completed
@@ -103,6 +106,14 @@ def ours(folder: Path, **arguments: Any) -> LukvLM:
     return LukvLM(**{"pretrained": str(folder), "device": "cpu", "dtype": "float32"} | arguments)
 
 
+class Seen(LukvLM):
+    """Writes down what is read before the eviction."""
+
+    def _answers(self, doing: str, feeds: Any, answer: Any) -> list[Any]:
+        self.feeds = feeds
+        return super()._answers(doing, feeds, answer)
+
+
 def assert_same(one: Answers, other: Answers) -> None:
     assert one.keys() == other.keys()
     for name in one:
@@ -129,6 +140,34 @@ def test_without_eviction_every_answer_and_likelihood_is_that_of_lm_evals_own_mo
     assert all("o" not in text for texts in full["t_stop"] for (text,) in texts)
 
 
+@pytest.fixture(scope="module")
+def adds_bos(slow: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model with a tokenizer that puts a BOS in front by itself, as Llama's does."""
+    folder = tmp_path_factory.mktemp("models") / "bos"
+    shutil.copytree(slow, folder)
+    tokenizer = AutoTokenizer.from_pretrained(slow)
+    bos = tokenizer.bos_token
+    adds = TemplateProcessing(single=f"{bos} $A", special_tokens=[(bos, tokenizer.bos_token_id)])
+    tokenizer.backend_tokenizer.post_processor = adds
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("chat", [False, True], ids=["plain", "chat"])
+def test_a_tokenizers_own_bos_is_there_once_as_in_lm_evals_own_model(
+    adds_bos: Path, evaluate: Evaluate, chat: bool
+) -> None:
+    names = ("t_generate", "t_prefix", "t_choice", "t_choice_no_context", *(() if chat else ("t_rolling",)))
+    theirs = HFLM(pretrained=str(adds_bos), device="cpu", dtype="float32", max_length=48 * 8)
+    model = Seen(pretrained=str(adds_bos), allocator="full", max_length=48 * 8)
+    assert_same(evaluate(model, names, apply_chat_template=chat), evaluate(theirs, names, apply_chat_template=chat))
+    evaluate(model, ("t_generate",), apply_chat_template=chat)
+    bos = model.tokenizer.bos_token_id
+    turns = 3 if chat else 1  # the template opens each of its turns with the same token
+    assert all((*feed.context, *feed.rest).count(bos) == turns for feed in model.feeds)
+    assert all(feed.context[0] == bos for feed in model.feeds)
+
+
 def test_keeping_everything_is_the_full_cache_and_evicting_is_not(slow: Path, evaluate: Evaluate) -> None:
     full = evaluate(ours(slow, allocator="full"))
     assert_same(evaluate(ours(slow, allocator="uniform", keep_tokens=5000)), full)
@@ -141,14 +180,6 @@ def test_few_shot_examples_in_front_do_not_move_the_boundary(slow: Path, evaluat
     shots: dict[str, Any] = {"num_fewshot": 2}
     full = evaluate(ours(slow, allocator="full"), ("t_choice",), **shots)
     assert_same(full, evaluate(theirs, ("t_choice",), **shots))
-
-
-class Seen(LukvLM):
-    """Writes down what is read before the eviction."""
-
-    def _answers(self, doing: str, feeds: Any, answer: Any) -> list[Any]:
-        self.feeds = feeds
-        return super()._answers(doing, feeds, answer)
 
 
 @pytest.mark.parametrize("task", ["t_generate", "t_prefix", "t_choice"])

@@ -101,6 +101,13 @@ def test_a_shorter_window_is_a_configuration_of_its_own(run: Any, data_dir: Path
     assert {n_context + n_question + 32 for *_, n_context, n_question, _ in cut} == {600}
 
 
+def test_under_aware_the_question_survives_the_cut_too(run: Any, data_dir: Path, home: Path) -> None:
+    run("--tasks", "longbench_hotpotqa", "--data-dir", data_dir, "--protocol", "aware", "--no-baselines")
+    _, (*_, events, n_context, n_question, _) = answers(home / "out.db")
+    assert (n_context + n_question + 32, n_question) == (2048, 1)
+    assert json.loads(events)[0]["n_cut"] > 1000
+
+
 def test_what_is_refused_instead_of_cut(refused: Any, tiny: Path, data_dir: Path) -> None:
     command = ["run", "--model", tiny, "--tasks", "longbench_hotpotqa", "--data-dir", data_dir]
     refused([*command, "--no-truncate"], "sample 1 of longbench_hotpotqa", "2048", "--no-truncate")
