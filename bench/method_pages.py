@@ -16,7 +16,8 @@ HEAD = """<!-- Made by `make docs` from the docstrings under scorers/ and alloca
 # Methods
 
 What ships, in the words of the code; `lukv-bench list scorers NAME` prints the same. Any allocator runs with any
-scorer. [A method of your own](../plugins.md) is listed in the same way once it is installed.
+scorer. [A method of your own](../plugins.md) is listed in the same way once it is installed. How these are
+[held against kvpress](kvpress.md).
 """
 FORMULA = re.compile(r"^\S+ (=|~) ")
 NEW = re.compile(r"^(Source:|Differs from the paper:|Monotone:|Not monotone:|Sink )")

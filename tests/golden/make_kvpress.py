@@ -1,7 +1,7 @@
 """Golden files: what kvpress 0.5.5 keeps. Made in an environment of its own, by two commands from the repository root:
 
-    python3 -m venv /tmp/kvpress && /tmp/kvpress/bin/pip install kvpress==0.5.5 'transformers==5.2.*' torch==2.13.0
-    /tmp/kvpress/bin/python tests/golden/make_kvpress.py [--default-model FOLDER]
+    python3 -m venv ~/kvpress && ~/kvpress/bin/pip install kvpress==0.5.5 'transformers==5.2.*' torch==2.13.0
+    ~/kvpress/bin/python tests/golden/make_kvpress.py [--default-model FOLDER]
 
 FOLDER is the default model as `lukv-bench` converted it (`path` in `lukv-bench list models --json`); without it, that
 model's file is left as it is. `tests/bench/test_kvpress_equality.py` replays the files without kvpress.
