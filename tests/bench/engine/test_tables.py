@@ -1,14 +1,13 @@
 """Which score table a method gets: one for each scorer, and one for each budget where the scorer reads it."""
 
 from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import torch
 
 from lukv_bench.bench.budget import parse_budgets
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.run.loop import _prefill
+from lukv_bench.bench.run.choosing import read_context
 from lukv_bench.bench.run.request import Method, ask_methods
 
 
@@ -26,20 +25,16 @@ def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:
 
 
 def test_methods_that_run_together_rank_as_each_does_alone(llama: Any, some_ids: Callable[..., list[int]]) -> None:
-    cells: Any = [
-        SimpleNamespace(method=SimpleNamespace(method=method, configuration=SimpleNamespace(seed=3)))
-        for method in methods()
-    ]
+    asked = methods()
     ids = some_ids(40, 0)
-    together = _prefill(llama.loaded, ids, cells)
+    together = read_context(llama.loaded, ids, asked, seed=3)
     assert not together.failures
     assert len(together.scores) == 4
-    for cell in cells:
-        method = cell.method.method
+    for method in asked:
         if method.scorer is None:
             continue
         kept = {"0.5": 20, "0.8": 8}[str(method.budget)]
         alone = prefill(llama.loaded, ids, {"alone": method.scorer.instance}, n_kept={"alone": kept}, seed=3)
         assert torch.equal(together.table(method.table), alone.table("alone"))
-    of_budgets = [together.table(cell.method.method.table) for cell in cells if "critical" in cell.method.method.table]
+    of_budgets = [together.table(method.table) for method in asked if "critical" in method.table]
     assert not torch.equal(of_budgets[0], of_budgets[1])
