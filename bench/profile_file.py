@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 
 from .. import UserError
 from ..scorers.base import Profile
@@ -38,7 +38,8 @@ def save_profile(profile: Profile, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             beside = Path(scratch) / path.name
-            save_file({name: array.contiguous() for name, array in profile.arrays.items()}, beside, metadata=header)
+            # Not by save_file, whose files only their owner may read.
+            beside.write_bytes(save({name: array.contiguous() for name, array in profile.arrays.items()}, header))
             os.replace(beside, path)
         path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
     except OSError as error:

@@ -25,6 +25,8 @@ def made(**more: Any) -> Profile:
 def test_a_profile_survives_its_file(tmp_path: Path) -> None:
     profile = made(note="naïve")
     save_profile(profile, tmp_path / "deep" / "p.safetensors")
+    (tmp_path / "ordinary").touch()
+    assert (tmp_path / "deep" / "p.safetensors").stat().st_mode == (tmp_path / "ordinary").stat().st_mode
     again = load_profile(tmp_path / "deep" / "p.safetensors")
     assert again.kind == "lukv"
     assert dict(again.made) == dict(profile.made)
