@@ -479,7 +479,7 @@ def test_list_with_a_name_shows_the_whole_docstring(site: Callable[..., None], l
     )
     site("telling", told, scorers={"length": "Length"})
     shown = lukv_bench("list", "scorers", "length").out
-    assert shown.startswith("length\n  summary   Keeps the longest keys.\n")
+    assert shown.startswith("length\n  summary        Keeps the longest keys.\n")
     assert shown.endswith("\n\n  score_j = ||k_j||\n\n  Differs: no.\n")
     assert "score_j = ||k_j||" not in lukv_bench("list", "scorers").out
     (row,) = lukv_bench("list", "scorers", "length", "--json").rows

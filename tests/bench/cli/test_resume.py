@@ -94,7 +94,7 @@ def history(slow: Path, lukv_bench: Any, start: Any, tmp_path_factory: pytest.Te
     after = answers(database)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "prefill", lambda *_: pytest.fail("a prefill with nothing to do"))
+        patch.setattr(loop, "read_context", lambda *_: pytest.fail("a prefill with nothing to do"))
         again = lukv_bench(*command, "--json")
     return History(
         killed=killed,
