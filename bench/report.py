@@ -123,6 +123,11 @@ VARYING: Mapping[str, Callable[[Row], str]] = {
 }
 """Shown where rows that a column could tell apart differ in them."""
 
+
+def _events(row: Row) -> str:
+    return ", ".join(f"{event} ({n} of {row['n']})" for event, n in row["events"].items()) or "-"
+
+
 DISPENSABLE = ("tpot s", "ttft s", "length", "n")
 """Columns that a narrow terminal goes without, first to last; numbers are never cut."""
 
@@ -147,7 +152,8 @@ def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], dict[str, Call
         columns = dict(COLUMNS)
         at = list(columns).index("budget")
         ordered = [*list(columns.items())[:at], *varying(group).items(), *list(columns.items())[at:]]
-        yield title(setting), group, dict(ordered)
+        told = {"events": _events} if any(row["events"] for row in group) else {}
+        yield title(setting), group, dict(ordered) | told
 
 
 def title(setting: Sequence[Any]) -> str:

@@ -1,10 +1,11 @@
 """The record, as data frames."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Double, RowMapping, Select, Subquery, case, cast, func, select
+from sqlalchemy import ColumnElement, Connection, Double, RowMapping, Select, Subquery, Text, case, cast, func, select
 
 from .schema import Answer, Cell, Configuration, Model, Sample, Timing
 from .standing import DONE, FAILED, n_covered, status
@@ -59,6 +60,7 @@ _DTYPES = {
     "task_version": "object",
     "data_revision": "object",
     "spec": "object",
+    "events": "object",
 }
 """The columns of `results_frame`, in order. Text is of dtype object, so that a missing one is None in any pandas."""
 
@@ -72,12 +74,16 @@ def results_frame(store: Store, cells: Sequence[str] | None = None) -> pd.DataFr
     and seconds are means over the answers. All of these are null unless `status` is "complete".
     Seconds are indicative: an accuracy run shares one prefill among many cells.
     `ratio` is the share pruned: 0 for a full cache, null where the budget is in `keep_tokens` per head.
+    `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     """
     query = _results(_totals())
     if cells is not None:
         query = query.where(Cell.id.in_(cells))
     with store.reading() as connection:
         rows = [_result(row) for row in connection.execute(query).mappings()]
+        told = _events(connection, cells)
+    for row in rows:
+        row["events"] = told.get(row["cell"], {})
     rows.sort(key=_order)
     return pd.DataFrame({name: pd.Series([row[name] for row in rows], dtype=dtype) for name, dtype in _DTYPES.items()})
 
@@ -153,8 +159,19 @@ def _results(totals: Subquery) -> Select[Any]:
     )
 
 
+def _events(connection: Connection, cells: Sequence[str] | None) -> dict[str, dict[str, int]]:
+    """By cell, the number of done answers on which each event was recorded."""
+    query = select(Answer.cell_id, Answer.events).where(DONE, cast(Answer.events, Text) != "[]")
+    if cells is not None:
+        query = query.where(Answer.cell_id.in_(cells))
+    told: dict[str, Counter[str]] = {}
+    for cell, events in connection.execute(query):
+        told.setdefault(cell, Counter()).update({str(event.get("event")) for event in events})
+    return {cell: dict(sorted(counts.items())) for cell, counts in told.items()}
+
+
 def _result(row: RowMapping) -> dict[str, Any]:
-    result = {name: row[name] for name in _DTYPES}
+    result = {name: row[name] for name in _DTYPES if name != "events"}
     if row["ratio"] is not None:
         result["ratio"] = float(row["ratio"])
     elif row["keep_tokens"] is None:

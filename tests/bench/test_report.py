@@ -37,6 +37,7 @@ def row(**more: Any) -> dict[str, Any]:
         "sink": 4,
         "window": 1,
         "profile_hash": "abcdef0123",
+        "events": {},
         **more,
     }
 
@@ -113,3 +114,9 @@ def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
     assert "| keydiff | lukv | 9 | 40.0 [20.0, 60.0] |  |" in text
     assert "| keydiff | uniform | 1 | 10.0 [1.0, 30.0] |  |" in text
     assert "| keydiff | lukv | partial (3 of 12) |" in text
+
+
+def test_what_was_recorded_on_answers_is_shown_where_there_is_anything() -> None:
+    assert "events" not in markdown([row()])
+    text = markdown([row(events={"pyramid_flattened": 3, "truncated_middle": 12}), row(ratio=0.9)])
+    assert "| pyramid_flattened (3 of 12), truncated_middle (12 of 12) |" in text

@@ -76,7 +76,7 @@ class Rows:
             "kv_tokens_kept": 800,
             "kv_bytes_full": 2**33,
             "kv_bytes_kept": 2**31,
-            "events": ({"kind": "clamp", "n": 1},),
+            "events": ({"event": "clamp", "n": 1},),
             "timing": TimingRecord(prefill_s=2.0, evict_s=0.5, ttft_s=2.75),
             "keep_counts": [[100, 300], [250, 150]],
         }

@@ -104,6 +104,14 @@ def test_second_sample_for_a_place_does_not_make_up_for_a_missing_one(store: Sto
     assert results_frame(store)["status"].tolist() == ["partial"]
 
 
+def test_events_are_counted_by_cell(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=3)
+    for ordinal, names in enumerate((["clamp", "cut"], [], ["cut"])):
+        store.put_answer(rows.answer(run, ordinal, events=[{"event": name} for name in names]))
+    assert results_frame(store)["events"].tolist() == [{"clamp": 1, "cut": 2}]
+    assert results_frame(store, ["cell"])["events"].tolist() == [{"clamp": 1, "cut": 2}]
+
+
 def test_scores(filled: Store) -> None:
     frame = scores_frame(filled, ["uniform", "full", "broken"])
     assert frame.columns.tolist() == ["cell", "sample", "ordinal", "score"]

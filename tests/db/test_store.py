@@ -64,7 +64,7 @@ def test_answer_is_stored_whole(store: Store, rows: "Rows") -> None:
         answer = connection.execute(select(Answer.__table__)).one()
         assert connection.scalar(select(KeepCounts.counts)) == [[100, 300], [250, 150]]
         timing = connection.execute(select(Timing.__table__)).one()
-    assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"kind": "clamp", "n": 1}], run)
+    assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"event": "clamp", "n": 1}], run)
     assert (timing.prefill_s, timing.tpot_s, timing.kind) == (2.0, None, "indicative")
     assert store.done_samples("cell") == {"s0"}
 
