@@ -120,6 +120,7 @@ VARYING: Mapping[str, Callable[[Row], str]] = {
     "sink": lambda row: str(row["sink"]),
     "window": lambda row: str(row["window"]),
     "profile": lambda row: (row["profile_hash"] or "-")[:8],
+    "truncation": lambda row: row["spec"]["truncation"],
 }
 """Shown where rows that a column could tell apart differ in them."""
 
@@ -133,13 +134,15 @@ DISPENSABLE = ("tpot s", "ttft s", "length", "n")
 
 
 def varying(group: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """The columns of VARYING in which evicted rows of the same allocator and scorer differ."""
-    evicted = [row for row in group if row["scorer"] is not None]
-    pairs = {(row["allocator"], row["scorer"]) for row in evicted}
+    """The columns of VARYING in which evicted rows of the same task, allocator and scorer differ."""
+    alike: dict[tuple[Any, ...], list[Row]] = {}
+    for row in group:
+        if row["scorer"] is not None:
+            alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
     return {
         name: column
         for name, column in VARYING.items()
-        if any(len({column(row) for row in evicted if (row["allocator"], row["scorer"]) == pair}) > 1 for pair in pairs)
+        if any(len({column(row) for row in rows}) > 1 for rows in alike.values())
     }
 
 

@@ -38,6 +38,7 @@ def row(**more: Any) -> dict[str, Any]:
         "window": 1,
         "profile_hash": "abcdef0123",
         "events": {},
+        "spec": {"truncation": "refuse"},
         **more,
     }
 
@@ -104,6 +105,8 @@ def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
         row(),
         row(ratio=0.9, gain=[2.5, -1.0, 8.0]),
         row(window=9, score=40.0, gain=None, interval=[20.0, 60.0]),
+        row(task="other", length=None, status="partial", score=None, interval=None, gain=None, n=2, samples_asked=3),
+        row(task="other", length=None, spec={"truncation": "middle"}),
         row(task="other", status="partial", score=None, interval=None, gain=None, n=3),
     ]
     text = grid(rows)
@@ -114,6 +117,8 @@ def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
     assert "| keydiff | lukv | 9 | 40.0 [20.0, 60.0] |  |" in text
     assert "| keydiff | uniform | 1 | 10.0 [1.0, 30.0] |  |" in text
     assert "| keydiff | lukv | partial (3 of 12) |" in text
+    assert "| keydiff | lukv | refuse | partial (2 of 3) |" in text
+    assert "| keydiff | lukv | middle | 50.0 (+12.5 [-3.0, +28.0]) |" in text
 
 
 def test_what_was_recorded_on_answers_is_shown_where_there_is_anything() -> None:
