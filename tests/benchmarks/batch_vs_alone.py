@@ -83,9 +83,8 @@ def main() -> int:
     batch_s, together, _ = timed(loaded, context, rows, chunk, given.steps)
     same = sum(a == b for a, b in zip(alone, together, strict=True))
     wrong = sum(unexplained(*one) for one in zip(alone, together, leads, strict=True))
-    print(
-        f"{given.configurations} configurations x {given.steps} tokens over {given.tokens}; threads {torch.get_num_threads()}"
-    )
+    said = f"{given.configurations} configurations x {given.steps} tokens over {given.tokens}"
+    print(f"{said}; threads {torch.get_num_threads()}")
     print(f"alone {alone_s:.1f} s, as a batch {batch_s:.1f} s: {alone_s / batch_s:.1f}x")
     print(f"same tokens {same} of {len(rows)}; differences that rounding does not explain {wrong}")
     return 1 if wrong else 0
