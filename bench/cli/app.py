@@ -72,21 +72,22 @@ def _command(function: Callable[..., int]) -> Callable[..., int]:
     return wrapped
 
 
-COMMANDS: Mapping[str, Callable[..., int]] = {
-    "run": run.run,
-    "results": results.results,
-    "profile": profile.profile,
-    "inspect": inspect.inspect,
-    "list": listing.list_,
-    "doctor": doctor.doctor,
+COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
+    "run": (run.run, "Evict, answer, score and store: any mix of methods."),
+    "results": (results.results, "Show what was measured, a row per cell."),
+    "profile": (profile.profile, "Calibrate LU-KV for a model and its scorers."),
+    "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),
+    "list": (listing.list_, "List allocators, scorers, tasks or models."),
+    "doctor": (doctor.doctor, "Say what works here and what is missing."),
 }
-for _name, _function in COMMANDS.items():
-    app.command(_name)(_command(_function))
-_tasks = typer.Typer(help="Export the samples of tasks, score recorded predictions.", rich_markup_mode=None)
-_tasks.command("export")(_command(tasks.export))
-_tasks.command("score")(_command(tasks.score))
+for _name, (_function, _short) in COMMANDS.items():
+    app.command(_name, short_help=_short)(_command(_function))
+_tasks = typer.Typer(help="Export samples, score predictions.", rich_markup_mode=None)
+_tasks.command("export", short_help="Write samples as files.")(_command(tasks.export))
+_tasks.command("score", short_help="Score what any program predicted.")(_command(tasks.score))
 app.add_typer(_tasks, name="tasks")
-app.command("lm-eval", context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))
+_short = "Run lm-eval's own command line on an evicted cache."
+app.command("lm-eval", short_help=_short, context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))
 
 
 def main() -> None:
