@@ -4,11 +4,14 @@ import hashlib
 import json
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
+from torch import Tensor
 
 from .. import UserError
 from ..scorers.base import Profile
@@ -20,8 +23,34 @@ def profile_hash(profile: Profile) -> str:
     digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
     for name, array in sorted(profile.arrays.items()):
         digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        digest.update(array.contiguous().numpy().tobytes())
+        # As bytes: NumPy does not know every dtype, bfloat16 for one.
+        digest.update(array.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
+
+
+def storable_arrays(fitted: object) -> dict[str, Tensor]:
+    """What a `fit` returned, as copies on the CPU that share no memory and need no gradient.
+
+    Raises:
+        TypeError: it is no mapping of names to tensors.
+        ValueError: a number is not finite, or safetensors cannot hold a tensor.
+    """
+    if not isinstance(fitted, Mapping):
+        raise TypeError(f"it returned {type(fitted).__name__}, not a mapping of names to tensors")
+    arrays: dict[str, Tensor] = {}
+    for name, array in fitted.items():
+        if not (isinstance(name, str) and isinstance(array, Tensor)):
+            raise TypeError(f"it returned {type(array).__name__} as {name!r}, and every array is a tensor with a name")
+        arrays[name] = array.detach().cpu().contiguous().clone()
+        # Not every kind of float8 can be asked itself.
+        asked = arrays[name].double() if array.is_floating_point() else arrays[name]
+        if not asked.isfinite().all():
+            raise ValueError(f"its array {name!r} holds numbers that are not finite")
+    try:
+        save(arrays, {"kind": "a trial"})
+    except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ValueError(f"its arrays cannot be stored ({error})") from error
+    return arrays
 
 
 def save_profile(profile: Profile, path: Path) -> None:
@@ -73,9 +102,10 @@ def read_header(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="pt") as file:
             said = file.metadata() or {}
-        return {name: said[name] for name in ("kind", "hash")} | {
-            name: json.loads(said[name]) for name in ("made", "notes")
-        }
+        facts = {name: json.loads(said[name]) for name in ("made", "notes")}
+        if not all(isinstance(value, dict) for value in facts.values()):
+            raise ValueError("its made or notes is no JSON object")
+        return {name: said[name] for name in ("kind", "hash")} | facts
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise _no_profile(path, error) from error
 

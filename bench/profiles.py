@@ -1,5 +1,6 @@
 """Profiles: the one that was named, that ships, that lies in the cache, or that is made now."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -25,14 +26,14 @@ from .hashing import content_hash
 from .models.load import LoadedModel
 from .places import cache_folder
 from .plugin import Plugin
-from .profile_file import load_profile, read_header, save_profile
+from .profile_file import load_profile, read_header, save_profile, storable_arrays
 from .writable import check_file_place
 
 DEFAULT_SEED = 0
 
 
 def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
-    """Refuse a profile that was made for something else.
+    """Refuse a profile that was made for something else, or does not say what it was made for.
 
     Raises:
         UserError: with what it was made for.
@@ -40,19 +41,33 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
     made = profile.made
     if profile.kind != allocator.name:
         raise UserError(f"{path} is a profile of {profile.kind}, not of {allocator.name}.")
-    if made["model_revision"] != loaded.revision:
+    if made.get("model_revision") != loaded.revision:
         raise UserError(
             f"{path} was made for another model ({profile.notes.get('model')}, revision "
-            f"{made['model_revision'][:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
+            f"{str(made.get('model_revision'))[:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
             f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
         )
     here = {"scorer": scorer.name, "scorer_arguments": _arguments(scorer), "scorer_code": _code(scorer)}
     if any(made.get(name) != value for name, value in here.items()):
         there = " ".join(str(made[name]) for name in here if made.get(name))
         raise UserError(
-            f"{path} was made for the scorer {there}, not for {scorer.label} {_code(scorer) or ''}; make one with "
-            f"`lukv-bench profile --scorer {scorer.label} --out FILE`."
+            f"{path} was made for the scorer {there or '(none is named)'}, not for {scorer.label} "
+            f"{_code(scorer) or ''}; make one with `lukv-bench profile --scorer {scorer.label} --out FILE`."
         )
+    for what, name, value in (
+        (f"other arguments of {allocator.name}", "arguments", _fit_arguments(allocator)),
+        (f"other code of {allocator.name}", "allocator_code", _code(allocator)),
+        ("another chat template", "chat_template", _template(loaded)),
+    ):
+        if made.get(name) != value:
+            raise UserError(
+                f"{path} was made with {what} ({_said(made.get(name))}, here {_said(value)}); leave out profile= and "
+                "the run makes one of its own."
+            )
+
+
+def _said(value: object) -> str:
+    return "none" if value is None or value == {} else str(value)
 
 
 def obtain_profile(
@@ -60,8 +75,12 @@ def obtain_profile(
 ) -> Profile:
     """The profile that the user named, that ships, that lies in the cache; made and cached if there is none.
 
+    The shipped ones were calibrated in float32 and serve every dtype; one in the cache serves the dtype it was
+    calibrated in.
+
     Raises:
         UserError: the file named is not a profile for this model and scorer.
+        PluginError: the scorer failed, or the fit.
     """
     named = str(allocator.arguments.get("profile", ""))
     if named:
@@ -70,12 +89,15 @@ def obtain_profile(
         check_profile(profile, path, allocator, scorer, loaded)
         return profile
     wanted = _identity(allocator, scorer, protection, loaded, built_in_documents(), DEFAULT_SEED)
-    for folder in (_shipped_folder(), cache_folder() / "profiles"):
-        for path in sorted(folder.glob("*.safetensors")):
-            if _is_made_as(path, allocator.name, wanted):
-                return load_profile(path)
+    shipped = {name: value for name, value in wanted.items() if name != "dtype"}
+    for path in sorted(_shipped_folder().glob("*.safetensors")):
+        if _is_made_as(path, allocator.name, shipped):
+            return load_profile(path)
     name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
     place = cache_folder() / "profiles" / name
+    cached = _cached(place, allocator.name, wanted)
+    if cached is not None:
+        return cached
     check_file_place(place, "the profile's place in the cache,")
     (profile,) = make_profiles(
         allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
@@ -86,6 +108,17 @@ def obtain_profile(
 
 def _shipped_folder() -> Path:
     return Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles"
+
+
+def _cached(place: Path, kind: str, wanted: Mapping[str, Any]) -> Profile | None:
+    """The profile at its place in the cache. A file there that is none is told, and replaced by the caller."""
+    if not place.is_file():
+        return None
+    try:
+        return load_profile(place) if _is_made_as(place, kind, wanted) else None
+    except UserError:
+        print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
+        return None
 
 
 def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
@@ -120,8 +153,8 @@ def make_profiles(
 
 def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[str, Tensor]:
     try:
-        return dict(allocator.instance.fit(documents))
-    except Exception as error:  # a stranger's fit may raise anything
+        return storable_arrays(allocator.instance.fit(documents))
+    except Exception as error:  # a stranger's fit may raise or return anything
         raise PluginError(f"fitting a profile of {allocator.name} failed: {error}") from error
 
 
@@ -147,7 +180,9 @@ def _identity(
     seed: int,
 ) -> dict[str, Any]:
     """What tells one profile from another before it is made."""
-    told = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
+    told: dict[str, Any] = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
+    if loaded.dtype != "float32":  # float32 goes without saying: profiles from before the dtype was told stay valid
+        told["dtype"] = loaded.dtype
     return told | {
         "model_revision": loaded.revision,
         "arguments": _fit_arguments(allocator),
@@ -155,7 +190,7 @@ def _identity(
         "scorer_arguments": _arguments(scorer),
         "scorer_code": _code(scorer),
         "allocator_code": _code(allocator),
-        "chat_template": content_hash(loaded.tokenizer.chat_template)[:12],
+        "chat_template": _template(loaded),
         "sink": protection.sink,
         "window": protection.window,
         "documents": [
@@ -167,6 +202,10 @@ def _identity(
         "max_new_tokens": MAX_NEW_TOKENS,
         "calibration_version": CALIBRATION_VERSION,
     }
+
+
+def _template(loaded: LoadedModel) -> str:
+    return content_hash(loaded.tokenizer.chat_template)[:12]
 
 
 def _code(plugin: Plugin) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +10,15 @@ import pytest
 import torch
 
 from lukv_bench import UserError
+from lukv_bench.allocators.lukv import LUKV
+from lukv_bench.bench import profiles
+from lukv_bench.bench.calibration.documents import Document
+from lukv_bench.bench.errors import PluginError
+from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.plugin import Description, Plugin
 from lukv_bench.bench.profile_file import load_profile, profile_hash, save_profile
-from lukv_bench.bench.profiles import check_profile, obtain_profile
+from lukv_bench.bench.profiles import check_profile, make_profiles, obtain_profile
 from lukv_bench.bench.registry import build, describe_all
 from lukv_bench.scorers.base import Profile, Protection
 
@@ -86,10 +93,16 @@ def test_every_built_in_scorer_has_a_shipped_profile() -> None:
     assert {spec.partition(":")[0] for spec in SHIPPED} == known
 
 
+def made_here(loaded: LoadedModel, **more: Any) -> Profile:
+    """As a profile of LU-KV over keydiff says it was made for a model."""
+    facts = {"model_revision": loaded.revision, "arguments": {}, "allocator_code": None}
+    return made(**facts | {"chat_template": content_hash(loaded.tokenizer.chat_template)[:12]} | more)
+
+
 def test_a_profile_of_another_model_or_scorer_is_refused(smollm2: LoadedModel) -> None:
     lukv, keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
     here = Path("p.safetensors")
-    check_profile(made(model_revision=smollm2.revision), here, lukv, keydiff, smollm2)
+    check_profile(made_here(smollm2), here, lukv, keydiff, smollm2)
     with pytest.raises(UserError, match="made for another model"):
         check_profile(made(), here, lukv, keydiff, smollm2)
     with pytest.raises(UserError, match="made for the scorer snapkv"):
@@ -101,12 +114,189 @@ def test_a_profile_of_another_model_or_scorer_is_refused(smollm2: LoadedModel) -
         check_profile(dataclasses.replace(made(), kind="headkv"), here, lukv, keydiff, smollm2)
 
 
+@pytest.mark.parametrize(
+    ("other", "words"),
+    [
+        ({"arguments": {"flatten": 0.5}}, r"other arguments of lukv \(\{'flatten': 0\.5\}, here none\)"),
+        ({"allocator_code": "stranger 1.0"}, r"other code of lukv \(stranger 1\.0, here none\)"),
+        ({"chat_template": "0123456789ab"}, r"another chat template \(0123456789ab, here [0-9a-f]{12}\)"),
+    ],
+)
+def test_a_named_profile_made_in_another_way_is_refused_and_told_how(
+    smollm2: LoadedModel, tmp_path: Path, other: dict[str, Any], words: str
+) -> None:
+    path = tmp_path / "p.safetensors"
+    save_profile(made_here(smollm2, **other), path)
+    keydiff = build("scorer", "keydiff")
+    with pytest.raises(UserError, match=words) as refusal:
+        obtain_profile(build("allocator", f"lukv:profile={path}"), keydiff, Protection(2, 3), smollm2, no_report)
+    assert "\n" not in str(refusal.value)
+
+
+def no_report(*_: Any) -> None:
+    """Whom progress does not interest."""
+
+
+@pytest.mark.parametrize("kept", [(), ("model_revision",), ("model_revision", "scorer", "scorer_arguments")])
+def test_a_foreign_file_that_does_not_say_what_it_is_for_is_refused(
+    smollm2: LoadedModel, tmp_path: Path, kept: tuple[str, ...]
+) -> None:
+    profile = made_here(smollm2)
+    path = tmp_path / "p.safetensors"
+    save_profile(dataclasses.replace(profile, made={name: profile.made[name] for name in kept}, notes={}), path)
+    spec = f"lukv:profile={path}"
+    with pytest.raises(UserError, match="was made "):
+        obtain_profile(build("allocator", spec), build("scorer", "keydiff"), Protection(2, 3), smollm2, no_report)
+
+
+class Fitting:
+    """An allocator that fits what a test says."""
+
+    def __init__(self, fitted: Any) -> None:
+        self._fitted = fitted
+
+    def fit(self, documents: Any) -> Any:
+        return self._fitted
+
+
+@pytest.fixture
+def fit(smollm2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any], Profile]:
+    """A profile of what a stranger's `fit` returned; nothing is calibrated."""
+    monkeypatch.setattr(profiles, "calibrate", lambda loaded, targets, *_: dict.fromkeys(targets, ()))
+    keydiff = build("scorer", "keydiff")
+
+    def made_of(fitted: Any) -> Profile:
+        stranger = Plugin(Description("allocator", "stranger"), Fitting(fitted))
+        return make_profiles(stranger, {"keydiff": (keydiff, Protection(2, 3))}, smollm2, (), 0, no_report)["keydiff"]
+
+    return made_of
+
+
+FITTED = torch.linspace(0, 1, 12, dtype=torch.float64).view(3, 4)
+
+
+@pytest.mark.parametrize(
+    "fitted",
+    [
+        {"a": FITTED.bfloat16(), "b": FITTED.half(), "c": FITTED.to(torch.float8_e4m3fn), "d": FITTED > 0.5},
+        {"aliased": FITTED, "same": FITTED, "turned": FITTED.T, "every_second": FITTED[:, ::2]},
+        {"learnt": FITTED.clone().requires_grad_(), "number": torch.tensor(3.0), "none": torch.empty(0, 2)},
+        {},
+    ],
+    ids=["dtypes", "aliased", "learnt", "empty"],
+)
+def test_any_finite_tensors_that_a_stranger_fits_survive_their_file(
+    fit: Callable[[Any], Profile], tmp_path: Path, fitted: dict[str, torch.Tensor]
+) -> None:
+    profile = fit(fitted)
+    save_profile(profile, tmp_path / "p.safetensors")
+    again = load_profile(tmp_path / "p.safetensors")
+    assert again.arrays.keys() == fitted.keys()
+    for name, array in fitted.items():
+        assert again.arrays[name].dtype == array.dtype
+        assert torch.equal(again.arrays[name].double(), array.detach().double())
+        assert not profile.arrays[name].requires_grad
+    assert profile_hash(again) == profile_hash(profile)
+
+
+@pytest.mark.parametrize(
+    ("fitted", "words"),
+    [
+        (None, "returned NoneType, not a mapping"),
+        ([FITTED], "returned list, not a mapping"),
+        ({"curve": [1.0, 2.0]}, "returned list as 'curve'"),
+        ({3: FITTED}, "returned Tensor as 3"),
+        ({"curve": FITTED.log()}, "'curve' holds numbers that are not finite"),
+        ({"curve": FITTED.to_sparse()}, "fitting a profile of stranger failed"),
+        ({"curve": FITTED.to("meta")}, "fitting a profile of stranger failed"),
+    ],
+    ids=["nothing", "list", "numbers", "nameless", "infinite", "sparse", "nowhere"],
+)
+def test_what_no_profile_can_hold_is_the_plugins_failure(
+    fit: Callable[[Any], Profile], fitted: Any, words: str
+) -> None:
+    with pytest.raises(PluginError, match=words):
+        fit(fitted)
+
+
+def test_what_a_profile_holds_is_not_what_the_plugin_goes_on_writing_to(fit: Callable[[Any], Profile]) -> None:
+    own = FITTED.clone()
+    profile = fit({"curve": own})
+    own.zero_()
+    assert torch.equal(profile.arrays["curve"], FITTED)
+
+
+class Cache:
+    """A cache folder of its own, and how often a profile was made for it."""
+
+    def __init__(self, folder: Path, loaded: LoadedModel) -> None:
+        self.folder, self.loaded, self.n_made = folder / "profiles", loaded, 0
+        self._lukv, self._keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
+
+    def obtain(self, dtype: str = "float32", protection: Protection = Protection(2, 3)) -> Profile:  # noqa: B008
+        loaded = dataclasses.replace(self.loaded, dtype=dtype)
+        return obtain_profile(self._lukv, self._keydiff, protection, loaded, self._count)
+
+    def _count(self, doing: str, done: int, total: int) -> None:
+        self.n_made += doing.startswith("fitting")
+
+
+@pytest.fixture
+def cache(smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
+    monkeypatch.setattr(profiles, "calibrate", lambda loaded, targets, *_: dict.fromkeys(targets, ()))
+    monkeypatch.setattr(profiles, "storable_arrays", lambda fitted: dict(made().arrays))
+    monkeypatch.setattr(LUKV, "fit", lambda self, documents: None)
+    return Cache(tmp_path, smollm2)
+
+
+def test_other_files_in_the_cache_folder_stop_no_run(cache: Cache, capsys: pytest.CaptureFixture[str]) -> None:
+    cache.folder.mkdir()
+    for name in ("a.safetensors", "lukv-keydiff-6eff6302-00000000.safetensors", "z.safetensors"):
+        (cache.folder / name).write_bytes(b"half a downlo")
+    (cache.folder / "b.safetensors").mkdir()
+    cache.obtain()
+    cache.obtain()
+    assert cache.n_made == 1
+    assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("keep", [0, 0.5, 0.95])
+def test_a_damaged_profile_in_the_cache_is_told_and_made_anew(
+    cache: Cache, capsys: pytest.CaptureFixture[str], keep: float
+) -> None:
+    first = cache.obtain()
+    (path,) = cache.folder.glob("*.safetensors")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * keep)])
+    assert profile_hash(cache.obtain()) == profile_hash(first)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(path) in line
+    assert "made anew" in line
+    assert profile_hash(load_profile(path)) == profile_hash(first)
+    cache.obtain()
+    assert cache.n_made == 2
+
+
+def test_a_cached_profile_serves_only_the_dtype_it_was_calibrated_in(cache: Cache) -> None:
+    in_bfloat16, in_float32 = cache.obtain("bfloat16"), cache.obtain()
+    assert cache.n_made == 2
+    assert in_bfloat16.made["dtype"] == "bfloat16"
+    assert "dtype" not in in_float32.made, "profiles that were made before stay valid"
+    assert (cache.obtain("bfloat16").made, cache.obtain().made) == (in_bfloat16.made, in_float32.made)
+    assert cache.n_made == 2
+
+
+def test_the_shipped_profile_serves_every_dtype(cache: Cache, smollm2: LoadedModel) -> None:
+    protection = build("scorer", "keydiff").instance.protection
+    shipped = cache.obtain("bfloat16", protection)
+    assert cache.n_made == 0
+    assert profile_hash(shipped) == profile_hash(cache.obtain("float32", protection))
+
+
 def test_a_missing_profile_is_made_once_and_then_found(
     smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lukv_bench.bench import profiles
-    from lukv_bench.bench.calibration.documents import Document
-
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
     text = "A lamp stands on the table of house nine, and a cat named Ottilie sleeps under it. " * 12
     monkeypatch.setattr(profiles, "built_in_documents", lambda: (Document("short", text, ("Who sleeps there?",)),))
