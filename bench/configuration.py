@@ -30,7 +30,7 @@ class Method(BaseModel):
 
 
 class Configuration(BaseModel):
-    """Everything that decides an answer, but for the task. Same content, same id, same result.
+    """Everything that decides an answer, but for the task. Same content, same id, same result up to rounding.
 
     Attributes:
         chat_form: "chat" or "plain", with a hash of the template; tasks that forbid a template are put plain anyway.

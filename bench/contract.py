@@ -21,6 +21,8 @@ def breach(kind: Kind, plugin: Any) -> str | None:
     missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
     if missing:
         return f"it lacks {', '.join(missing)}"
+    if kind == "scorer" and hasattr(plugin, "fit"):
+        return "it fits a profile, which only allocators are handed so far"
     declared = {name: getattr(plugin, name) for name in CONTRACT[kind]}
     # A property follows from the hyper-parameters: `instance_breach` looks at it when they are known.
     told = {name: value for name, value in declared.items() if not isinstance(value, property | cached_property)}

@@ -29,12 +29,13 @@ def result_rows(store: "Store", cells: Sequence[str] | None = None) -> list[dict
     uniform = {_rival_key(row): row["cell"] for row in complete if row["allocator"] == "uniform"}
     for row in rows:
         row["interval"] = row["gain"] = None
+    by_cell = {str(cell): frame for cell, frame in scores.groupby("cell")}
     for row in complete:
-        found = mean_interval(scores.loc[scores["cell"] == row["cell"], "score"])
+        found = mean_interval(by_cell[row["cell"]]["score"])
         row["interval"] = [found.low, found.high]
         rival = uniform.get(_rival_key(row))
         if rival is not None and row["allocator"] not in ("full", "uniform"):
-            row["gain"] = _gain_over(scores, row["cell"], rival)
+            row["gain"] = _gain_over(by_cell, row["cell"], rival)
     return rows
 
 
@@ -44,14 +45,15 @@ def _rival_key(row: Row) -> str:
     return json.dumps([shared, *(row[name] for name in ("task", "task_version", "data_revision", "length"))])
 
 
-def _gain_over(scores: "pd.DataFrame", cell: str, rival: str) -> list[float] | None:
+def _gain_over(by_cell: Mapping[str, "pd.DataFrame"], cell: str, rival: str) -> list[float] | None:
     """[mean, low, high] of the paired difference; None where the two share no sample."""
+    import pandas as pd
+
     from ..db.stats import paired
 
-    samples = scores.groupby("cell")["sample"].agg(set)
-    if not samples[cell] & samples[rival]:
+    if not set(by_cell[cell]["sample"]) & set(by_cell[rival]["sample"]):
         return None
-    gain = paired(scores, cell, rival)
+    gain = paired(pd.concat([by_cell[cell], by_cell[rival]]), cell, rival)
     return [gain.mean, gain.low, gain.high]
 
 
@@ -121,8 +123,21 @@ VARYING: Mapping[str, Callable[[Row], str]] = {
     "window": lambda row: str(row["window"]),
     "profile": lambda row: (row["profile_hash"] or "-")[:8],
     "truncation": lambda row: row["spec"]["truncation"],
+    "template": lambda row: row["spec"]["chat_form"],
+    "attention": lambda row: row["spec"]["attention"],
+    "task version": lambda row: str(row["task_version"]),
+    "data": lambda row: str(row["data_revision"])[:8] or "-",
+    "plugins": lambda row: " ".join(_origin(row["spec"][kind]) for kind in ("allocator", "scorer")),
 }
-"""Shown where rows that a column could tell apart differ in them."""
+"""Shown where rows of the same task, allocator and scorer differ in them, so that no two rows look alike."""
+
+
+def _origin(method: Mapping[str, Any] | None) -> str:
+    """Whose code a plugin is, those that it holds included."""
+    if method is None:
+        return "-"
+    held = [value for value in method["arguments"].values() if isinstance(value, dict) and "distribution" in value]
+    return "+".join([f"{method['distribution']} {method['version']}", *map(_origin, held)])
 
 
 def _events(row: Row) -> str:
@@ -134,11 +149,10 @@ DISPENSABLE = ("tpot s", "ttft s", "length", "n")
 
 
 def varying(group: Sequence[Row]) -> dict[str, Callable[[Row], str]]:
-    """The columns of VARYING in which evicted rows of the same task, allocator and scorer differ."""
+    """The columns of VARYING in which rows of the same task, allocator and scorer differ."""
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in group:
-        if row["scorer"] is not None:
-            alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
+        alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
     return {
         name: column
         for name, column in VARYING.items()
@@ -161,8 +175,8 @@ def tables(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row], dict[str, Call
 
 def title(setting: Sequence[Any]) -> str:
     """What the rows of a table share, given their values of SETTING."""
-    model, _, dtype, protocol, seed, code = setting
-    return f"{model}, {dtype}, {protocol}, seed {seed}, lukv-bench {code}"
+    model, revision, dtype, protocol, seed, code = setting
+    return f"{model} ({str(revision)[:8]}), {dtype}, {protocol}, seed {seed}, lukv-bench {code}"
 
 
 def print_table(rows: Sequence[Row]) -> None:

@@ -14,7 +14,7 @@ from .database import Database
 from .opening import check_there, make_place, prepare
 from .records import AnswerRecord, StoredAnswer
 from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
-from .standing import DONE, n_covered
+from .standing import DONE, FAILED, n_covered
 from .urls import check_writable
 
 _INTERRUPTED = 130
@@ -91,6 +91,20 @@ class Store(Database):
         with self.reading() as connection:
             return set(connection.scalars(select(Answer.sample_id).where(Answer.cell_id == cell_id, DONE)))
 
+    def is_scored(self, cell_id: str) -> bool:
+        """Whether the cell has its score over all that was asked of it; false for an unknown cell."""
+        with self.reading() as connection:
+            return connection.scalar(select(Cell.score).where(Cell.id == cell_id)) is not None
+
+    def forget_failures(self, configuration_ids: Sequence[str]) -> None:
+        """Delete the failed answers of these configurations, and the cells that are left without any."""
+        cells = select(Cell.id).where(Cell.configuration_id.in_(configuration_ids))
+        with self.writing() as connection:
+            connection.execute(delete(Answer).where(Answer.cell_id.in_(cells), FAILED))
+            answered = select(Answer.cell_id)
+            empty = (Cell.configuration_id.in_(configuration_ids), Cell.id.not_in(answered))
+            connection.execute(delete(Cell).where(*empty))
+
     def answers(self, cell_id: str) -> list[StoredAnswer]:
         """The cell's done answers, by ordinal."""
         rows = select(Answer.sample_id, Sample.ordinal, Answer.text, Answer.score).join(Sample)
@@ -121,7 +135,8 @@ class Store(Database):
             asked = _lock_cell(connection, cell_id)
             if samples < 1 or asked != samples or _covered(connection, cell_id) != samples:
                 return False
-            connection.execute(update(Cell).where(Cell.id == cell_id).values(score=score, stderr=stderr))
+            scored = update(Cell).where(Cell.id == cell_id)
+            connection.execute(scored.values(score=score, stderr=stderr, error=None))
             if answer_scores:
                 _score_answers(connection, cell_id, answer_scores)
         return True

@@ -1,5 +1,6 @@
 """transformers' cache classes around our stores."""
 
+import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -47,7 +48,7 @@ class PrefillLayer(_Layer):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Hold the context's keys and values."""
-        self.context_keys, self.context_values = key_states, value_states
+        self.context_keys, self.context_values = _own(key_states), _own(value_states)
         return self, None
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
@@ -66,6 +67,15 @@ class PrefillLayer(_Layer):
     def get_seq_length(self) -> int:
         """0: the context is fed in one chunk."""
         return 0
+
+
+def _own(states: Tensor) -> Tensor:
+    """The states without the rest of a larger tensor that they are a part of (a fused projection's)."""
+    return (
+        states.clone(memory_format=torch.contiguous_format)
+        if states.untyped_storage().nbytes() > states.nbytes
+        else states
+    )
 
 
 class StoreLayer(_Layer):
@@ -99,7 +109,9 @@ class StoreCache(Cache):
     """
 
     def __init__(self, stores: Sequence[KVStore], n_context: int) -> None:
-        super().__init__(layers=[StoreLayer(index, store, self) for index, store in enumerate(stores)])
+        # A proxy, since a circle would keep the stores until Python's collector finds it: gigabytes for nothing.
+        own = weakref.proxy(self)
+        super().__init__(layers=[StoreLayer(index, store, own) for index, store in enumerate(stores)])
         self.stores = stores
         self.new_lengths: Tensor | None = None
         self._seen = [n_context] * len(stores)

@@ -7,6 +7,6 @@ import torch
 
 def now(device: torch.device) -> float:
     """Seconds, after all work queued on the device is done."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    if device.type != "cpu":
+        torch.accelerator.synchronize(device)
     return time.perf_counter()

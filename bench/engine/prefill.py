@@ -11,6 +11,7 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from ...scorers.base import Scorer
+from ..errors import without_frames
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
@@ -87,12 +88,17 @@ def prefill(
         for name, scorer in scorers.items():
             if name in failures:
                 continue
-            began = now(loaded.device)
+            began, before = now(loaded.device), _sums(keys, values)
             try:
                 view = layer.view(scorer.reads, rotary, (n_kept or {}).get(name), drawn)
                 tables[name].append(_checked(scorer.score(view), keys))
             except Exception as error:  # a stranger's scorer may raise anything; the other scorers go on
-                failures[name] = error
+                failures[name] = without_frames(error)
+                tables[name].clear()
+            if _sums(keys, values) != before:
+                raise ScoreError(
+                    f"the scorer {name} changed the cache it was shown; nothing of this context can be used"
+                )
             score_s[name] += now(loaded.device) - began
         inputs.kwargs = {}
         for show in observers:
@@ -130,12 +136,19 @@ class ScoreError(Exception):
     """A scorer's table is not what its contract says."""
 
 
+def _sums(keys: Tensor, values: Tensor) -> tuple[float, float]:
+    """What tells whether a scorer wrote into the cache: tensors of an inference have no version."""
+    return float(keys.sum(dtype=torch.float32)), float(values.sum(dtype=torch.float32))
+
+
 def _checked(scores: Tensor, keys: Tensor) -> Tensor:
     """Refuse a layer's scores that are no finite float32 [B, H, T]."""
     if scores.shape != keys.shape[:3]:
         raise ScoreError(f"scores have shape {tuple(scores.shape)}, not {tuple(keys.shape[:3])}")
     if scores.dtype != torch.float32:
         raise ScoreError(f"scores are {scores.dtype}, not torch.float32")
+    if scores.device != keys.device:
+        raise ScoreError(f"scores are on {scores.device}, not on {keys.device}")
     if not bool(scores.isfinite().all()):
         raise ScoreError(f"{int((~scores.isfinite()).sum())} scores are NaN or infinite")
     return scores

@@ -1,6 +1,7 @@
 """Answers of one sample: evict for each cell, decode one cell alone or several as a batch of ragged caches."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from ...db.records import AnswerRecord, TimingRecord
 from ...kernels.select import stack
@@ -8,6 +9,7 @@ from ..engine.clock import now
 from ..engine.decode import Decoded, Decoding, decode
 from ..engine.evict import evict, kept_bytes
 from ..engine.prefill import Context
+from ..errors import without_frames
 from ..lmeval import score_answer
 from ..models.load import LoadedModel
 from .choosing import Choice, choose_kept
@@ -26,26 +28,32 @@ def answer_cells(
     chosen: list[_Chosen] = []
     for cell in cells:
         try:
-            chosen.append((cell, _choose(loaded, cell, context)))
+            method, seed = cell.method.method, cell.method.configuration.seed
+            chosen.append((cell, choose_kept(loaded, method, cell.method.profile, context, seed)))
         except Exception as error:  # a plugin may raise anything; only its own cell fails
             yield cell, error
     if not chosen:
         return
+    answers = _try(loaded, run_id, chosen, sample, context)
+    if isinstance(answers, Exception) and len(chosen) > 1:
+        told = {"event": "batch_failed", "error": f"{type(answers).__name__}: {answers}", "configurations": len(chosen)}
+        for cell, choice in chosen:
+            alone = replace(choice, events=(*choice.events, told))
+            answer = _try(loaded, run_id, [(cell, alone)], sample, context)
+            yield cell, answer if isinstance(answer, Exception) else answer[0]
+        return
+    for number, (cell, _) in enumerate(chosen):
+        yield cell, answers if isinstance(answers, Exception) else answers[number]
+
+
+def _try(
+    loaded: LoadedModel, run_id: str, chosen: Sequence[_Chosen], sample: PlannedSample, context: Context
+) -> list[AnswerRecord] | Exception:
+    """The answers, or what went wrong: out of memory, logits that are not finite."""
     try:
-        yield from zip((cell for cell, _ in chosen), _decode(loaded, run_id, chosen, sample, context), strict=True)
-    except Exception as error:  # out of memory, logits that are not finite
-        if len(chosen) == 1:
-            yield chosen[0][0], error
-            return
-        for cell, _ in chosen:
-            yield from answer_cells(loaded, run_id, [cell], sample, context)
-
-
-def _choose(loaded: LoadedModel, cell: PlannedCell, context: Context) -> Choice:
-    planned = cell.method
-    if planned.failure is not None:
-        raise planned.failure
-    return choose_kept(loaded, planned.method, planned.profile, context, planned.configuration.seed)
+        return _decode(loaded, run_id, chosen, sample, context)
+    except Exception as error:
+        return without_frames(error)
 
 
 def _decode(

@@ -45,6 +45,7 @@ def run_plan(
         cells = [cell for cell in plan.cells if cell.task is task]
         for sample in task.samples:
             asked = [cell for cell in cells if sample.id in todo[cell.id]]
+            _fail_unready(store, run_id, sample, asked, outcome)
             going = [cell for cell in asked if cell.id not in outcome.failed]
             advance("", len(asked) - len(going))
             if going:
@@ -52,7 +53,7 @@ def run_plan(
         advance(f"{task.loaded.info.name}: scoring", 0)
         for cell in cells:
             if cell.id not in outcome.failed:
-                _score_cell(plan.loaded, store, cell)
+                _score(plan.loaded, store, cell, outcome)
     return outcome
 
 
@@ -89,6 +90,15 @@ def _answer_sample(
         advance(doing, len(together))
 
 
+def _fail_unready(
+    store: Store, run_id: str, sample: PlannedSample, cells: Sequence[PlannedCell], outcome: Outcome
+) -> None:
+    """Cells whose profile could not be made have failed before they begin."""
+    for cell in cells:
+        if cell.method.failure is not None and cell.id not in outcome.failed:
+            _fail(store, run_id, cell, sample, cell.method.failure, outcome)
+
+
 def _fail(
     store: Store, run_id: str, cell: PlannedCell, sample: PlannedSample, error: Exception, outcome: Outcome
 ) -> None:
@@ -97,10 +107,19 @@ def _fail(
     store.put_answer(AnswerRecord.failure(cell.id, sample.id, run_id, reason))
 
 
-def _score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell) -> None:
-    """Let lm-eval aggregate a cell whose answers are all there."""
+def _score(loaded: LoadedModel, store: Store, cell: PlannedCell, outcome: Outcome) -> None:
+    """Let lm-eval aggregate a cell whose answers are all there, once; a metric that breaks fails its own cell."""
     prompts = {sample.id: sample.rendered.prompt for sample in cell.task.samples}
+    if store.is_scored(cell.id):
+        return
     answers = [answer for answer in store.answers(cell.id) if answer.sample_id in prompts]
-    if len(answers) == len(prompts):
+    if len(answers) < len(prompts):
+        return
+    try:
         found = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
-        store.set_score(cell.id, found.score, found.stderr, samples=len(answers))
+    except Exception as error:  # a metric's library may raise anything over a text it did not expect
+        reason = f"{type(error).__name__}: {error}"
+        outcome.failed[cell.id] = reason
+        store.set_cell_error(cell.id, reason)
+        return
+    store.set_score(cell.id, found.score, found.stderr, samples=len(answers))

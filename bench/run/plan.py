@@ -1,7 +1,7 @@
 """The plan of a run: samples made, prompts cut, budgets and profiles settled; all that can be wrong is wrong here."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ...scorers.base import Profile, Protection
 from ..calibration.calibrate import Report
@@ -39,6 +39,11 @@ class PlannedMethod:
         """As one would type it."""
         return self.method.label
 
+    @property
+    def without_profile_id(self) -> str:
+        """The configuration under which this one failed if its profile could not be made at first."""
+        return self.configuration.model_copy(update={"profile_hash": None}).id
+
 
 @dataclass(frozen=True)
 class PlannedCell:
@@ -65,6 +70,8 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     Raises:
         UserError: a length, a budget, a profile or a sample that cannot be served.
     """
+    if request.max_length == loaded.shape.max_positions:
+        request = replace(request, max_length=None)  # the same rule under one name
     tasks = tuple(plan_task(request, loaded, number, report) for number in range(len(request.tasks)))
     lengths = sorted({sample.n_context for task in tasks for sample in task.samples})
     for method in request.methods:
@@ -113,7 +120,7 @@ def _obtain_profiles(
         try:
             found[need] = obtain_profile(owner, scorer, protection, loaded, report)
         except PluginError as error:
-            found[need] = error
+            found[need] = PluginError(str(error))  # without the frames of the calibration
     return found
 
 

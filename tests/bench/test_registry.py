@@ -11,8 +11,10 @@ import pytest
 
 from lukv_bench import UserError
 from lukv_bench.bench import registry
+from lukv_bench.bench.contract import breach
 from lukv_bench.bench.registry import build, describe_all
 from lukv_bench.scorers.base import Protection, Reads
+from lukv_bench.scorers.keydiff import KeyDiff
 
 
 @dataclass(frozen=True)
@@ -224,3 +226,16 @@ def test_a_type_is_shown_as_what_one_may_type() -> None:
     ]
     with pytest.raises(UserError, match="pool of the scorer 'snapkv' takes a max or avg, not 'mean'"):
         build("scorer", "snapkv:pool=mean")
+
+
+def test_a_scorer_that_fits_a_profile_is_refused_since_it_would_be_handed_none() -> None:
+    @dataclass(frozen=True)
+    class Learned(KeyDiff):
+        """Learns."""
+
+        profile: str = ""
+
+        def fit(self, documents: object) -> dict[str, object]:
+            return {}
+
+    assert "only allocators" in str(breach("scorer", Learned))

@@ -7,6 +7,9 @@ import pytest
 from lukv_bench.bench.report import markdown, print_table
 from lukv_bench.bench.report_grid import grid
 
+OURS = {"arguments": {}, "distribution": "lukv-bench", "version": "0.1.0"}
+SPEC = {"truncation": "refuse", "chat_form": "chat-1", "attention": "ragged-torch", "allocator": OURS, "scorer": OURS}
+
 
 def row(**more: Any) -> dict[str, Any]:
     return {
@@ -38,7 +41,9 @@ def row(**more: Any) -> dict[str, Any]:
         "window": 1,
         "profile_hash": "abcdef0123",
         "events": {},
-        "spec": {"truncation": "refuse"},
+        "task_version": "1",
+        "data_revision": "0123456789",
+        "spec": SPEC,
         **more,
     }
 
@@ -46,7 +51,7 @@ def row(**more: Any) -> dict[str, Any]:
 def test_what_must_not_be_ranked_together_stands_in_tables_of_its_own() -> None:
     text = markdown([row(), row(protocol="aware"), row(dtype="bfloat16"), row(seed=1)])
     assert text.count("| task |") == 4
-    assert "tiny, float32, aware, seed 0" in text
+    assert "tiny (r), float32, aware, seed 0" in text
     assert markdown([row(), row(ratio=0.9)]).count("| task |") == 1
 
 
@@ -106,7 +111,7 @@ def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
         row(ratio=0.9, gain=[2.5, -1.0, 8.0]),
         row(window=9, score=40.0, gain=None, interval=[20.0, 60.0]),
         row(task="other", length=None, status="partial", score=None, interval=None, gain=None, n=2, samples_asked=3),
-        row(task="other", length=None, spec={"truncation": "middle"}),
+        row(task="other", length=None, spec=SPEC | {"truncation": "middle"}),
         row(task="other", status="partial", score=None, interval=None, gain=None, n=3),
     ]
     text = grid(rows)
@@ -125,3 +130,27 @@ def test_what_was_recorded_on_answers_is_shown_where_there_is_anything() -> None
     assert "events" not in markdown([row()])
     text = markdown([row(events={"pyramid_flattened": 3, "truncated_middle": 12}), row(ratio=0.9)])
     assert "| pyramid_flattened (3 of 12), truncated_middle (12 of 12) |" in text
+
+
+@pytest.mark.parametrize(
+    ("other", "shown"),
+    [
+        ({"data_revision": "abcdefabcdef"}, ("data", "01234567", "abcdefab")),
+        ({"task_version": "2"}, ("task version", "1", "2")),
+        ({"spec": SPEC | {"chat_form": "plain"}}, ("template", "chat-1", "plain")),
+        ({"spec": SPEC | {"scorer": OURS | {"version": "0.2.0"}}}, ("plugins", "lukv-bench 0.1.0", "lukv-bench 0.2.0")),
+    ],
+    ids=["data", "task", "template", "plugin"],
+)
+def test_no_two_rows_look_alike(other: dict[str, Any], shown: tuple[str, ...]) -> None:
+    rows = [row(score=10.0), row(score=90.0, **other)]
+    for text in (markdown(rows), grid(rows)):
+        assert all(word in text for word in shown)
+        assert "10.0" in text
+        assert "90.0" in text
+
+
+def test_models_of_one_name_and_two_revisions_stand_apart() -> None:
+    rows = [row(score=10.0), row(score=90.0, model_revision="s")]
+    assert markdown(rows).count("| task |") == 2
+    assert grid(rows).count("## niah_single_1") == 2

@@ -10,7 +10,7 @@ from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.prefill import ScoreError, prefill
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
@@ -199,3 +199,23 @@ def test_a_context_of_one_token_is_taken_in(tiny: Any, attending_by: Callable[[A
     assert context.n_tokens == 1
     for layer, keys in enumerate(context.keys):
         assert_close(keys, expected.keys[layer])
+
+
+@dataclass(frozen=True)
+class Meddling:
+    """Centres the keys where they lie."""
+
+    source: ClassVar[str] = "a test"
+    reads: ClassVar[Reads] = Reads()
+    protection: ClassVar[Protection] = Protection(0, 0)
+
+    def score(self, layer: LayerView) -> Tensor:
+        layer.keys.sub_(layer.keys.mean(dim=2, keepdim=True))
+        return layer.keys.norm(dim=-1)
+
+
+def test_a_scorer_that_writes_into_the_cache_spoils_it_for_nobody_in_silence(
+    llama: Any, some_ids: Callable[..., list[int]]
+) -> None:
+    with pytest.raises(ScoreError, match="the scorer meddling changed the cache"):
+        prefill(llama.loaded, some_ids(20, 0), {"meddling": Meddling()})
