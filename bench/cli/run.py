@@ -168,6 +168,7 @@ def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, sho
     from ..run.rows import environment_row, plan_rows
 
     store.put(*plan_rows(plan))
+    store.forget_failures([method.without_profile_id for method in plan.methods if method.profile is not None])
     run_id = store.start_run(command, environment_row(plan.loaded))
     todo = missing(plan, store)
     total = sum(len(samples) for samples in todo.values())
