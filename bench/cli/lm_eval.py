@@ -32,6 +32,7 @@ def lm_eval(context: typer.Context) -> int:
     perplexity tasks work, too: what follows the context is scored over the evicted cache.
     """
     arguments = list(context.args)
+    _refuse_cache(arguments)
     _quiet_hints()
     from lm_eval._cli import HarnessCLI
     from lm_eval.utils import setup_logging
@@ -79,6 +80,14 @@ def _completed(arguments: Sequence[str]) -> list[str]:
         added += ["--metadata", json.dumps({"tokenizer": str(folder)})]
     at = arguments.index("run") + 1 if "run" in arguments else 0
     return [*arguments[:at], *added, *arguments[at:]]
+
+
+def _refuse_cache(arguments: Sequence[str]) -> None:
+    """Before the model is loaded; the model class refuses what a configuration file asks for."""
+    if _is_ours(arguments) and any(re.match(r"(--use_cache|-c)(=|$)", word) for word in arguments):
+        from ..lmeval_client.arguments import NO_CACHE
+
+        raise UserError(NO_CACHE)
 
 
 def _is_ours(arguments: Sequence[str]) -> bool:

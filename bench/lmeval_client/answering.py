@@ -7,9 +7,16 @@ from ..cli.progress import progress
 from ..configuration import Protocol
 from .evictor import Evictor, Reading
 from .feed import Feed
+from .tally import evicted_whole
 
 
-def answer_all(evictor: Evictor, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
+def answer_all(
+    evictor: Evictor,
+    doing: str,
+    feeds: Sequence[Feed],
+    answer: Callable[[Reading, int], Any],
+    told: Callable[[Reading, int], None],
+) -> list[Any]:
     """An answer for each feed, in order; every context is read once however many requests stand on it.
 
     Args:
@@ -17,6 +24,7 @@ def answer_all(evictor: Evictor, doing: str, feeds: Sequence[Feed], answer: Call
         doing: For the progress shown.
         feeds: What is fed.
         answer: Called with a reading of feed number n's context and n.
+        told: The same, once feed number n is answered.
     """
     answers: list[Any] = [None] * len(feeds)
     done = 0
@@ -26,6 +34,7 @@ def answer_all(evictor: Evictor, doing: str, feeds: Sequence[Feed], answer: Call
             reading = evictor.read(context)
             for number in numbers:
                 answers[number] = answer(reading, number)
+                told(reading, number)
                 done += 1
                 shown.report(doing, done, len(feeds))
     return answers
@@ -33,10 +42,9 @@ def answer_all(evictor: Evictor, doing: str, feeds: Sequence[Feed], answer: Call
 
 def notes(feeds: Sequence[Feed], protocol: Protocol) -> Iterator[str]:
     """What is not as one would expect from the protocol and the prompts."""
-    untold = sum(not feed.told for feed in feeds)
-    if untold and protocol == "agnostic":
+    if whole := sum(evicted_whole(feed, protocol) for feed in feeds):
         yield (
-            f"{untold} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
+            f"{whole} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
             "token is evicted (protocol aware)."
         )
     if cut := [feed.n_cut for feed in feeds if feed.n_cut]:

@@ -29,6 +29,11 @@ KNOWN = (
 PASSED_BY_LM_EVAL = ("batch_size", "max_batch_size")
 """lm-eval hands these to every model class. Each prompt is evicted alone, so they change nothing."""
 
+NO_CACHE = (
+    "lm-eval's --use_cache knows neither allocator nor ratio and would give one method's answers as another's; leave "
+    "it out with the model class lukv."
+)
+
 
 @dataclass(frozen=True)
 class ModelArguments:

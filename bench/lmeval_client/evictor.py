@@ -17,15 +17,22 @@ from ..profile_file import profile_hash
 from ..profiles import obtain_profile
 from ..run.allocation import check_budget
 from ..run.choosing import choose_kept, read_context
+from ..run.events import Event
 from ..run.request import Method
 
 
 @dataclass(frozen=True)
 class Reading:
-    """A context that was read, and what its eviction keeps."""
+    """A context that was read, and what its eviction keeps.
+
+    Attributes:
+        kept: Per layer.
+        events: What a reader of an answer over it must know.
+    """
 
     context: Context
     kept: Sequence[Kept]
+    events: Sequence[Event] = ()
 
     def cache(self, room: int) -> StoreCache:
         """A ragged cache of its own, with spare room for what is fed after the eviction."""
@@ -84,6 +91,7 @@ class Evictor:
             return Reading(context, keep_everything(context))
         context = read_context(self.loaded, ids, [self.method], self.seed)
         try:
-            return Reading(context, choose_kept(self.loaded, self.method, self.profile, context, self.seed).kept)
+            choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)
         except Exception as error:  # a plugin may raise anything
             raise PluginError(f"{self.method.label} failed: {error}") from error
+        return Reading(context, choice.kept, choice.events)

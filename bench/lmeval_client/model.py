@@ -18,11 +18,12 @@ from ..engine.ready import ready_model, refuse_sliding_window
 from ..models.load import LoadedModel, resolve_device, resolve_dtype
 from ..run.request import ask_methods
 from .answering import answer_all, notes
-from .arguments import parse_arguments
+from .arguments import NO_CACHE, parse_arguments
 from .boundary import context_end
 from .evictor import Evictor, Reading
 from .feed import Feed, fitted, make_feed, stop_of
-from .rolling import window_logprob, windows
+from .rolling import score_window, windows
+from .tally import Tally
 
 
 @register_model("lukv")
@@ -56,12 +57,21 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
             self.evictor = Evictor.prepare(self.loaded, method, arguments.seed, shown.report)
         self.tokenizer = self.loaded.tokenizer
         self.window = self._window(arguments.max_length)
+        self.tally = Tally()
         self._device = place
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
         """As lm-eval makes a model, but what --model_args says wins over lm-eval's options of the same name."""
         return cls(**((additional_config or {}) | arg_dict))
+
+    def set_cache_hook(self, cache_hook: Any) -> None:
+        """Refuse lm-eval's response cache, which asks for nothing but the request.
+
+        Raises:
+            UserError: always.
+        """
+        raise UserError(NO_CACHE)
 
     def _window(self, asked: int | None) -> int:
         most = self.loaded.shape.max_positions
@@ -95,7 +105,11 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return render_turns(self.tokenizer, chat_history, add_generation_prompt)
 
     def get_model_info(self) -> dict[str, Any]:
-        """What decided the answers, for lm-eval's results file."""
+        """What decided the answers, for lm-eval's results file, which asks when all are there.
+
+        `requests`, `requests_evicted_whole` (run as under aware, since their document does not tell where its context
+        ends) and `events` (each with the number of requests it was recorded on) count since the model was loaded.
+        """
         return {
             "model_revision": self.loaded.revision,
             "model_dtype": self.loaded.dtype,
@@ -104,6 +118,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
             "truncation": self.arguments.truncation,
             "max_length": self.window,
             "code_version": CODE_VERSION,
+            **self.tally.facts,
         }
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
@@ -127,9 +142,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         def answer(reading: Reading, number: int) -> str:
             rest, stop = feeds[number].rest, stops[number]
             cache = reading.cache(len(rest) + stop.max_new_tokens)
-            text = decode(self.loaded, cache, [rest], stop).rows[0].text
-            self.cache_hook.add_partial("generate_until", requests[number].args, text)
-            return text
+            return decode(self.loaded, cache, [rest], stop).rows[0].text
 
         return self._answers("generating", feeds, answer)
 
@@ -152,9 +165,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
         def answer(reading: Reading, number: int) -> Likelihood:
             rest = feeds[number].rest
-            found = likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])
-            self.cache_hook.add_partial("loglikelihood", requests[number].args, tuple(found))
-            return found
+            return likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])
 
         return [tuple(found) for found in self._answers("scoring", feeds, answer)]
 
@@ -164,13 +175,14 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         for window in (window for text in texts for window in text):
             refuse_sliding_window(self.loaded, len(window.ids))
             self.evictor.check(window.half)
-        totals = []
+        totals, tally = [], Tally()
         with progress() as shown:
             for number, text in enumerate(texts):
                 shown.report("scoring whole texts", number, len(texts))
-                total = sum(window_logprob(self.evictor, window) for window in text)
-                self.cache_hook.add_partial("loglikelihood_rolling", requests[number].args, total)
-                totals.append(total)
+                scores = [score_window(self.evictor, window) for window in text]
+                tally.add(event for score in scores for event in score.events)
+                totals.append(sum(score.logprob for score in scores))
+        self._tell(tally)
         return totals
 
     def _cut(self, request: Any, prompt: str, text: str) -> tuple[tuple[int, ...], int | None]:
@@ -185,6 +197,18 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return made
 
     def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
-        for note in notes(feeds, self.arguments.protocol):
+        tally, protocol = Tally(), self.arguments.protocol
+        for note in notes(feeds, protocol):
             print(f"lukv: {note}", file=sys.stderr)
-        return answer_all(self.evictor, doing, feeds, answer)
+
+        def told(reading: Reading, number: int) -> None:
+            tally.add(reading.events, feeds[number], protocol)
+
+        answers = answer_all(self.evictor, doing, feeds, answer, told)
+        self._tell(tally)
+        return answers
+
+    def _tell(self, tally: Tally) -> None:
+        for line in tally.lines():
+            print(f"lukv: {line}", file=sys.stderr)
+        self.tally.absorb(tally)

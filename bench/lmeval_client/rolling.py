@@ -1,11 +1,12 @@
 """The likelihood of a whole text, for perplexity tasks, under eviction."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..engine.likelihood import likelihood
+from ..run.events import Event
 from .evictor import Evictor
 
 
@@ -32,19 +33,30 @@ def windows(ids: Sequence[int], prefix: int, most: int) -> list[Window]:
     return [Window((*front, *back), len(front)) for front, back in pairs]
 
 
-def window_logprob(evictor: Evictor, window: Window) -> float:
-    """Sum of the natural log-probabilities of the scored tokens.
+class WindowScore(NamedTuple):
+    """What the scored tokens of a window sum to.
+
+    Attributes:
+        logprob: Sum of their natural log-probabilities.
+        events: What a reader must know of the window's eviction.
+    """
+
+    logprob: float
+    events: Sequence[Event]
+
+
+def score_window(evictor: Evictor, window: Window) -> WindowScore:
+    """Score a window's new tokens.
 
     The first half is scored as it is read, under full attention, since nothing is evicted before it was read. Then
     it is evicted, and the second half is scored over what is left.
     """
-    return sum(_parts(evictor, window))
-
-
-def _parts(evictor: Evictor, window: Window) -> Iterator[float]:
     ids, half = window.ids, window.half
     read, rest = ids[:half], ids[half:-1]
+    total = 0.0
     if first := ids[max(window.n_front, 1) : half + 1]:
-        yield likelihood(evictor.loaded, evictor.read(()).cache(half), read, first).logprob
+        total = likelihood(evictor.loaded, evictor.read(()).cache(half), read, first).logprob
     second = ids[max(window.n_front, half + 1) :]
-    yield likelihood(evictor.loaded, evictor.read(read).cache(len(rest)), rest, second).logprob
+    reading = evictor.read(read)
+    total += likelihood(evictor.loaded, reading.cache(len(rest)), rest, second).logprob
+    return WindowScore(total, reading.events)

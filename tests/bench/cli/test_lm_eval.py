@@ -208,6 +208,49 @@ def test_a_prompt_that_tells_no_context_is_evicted_whole_and_that_is_said(
     assert "4 of 4 requests do not tell where their context ends" in capsys.readouterr().err
 
 
+def counted(model: LukvLM) -> tuple[Any, ...]:
+    """What lm-eval writes into its results file."""
+    info = model.get_model_info()
+    assert info["protocol"] == model.arguments.protocol
+    return tuple(info[name] for name in ("requests", "requests_evicted_whole", "events"))
+
+
+def test_how_many_requests_were_evicted_whole_stands_in_the_results(slow: Path, evaluate: Evaluate) -> None:
+    model = ours(slow, allocator="uniform", ratio=0.5)
+    assert counted(model) == (0, 0, {})
+    evaluate(model, ("t_generate",))
+    assert counted(model) == (4, 0, {})
+    evaluate(model, ("t_generate", "t_untold"))
+    assert counted(model) == (12, 4, {})
+    aware = ours(slow, allocator="uniform", ratio=0.5, protocol="aware")
+    evaluate(aware, ("t_untold",))
+    assert counted(aware) == (4, 0, {}), "aware was asked for"
+
+
+def test_nothing_is_evicted_whole_where_there_is_no_context(
+    slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ours(slow, allocator="uniform", ratio=0.5)
+    evaluate(model, ("t_choice_no_context",))
+    assert counted(model) == (4 * 3, 0, {})
+    assert "where their context ends" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("task", "requests"), [("t_generate", 4), ("t_choice", 12), ("t_rolling", 4)])
+def test_what_the_eviction_notes_is_told_once_and_stands_in_the_results(
+    slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str], task: str, requests: int
+) -> None:
+    model = ours(slow, allocator="pyramidkv", ratio=0.3, sink=0, window=0)
+    evaluate(model, (task,))
+    told = [line for line in capsys.readouterr().err.splitlines() if "pyramid_flattened" in line]
+    assert told == [f"lukv: the event pyramid_flattened was recorded on {requests} of {requests} requests."]
+    assert counted(model) == (requests, 0, {"pyramid_flattened": requests})
+    generous = ours(slow, allocator="uniform", keep_tokens=5000)
+    evaluate(generous, (task,))
+    assert "the event kept_all was recorded on" in capsys.readouterr().err
+    assert generous.get_model_info()["events"]["kept_all"] == requests
+
+
 def test_too_long_a_prompt_is_refused_or_loses_the_middle_of_its_context(
     slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -218,6 +261,7 @@ def test_too_long_a_prompt_is_refused_or_loses_the_middle_of_its_context(
     for one in (model, whole):
         evaluate(one, ("t_generate",))
     assert "cut out of the middle" in capsys.readouterr().err
+    assert (counted(model)[2], counted(whole)[2]) == ({"truncated_middle": 4}, {})
     for cut, full in zip(model.feeds, whole.feeds, strict=True):
         assert cut.rest == full.rest
         assert len(cut.context) + len(cut.rest) + 12 == 60
@@ -303,6 +347,25 @@ def test_the_command_passes_on_what_lm_eval_knows(lukv_bench: Any, slow: Path, t
         "agnostic",
     )
     assert len(list((home / "out").rglob("samples_*.jsonl"))) == 2
+
+
+def test_lm_evals_response_cache_is_refused_however_it_is_asked_for(
+    lukv_bench: Any, slow: Path, tasks: Path, evaluate: Evaluate, home: Path
+) -> None:
+    """It is keyed by the request alone: the first allocator's answers would be every other's."""
+    (home / "c.yaml").write_text(yaml.safe_dump({"use_cache": str(home / "answers"), "device": "cpu"}))
+    arguments = f"pretrained={slow},allocator=full"
+    ours_ = ("--model", "lukv", "--model_args", arguments, "--tasks", str(tasks / "t_generate.yaml"))
+    for asked in (("--use_cache", home / "answers"), (f"--use_cache={home / 'answers'}",), ("-c", home / "answers")):
+        ended = lukv_bench("lm-eval", "run", *ours_, *asked)
+        assert ended.code == 2, ended.err
+        assert "--use_cache" in ended.err.splitlines()[-1]
+        assert "loading" not in ended.err, "it is said before the model is loaded"
+    ended = lukv_bench("lm-eval", "run", "--config", home / "c.yaml", *ours_)
+    assert ended.code == 2, ended.err
+    assert "--use_cache" in ended.err.splitlines()[-1]
+    with pytest.raises(UserError, match="--use_cache"):
+        evaluate(ours(slow, allocator="full"), ("t_generate",), use_cache=str(home / "answers"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""What a reader of lm-eval's results must know of how its requests were answered, counted."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from ..configuration import Protocol
+from ..run.events import Event
+from .feed import Feed
+
+
+@dataclass
+class Tally:
+    """Counts over the requests that a model answered since it was loaded.
+
+    Attributes:
+        n_requests: All of them.
+        n_evicted_whole: Those asked under the protocol agnostic whose document does not tell where the context ends,
+            so that they were run as under aware.
+        events: By event, the number of requests it was recorded on.
+    """
+
+    n_requests: int = 0
+    n_evicted_whole: int = 0
+    events: Counter[str] = field(default_factory=Counter)
+
+    def add(self, events: Iterable[Event], feed: Feed | None = None, protocol: Protocol = "agnostic") -> None:
+        """Count a request; an event that is recorded on it more than once counts once."""
+        self.n_requests += 1
+        names = {str(event["event"]) for event in events}
+        if feed is not None:
+            self.n_evicted_whole += evicted_whole(feed, protocol)
+            names |= {"truncated_middle"} if feed.n_cut else set()
+        self.events.update(names)
+
+    def absorb(self, other: "Tally") -> None:
+        """Count another's requests, too."""
+        self.n_requests += other.n_requests
+        self.n_evicted_whole += other.n_evicted_whole
+        self.events.update(other.events)
+
+    def lines(self) -> Iterator[str]:
+        """The events in sentences; `answering.notes` has told what was cut before."""
+        for event, n in sorted(self.events.items()):
+            if event != "truncated_middle":
+                yield f"the event {event} was recorded on {n} of {self.n_requests} requests."
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For a results file."""
+        return {
+            "requests": self.n_requests,
+            "requests_evicted_whole": self.n_evicted_whole,
+            "events": dict(sorted(self.events.items())),
+        }
+
+
+def evicted_whole(feed: Feed, protocol: Protocol) -> bool:
+    """Whether a request is run as under aware although agnostic was asked for; of an empty context nothing is
+    evicted."""
+    return protocol == "agnostic" and not feed.told and bool(feed.context)
