@@ -3,12 +3,17 @@
 import os
 import platform
 from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING
 
-PACKAGES = ("torch", "transformers", "tokenizers", "lm-eval", "numpy", "scipy")
+if TYPE_CHECKING:
+    import torch
+
+PACKAGES = ("torch", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "rapidfuzz", "jieba")
+"""rapidfuzz and jieba decide some tasks' scores."""
 
 
 def package_versions() -> dict[str, str]:
-    """Versions of the packages whose code may change an answer."""
+    """Versions of the packages whose code may change an answer or its score."""
     found = {}
     for package in PACKAGES:
         try:
@@ -28,8 +33,15 @@ def processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def machine() -> dict[str, str | int]:
-    """Processor, its logical cores and torch's threads."""
+def machine(device: "torch.device | None" = None) -> dict[str, str | int]:
+    """Processor, its logical cores and torch's threads; of a CUDA device its name and the CUDA that torch brings."""
     import torch
 
-    return {"processor": processor(), "cores": os.cpu_count() or 1, "threads": torch.get_num_threads()}
+    facts: dict[str, str | int] = {
+        "processor": processor(),
+        "cores": os.cpu_count() or 1,
+        "threads": torch.get_num_threads(),
+    }
+    if device is not None and device.type == "cuda":
+        facts |= {"gpu": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
+    return facts

@@ -14,7 +14,7 @@ from .plan import Plan, PlannedCell, PlannedMethod, PlannedTask
 
 def environment_row(loaded: LoadedModel) -> schema.Environment:
     """The machine and packages at hand."""
-    device, packages, details = str(loaded.device), package_versions(), machine()
+    device, packages, details = str(loaded.device), package_versions(), machine(loaded.device)
     python, system = platform.python_version(), platform.platform()
     return schema.Environment(
         id=content_hash([python, system, device, packages, details]),
