@@ -16,6 +16,20 @@ def protection_of(profile: Profile, sink: int | None, window: int | None) -> Pro
     )
 
 
+def check_length(n_tokens: int, protection: Protection) -> None:
+    """Refuse a length at which no ratio can be served, before a profile is made for it.
+
+    Raises:
+        UserError: even at 1% pruned a head would keep fewer tokens than are protected.
+    """
+    n_protected = int(protection.mask(n_tokens).sum())
+    if n_tokens * 99 // 100 < max(n_protected, 1):
+        raise UserError(
+            f"no ratio can be served over {n_tokens} tokens with {n_protected} of them protected; give a greater "
+            "--export-length, or a smaller --sink and --window."
+        )
+
+
 def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Protection) -> str:
     """Write a NumPy file, and say in a line what it is good for.
 

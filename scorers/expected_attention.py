@@ -10,6 +10,9 @@ from .attention import on_top
 from .base import LayerView, Protection, Reads
 from .rotary import rotate
 
+MOST_AHEAD = 2**20
+"""More positions than any model has."""
+
 
 @dataclass(frozen=True)
 class ExpectedAttention:
@@ -47,10 +50,10 @@ class ExpectedAttention:
 
     def __post_init__(self) -> None:
         """Refuse numbers that mean nothing."""
-        if self.n_future < 1 or self.n_sink < 0:
-            raise ValueError("n_future is at least 1 and n_sink at least 0")
-        if self.epsilon < 0:
-            raise ValueError(f"epsilon is at least 0, not {self.epsilon}")
+        if not 1 <= self.n_future <= MOST_AHEAD or self.n_sink < 0:
+            raise ValueError(f"n_future is from 1 to {MOST_AHEAD} and n_sink at least 0")
+        if not 0 <= self.epsilon <= 1:
+            raise ValueError(f"epsilon is from 0 to 1, not {self.epsilon}")
 
     @property
     def protection(self) -> Protection:

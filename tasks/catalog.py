@@ -89,7 +89,9 @@ def task_info(name: str) -> TaskInfo:
 
 def _unknown(name: str) -> str:
     known = families()
-    near = get_close_matches(name, [*known, *names()], n=1)
+    folded = {word.casefold(): word for word in (*known, *names())}
+    near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     if near:
-        return f"There is no task {name!r}: did you mean {near[0]!r}?"
-    return f"There is no task {name!r}: choose among {', '.join(known)} or their single tasks (lukv-bench list tasks)."
+        return f"There is no task {name!r}: did you mean {folded[near[0]]!r}?"
+    told = ", ".join(sorted(known))
+    return f"There is no task {name!r}: choose among {told} or their single tasks (lukv-bench list tasks)."

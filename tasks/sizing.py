@@ -67,6 +67,8 @@ def least_length(needed: Callable[[int], int], asked: int) -> int:
         if need <= length:
             break
         length = need
+    while length > asked + 1 and needed(length - 1) <= length - 1:
+        length -= 1
     return length
 
 

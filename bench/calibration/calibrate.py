@@ -88,8 +88,9 @@ def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targe
     for target in targets.values():
         if n_context <= target.protection.sink + target.protection.window + 100:
             raise UserError(
-                f"the calibration document {document.name} has {n_context} tokens, too few to rank; give one of "
-                "some thousand tokens."
+                f"the calibration document {document.name} has {n_context} tokens, too few to rank beside the "
+                f"{target.protection.sink + target.protection.window} protected ones (sink + window); give one of some "
+                "thousand tokens, or a smaller --sink and --window."
             )
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, storable, whole_number
+from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, apart, storable, whole_number
 from .progress import progress
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ def inspect(
     text = _read(context)
     if out is not None:
         check_file_place(out, "--out")
+    apart(context=context, out=out)
     storable("--seed", seed)
     check_model_name(model)
     with progress() as shown:

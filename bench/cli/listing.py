@@ -1,7 +1,9 @@
 """`lukv-bench list`."""
 
 import json as json_
+import sys
 import textwrap
+from contextlib import redirect_stdout
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -26,7 +28,8 @@ def list_(
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
-    rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
+    with redirect_stdout(sys.stderr):  # what a plugin prints while it is imported is no part of the list
+        rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
     if name is not None:
         rows = [row for row in rows if row["name"] == name] or _not_there(kind, name, rows)
     if json:

@@ -1,6 +1,7 @@
 """Options that several commands take, and how their texts become values."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -115,3 +116,19 @@ def one_of(option: str, value: str, choices: Sequence[str]) -> None:
     """
     if value not in choices:
         raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")
+
+
+def apart(**places: Path | None) -> None:
+    """Refuse to write over what is read, or twice to one place. Options by their names, `_` for `-`.
+
+    Raises:
+        UserError: two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for name, place in places.items():
+        if place is None:
+            continue
+        option, real = "--" + name.rstrip("_").replace("_", "-"), place.expanduser().resolve()
+        if real in seen:
+            raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
+        seen[real] = option

@@ -1,6 +1,7 @@
 """`lukv-bench profile`."""
 
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Seed, Sink, Window, at_least_one, whole_number
+from .options import Device, Dtype, Model, Seed, Sink, Window, apart, at_least_one, storable, whole_number
 from .progress import Progress, progress
 
 if TYPE_CHECKING:
@@ -72,13 +73,20 @@ def profile(
     from ..writable import check_file_place
 
     at_least_one("--export-length", export_length)
+    storable("--seed", seed)
     _check_options(context, from_, out, export_kvpress)
+    apart(from_=from_, out=out, export_kvpress=export_kvpress)
+    for read in (*(text or []), *(questions or [])):
+        apart(text=read, out=out)
+        apart(text=read, export_kvpress=export_kvpress)
     for option, place in (("--out", out), ("--export-kvpress", export_kvpress)):
         if place is not None:
             check_file_place(place, option)
     with progress() as shown:
         if out is not None:
-            made = _make(out, model, scorer, (text or [], questions or []), seed, (sink, window), device, dtype, shown)
+            places = (out, export_kvpress, export_length)
+            asked = (text or [], questions or [])
+            made = _make(places, model, scorer, asked, seed, (sink, window), device, dtype, shown)
         elif from_ is not None:
             made = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
@@ -108,7 +116,7 @@ def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
 
 
 def _make(
-    out: Path,
+    places: tuple[Path, Path | None, int],
     model: str,
     scorer: str,
     asked: tuple[list[Path], list[Path]],
@@ -128,6 +136,7 @@ def _make(
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
     from ..engine.ready import ready_model
+    from ..kvpress_format import check_length
     from ..models.load import resolve_device, resolve_dtype
     from ..profile_file import profile_hash, save_profile
     from ..profiles import make_profiles
@@ -138,6 +147,11 @@ def _make(
     targets = {plugin.name: (plugin, ask_protection(plugin, *protection)) for plugin in plugins}
     if len(targets) < len(plugins):
         raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
+    out, export, export_length = places
+    for name, (_, protected) in targets.items():
+        _check_places(out, export, name, len(targets))
+        if export is not None:
+            check_length(export_length, protected)
     documents = read_documents(*asked) or built_in_documents()
     where = resolve_device(device)
     kind = resolve_dtype(dtype, where)
@@ -148,11 +162,21 @@ def _make(
         save_profile(made, place := _place(out, name, len(profiles)))
         shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
     first = plugins[0]
-    use = (
-        f"run --model {model} --allocator lukv:profile={_place(out, first.name, len(profiles))} --scorer {first.label}"
-    )
-    shown.message(f"use it with: lukv-bench {use}")
+    allocator = f"lukv:profile={_place(out, first.name, len(profiles))}"
+    use = ["lukv-bench", "run", "--model", model, "--allocator", allocator, "--scorer", first.label]
+    shown.message(f"use it with: {shlex.join(use)}")
     return profiles
+
+
+def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
+    """Every file that will be written, before the work that fills it."""
+    from ..writable import check_file_place
+
+    place = _place(out, scorer, scorers)
+    check_file_place(place, "--out")
+    check_file_place(place.with_name(place.name + ".json"), "what --out writes beside it,")
+    if export is not None:
+        check_file_place(_place(export, scorer, scorers), "--export-kvpress")
 
 
 def _export(

@@ -85,21 +85,21 @@ def prefill(
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
         layer = LayerAtHand(index, module, query, keys, values, inputs.kwargs)
+        cache = _Guarded(keys, values) if scorers else None
         for name, scorer in scorers.items():
             if name in failures:
                 continue
-            began, before = now(loaded.device), _sums(keys, values)
+            began = now(loaded.device)
             try:
                 view = layer.view(scorer.reads, rotary, (n_kept or {}).get(name), drawn)
                 tables[name].append(_checked(scorer.score(view), keys))
-            except Exception as error:  # a stranger's scorer may raise anything; the other scorers go on
+            except (Exception, SystemExit) as error:  # a stranger's scorer may raise anything; the others go on
                 failures[name] = without_frames(error)
-                tables[name].clear()
-            if _sums(keys, values) != before:
-                raise ScoreError(
-                    f"the scorer {name} changed the cache it was shown; nothing of this context can be used"
-                )
+            if cache is not None and cache.restored():
+                failures[name] = ScoreError("it writes into the cache that it is shown")
             score_s[name] += now(loaded.device) - began
+            if name in failures:
+                tables[name].clear()
         inputs.kwargs = {}
         for show in observers:
             show(index, module, query, keys, values)
@@ -136,9 +136,19 @@ class ScoreError(Exception):
     """A scorer's table is not what its contract says."""
 
 
-def _sums(keys: Tensor, values: Tensor) -> tuple[float, float]:
-    """What tells whether a scorer wrote into the cache: tensors of an inference have no version."""
-    return float(keys.sum(dtype=torch.float32)), float(values.sum(dtype=torch.float32))
+class _Guarded:
+    """A layer's cache while strangers look at it: tensors of an inference have no version that would tell of writes."""
+
+    def __init__(self, keys: Tensor, values: Tensor) -> None:
+        self._shown, self._kept = (keys, values), (keys.clone(), values.clone())
+
+    def restored(self) -> bool:
+        """Whether somebody wrote into it; then it is as it was."""
+        if all(torch.equal(shown, kept) for shown, kept in zip(self._shown, self._kept, strict=True)):
+            return False
+        for shown, kept in zip(self._shown, self._kept, strict=True):
+            shown.copy_(kept)
+        return True
 
 
 def _checked(scores: Tensor, keys: Tensor) -> Tensor:

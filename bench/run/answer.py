@@ -30,8 +30,8 @@ def answer_cells(
         try:
             method, seed = cell.method.method, cell.method.configuration.seed
             chosen.append((cell, choose_kept(loaded, method, cell.method.profile, context, seed)))
-        except Exception as error:  # a plugin may raise anything; only its own cell fails
-            yield cell, error
+        except (Exception, SystemExit) as error:  # a plugin may raise anything; only its own cell fails
+            yield cell, without_frames(error)
     if not chosen:
         return
     answers = _try(loaded, run_id, chosen, sample, context)

@@ -54,7 +54,8 @@ def filled(definition: Definition, request: Request, draft: Callable[[int, int],
     starts = starts_at(asked)
     if max(start.tokens for start in starts) > room:
         raise UserError(
-            f"{request.task} does not fit into {asked} tokens: with this tokenizer {request.limit} samples need "
+            f"{request.task} does not fit into {asked} tokens: with this tokenizer "
+            f"{'1 sample needs' if request.limit == 1 else f'{request.limit} samples need'} "
             f"a length of at least {least_length(needed, asked)}."
         )
     documents: list[Document] = []
