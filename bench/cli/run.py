@@ -1,6 +1,7 @@
 """`lukv-bench run`."""
 
 import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,7 +127,8 @@ def run(
     check_model_name(model)
     url = resolve_url(db)
     check_writable(url)
-    with progress() as shown:
+    # What a plugin or a library prints is no part of our output.
+    with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ...db.store import Store
         from ..engine.ready import ready_model
@@ -152,15 +154,23 @@ def run(
         shown.report(f"loading {model} (fetched on first use)", 0, 1)
         plan = make_plan(request, ready_model(model, place, kind), shown.report)
     with Store.open(url, create=True) as store:
-        with progress() as shown:
+        with redirect_stdout(sys.stderr), progress() as shown:
             outcome = _carry_out(plan, store, _without_password(sys.argv, db, describe(url)), batch, shown)
         _show(plan, store, outcome, describe(url), json)
     return 1 if outcome.failed else 0
 
 
 def _without_password(command: list[str], db: str | None, shown: str) -> list[str]:
-    """The command as typed, but for a database URL, which may hold a password and must not be published."""
-    return [word.replace(db, shown) if db and word.endswith(db) else word for word in command]
+    """The command as typed, but for what stands behind --db: a URL may hold a password and must not be published."""
+    if db is None:
+        return list(command)
+    told = []
+    for before, word in zip(["", *command], command, strict=False):
+        if before == "--db":
+            told.append(shown)
+        else:
+            told.append(f"--db={shown}" if word.startswith("--db=") else word)
+    return told
 
 
 def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, shown: Progress) -> "Outcome":
@@ -204,5 +214,5 @@ def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bo
         print_table(rows)
     labels = {cell.id: f"{cell.method.label} on {cell.task.loaded.info.name}" for cell in plan.cells}
     for identity, reason in outcome.failed.items():
-        print(f"failed: {labels[identity]}: {reason}", file=sys.stderr)
+        print(f"failed: {labels[identity]}: {' '.join(reason.split())}", file=sys.stderr)
     print(f"{outcome.n_new} new answers; all are in {where}", file=sys.stderr)
