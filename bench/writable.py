@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from .. import UserError
+from ..db.places import PSEUDO, file_system, mount_table
 
 
 def check_file_place(path: Path, option: str) -> None:
@@ -21,6 +22,6 @@ def check_file_place(path: Path, option: str) -> None:
         above = above.parent
     if not above.is_dir():
         raise UserError(f"{option} {path} lies below {above}, which is a file; choose another place.")
-    read_only = os.statvfs(above).f_flag & os.ST_RDONLY or str(above).startswith(("/proc", "/sys"))
-    if read_only or not os.access(above, os.W_OK):
+    of_the_kernel = PSEUDO.fullmatch(file_system(above.resolve(), mount_table()) or "")  # they look writable to root
+    if of_the_kernel or os.statvfs(above).f_flag & os.ST_RDONLY or not os.access(above, os.W_OK):
         raise UserError(f"{option} {path} cannot be written: {above} is read-only; choose another place.")

@@ -13,15 +13,19 @@ from .. import UserError
 from .identity import Contents, judge, peek_connection, peek_file
 from .places import check_changeable, check_creatable, check_local, check_regular, real_path
 
-_KINDS = ("sqlite", "postgresql", "mysql", "mariadb", "oracle", "mssql")
-_TO_INSTALL = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
+KINDS = ("sqlite", "postgresql")
+"""The schema and the lock that lets one process write at a time were made for these, and tested with them."""
+
+_TO_INSTALL = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
+_SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
 
 
 def resolve_url(text: str | None) -> URL:
     """The database that `--db TEXT` means; without text, one file under the user's data folder.
 
-    A text with "://" is a SQLAlchemy URL, any other a SQLite file. File paths become absolute, so a later change
-    of folder does not move the database. UserError when the text is neither, or when the driver is missing.
+    A text with "://" is a SQLAlchemy URL of SQLite or PostgreSQL, any other a SQLite file. File paths become absolute,
+    so a later change of folder does not move the database. UserError when the text is neither, or when the driver is
+    missing.
     """
     if text is None:
         return _file_url(platformdirs.user_data_path("lukv-bench", appauthor=False) / "results.db")
@@ -30,6 +34,8 @@ def resolve_url(text: str | None) -> URL:
     if "://" in text:
         return _url(text)
     if kind := re.match(r"(sqlite|postgres(?:ql)?|mysql|mariadb)(\+\w+)?:", text):
+        if kind[1] not in KINDS:
+            raise _no_kind(kind[1])
         raise UserError(f'"{kind[0]}" lacks its slashes; write {kind[0]}// in front of the rest, or a plain path.')
     return _file_url(Path(text))
 
@@ -40,8 +46,13 @@ def sqlite_path(url: URL) -> Path | None:
 
 
 def describe(url: URL) -> str:
-    """A database in words for messages: its file, or its URL without the password."""
-    return str(sqlite_path(url) or url.render_as_string(hide_password=True))
+    """A database in words for messages: its file, or its URL without passwords, those among its options included."""
+    return str(sqlite_path(url) or _hidden(url))
+
+
+def _hidden(url: URL) -> str:
+    secrets = {name: "***" for name in url.query if _SECRET.search(name)}
+    return url.update_query_dict(secrets).render_as_string(hide_password=True).replace("%2A%2A%2A", "***")
 
 
 def check_writable(url: URL) -> None:
@@ -80,8 +91,16 @@ def _url(text: str) -> URL:
             f'The database URL "{kind}://..." cannot be read; write sqlite:///FILE or '
             "postgresql://USER:PASSWORD@HOST/NAME."
         ) from error
+    if url.get_backend_name() not in KINDS:
+        raise _no_kind(url.drivername)
     _check_driver(url)
     return _sqlite_url(url) if url.get_backend_name() == "sqlite" else url
+
+
+def _no_kind(given: str) -> UserError:
+    near = get_close_matches(given, KINDS, n=1)
+    hint = f"did you mean {near[0]}://?" if near else "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
+    return UserError(f'"{given}" is no kind of database that holds results, SQLite and PostgreSQL are; {hint}')
 
 
 def _check_driver(url: URL) -> None:
@@ -101,16 +120,16 @@ def _dialect(url: URL) -> type[Dialect]:
     try:
         return url.get_dialect()
     except (NoSuchModuleError, ArgumentError) as error:
-        near = get_close_matches(url.get_backend_name(), _KINDS, n=1)
-        hint = f"did you mean {near[0]}://?" if near else "write sqlite:///FILE or postgresql://..."
-        raise UserError(f'"{url.drivername}" is no kind of database that SQLAlchemy knows here; {hint}') from error
+        raise UserError(
+            f'"{url.drivername}" is no driver that SQLAlchemy knows here; write {url.get_backend_name()}:// alone.'
+        ) from error
 
 
 def _sqlite_url(url: URL) -> URL:
     name = url.database or ""
     if url.host or url.username:
         raise UserError(
-            f'"{url.render_as_string()}" lacks a slash; write sqlite:///results.db for a file in this folder '
+            f'"{_hidden(url)}" lacks a slash; write sqlite:///results.db for a file in this folder '
             "or sqlite:////folder/results.db."
         )
     if name in ("", ":memory:") or url.query.get("mode") == "memory":

@@ -11,7 +11,7 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, inspect
-from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateTable
 
 import lukv_bench.db
@@ -111,17 +111,15 @@ def test_failed_migration_changes_nothing(url: URL, monkeypatch: pytest.MonkeyPa
     Store.open(url, create=True).close()
 
 
-@pytest.mark.parametrize("dialect", ["postgresql", "mysql"])
-def test_other_databases_get_the_same_tables(dialect: str) -> None:
+def test_postgresql_gets_the_same_tables() -> None:
     """Nothing is connected to: the migrations are written out as SQL, and compared with the models' own."""
     out = io.StringIO()
     config = Config(output_buffer=out)
     config.set_main_option("script_location", str(_SCRIPTS))
     config.set_main_option("path_separator", "os")
-    config.attributes["configure"] = {"dialect_name": dialect, "version_table": VERSION_TABLE}
+    config.attributes["configure"] = {"dialect_name": "postgresql", "version_table": VERSION_TABLE}
     command.upgrade(config, "head", sql=True)
     made = dict(re.findall(r"CREATE TABLE (\w+) (\(\n.*?\n\));", out.getvalue(), flags=re.DOTALL))
-    kind = {"postgresql": postgresql, "mysql": mysql}[dialect]
     for table in Base.metadata.sorted_tables:
-        wanted = str(CreateTable(table).compile(dialect=kind.dialect()))
+        wanted = str(CreateTable(table).compile(dialect=postgresql.dialect()))
         assert _parts(made[table.name]) == _parts(wanted)

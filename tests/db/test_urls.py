@@ -3,6 +3,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from sqlalchemy import make_url
 
 from lukv_bench import UserError
 from lukv_bench.db.urls import describe, resolve_url, sqlite_path
@@ -49,8 +50,17 @@ def test_files(text: str, file: str, monkeypatch: pytest.MonkeyPatch, tmp_path: 
         ("sqlite://x.db", "lacks a slash"),
         ("sqlite+aiosqlite:///x.db", "asynchronous driver; write sqlite://"),
         ("postgre://u:secret@h/d", "did you mean postgresql://"),
+        ("postgres://u:secret@h/d", "did you mean postgresql://"),
+        ("mysql:u:secret@h/d", "no kind of database"),
+        ("postgres:u:secret@h/d", "did you mean postgresql://"),
         ("potato://h/d", "no kind of database"),
-        ("mysql+nonsense://h/d", "no kind of database"),
+        ("mysql://u:secret@h/d", "no kind of database .* write sqlite:///FILE or postgresql://"),
+        ("mysql+pymysql://u:secret@h/d", "no kind of database"),
+        ("mariadb://u:secret@h/d", "no kind of database"),
+        ("oracle+oracledb://u:secret@h/d", "no kind of database"),
+        ("mssql+pyodbc://u:secret@h/d", "no kind of database"),
+        ("postgresql+nonsense://u:secret@h/d", "no driver that SQLAlchemy knows here; write postgresql://"),
+        ("sqlite://x.db?password=secret", "lacks a slash"),
         ("postgresql://u:secret@h:port/d", "cannot be read"),
         ("://", "cannot be read"),
         ("~nobody-of-that-name/x.db", "home folder"),
@@ -61,6 +71,23 @@ def test_refused(text: str, sentence: str) -> None:
         resolve_url(text)
     assert "secret" not in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://u:s3cret@h/d", "postgresql://u:***@h/d"),
+        ("postgresql://h/d?user=u&password=s3cret", "postgresql://h/d?password=***&user=u"),
+        (
+            "postgresql://u:s3cret@h/d?sslmode=require&sslpassword=s3cret&SSLPassword=s3cret",
+            "postgresql://u:***@h/d?SSLPassword=***&sslmode=require&sslpassword=***",
+        ),
+        ("postgresql://h/d?password=s3cret&password=s3cret2", "postgresql://h/d?password=***"),
+        ("postgresql://u@h/d?application_name=x", "postgresql://u@h/d?application_name=x"),
+    ],
+)
+def test_passwords_are_shown_nowhere_in_a_url(text: str, shown: str) -> None:
+    assert describe(make_url(text)) == shown
 
 
 def test_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
