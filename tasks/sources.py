@@ -109,9 +109,10 @@ def _from_address(source: Source) -> Path:
     with urlopen(source.url, timeout=_TIMEOUT_S) as answer:  # type: ignore[arg-type]
         content = answer.read()
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, path)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        beside = Path(scratch) / path.name
+        beside.write_bytes(content)  # a temporary file of its own could be read by its owner only
+        os.replace(beside, path)
     return path
 
 

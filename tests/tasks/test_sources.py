@@ -140,7 +140,27 @@ def test_an_address_is_fetched_once_and_checked(
     for _ in range(2):
         assert rows_of("some_task", None, ["a"], source).rows == [{"n": 7}]
     assert asked == ["/x.json"]
+    folder = tmp_path / "lukv-bench"
+    (tmp_path / "ordinary").touch()
+    assert (folder / "x.json").stat().st_mode == (tmp_path / "ordinary").stat().st_mode, "others may read it"
+    assert list(folder.iterdir()) == [folder / "x.json"]
     with pytest.raises(UserError, match="is not the file it was"):
         rows_of("some_task", None, ["a"], Source(file="y.json", url=f"{base}/x.json", sha256="0" * 64))
     with pytest.raises(UserError, match=r"could not fetch .*404.* --data-dir"):
         rows_of("some_task", None, ["a"], Source(file="z.json", url=f"{base}/z.json", sha256=sha256))
+
+
+def test_a_download_that_cannot_be_written_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, address: tuple[str, list[str]]
+) -> None:
+    def full(self: Path, content: bytes) -> int:
+        self.touch()
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HOME", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(Path, "write_bytes", full)
+    source = Source(file="x.json", url=f"{address[0]}/x.json", sha256="0" * 64)
+    with pytest.raises(UserError, match=r"could not fetch .*No space left on device"):
+        rows_of("some_task", None, ["a"], source)
+    assert list((tmp_path / "lukv-bench").iterdir()) == []
