@@ -123,5 +123,5 @@ def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, 
         return choose_kept(loaded, method, profile, context, seed)
     except UserError:
         raise
-    except Exception as error:  # a plugin may raise anything
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
         raise PluginError(f"{method.label} failed: {error}") from error

@@ -154,8 +154,9 @@ def make_profiles(
 def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[str, Tensor]:
     try:
         return storable_arrays(allocator.instance.fit(documents))
-    except Exception as error:  # a stranger's fit may raise or return anything
-        raise PluginError(f"fitting a profile of {allocator.name} failed: {error}") from error
+    except (Exception, SystemExit) as error:  # a stranger's fit may raise or return anything
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise PluginError(f"fitting a profile of {allocator.name} failed: {reason}") from error
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:

@@ -92,6 +92,6 @@ class Evictor:
         context = read_context(self.loaded, ids, [self.method], self.seed)
         try:
             choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)
-        except Exception as error:  # a plugin may raise anything
+        except (Exception, SystemExit) as error:  # a plugin may raise anything
             raise PluginError(f"{self.method.label} failed: {error}") from error
         return Reading(context, choice.kept, choice.events)

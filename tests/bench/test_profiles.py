@@ -4,7 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 import torch
@@ -12,14 +12,17 @@ import torch
 from lukv_bench import UserError
 from lukv_bench.allocators.lukv import LUKV
 from lukv_bench.bench import profiles
+from lukv_bench.bench.budget import parse_budgets
 from lukv_bench.bench.calibration.documents import Document
 from lukv_bench.bench.errors import PluginError
 from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugin import Description, Plugin
-from lukv_bench.bench.profile_file import load_profile, profile_hash, save_profile
+from lukv_bench.bench.profile_file import load_profile, profile_hash, save_profile, storable_arrays
 from lukv_bench.bench.profiles import check_profile, make_profiles, obtain_profile
 from lukv_bench.bench.registry import build, describe_all
+from lukv_bench.bench.run.plan import _obtain_profiles
+from lukv_bench.bench.run.request import ask_methods
 from lukv_bench.scorers.base import Profile, Protection
 
 
@@ -217,6 +220,27 @@ def test_what_no_profile_can_hold_is_the_plugins_failure(
 ) -> None:
     with pytest.raises(PluginError, match=words):
         fit(fitted)
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), MemoryError(), ValueError("two\nlines")])
+def test_a_fit_that_raises_anything_is_one_sentence(
+    fit: Callable[[Any], Profile], monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    def raises(self: Fitting, documents: Any) -> NoReturn:
+        raise error
+
+    monkeypatch.setattr(Fitting, "fit", raises)
+    with pytest.raises(PluginError, match=r"^fitting a profile of stranger failed: (3|MemoryError|two lines)$"):
+        fit(None)
+
+
+def test_a_fit_that_returns_nonsense_costs_its_own_method_only(cache: "Cache", monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiles, "storable_arrays", storable_arrays)
+    monkeypatch.setattr(LUKV, "fit", lambda self, documents: [1, 2])
+    asked = ask_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], None), 2, 3, baselines=False)
+    found = _obtain_profiles(asked, cache.loaded, no_report)
+    assert len(found) == 2
+    assert all("returned list" in str(failure) for failure in found.values())
 
 
 def test_what_a_profile_holds_is_not_what_the_plugin_goes_on_writing_to(fit: Callable[[Any], Profile]) -> None:
