@@ -44,8 +44,8 @@ class Critical:
         """Refuse numbers that mean nothing."""
         if not 0 <= self.first_share <= 1:
             raise ValueError(f"first_share is from 0 to 1, not {self.first_share}")
-        if not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon is from 0 to 1, not {self.epsilon}")
+        if not 0 <= self.epsilon <= 1e6:
+            raise ValueError(f"epsilon is from 0 to a million, not {self.epsilon}")
 
     @property
     def reads(self) -> Reads:

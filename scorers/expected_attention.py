@@ -52,8 +52,8 @@ class ExpectedAttention:
         """Refuse numbers that mean nothing."""
         if not 1 <= self.n_future <= MOST_AHEAD or self.n_sink < 0:
             raise ValueError(f"n_future is from 1 to {MOST_AHEAD} and n_sink at least 0")
-        if not 0 <= self.epsilon <= 1:
-            raise ValueError(f"epsilon is from 0 to 1, not {self.epsilon}")
+        if not 0 <= self.epsilon <= 1e6:
+            raise ValueError(f"epsilon is from 0 to a million, not {self.epsilon}")
 
     @property
     def protection(self) -> Protection:
