@@ -30,7 +30,7 @@ def build(kind: Kind, spec: str) -> Plugin:
     if name not in found:
         other: Kind = "scorer" if kind == "allocator" else "allocator"
         if name in _found(other):
-            raise UserError(f"{name!r} is no {kind} but one of the {other}s; give it with --{other}.")
+            raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
         raise unknown(kind, name, found)
     description = _describe(kind, name, found[name])
     if description.broken is not None:

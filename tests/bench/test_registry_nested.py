@@ -180,7 +180,7 @@ def test_a_label_can_be_typed_again_at_any_depth(spec: str) -> None:
         ("critical:of=snapkv,window=3", ("'window'", "'critical'")),
         ("critical:of=keydiff,of=snapkv", ("twice",)),
         ("critical:of=(critical)", ("'critical' needs the argument of",)),
-        ("critical:of=uniform", ("unknown scorer 'uniform'",)),
+        ("critical:of=uniform", ("'uniform' is no scorer: it is one of the allocators",)),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(spec: str, words: tuple[str, ...]) -> None:
