@@ -33,7 +33,7 @@ class Configuration(BaseModel):
     """Everything that decides an answer, but for the task. Same content, same id, same result up to rounding.
 
     Attributes:
-        chat_form: "chat" or "plain", with a hash of the template; tasks that forbid a template are put plain anyway.
+        chat_form: "chat" with a hash of the template, or "plain" where the model has none or the task forbids it.
         truncation: What happens to prompts that are too long: "refuse", or "middle" = their context loses its middle,
             "middle-N" beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.

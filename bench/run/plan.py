@@ -27,12 +27,14 @@ class PlannedMethod:
 
     Attributes:
         failure: Why its profile could not be made: its cells fail with it.
+        rules: Of the tasks that this configuration is for.
     """
 
     method: Method
     profile: Profile | None
     failure: PluginError | None
     configuration: Configuration
+    rules: "Rules"
 
     @property
     def label(self) -> str:
@@ -79,18 +81,21 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
             check_budget(method, loaded.shape, n_tokens)
     profiles = _obtain_profiles(request.methods, loaded, report)
     planned = [
-        _plan_method(request, loaded, method, profiles.get(_need(method)), truncation)
-        for truncation in dict.fromkeys(task.truncation for task in tasks)
+        _plan_method(request, loaded, method, profiles.get(_need(method)), rules)
+        for rules in dict.fromkeys(_rules(task) for task in tasks)
         for method in request.methods
     ]
     methods = tuple({method.configuration.id: method for method in planned}.values())
-    cells = tuple(
-        _plan_cell(task, method)
-        for task in tasks
-        for method in methods
-        if method.configuration.truncation == task.truncation
-    )
+    cells = tuple(_plan_cell(task, method) for task in tasks for method in methods if method.rules == _rules(task))
     return Plan(loaded, tasks, methods, cells)
+
+
+Rules = tuple[str, bool]
+"""What a task has a configuration say: what becomes of prompts that are too long, and whether a template is used."""
+
+
+def _rules(task: PlannedTask) -> Rules:
+    return task.truncation, task.loaded.info.chat
 
 
 Need = tuple[str, str, Protection] | None
@@ -129,12 +134,13 @@ def _plan_method(
     loaded: LoadedModel,
     method: Method,
     obtained: Profile | PluginError | None,
-    truncation: str,
+    rules: Rules,
 ) -> PlannedMethod:
     profile = obtained if isinstance(obtained, Profile) else None
     failure = obtained if isinstance(obtained, PluginError) else None
+    truncation, templated = rules
     template = content_hash(loaded.tokenizer.chat_template)[:12]
-    form = chat_form(loaded.tokenizer)
+    form = chat_form(loaded.tokenizer, templated)
     configuration = Configuration(
         model_revision=loaded.revision,
         dtype=loaded.dtype,
@@ -150,7 +156,7 @@ def _plan_method(
         profile_hash=None if profile is None else profile_hash(profile),
         seed=request.seed,
     )
-    return PlannedMethod(method, profile, failure, configuration)
+    return PlannedMethod(method, profile, failure, configuration, rules)
 
 
 def _record(plugin: Plugin) -> MethodRecord:
