@@ -57,6 +57,63 @@ Window = Annotated[
     ),
 ]
 
+Allocators = Annotated[
+    list[str] | None,
+    typer.Option("--allocator", help="NAME[:key=value,...]; repeatable.  [default: lukv]", metavar="A"),
+]
+Scorers = Annotated[
+    list[str] | None,
+    typer.Option("--scorer", help="NAME[:key=value,...]; repeatable.  [default: keydiff]", metavar="S"),
+]
+Tasks = Annotated[
+    str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
+]
+Length = Annotated[
+    str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
+]
+Limit = Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)]
+Protocol = Annotated[
+    str,
+    typer.Option(
+        "--protocol", help="agnostic: evict before the question is seen; aware: after.", metavar="agnostic|aware"
+    ),
+]
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),
+]
+Samples = Annotated[
+    Path | None, typer.Option("--samples", help="Read the samples that `tasks export` wrote there.", metavar="DIR")
+]
+NoTruncate = Annotated[
+    bool, typer.Option("--no-truncate", help="Refuse LongBench samples that are too long, as RULER's always are.")
+]
+MaxLength = Annotated[
+    int | None,
+    typer.Option(
+        "--max-length",
+        help="Tokens of prompt and answer from which LongBench's contexts lose their middle.  "
+        "[default: the model's positions]",
+        metavar="N",
+        parser=whole_number,
+    ),
+]
+NoBaselines = Annotated[
+    bool, typer.Option("--no-baselines", help="Do not add the full cache and the uniform allocator.")
+]
+Batch = Annotated[
+    int,
+    typer.Option(
+        "--batch",
+        help="Configurations of a sample that decode together: faster for many, but their seconds are not taken.",
+        metavar="N",
+        parser=whole_number,
+    ),
+]
+
+TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
+"""A default that shows the effect of eviction within minutes on two cores."""
+
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),

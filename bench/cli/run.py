@@ -2,29 +2,40 @@
 
 import sys
 from contextlib import redirect_stdout
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..errors import Interrupted
 from .options import (
+    LENGTH,
+    LIMIT,
+    TASKS,
+    Allocators,
+    Batch,
     Database,
+    DataDir,
     Device,
     Dtype,
     Json,
     KeepTokens,
+    Length,
+    Limit,
+    MaxLength,
     Model,
+    NoBaselines,
+    NoTruncate,
+    Protocol,
     Ratio,
+    Samples,
+    Scorers,
     Seed,
     Sink,
+    Tasks,
     Window,
     at_least_one,
     comma_list,
     one_of,
     storable,
-    whole_number,
     whole_numbers,
 )
 from .progress import Progress, progress
@@ -36,69 +47,27 @@ if TYPE_CHECKING:
 
 
 def run(
-    allocator: Annotated[
-        list[str] | None,
-        typer.Option("--allocator", help="NAME[:key=value,...]; repeatable.  [default: lukv]", metavar="A"),
-    ] = None,
-    scorer: Annotated[
-        list[str] | None,
-        typer.Option("--scorer", help="NAME[:key=value,...]; repeatable.  [default: keydiff]", metavar="S"),
-    ] = None,
+    allocator: Allocators = None,
+    scorer: Scorers = None,
     ratio: Ratio = None,
     keep_tokens: KeepTokens = None,
     model: Model = "smollm2-135m",
-    tasks: Annotated[
-        str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
-    ] = "niah_multikey_1",
-    length: Annotated[
-        str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
-    ] = "1024",
-    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)] = 12,
+    tasks: Tasks = TASKS,
+    length: Length = LENGTH,
+    limit: Limit = LIMIT,
     seed: Seed = 0,
-    protocol: Annotated[
-        str,
-        typer.Option(
-            "--protocol", help="agnostic: evict before the question is seen; aware: after.", metavar="agnostic|aware"
-        ),
-    ] = "agnostic",
+    protocol: Protocol = "agnostic",
     sink: Sink = None,
     window: Window = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),
-    ] = None,
-    samples: Annotated[
-        Path | None,
-        typer.Option("--samples", help="Read the samples that `tasks export` wrote there.", metavar="DIR"),
-    ] = None,
-    no_truncate: Annotated[
-        bool, typer.Option("--no-truncate", help="Refuse LongBench samples that are too long, as RULER's always are.")
-    ] = False,
-    max_length: Annotated[
-        int | None,
-        typer.Option(
-            "--max-length",
-            help="Tokens of prompt and answer from which LongBench's contexts lose their middle.  "
-            "[default: the model's positions]",
-            metavar="N",
-            parser=whole_number,
-        ),
-    ] = None,
+    data_dir: DataDir = None,
+    samples: Samples = None,
+    no_truncate: NoTruncate = False,
+    max_length: MaxLength = None,
     db: Database = None,
     device: Device = None,
     dtype: Dtype = None,
-    no_baselines: Annotated[
-        bool, typer.Option("--no-baselines", help="Do not add the full cache and the uniform allocator.")
-    ] = False,
-    batch: Annotated[
-        int,
-        typer.Option(
-            "--batch",
-            help="Configurations of a sample that decode together: faster for many, but their seconds are not taken.",
-            metavar="N",
-            parser=whole_number,
-        ),
-    ] = 1,
+    no_baselines: NoBaselines = False,
+    batch: Batch = 1,
     json: Json = False,
 ) -> int:
     """Evict, answer and score: every allocator with every scorer at every budget, beside full and uniform.

@@ -7,25 +7,33 @@ from typing import Annotated, Any
 import typer
 
 from ... import UserError
-from .options import Json, Model, Seed, at_least_one, comma_list, storable, whole_number, whole_numbers
+from .options import (
+    LENGTH,
+    LIMIT,
+    TASKS,
+    DataDir,
+    Json,
+    Length,
+    Limit,
+    Model,
+    Seed,
+    Tasks,
+    at_least_one,
+    comma_list,
+    storable,
+    whole_numbers,
+)
 from .progress import progress
 
 
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to, a file for each task.", metavar="DIR")],
-    tasks: Annotated[
-        str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
-    ] = "niah_multikey_1",
-    length: Annotated[
-        str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
-    ] = "1024",
-    limit: Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)] = 12,
+    tasks: Tasks = TASKS,
+    length: Length = LENGTH,
+    limit: Limit = LIMIT,
     seed: Seed = 0,
     model: Model = "smollm2-135m",
-    data_dir: Annotated[
-        Path | None,
-        typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),
-    ] = None,
+    data_dir: DataDir = None,
 ) -> int:
     """Write the samples that a run would make, to read, to check or to take to another machine.
 
