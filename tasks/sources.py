@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from urllib.request import urlopen
 
 from .. import UserError
+from .json_text import read_json
 
 _TIMEOUT_S = 60
 
@@ -148,18 +149,12 @@ def _lines(name: str, text: str) -> Sequence[Any]:
     for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
-        try:
-            rows.append(json.loads(line))
-        except ValueError as error:
-            raise UserError(f"{name}, line {number}: no JSON ({error}).") from error
+        rows.append(read_json(f"{name}, line {number}", line))
     return rows
 
 
 def _whole(name: str, text: str) -> Sequence[Any]:
-    try:
-        content = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{name}, line {error.lineno}: no JSON ({error.msg}).") from error
+    content = read_json(name, text)
     rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise UserError(f'{name}: a list of rows is expected, or an object that holds one under "data".')

@@ -6,11 +6,14 @@ Differs from LongBench: a prompt is handed over in two parts, so that the questi
 the context is evicted, and what is too long is cut in the middle of the context instead of the prompt.
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
+from ... import UserError
 from ..definitions import Definition
 from ..document import Document
 from ..request import Request, Samples
+from ..scoring import score_prediction
 from ..sources import Source, rows_of
 from .fields import Row
 from .prompts import fill
@@ -52,6 +55,9 @@ def bucket_of(length: int) -> Bucket:
 
 def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
     prompt = fill(template, {"context": row.text("context"), "input": row.text("input")})
+    answers = row.some_texts("answers")
+    classes = row.some_texts("all_classes") if classifies else row.texts("all_classes")
+    _check_scorable(row, answers, classes)
     length = row.fields.get("length")
     return LongBenchDocument(
         task=row.task,
@@ -59,8 +65,16 @@ def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
         context=prompt.context,
         question=prompt.question,
         answer_prefix="",
-        outputs=row.some_texts("answers"),
-        all_classes=row.some_texts("all_classes") if classifies else row.texts("all_classes"),
+        outputs=answers,
+        all_classes=classes,
         id=str(row.fields.get("_id", "")),
         bucket=bucket_of(length) if isinstance(length, int) else "",
     )
+
+
+def _check_scorable(row: Row, answers: Sequence[str], classes: Sequence[str]) -> None:
+    """Have the metric itself look at the references, before a model answers what could not be scored."""
+    try:
+        score_prediction(row.task, "", answers, classes)
+    except UserError as error:
+        raise UserError(f"{row.task}, row {row.number}: {error}") from error

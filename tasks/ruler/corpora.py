@@ -32,7 +32,7 @@ def read_squad(task: str, rows: Rows) -> Corpus:
     """Articles of SQuAD 1.1 or 2.0; unanswerable questions are left out. Another shape is a UserError."""
     try:
         return _squad(rows.rows)
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, AttributeError) as error:
         raise _other_shape(task, "SQuAD's dev-v2.0.json (data, paragraphs, qas)", error) from error
 
 
@@ -40,12 +40,12 @@ def read_hotpotqa(task: str, rows: Rows) -> Corpus:
     """Questions of HotpotQA's distractor setting, each with its ten paragraphs. Another shape is a UserError."""
     try:
         return _hotpotqa(rows.rows)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _other_shape(task, "hotpot_dev_distractor_v1.json (question, answer, context)", error) from error
 
 
 def _squad(articles: Sequence[dict[str, Any]]) -> Corpus:
-    documents = sorted({paragraph["context"] for article in articles for paragraph in article["paragraphs"]})
+    documents = sorted({_text(paragraph["context"]) for article in articles for paragraph in article["paragraphs"]})
     numbers = {text: number for number, text in enumerate(documents)}
     questions = []
     for article in articles:
@@ -54,22 +54,28 @@ def _squad(articles: Sequence[dict[str, Any]]) -> Corpus:
             own = numbers[paragraph["context"]]
             related = tuple(number for number in subject if number != own)
             for asked in paragraph["qas"]:
-                answers = tuple(answer["text"] for answer in asked["answers"] if answer["text"])
+                answers = tuple(text for answer in asked["answers"] if (text := _text(answer["text"])))
                 if answers and not asked.get("is_impossible", False):
-                    questions.append(Question(asked["question"], answers, (own,), related))
+                    questions.append(Question(_text(asked["question"]), answers, (own,), related))
     return Corpus(documents, questions)
 
 
 def _hotpotqa(rows: Sequence[dict[str, Any]]) -> Corpus:
-    own = [[f"{title}\n{''.join(sentences)}" for title, sentences in row["context"]] for row in rows]
+    own = [[f"{_text(title)}\n{''.join(sentences)}" for title, sentences in row["context"]] for row in rows]
     documents = sorted({text for texts in own for text in texts})
     numbers = {text: number for number, text in enumerate(documents)}
     questions = [
-        Question(row["question"], (row["answer"],), tuple(dict.fromkeys(numbers[text] for text in texts)))
+        Question(_text(row["question"]), (answer,), tuple(dict.fromkeys(numbers[text] for text in texts)))
         for row, texts in zip(rows, own, strict=True)
-        if row["answer"]
+        if (answer := _text(row["answer"]))
     ]
     return Corpus(documents, questions)
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{str(value)[:40]} stands where a text is expected")
+    return value
 
 
 def _other_shape(task: str, expected: str, error: Exception) -> UserError:

@@ -3,7 +3,6 @@
 They are the author's, so they are read where they lie and copied nowhere.
 """
 
-import json
 import re
 import zipfile
 import zlib
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Self
 
 from ... import UserError
+from ..json_text import read_json
 
 _FOLDER = "PaulGrahamEssays"
 _OPENING = "\"'([\u201c\u2018"
@@ -73,10 +73,11 @@ def read_essays(archive: Path) -> EssayText:
 def read_rulers_essays(path: Path) -> EssayText:
     """The essays as RULER's script leaves them: one text under "text" (PaulGrahamEssays.json)."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as JSON ({error}).") from error
-    words = content.get("text", "").split() if isinstance(content, dict) else []
+        content = read_json(str(path), path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as UTF-8 text ({error}).") from error
+    text = content.get("text") if isinstance(content, dict) else None
+    words = text.split() if isinstance(text, str) else []
     if not words:
         raise UserError(f'{path} holds no essays: RULER\'s file has them as one text under "text".')
     return EssayText.of(words)

@@ -16,6 +16,9 @@ from ..sources import find_local, read_rows
 _OVER = 1.05
 """lm-eval's fwe exceeds the length it was made to by a few percent."""
 
+_Numbered = tuple[int, dict[str, Any]]
+"""A row and its number in the file, from 1."""
+
 
 def find(request: Request) -> Path | None:
     """The file with this task's samples at this length, if the data folder holds one.
@@ -37,22 +40,26 @@ def samples(path: Path, definition: Definition, request: Request) -> Samples:
     """The first `limit` samples of that length in the file, in its order; a row of another shape is a UserError."""
     rows, revision = read_rows(path)
     named = path.stem == f"{request.task}_{request.asked_length}"
-    chosen = rows if named else _of_length(path, rows, request.asked_length)
+    numbered = list(enumerate(rows, start=1))
+    chosen = numbered if named else _of_length(path, numbered, request.asked_length)
     documents: list[Document] = []
-    for index, row in enumerate(chosen[: request.limit]):
-        documents.append(_document(f"{path}, row {index + 1}", row, definition, index))
+    for index, (number, row) in enumerate(chosen[: request.limit]):
+        documents.append(_document(f"{path}, row {number}", row, definition, index))
         request.tell(len(documents))
     return Samples(documents, revision)
 
 
-def _of_length(path: Path, rows: Sequence[dict[str, Any]], asked: int) -> Sequence[dict[str, Any]]:
+def _of_length(path: Path, rows: Sequence[_Numbered], asked: int) -> Sequence[_Numbered]:
     """The rows that were made to `asked` tokens, as far as the file tells."""
-    if all("max_length" in row for row in rows):
-        made = sorted({row["max_length"] for row in rows})
+    if all("max_length" in row for _, row in rows):
+        for number, row in rows:
+            if type(row["max_length"]) is not int:
+                raise UserError(f"{path}, row {number}: `max_length` has to be a whole number of tokens.")
+        made = sorted({row["max_length"] for _, row in rows})
         if asked not in made:
             raise UserError(f"{path} holds samples of {', '.join(map(str, made))} tokens: ask for such a length.")
-        return [row for row in rows if row["max_length"] == asked]
-    longest = max((row["length"] for row in rows if isinstance(row.get("length"), int)), default=asked)
+        return [(number, row) for number, row in rows if row["max_length"] == asked]
+    longest = max((row["length"] for _, row in rows if isinstance(row.get("length"), int)), default=asked)
     if not asked / 2 < longest <= asked * _OVER:
         raise UserError(f"{path} holds samples of up to {longest} tokens: ask for such a length, not {asked}.")
     return rows
@@ -70,6 +77,8 @@ def _document(where: str, row: dict[str, Any], definition: Definition, index: in
         raise UserError(f"{where}: no question of {definition['task']} stands in `input`.")
     context, question = text[:at], text[at:]
     prefix = row.get("answer_prefix", row.get("gen_prefix"))
+    if not isinstance(prefix, str | None):
+        raise UserError(f"{where}: `answer_prefix` (or `gen_prefix`) has to be a text.")
     if prefix is None:
         question, opener, rest = _parted(question, metadata["answer_opener"])
         prefix = opener + rest
@@ -78,7 +87,7 @@ def _document(where: str, row: dict[str, Any], definition: Definition, index: in
         index=index,
         context=context,
         question=question.rstrip(),
-        answer_prefix=str(prefix).strip(),
+        answer_prefix=prefix.strip(),
         outputs=outputs,
         all_classes=[],
     )

@@ -128,7 +128,7 @@ def test_rulers_own_essays_are_taken_from_the_data_folder(load: Load, tmp_path: 
         own = load(name, data_dir=tmp_path, essay_archive=never)
         assert "An essay by {{someone}}. An essay by" in own.task.eval_docs[0]["context"]
         assert own.data_revision != load(name).data_revision
-    for content in ("[]", '{"text": " "}', "{"):
+    for content in ("[]", '{"text": " "}', "{", '{"text": 5}', '{"text": "a \\ud800"}', "[" * 5000):
         (tmp_path / "PaulGrahamEssays.json").write_text(content)
         with pytest.raises(UserError, match=r"PaulGrahamEssays\.json"):
             load("niah_single_2", data_dir=tmp_path)

@@ -160,6 +160,8 @@ def test_lm_evals_chains_come_out_to_the_letter(load: Load, tmp_path: Path) -> N
         (rulers_row("vt", outputs=[3]), "list of texts"),
         (rulers_row("cwe"), "row 2: no question of vt stands in `input`"),
         ({"input": QUESTIONS["vt"], "outputs": ["a"], "length": 900}, "no question of vt stands in"),
+        (rulers_row("vt", answer_prefix=5), "`answer_prefix` (or `gen_prefix`) has to be a text"),
+        (rulers_row("vt", gen_prefix=["a"]), "`answer_prefix` (or `gen_prefix`) has to be a text"),
     ],
 )
 def test_a_row_of_another_shape_is_told_by_its_number(load: Load, tmp_path: Path, row: object, said: str) -> None:
@@ -186,6 +188,19 @@ def test_a_file_made_to_another_length_is_refused(load: Load, tmp_path: Path, le
     with pytest.raises(UserError, match=r"holds samples of 1024, 2048 tokens: ask for such a length"):
         load("vt", length=length, data_dir=folder)
     assert len(load("vt", length=2048, limit=5, data_dir=folder).task.eval_docs) == 1
+
+
+@pytest.mark.parametrize("size", ["1024", [1024], None, True, 1024.0])
+def test_a_length_that_is_no_number_is_told_by_its_row(load: Load, tmp_path: Path, size: object) -> None:
+    folder = write(tmp_path / "vt.jsonl", rulers_row("vt", max_length=1024), rulers_row("vt", max_length=size))
+    with pytest.raises(UserError, match=r"vt\.jsonl, row 2: `max_length` has to be a whole number"):
+        load("vt", length=1024, data_dir=folder)
+
+
+def test_a_row_is_counted_as_it_stands_in_the_file(load: Load, tmp_path: Path) -> None:
+    rows = [rulers_row("vt", max_length=2048), rulers_row("vt", max_length=1024, outputs=[""])]
+    with pytest.raises(UserError, match=r"row 2: `outputs`"):
+        load("vt", length=1024, data_dir=write(tmp_path / "vt.jsonl", *rows))
 
 
 def test_the_file_is_the_data_revision(load: Load, tmp_path: Path) -> None:

@@ -98,6 +98,16 @@ def test_data_that_end_too_early_name_the_greatest_length(load: Load) -> None:
     assert len(load("qa_2", length=most, limit=1).task.eval_docs) == 1
 
 
+def hotpot(**own: object) -> dict[str, object]:
+    return {"question": "q", "answer": "a", "context": [["t", ["s"]]]} | own
+
+
+def squad(context: object = "c", **own: object) -> dict[str, object]:
+    return {
+        "data": [{"paragraphs": [{"context": context, "qas": [{"question": "q", "answers": [{"text": "a"}]} | own]}]}]
+    }
+
+
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
@@ -105,6 +115,16 @@ def test_data_that_end_too_early_name_the_greatest_length(load: Load) -> None:
         ("squad.json", [{"paragraphs": [{"context": "c", "qas": []}]}], "finds no question with an answer"),
         ("hotpotqa.json", [{"question": "q", "answer": "a", "context": [["t"]]}], "expects the shape of hotpot_dev"),
         ("hotpotqa.json", [{"question": "q"}], "expects the shape of hotpot_dev"),
+        ("hotpotqa.json", [hotpot(question=None)], r"hotpot_dev.*\WNone stands where a text is expected"),
+        ("hotpotqa.json", [hotpot(answer=5)], r"hotpot_dev.*\W5 stands where a text is expected"),
+        ("hotpotqa.json", [hotpot(answer=0)], r"hotpot_dev.*\W0 stands where a text is expected"),
+        ("hotpotqa.json", [hotpot(context=[[3, ["s"]]])], r"hotpot_dev.*\W3 stands where a text is expected"),
+        ("hotpotqa.json", [hotpot(context=[["t", [3]]])], "expects the shape of hotpot_dev"),
+        ("dev-v2.0.json", squad(answers=[{"text": 5}]), r"SQuAD's.*\W5 stands where a text is expected"),
+        ("dev-v2.0.json", squad(answers=[None]), "expects the shape of SQuAD's"),
+        ("dev-v2.0.json", squad(question=None), r"SQuAD's.*\WNone stands where a text is expected"),
+        ("dev-v2.0.json", squad(context=7), r"SQuAD's.*\W7 stands where a text is expected"),
+        ("dev-v2.0.json", squad(context=["c"]), "SQuAD's.* stands where a text is expected"),
     ],
 )
 def test_other_data_are_told_by_the_shape_expected(

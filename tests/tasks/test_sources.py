@@ -33,6 +33,12 @@ def test_line_separators_inside_a_text_end_no_row(tmp_path: Path) -> None:
     assert [row["n"] for row in read_rows(path).rows] == ["a\u2028b\x85c", "中文 {{x}}"]
 
 
+def test_characters_in_two_halves_are_whole(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"n": "\\ud83d\\ude00"}\n{"n": "\\\\ud83d"}')
+    assert [row["n"] for row in read_rows(path).rows] == ["\U0001f600", "\\ud83d"]
+
+
 def test_a_json_file_is_a_list_or_holds_one_under_data(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"version": "2.0", "data": [{"n": 1}]}))
@@ -57,6 +63,12 @@ def test_the_revision_is_of_the_content(tmp_path: Path) -> None:
         ("a.json", b"3", r"a\.json: a list of rows is expected"),
         ("a.jsonl", b"\n", r"a\.jsonl holds no rows"),
         ("a.jsonl", b'{"n": "\xff"}', r"a\.jsonl is no UTF-8 text"),
+        ("a.jsonl", b'{"n": 1}\n{"n": ["a \\ud83d b"]}', r"a\.jsonl, line 2: a text holds \\ud83d, half a character"),
+        ("a.jsonl", b'{"\\uDC00": 1}', r"a\.jsonl, line 1: a text holds \\udc00"),
+        ("a.json", b'{"data": [{"n": 1}, {"n": "\\ud800"}]}', r"a\.json, row 2: a text holds \\ud800"),
+        ("a.jsonl", b'{"n": 1}\n{"n": ' + b"[" * 5000 + b"]" * 5000 + b"}", r"a\.jsonl, line 2: .* nested too deeply"),
+        ("a.json", b"[" * 5000 + b"]" * 5000, r"a\.json: .* nested too deeply"),
+        ("a.json", b'[{"n": ' + b"9" * 5000 + b"}]", r"a\.json: no JSON"),
     ],
 )
 def test_a_broken_file_is_told_by_its_place(tmp_path: Path, name: str, content: bytes, said: str) -> None:

@@ -36,7 +36,8 @@ def documents(task: LoadedTask) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("task", BOTH)
 def test_a_prompt_is_the_originals_cut_behind_its_context(load: Load, write: Write, row: Row, task: str) -> None:
     """The original fills its templates with str.format."""
-    rows = [row(context=f"Text {i}.\n", input=f"Q{i}?", all_classes=["Someone"]) for i in range(3)]
+    answer = {"all_classes": ["Someone"], "answers": ["Paragraph 1 段落1"]}
+    rows = [row(context=f"Text {i}.\n", input=f"Q{i}?", **answer) for i in range(3)]
     loaded = load(task, data_dir=write(metadata(task)["rows"], rows))
     for made, document in zip(rows, documents(loaded), strict=True):
         assert document["context"] + document["question"] == metadata(task)["template"].format(**made)
@@ -125,6 +126,17 @@ def test_a_row_that_cannot_be_used_is_named(load: Load, write: Write, row: Row, 
     with pytest.raises(UserError, match=f"longbench_trec, {said}"):
         load("longbench_trec", data_dir=folder)
     assert len(documents(load("longbench_trec", limit=1, data_dir=folder))) == 1
+
+
+@pytest.mark.parametrize(("task", "answer"), [("passage_retrieval_en", "3"), ("passage_retrieval_zh", "Paragraph 3")])
+def test_a_reference_that_the_metric_refuses_is_refused_with_its_row(
+    load: Load, write: Write, row: Row, task: str, answer: str
+) -> None:
+    right = "Paragraph 3" if task.endswith("en") else "段落3"
+    folder = write(task, [row(answers=[right]), row(answers=[right, answer])])
+    with pytest.raises(UserError, match=rf"longbench_{task}, row 2: .*{answer}.* names no paragraph"):
+        load(f"longbench_{task}", data_dir=folder)
+    assert len(documents(load(f"longbench_{task}", limit=1, data_dir=folder))) == 1
 
 
 def test_renamed_columns_are_told(load: Load, write: Write) -> None:

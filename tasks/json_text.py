@@ -1,0 +1,41 @@
+"""Reads JSON that a stranger wrote: whatever is wrong with it is one sentence, never a traceback."""
+
+import json
+import re
+from typing import Any
+
+from .. import UserError
+
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+"""How half a character is written in JSON. Pairs of halves are right, so a find is only a reason to look closer."""
+
+
+def read_json(where: str, text: str) -> Any:
+    """The value that a JSON text holds; `where` opens the sentence if it holds none that can be used.
+
+    No JSON, nested too deeply, or half a character (a lone surrogate, which no file and no tokenizer takes) is a
+    UserError. A list of rows, or an object that holds one under "data", is told which row is wrong.
+    """
+    try:
+        value = json.loads(text)
+        if _SURROGATE.search(text):
+            _check_characters(where, value)
+    except RecursionError:
+        raise UserError(f"{where}: the JSON is nested too deeply to be read.") from None
+    except json.JSONDecodeError as error:
+        at = f"{where}, line {error.lineno}" if "\n" in text.strip() else where
+        raise UserError(f"{at}: no JSON ({error.msg}, column {error.colno}).") from None
+    except ValueError as error:  # a number of more digits than Python reads
+        raise UserError(f"{where}: no JSON ({error}).") from None
+    return value
+
+
+def _check_characters(where: str, value: Any) -> None:
+    rows = value.get("data") if isinstance(value, dict) else value
+    parts = [(f"{where}, row {number}", row) for number, row in enumerate(rows if isinstance(rows, list) else [], 1)]
+    for place, part in [*parts, (where, value)]:
+        try:
+            json.dumps(part, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError as error:
+            half = f"\\u{ord(error.object[error.start]):04x}"
+            raise UserError(f"{place}: a text holds {half}, half a character (a lone surrogate).") from None
