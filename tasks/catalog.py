@@ -64,7 +64,8 @@ def expand(wanted: Sequence[str]) -> list[str]:
 
 
 def task_info(name: str) -> TaskInfo:
-    """The task of that name; an unknown name is a UserError with the nearest known one."""
+    """The task of that name; an unknown name is a UserError with the nearest known one, a family's one with its
+    tasks."""
     path = definition_files().get(name)
     if path is None:
         raise UserError(_unknown(name))
@@ -89,6 +90,9 @@ def task_info(name: str) -> TaskInfo:
 
 def _unknown(name: str) -> str:
     known = families()
+    if name in known:
+        tasks = ", ".join(known[name])
+        return f"{name!r} is a family of tasks, and one task is expected here: choose among {tasks}."
     folded = {word.casefold(): word for word in (*known, *names())}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     if near:

@@ -71,6 +71,14 @@ def test_an_unknown_name_is_told_its_neighbour() -> None:
         expand(["niah_single_1", "rulre"])
 
 
+@pytest.mark.parametrize("name", [name for name in families() if name not in names()])
+def test_a_familys_name_is_no_task_and_its_tasks_are_told(name: str) -> None:
+    with pytest.raises(UserError, match=rf"^'{name}' is a family of tasks") as told:
+        task_info(name)
+    assert all(task in str(told.value) for task in families()[name])
+    assert "did you mean" not in str(told.value)
+
+
 @pytest.mark.parametrize("name", ["../ruler/niah_single_1", "_base", "", "niah_single_1.yaml"])
 def test_a_path_is_not_a_name(name: str) -> None:
     with pytest.raises(UserError):
