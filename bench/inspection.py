@@ -1,5 +1,7 @@
 """One eviction, looked at: which positions every head keeps of a text."""
 
+import os
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,14 +57,16 @@ class Inspection:
         """
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with path.open("wb") as file:
+            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+                beside = Path(scratch) / "whole.npz"
                 np.savez(
-                    file,
+                    beside,
                     token_ids=self.token_ids,
                     counts=self.counts,
                     offsets=self.offsets,
                     positions=self.positions,
                 )
+                os.replace(beside, path)
         except OSError as error:
             raise UserError(f"cannot write --out {path} ({error}); choose another place.") from error
 

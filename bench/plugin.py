@@ -70,11 +70,6 @@ class Plugin:
         return (self, *(part for held in self.inner.values() for part in held.parts))
 
     @property
-    def fits_profile(self) -> bool:
-        """Whether it declares a profile (see `scorers.base.Fitted`), or holds a plugin that does."""
-        return self.profile_owner is not None
-
-    @property
     def profile_owner(self) -> "Plugin | None":
         """The plugin whose profile it is handed: itself, or one that it holds; None where there is none."""
         return self if fits(self) else next(iter(inner_owners(self)), None)

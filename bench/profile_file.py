@@ -111,4 +111,7 @@ def read_header(path: Path) -> dict[str, Any]:
 
 
 def _no_profile(path: Path, error: Exception) -> UserError:
-    return UserError(f"{path} is not a profile ({error}); delete it and make one with `lukv-bench profile --out FILE`.")
+    if not path.exists():
+        return UserError(f"there is no profile {path}; make one with `lukv-bench profile --out FILE`.")
+    reason = "it is a folder" if path.is_dir() else str(error)
+    return UserError(f"{path} is not a profile ({reason}); make one with `lukv-bench profile --out FILE`.")

@@ -29,7 +29,7 @@ def make_place(url: URL) -> None:
     path = sqlite_path(url)
     try:
         if path is not None:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            real_path(path).parent.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f'"{path}" cannot be created ({error.strerror}); name another file with --db.') from error
 

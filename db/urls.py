@@ -31,6 +31,8 @@ def resolve_url(text: str | None) -> URL:
         return _file_url(platformdirs.user_data_path("lukv-bench", appauthor=False) / "results.db")
     if not text.strip():
         raise UserError("The database name is empty; name a file with --db, such as results.db, or leave --db out.")
+    if text.strip() == ":memory:":
+        text = "sqlite:///:memory:"
     if "://" in text:
         return _url(text)
     if kind := re.match(r"(sqlite|postgres(?:ql)?|mysql|mariadb)(\+\w+)?:", text):

@@ -29,7 +29,11 @@ Dtype = Annotated[
 ]
 Database = Annotated[
     str | None,
-    typer.Option("--db", help="SQLite file or SQLAlchemy URL.  [default: in the user's data folder]", metavar="URL"),
+    typer.Option(
+        "--db",
+        help="SQLite file, or the URL of a SQLite or PostgreSQL database.  [default: in the user's data folder]",
+        metavar="URL",
+    ),
 ]
 Ratio = Annotated[
     list[str] | None,

@@ -27,6 +27,8 @@ def check_model_name(name: str) -> None:
     Raises:
         UserError: it is no alias, no model folder and has not the form of a hub id.
     """
+    if not name.strip():
+        raise UserError("--model is empty; name an alias, a hub id or a folder, or leave --model out.")
     folder = Path(name).expanduser()
     if name in ALIASES or (folder / "config.json").is_file():
         return

@@ -44,6 +44,11 @@ SETTINGS = (
     "query_pre_attn_scalar",
     "attn_logit_softcapping",
     "final_logit_softcapping",
+    "clip_qkv",
+    "logit_scale",
+    "layer_norm_eps",
+    "hidden_activation",
+    "routed_scaling_factor",
 )
 """Settings that change answers though no tensor changes: YaRN, for one, is an edit of config.json. They are named one
 by one, because a whole configuration carries library versions and grows with them."""

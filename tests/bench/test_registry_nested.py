@@ -195,7 +195,7 @@ def test_a_profile_belongs_to_the_plugin_that_fits_it() -> None:
     fits = build("allocator", "fits:profile=a.safetensors,beta=2")
     assert fits.profile_owner is fits
     around = build("allocator", "around:of=(around:of=(fits:profile=a.safetensors,beta=2)),n=5")
-    assert around.fits_profile
+    assert around.profile_owner is not None
     assert around.profile_owner is not None
     assert around.profile_owner.label == fits.label
     assert around.profile_owner.instance == fits.instance

@@ -90,7 +90,7 @@ def ours(loaded: LoadedModel, prompt: Prompt, profile: Profile, new_tokens: int)
     done = Ours([], [], [])
     for m in methods:
         scores = context.table(m.table)
-        counts = allocate(m, loaded.shape, n_tokens, scores, profile if m.allocator.fits_profile else None, 0).counts
+        counts = allocate(m, loaded.shape, n_tokens, scores, profile if m.allocator.profile_owner else None, 0).counts
         kept = choose(counts, scores, m.protection.mask(n_tokens))
         cache = evict(context, kept, len(prompt.question) + new_tokens)
         done.answers.append(decode(loaded, cache, [prompt.question], Stop(new_tokens, loaded.eos)).rows[0].text)
