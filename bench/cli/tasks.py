@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from ... import UserError
+from ...tasks.json_text import read_json
 from .options import (
     LENGTH,
     LIMIT,
@@ -105,10 +106,7 @@ def _lines(file: Path) -> list[tuple[int, str]]:
 
 def _prediction(file: Path, number: int, line: str) -> tuple[str, list[str], list[str]]:
     """(prediction, references, classes) of a line."""
-    try:
-        row: Any = json_.loads(line)
-    except ValueError as error:
-        raise UserError(f"{file}, line {number}: no JSON ({error}).") from None
+    row: Any = read_json(f"{file}, line {number}", line)
     if not isinstance(row, dict):
         raise UserError(f"{file}, line {number}: a JSON object is expected.")
     pred, answers, classes = row.get("pred"), row.get("answers"), row.get("all_classes") or []

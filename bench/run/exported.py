@@ -14,9 +14,13 @@ from ..engine.prompt import encode
 from ..hashing import content_hash
 from ..lmeval import RenderedSample
 from ..models.load import PromptModel
+from .exported_line import verified
 
 DOCUMENT = {"task", "index", "context", "question", "answer_prefix", "outputs", "all_classes"}
 """Fields of every task's documents; a family's own travel under `more`."""
+
+ALIKE = ("data_revision", "asked", "n", "model")
+"""Fields that all lines of an export have in common; what the run itself says is not among them."""
 
 Record = Mapping[str, Any]
 
@@ -35,7 +39,8 @@ def write_samples(
         UserError: the place cannot be written to.
     """
     path = folder / file_name(task.info.name, task.length)
-    lines = [json.dumps(_record(task, sample, model, seed, limit), ensure_ascii=False) for sample in samples]
+    export = {"seed": seed, "asked": limit, "n": len(samples), "model": model.title}
+    lines = [json.dumps(_record(task, sample, model, export), ensure_ascii=False) for sample in samples]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
@@ -44,17 +49,16 @@ def write_samples(
     return path
 
 
-def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, seed: int, limit: int) -> Record:
+def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, export: Record) -> Record:
     info, document = task.info, sample.document
     ids = encode(model.tokenizer, sample.prompt, info.chat)
     record = {
         "task": info.name,
         "version": info.version,
         "length": task.length,
-        "seed": seed,
         "ordinal": sample.ordinal,
-        "asked": limit,
         "data_revision": task.data_revision,
+        **export,
         "context": document["context"],
         "question": document["question"],
         "answer_prefix": document["answer_prefix"],
@@ -63,7 +67,6 @@ def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, seed: 
         "all_classes": list(document["all_classes"]),
         "generation": dict(sample.generation),
         "more": {name: value for name, value in document.items() if name not in DOCUMENT},
-        "model": model.title,
         "n_prompt_tokens": len(ids),
         "ids_hash": content_hash(ids),
         "prompt_hash": sample.prompt_hash,
@@ -82,11 +85,12 @@ def read_task(folder: Path, info: TaskInfo, length: int | None, seed: int, limit
     records = _records(folder, info, length)
     path, first = folder / file_name(info.name, length), records[0]
     wanted = {"task": info.name, "version": info.version, "length": length, "seed": seed}
-    for name, value in wanted.items():
-        if first[name] != value:
-            raise UserError(f"{path} was exported with {name} {first[name]}, and this run has {value}.")
-    if len(records) < limit and len(records) >= first["asked"]:  # fewer than asked for: the data have no more
-        raise UserError(f"{path} holds {len(records)} samples, and {limit} are asked for; give a smaller --limit.")
+    for number, record in enumerate(records, start=1):
+        _check_line(f"{path}, line {number}", record, number - 1, wanted, first)
+    if len(records) < min(limit, first["n"]) or len(records) > first["n"]:
+        raise UserError(f"{path} holds {len(records)} of the {first['n']} samples of its export; export them anew.")
+    if first["asked"] <= first["n"] < limit:  # fewer than asked for: the data have no more
+        raise UserError(f"{path} holds {first['n']} samples, and {limit} are asked for; give a smaller --limit.")
     documents = [_document(record) for record in records[:limit]]
     return given_task(info.name, length, seed, Samples(documents, first["data_revision"]))
 
@@ -117,21 +121,22 @@ def _records(folder: Path, info: TaskInfo, length: int | None) -> list[Record]:
         raise UserError(f"cannot read {path} ({error}).") from error
     if lines is None:
         raise UserError(f"--samples {folder} holds no {path.name}; write it with `lukv-bench tasks export`.")
-    records = [_verified(path, number, line) for number, line in enumerate(lines, start=1)]
-    if not records or [record["ordinal"] for record in records] != list(range(len(records))):
-        raise UserError(f"{path} does not hold samples 0, 1, 2, ... in order; export them again.")
-    return records
+    return [verified(f"{path}, line {number}", line) for number, line in enumerate(lines, start=1)]
 
 
-def _verified(path: Path, number: int, line: str) -> Record:
-    try:
-        record: dict[str, Any] = json.loads(line)
-        told = record.pop("hash")
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise UserError(f"{path}, line {number}: no exported sample ({error}).") from error
-    if told != content_hash(record):
-        raise UserError(f"{path}, line {number}: it was changed since its export (its hash does not fit).")
-    return record
+def _check_line(where: str, record: Record, ordinal: int, wanted: Record, first: Record) -> None:
+    """One export wrote every line, in order, and it is the one that the run would make."""
+    for name, value in wanted.items():
+        if record[name] != value:
+            raise UserError(f"{where} was exported with {name} {record[name]}, and this run has {value}.")
+    if record["ordinal"] != ordinal:
+        raise UserError(
+            f"{where} holds sample {record['ordinal']}, and the samples are expected in order, {ordinal} here; export "
+            "them anew."
+        )
+    for name in ALIKE:
+        if record[name] != first[name]:
+            raise UserError(f"{where} is of another export than line 1 (another {name}); export them anew.")
 
 
 def _document(record: Record) -> Any:

@@ -27,7 +27,8 @@ class PlannedSample:
     Attributes:
         ids: All that is fed, packed: the whole of LongBench is tens of millions of tokens.
         n_context: So many of them are fed before the eviction.
-        n_cut: Tokens that truncation took out of the middle of the context.
+        n_cut: Tokens that truncation took out of the middle of the document's context.
+        n_left: Tokens of the document's context that truncation left; under aware n_context counts the question, too.
     """
 
     id: str
@@ -35,6 +36,7 @@ class PlannedSample:
     ids: "array[int]"
     n_context: int
     n_cut: int
+    n_left: int
 
     @property
     def prompt(self) -> Prompt:
@@ -44,7 +46,7 @@ class PlannedSample:
     @property
     def events(self) -> list[dict[str, object]]:
         """What a reader of each of its answers must know."""
-        return [{"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_context}] if self.n_cut else []
+        return [{"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_left}] if self.n_cut else []
 
 
 @dataclass(frozen=True)
@@ -127,9 +129,9 @@ def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample
     prompt = _fitted(request, task, rendered, prompt, loaded)
     refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
     identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)
-    prompt = prompt.aware() if request.protocol == "aware" else prompt
-    ids = array("i", (*prompt.context, *prompt.question))
-    return PlannedSample(identity, rendered, ids, len(prompt.context), prompt.n_cut)
+    fed = prompt.aware() if request.protocol == "aware" else prompt
+    ids = array("i", (*fed.context, *fed.question))
+    return PlannedSample(identity, rendered, ids, len(fed.context), prompt.n_cut, len(prompt.context))
 
 
 def _fitted(
@@ -140,13 +142,19 @@ def _fitted(
     most = window - task.info.max_new_tokens
     if prompt.n_tokens <= most:
         return prompt
+    limit, wider = f"{loaded.name} has {window}", "use another model"
+    if window < loaded.shape.max_positions:
+        limit, wider = (
+            f"--max-length is {window}",
+            f"raise --max-length ({loaded.name} has {loaded.shape.max_positions})",
+        )
     told = (
         f"sample {rendered.ordinal} of {task.info.name} takes {prompt.n_tokens + task.info.max_new_tokens} tokens with "
-        f"its answer, and {loaded.name} has {window}"
+        f"its answer, and {limit}"
     )
     if request.truncation(task.info) == "refuse":
         cure = "use a smaller --length" if task.info.needs_length else "leave out --no-truncate to cut its context"
-        raise UserError(f"{told}; {cure}, or use another model.")
+        raise UserError(f"{told}; {cure}, or {wider}.")
     if most - len(prompt.question) < 2:
-        raise UserError(f"{told}, too few for its question alone; use another model.")
+        raise UserError(f"{told}, too few for its question alone; {wider}.")
     return prompt.within(most)

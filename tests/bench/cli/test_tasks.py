@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import load_prompt_model
 
 WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]
@@ -106,16 +107,20 @@ def test_under_aware_the_question_survives_the_cut_too(run: Any, data_dir: Path,
     _, (*_, events, n_context, n_question, _) = answers(home / "out.db")
     assert (n_context + n_question + 32, n_question) == (2048, 1)
     assert json.loads(events)[0]["n_cut"] > 1000
+    run("--tasks", "longbench_hotpotqa", "--data-dir", data_dir, "--no-baselines", db="blind.db")
+    _, (*_, blind, _, _, _) = answers(home / "blind.db")
+    assert json.loads(events) == json.loads(blind), "the question is no part of what is kept of the context"
 
 
 def test_what_is_refused_instead_of_cut(refused: Any, tiny: Path, data_dir: Path) -> None:
     command = ["run", "--model", tiny, "--tasks", "longbench_hotpotqa", "--data-dir", data_dir]
     refused([*command, "--no-truncate"], "sample 1 of longbench_hotpotqa", "2048", "--no-truncate")
     refused([*command, "--max-length", "99999"], "--max-length 99999", "2048")
-    refused([*command, "--max-length", "40"], "question")
+    short = refused([*command, "--max-length", "40"], "question", "--max-length is 40", "raise --max-length", "2048")
+    assert "another model" not in short
     refused([*command, "--max-length", "0"], "--max-length", "at least 1")
     needles = ["run", "--model", tiny, "--tasks", "niah_single_1", "--length", "500", "--max-length", "400"]
-    refused(needles, "sample 0 of niah_single_1", "400", "--length")
+    refused(needles, "sample 0 of niah_single_1", "--max-length is 400", "--length", "raise --max-length")
 
 
 def test_ruler_keeps_its_configuration_beside_tasks_that_may_be_cut(run: Any, data_dir: Path) -> None:
@@ -165,7 +170,7 @@ def test_samples_that_travelled_give_the_cells_and_answers_of_a_run_that_makes_t
 FIELDS = {
     *("task", "version", "length", "seed", "ordinal", "data_revision", "model", "hash", "sample"),
     *("context", "question", "answer_prefix", "prompt", "answers", "all_classes", "generation"),
-    *("prompt_hash", "generation_hash"),
+    *("prompt_hash", "generation_hash", "n", "asked"),
 }
 
 
@@ -216,6 +221,80 @@ def test_samples_that_are_not_the_runs_own_are_refused(
     refused(mine, "line 3")
 
 
+Change = Callable[[list[dict[str, Any]]], list[dict[str, Any]]]
+
+
+def rewritten(path: Path, change: Change) -> None:
+    """As if the program had written other lines: each with a hash that fits."""
+    records = [{k: v for k, v in json.loads(line).items() if k != "hash"} for line in path.read_text().splitlines()]
+    lines = [json.dumps({"hash": content_hash(record), **record}) for record in change(records)]
+    path.write_text("".join(line + "\n" for line in lines))
+
+
+def second(**other: object) -> Change:
+    return lambda records: [records[0], records[1] | other, *records[2:]]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (second(task="niah_single_2"), ("line 2", "niah_single_2")),
+        (second(seed=1), ("line 2", "seed 1", "has 0")),
+        (second(length=400), ("line 2", "length 400", "has 360")),
+        (second(version="0"), ("line 2", "version 0")),
+        (second(data_revision="x"), ("line 2", "data_revision", "anew")),
+        (second(asked=50), ("line 2", "asked", "anew")),
+        (second(n=5), ("line 2", "another n", "anew")),
+        (second(model="another"), ("line 2", "another model", "anew")),
+        (second(ordinal=2), ("line 2", "sample 2", "in order", "anew")),
+        (lambda records: [records[0], records[0]], ("line 2", "sample 0", "in order")),
+        (lambda records: [*records, records[1] | {"ordinal": 2}], ("3 of the 2 samples", "anew")),
+        (lambda records: records[:1], ("1 of the 2 samples", "anew")),
+        (lambda records: records[1:], ("line 1", "sample 1", "in order")),
+        (lambda records: [{k: v for k, v in one.items() if k != "n"} for one in records], ("line 1", "anew")),
+        (lambda records: [{}, {}], ("line 1", "anew")),
+        (lambda records: [{"n": 2}, {"n": 2}], ("line 1", "no exported sample", "'task'")),
+        (second(answers=[]), ("line 2", "answers")),
+        (second(answers="a"), ("line 2", "'answers'")),
+        (second(context=5), ("line 2", "'context'")),
+        (second(more=None), ("line 2", "'more'")),
+        (second(ordinal=True), ("line 2", "'ordinal'")),
+    ],
+)
+def test_every_line_has_to_be_of_the_one_export_that_the_run_would_make(
+    refused: Any, exported: Path, tiny: Path, change: Change, words: tuple[str, ...]
+) -> None:
+    rewritten(exported, change)
+    command = ["run", "--model", tiny, "--tasks", "niah_single_1", "--length", "360", "--samples", exported.parent]
+    refused([*command, "--limit", "2"], *words)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("[" * 5000 + "]" * 5000, ("nested too deeply",)),
+        ('{"hash": "x", "n": NaN}', ("no exported sample",)),
+        ('{"hash": "x", "n": "\\ud800"}', ("half a character",)),
+        ("[]", ("no exported sample",)),
+        ("{}", ("no exported sample",)),
+        ("", ("no JSON",)),
+    ],
+)
+def test_a_line_that_is_no_sample_is_named(
+    refused: Any, exported: Path, tiny: Path, line: str, words: tuple[str, ...]
+) -> None:
+    exported.write_text(exported.read_text().splitlines()[0] + f"\n{line}\n")
+    command = ["run", "--model", tiny, "--tasks", "niah_single_1", "--length", "360", "--samples", exported.parent]
+    refused([*command, "--limit", "2"], "line 2", *words)
+
+
+def test_a_smaller_limit_reads_the_first_samples_of_an_export(run: Any, exported: Path, home: Path) -> None:
+    command = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1)
+    assert run(*command).code == 0
+    assert run(*command, "--samples", exported.parent, db="read.db").code == 0
+    assert answers(home / "read.db") == answers(home / "out.db")
+
+
 def test_samples_of_another_tokenizer_are_refused(refused: Any, lukv_bench: Any, tiny: Path, home: Path) -> None:
     """The default model has the tiny one's template, and other tokens."""
     out = home / "work" / "set"
@@ -255,6 +334,8 @@ def test_recorded_predictions_are_scored_as_a_run_scores_them(lukv_bench: Any, h
     [
         ("{", ("line 2", "no JSON")),
         ("[]", ("line 2", "object")),
+        ('{"pred": ' + "[" * 5000 + "]" * 5000 + "}", ("line 2", "nested too deeply")),
+        ('{"pred": "\\ud800", "answers": ["a"]}', ("line 2", "\\ud800", "half a character")),
         ({"answers": ["a"]}, ("line 2", '"pred"')),
         ({"pred": "a", "answers": "a"}, ("line 2", '"answers"', "list")),
         ({"pred": "a", "answers": []}, ("line 2", "reference")),
@@ -271,3 +352,6 @@ def test_nothing_to_score_is_said(refused: Any, home: Path) -> None:
     refused(["tasks", "score", "qa_1", predictions(home, "")], "no predictions")
     refused(["tasks", "score", "qa_1", home / "absent.jsonl"], "absent.jsonl")
     refused(["tasks", "score", "qa_3", predictions(home, "")], "did you mean")
+    for family, one in (("longbench", "longbench_trec"), ("ruler", "niah_single_1")):
+        said = refused(["tasks", "score", family, predictions(home, "")], f"'{family}' is a family of tasks", one)
+        assert "did you mean" not in said
