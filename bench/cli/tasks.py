@@ -106,7 +106,7 @@ def _lines(file: Path) -> list[tuple[int, str]]:
 
 def _prediction(file: Path, number: int, line: str) -> tuple[str, list[str], list[str]]:
     """(prediction, references, classes) of a line."""
-    row: Any = read_json(f"{file}, line {number}", line)
+    row: Any = read_json(f"{file}, line {number}", line, halves=True)
     if not isinstance(row, dict):
         raise UserError(f"{file}, line {number}: a JSON object is expected.")
     pred, answers, classes = row.get("pred"), row.get("answers"), row.get("all_classes") or []

@@ -335,7 +335,6 @@ def test_recorded_predictions_are_scored_as_a_run_scores_them(lukv_bench: Any, h
         ("{", ("line 2", "no JSON")),
         ("[]", ("line 2", "object")),
         ('{"pred": ' + "[" * 5000 + "]" * 5000 + "}", ("line 2", "nested too deeply")),
-        ('{"pred": "\\ud800", "answers": ["a"]}', ("line 2", "\\ud800", "half a character")),
         ({"answers": ["a"]}, ("line 2", '"pred"')),
         ({"pred": "a", "answers": "a"}, ("line 2", '"answers"', "list")),
         ({"pred": "a", "answers": []}, ("line 2", "reference")),
@@ -346,6 +345,11 @@ def test_a_malformed_prediction_is_named_by_its_line(
     refused: Any, home: Path, line: object, words: tuple[str, ...]
 ) -> None:
     refused(["tasks", "score", "qa_1", predictions(home, {"pred": "a", "answers": ["a"]}, line)], *words)
+
+
+def test_half_a_character_in_a_prediction_is_scored_as_any_other(lukv_bench: Any, home: Path) -> None:
+    ended = lukv_bench("tasks", "score", "qa_1", predictions(home, '{"pred": "a\\ud83d Paris", "answers": ["paris"]}'))
+    assert ended.out == "qa_1: 100.00 over 1 predictions\n"
 
 
 def test_nothing_to_score_is_said(refused: Any, home: Path) -> None:
