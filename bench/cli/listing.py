@@ -24,14 +24,14 @@ def list_(
     """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not.
 
     With a NAME everything that is said of that one: its formula, where its defaults come from, where it differs from
-    its paper.
+    its paper. A task family's NAME lists its tasks.
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
     with redirect_stdout(sys.stderr):  # what a plugin prints while it is imported is no part of the list
         rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
     if name is not None:
-        rows = [row for row in rows if row["name"] == name] or _not_there(kind, name, rows)
+        rows = [row for row in rows if row["name"] == name] or _family(kind, name, rows) or _not_there(kind, name, rows)
     if json:
         print(json_.dumps(rows, indent=1))
         return 0
@@ -43,6 +43,15 @@ def list_(
         if name is not None and row.get("details"):
             print(f"\n{textwrap.indent(row['details'], '  ')}")
     return 0
+
+
+def _family(kind: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The tasks that the name of a family or a group stands for."""
+    if kind != "tasks":
+        return []
+    from ...tasks.catalog import families
+
+    return [row for row in rows if row["name"] in families().get(name, ())]
 
 
 def _not_there(kind: str, name: str, rows: list[dict[str, Any]]) -> NoReturn:

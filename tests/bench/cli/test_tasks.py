@@ -10,6 +10,7 @@ import pytest
 
 from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import load_prompt_model
+from lukv_bench.tasks.catalog import families
 
 WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]
 LONG = " ".join(WORDS[(7 * i * i + i) % 10] for i in range(4000))
@@ -310,6 +311,13 @@ def test_export_refuses_before_it_writes(refused: Any, tiny: Path, home: Path) -
     (home / "work" / "file").write_text("")
     refused([*command, "--out", home / "work" / "file" / "x"], "--out", "is a file")
     refused(["tasks", "export", "--tasks", "niah", "--out", home / "x"], "niah")
+
+
+@pytest.mark.parametrize("name", ["ruler", "longbench_e", "needle_grid"])
+def test_the_name_of_a_family_lists_its_tasks(lukv_bench: Any, name: str) -> None:
+    listed = lukv_bench("list", "tasks", name, "--json")
+    assert listed.code == 0, listed.err
+    assert [row["name"] for row in listed.rows] == families()[name]
 
 
 def predictions(folder: Path, *rows: object) -> Path:
