@@ -59,7 +59,8 @@ def least_length(needed: Callable[[int], int], asked: int) -> int:
     """A length above `asked` that is enough by its own measure: needed(length) <= length.
 
     Every length draws samples of its own, so what one length lacks is only a guess at the next one's
-    need. Needs differ by a few tokens and the guesses only grow, so it settles within a few rounds.
+    need. Needs differ by a few tokens and the guesses only grow, so it settles within a few rounds. The
+    length below is too short; some tokens further down another may be enough by its luck.
     """
     length = asked
     for _ in range(64):

@@ -71,7 +71,7 @@ class ListDraft:
 
 
 def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for; a UserError names the least length if the one asked is less."""
+    """The documents asked for; a UserError names a length that does if the one asked is too short."""
     words = plain_words()
 
     def drawn(length: int, index: int) -> ListDraft:

@@ -14,7 +14,7 @@ from .filling import filled
 
 
 def samples(definition: Definition, request: Request) -> Samples:
-    """The documents of one needle task; a UserError names the least length if the one asked is less."""
+    """The documents of one needle task; a UserError names a length that does if the one asked is too short."""
     knobs = Knobs(**definition["dataset_kwargs"])
     materials = Materials.gather(knobs, request)
 

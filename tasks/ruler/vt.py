@@ -91,7 +91,7 @@ class ChainDraft:
 
 
 def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for; a UserError names the least length if the one asked is less."""
+    """The documents asked for; a UserError names a length that does if the one asked is too short."""
 
     def drawn(length: int, index: int) -> ChainDraft:
         rng = sample_rng(request.task, length, request.seed, index)

@@ -132,7 +132,8 @@ def test_below_its_least_length_a_task_names_one_that_works(load: Load, name: st
     with pytest.raises(UserError) as error:
         load(name, counter, length=140, limit=4)
     said = re.fullmatch(
-        rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need a length of at least (\d+)\.",
+        rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need a greater length, for "
+        r"example (\d+)\.",
         str(error.value),
     )
     assert said, error.value
