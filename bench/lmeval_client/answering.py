@@ -40,9 +40,10 @@ def answer_all(
     return answers
 
 
-def notes(feeds: Sequence[Feed], protocol: Protocol) -> Iterator[str]:
+def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: Protocol) -> Iterator[str]:
     """What is not as one would expect from the protocol and the prompts."""
-    if whole := sum(evicted_whole(feed, protocol) for feed in feeds):
+    untold = [feed for feed in feeds if evicted_whole(feed, protocol)]
+    if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in untold):
         yield (
             f"{whole} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
             "token is evicted (protocol aware)."

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ... import UserError
 from ...kernels.select import Kept
 from ...scorers.base import Profile
 from ..calibration.calibrate import Report
@@ -19,6 +20,10 @@ from ..run.allocation import check_budget
 from ..run.choosing import choose_kept, read_context
 from ..run.events import Event
 from ..run.request import Method
+
+KEPT_WHOLE = "kept_whole"
+"""The event of a context that is too short for the budget: it keeps fewer tokens than are protected, or than the
+allocator can deal out."""
 
 
 @dataclass(frozen=True)
@@ -72,23 +77,45 @@ class Evictor:
         }
 
     def check(self, n_tokens: int) -> None:
-        """Refuse a budget that cannot be served over so many tokens; nothing is evicted of none.
+        """Refuse a budget that cannot be served over so many tokens, nor over the longest context that the model
+        takes; nothing is evicted of none.
 
         Raises:
             UserError: with what to change.
         """
-        if n_tokens and self.method.scorer is not None:
-            check_budget(self.method, self.loaded.shape, n_tokens)
+        self.keeps_whole(n_tokens)
 
-    def read(self, ids: Sequence[int]) -> Reading:
-        """Prefill, score and choose; no tokens at all make an empty context.
+    def keeps_whole(self, n_tokens: int) -> bool:
+        """Whether a context is too short for the budget, which a longer one would serve: it is kept whole, since one
+        tiny document must not cost a run of lm-eval all its other answers.
 
         Raises:
+            UserError: the model takes no context over which the budget could be served.
+        """
+        if not n_tokens or self.method.scorer is None:
+            return False
+        try:
+            check_budget(self.method, self.loaded.shape, n_tokens)
+        except UserError:
+            longest = self.loaded.shape.max_positions
+            check_budget(self.method, self.loaded.shape, max(longest, n_tokens))
+            return True
+        return False
+
+    def read(self, ids: Sequence[int]) -> Reading:
+        """Prefill, score and choose; no tokens at all make an empty context, and a context too short for the budget
+        is kept whole.
+
+        Raises:
+            UserError: as `check`.
             PluginError: the scorer or the allocator failed.
         """
         if not ids:
             context = empty_context(self.loaded)
             return Reading(context, keep_everything(context))
+        if self.keeps_whole(len(ids)):
+            context = read_context(self.loaded, ids, [], self.seed)
+            return Reading(context, keep_everything(context), ({"event": KEPT_WHOLE, "n_tokens": len(ids)},))
         context = read_context(self.loaded, ids, [self.method], self.seed)
         try:
             choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)

@@ -181,7 +181,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
                 shown.report("scoring whole texts", number, len(texts))
                 scores = [score_window(self.evictor, window) for window in text]
                 tally.add(event for score in scores for event in score.events)
-                totals.append(sum(score.logprob for score in scores))
+                totals.append(sum((score.logprob for score in scores), 0.0))
         self._tell(tally)
         return totals
 
@@ -198,7 +198,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
         tally, protocol = Tally(), self.arguments.protocol
-        for note in notes(feeds, protocol):
+        for note in notes(self.evictor, feeds, protocol):
             print(f"lukv: {note}", file=sys.stderr)
 
         def told(reading: Reading, number: int) -> None:

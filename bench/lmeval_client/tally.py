@@ -7,6 +7,7 @@ from typing import Any
 
 from ..configuration import Protocol
 from ..run.events import Event
+from .evictor import KEPT_WHOLE
 from .feed import Feed
 
 
@@ -30,7 +31,7 @@ class Tally:
         self.n_requests += 1
         names = {str(event["event"]) for event in events}
         if feed is not None:
-            self.n_evicted_whole += evicted_whole(feed, protocol)
+            self.n_evicted_whole += KEPT_WHOLE not in names and evicted_whole(feed, protocol)
             names |= {"truncated_middle"} if feed.n_cut else set()
         self.events.update(names)
 
@@ -43,7 +44,12 @@ class Tally:
     def lines(self) -> Iterator[str]:
         """The events in sentences; `answering.notes` has told what was cut before."""
         for event, n in sorted(self.events.items()):
-            if event != "truncated_middle":
+            if event == KEPT_WHOLE:
+                yield (
+                    f"{n} of {self.n_requests} requests have a context, or a last window, too short for the budget "
+                    "(kept_whole: budget below the protected tokens); nothing of it was evicted."
+                )
+            elif event != "truncated_middle":
                 yield f"the event {event} was recorded on {n} of {self.n_requests} requests."
 
     @property

@@ -251,6 +251,63 @@ def test_what_the_eviction_notes_is_told_once_and_stands_in_the_results(
     assert generous.get_model_info()["events"]["kept_all"] == requests
 
 
+@pytest.fixture(scope="session")
+def tiny_documents(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Tasks whose last two documents are next to nothing."""
+    folder = tmp_path_factory.mktemp("tiny_documents")
+    texts = [" ".join(WORDS * 6), " ".join(WORDS * 5), "hi a b", ""]
+    (folder / "data.jsonl").write_text("\n".join(json.dumps({"text": text}) for text in texts))
+    common = {
+        "dataset_path": "json",
+        "dataset_name": None,
+        "dataset_kwargs": {"data_files": {"test": str(folder / "data.jsonl")}, "cache_dir": str(folder / "cache")},
+        "test_split": "test",
+        "metric_list": [{"metric": "bypass", "aggregation": "bypass", "higher_is_better": True}],
+    }
+    generate = {
+        "output_type": "generate_until",
+        "generation_kwargs": {"max_gen_toks": 6, "do_sample": False, "until": []},
+        "doc_to_text": "{{text}} Q",
+        "doc_to_target": "",
+    }
+    rolling = {"output_type": "loglikelihood_rolling", "doc_to_text": "", "doc_to_target": "{{text}}"}
+    rolling |= {"metric_list": [{"metric": "word_perplexity"}]}
+    for name, own in (("tiny_generate", generate), ("tiny_rolling", rolling)):
+        (folder / f"{name}.yaml").write_text(yaml.safe_dump({"task": name, **common, **own}))
+    return folder
+
+
+@pytest.mark.parametrize("task", ["tiny_generate", "tiny_rolling"])
+def test_a_document_too_short_for_the_budget_is_kept_whole_and_told(
+    slow: Path, tiny_documents: Path, capsys: pytest.CaptureFixture[str], task: str
+) -> None:
+    manager = TaskManager(include_defaults=False, include_path=str(tiny_documents))
+
+    def answered(model: LukvLM) -> list[Any]:
+        found = simple_evaluate(model=model, tasks=[task], task_manager=manager, bootstrap_iters=1)
+        return [flat(row["resps"])[0] for row in found["samples"][task]]
+
+    model = ours(slow, allocator="uniform", ratio=0.8, sink=2, window=2)
+    evicted, err = answered(model), capsys.readouterr().err
+    full = answered(ours(slow, allocator="full"))
+    assert evicted[2:] == pytest.approx(full[2:]) if task == "tiny_rolling" else evicted[2:] == full[2:]
+    assert evicted[:2] != full[:2]
+    told = [line for line in err.splitlines() if "kept_whole" in line]
+    assert len(told) == 1, err
+    assert told[0].startswith("lukv: 1 of 4 requests have a context")
+    assert "budget below the protected tokens" in told[0]
+    info = model.get_model_info()
+    assert info["events"] == {"kept_whole": 1}
+    if task == "tiny_generate":
+        assert info["requests_evicted_whole"] == 2
+        assert "2 of 4 requests do not tell where their context ends" in err
+
+
+def test_a_budget_that_no_context_could_be_served_is_still_refused(slow: Path, evaluate: Evaluate) -> None:
+    with pytest.raises(UserError, match=r"4 tokens/head keeps 4 of .* fewer than the 8 protected"):
+        evaluate(ours(slow, allocator="uniform", keep_tokens=4, sink=4, window=4), ("t_generate",))
+
+
 def test_too_long_a_prompt_is_refused_or_loses_the_middle_of_its_context(
     slow: Path, evaluate: Evaluate, capsys: pytest.CaptureFixture[str]
 ) -> None:
