@@ -1,6 +1,8 @@
 """Sample sets that travel: written by `tasks export`, read and verified by `run --samples`."""
 
 import json
+import os
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,7 +35,7 @@ def file_name(task: str, length: int | None) -> str:
 def write_samples(
     folder: Path, task: LoadedTask, samples: Sequence[RenderedSample], model: PromptModel, seed: int, limit: int
 ) -> Path:
-    """Write a task's samples, a JSON object a line.
+    """Write a task's samples, a JSON object a line; the file is there whole or not at all.
 
     Raises:
         UserError: the place cannot be written to.
@@ -43,7 +45,10 @@ def write_samples(
     lines = [json.dumps(_record(task, sample, model, export), ensure_ascii=False) for sample in samples]
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+        with tempfile.TemporaryDirectory(dir=folder) as scratch:
+            beside = Path(scratch) / path.name
+            beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+            os.replace(beside, path)
     except OSError as error:
         raise UserError(f"cannot write --out {path} ({error}); choose another folder.") from error
     return path

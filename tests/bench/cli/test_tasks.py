@@ -135,6 +135,25 @@ def test_ruler_keeps_its_configuration_beside_tasks_that_may_be_cut(run: Any, da
     }
 
 
+@pytest.mark.parametrize(
+    ("task", "row", "words"),
+    [
+        ("longbench_passage_retrieval_en", {"context": "c", "input": "i", "answers": ["3"]}, ("row 1", "'3'")),
+        ("longbench_hotpotqa", {"context": "c\ud800", "input": "i", "answers": ["a"]}, ("line 1", "\\ud800")),
+        ("qa_2", {"question": None, "answer": "a", "context": [["t", ["s"]]]}, ("hotpot", "text is expected")),
+        ("vt", {"input": "i", "outputs": ["a"], "max_length": [4]}, ("vt.jsonl, row 1", "`max_length`")),
+    ],
+)
+def test_data_that_no_run_could_use_are_refused_before_anything_is_written(
+    refused: Any, tiny: Path, tmp_path: Path, task: str, row: object, words: tuple[str, ...]
+) -> None:
+    name = {"qa_2": "hotpotqa"}.get(task, task.removeprefix("longbench_"))
+    (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    command = ["--model", tiny, "--tasks", task, "--length", 1000, "--limit", 1, "--data-dir", tmp_path]
+    refused(["run", *command], *words)
+    refused(["tasks", "export", *command, "--out", tmp_path / "out"], *words)
+
+
 def test_a_family_stands_for_its_tasks(refused: Any, tiny: Path, data_dir: Path) -> None:
     refused(["run", "--model", tiny, "--tasks", "longbench", "--data-dir", data_dir], "finds no data in")
     refused(["run", "--model", tiny, "--tasks", "longbanch"], "did you mean 'longbench'")
@@ -302,6 +321,25 @@ def test_samples_of_another_tokenizer_are_refused(refused: Any, lukv_bench: Any,
     command = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1)
     assert lukv_bench("tasks", "export", "--model", "smollm2-135m", *command, "--out", out).code == 0
     refused(["run", "--model", tiny, *command, "--samples", out], "smollm2-135m", "tokenizer", "export", "--model")
+
+
+def test_an_export_that_fails_leaves_an_older_one_as_it_was(
+    exported: Path, tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = exported.read_text()
+
+    def full(self: Path, *given: object, **more: object) -> None:
+        with self.open("w") as file:
+            file.write("half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    command = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1, "--out", exported.parent)
+    ended = lukv_bench("tasks", "export", "--model", tiny, *command)
+    assert (ended.code, len(ended.sentences)) == (2, 1), ended.err
+    assert "No space left" in ended.sentences[0]
+    assert exported.read_text() == before
+    assert list(exported.parent.iterdir()) == [exported]
 
 
 def test_export_refuses_before_it_writes(refused: Any, tiny: Path, home: Path) -> None:
