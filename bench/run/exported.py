@@ -104,10 +104,15 @@ def check_prompts(folder: Path, task: LoadedTask, samples: Sequence[RenderedSamp
     """Hold what this model is put against what was exported.
 
     Raises:
-        UserError: the chat template or the tokenizer is another one.
+        UserError: the chat template, the tokenizer or the generation arguments are others.
     """
     path = folder / file_name(task.info.name, task.length)
     for record, sample in zip(_records(folder, task.info, task.length), samples, strict=False):
+        if record["generation_hash"] != sample.generation_hash:
+            raise UserError(
+                f"{path}, line {sample.ordinal + 1}: {task.info.name} has other generation arguments than when it was "
+                "exported; export them anew."
+            )
         same_prompt = record["prompt_hash"] == sample.prompt_hash
         if same_prompt and record["ids_hash"] == content_hash(encode(model.tokenizer, sample.prompt, task.info.chat)):
             continue

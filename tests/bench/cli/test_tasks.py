@@ -279,6 +279,8 @@ def second(**other: object) -> Change:
         (second(context=5), ("line 2", "'context'")),
         (second(more=None), ("line 2", "'more'")),
         (second(ordinal=True), ("line 2", "'ordinal'")),
+        (second(generation_hash="x"), ("line 2", "generation arguments", "anew")),
+        (second(ids_hash="x"), ("tokenizer", "--model")),
     ],
 )
 def test_every_line_has_to_be_of_the_one_export_that_the_run_would_make(
