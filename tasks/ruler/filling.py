@@ -56,7 +56,7 @@ def filled(definition: Definition, request: Request, draft: Callable[[int, int],
         raise UserError(
             f"{request.task} does not fit into {asked} tokens: with this tokenizer "
             f"{'1 sample needs' if request.limit == 1 else f'{request.limit} samples need'} "
-            f"a greater length, for example {least_length(needed, asked)}."
+            f"another length, for example {least_length(needed, asked)}."
         )
     documents: list[Document] = []
     for index, start in enumerate(starts):

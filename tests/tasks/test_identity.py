@@ -132,12 +132,21 @@ def test_below_its_least_length_a_task_names_one_that_works(load: Load, name: st
     with pytest.raises(UserError) as error:
         load(name, counter, length=140, limit=4)
     said = re.fullmatch(
-        rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need a greater length, for "
+        rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need another length, for "
         r"example (\d+)\.",
         str(error.value),
     )
     assert said, error.value
     assert len(documents(load(name, counter, length=int(said[1]), limit=4))) == 4
+
+
+def test_what_is_named_is_no_least_length_where_shorter_lists_have_fewer_repeats(load: Load) -> None:
+    """cwe below 4096 repeats its words less often: a tokenizer of letters that 4096 is too short for fits into 4095."""
+    asked = {"limit": 2, "count_prompt": lambda user, prefix: len(user + prefix)}
+    with pytest.raises(UserError, match=r"into 4096 tokens: .* need another length, for example \d+\.$") as error:
+        load("cwe", length=4096, **asked)
+    for length in (4095, int(re.findall(r"example (\d+)", str(error.value))[0])):
+        assert len(documents(load("cwe", length=length, **asked))) == 2
 
 
 @pytest.mark.parametrize("asked", [{"length": 0}, {"length": -5}, {"length": None}, {"limit": 0}])
