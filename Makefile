@@ -27,7 +27,7 @@ format: $(VENV)/installed-dev
 	$(BIN)/ruff check --fix .
 
 docs: $(VENV)/installed
-	$(BIN)/python -m lukv_bench.bench.method_pages
+	$(BIN)/python -m lukv_bench.bench.plugins.method_pages
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lukv-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

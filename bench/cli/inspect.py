@@ -13,7 +13,7 @@ from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, apar
 from .progress import progress
 
 if TYPE_CHECKING:
-    from ..inspection import Inspection
+    from ..inspection.inspection import Inspection
 
 WIDEST = 100
 """Columns to draw in on a terminal that has more."""
@@ -63,7 +63,7 @@ def inspect(
     with progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model
-        from ..inspection import inspect_context
+        from ..inspection.inspection import inspect_context
         from ..models.load import resolve_device, resolve_dtype
         from ..run.request import ask_methods
 
@@ -84,8 +84,8 @@ def _draw(inspection: "Inspection") -> None:
     """The summary, what is to be known of it, the map and the text; plain characters where there are no colours."""
     from rich.console import Console
 
-    from ..heat_map import draw_heat_map
-    from ..kept_text import draw_kept_text
+    from ..inspection.heat_map import draw_heat_map
+    from ..inspection.kept_text import draw_kept_text
 
     console = Console(highlight=False)
     colour = console.is_terminal and console.color_system is not None and not console.no_color

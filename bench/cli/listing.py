@@ -86,7 +86,7 @@ def _scorers() -> list[dict[str, Any]]:
 
 
 def _plugins(kind: Any) -> list[dict[str, Any]]:
-    from ..registry import describe_all
+    from ..plugins.registry import describe_all
 
     return [
         _row(

@@ -108,7 +108,7 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
-    from ..profile_file import load_profile
+    from ..profiles.file import load_profile
     from ..run.request import check_protection
 
     check_protection(sink, window)
@@ -136,11 +136,11 @@ def _make(
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
     from ..engine.ready import ready_model
-    from ..kvpress_format import check_length
     from ..models.load import resolve_device, resolve_dtype
-    from ..profile_file import profile_hash, save_profile
-    from ..profiles import make_profiles
-    from ..registry import build
+    from ..plugins.registry import build
+    from ..profiles.file import profile_hash, save_profile
+    from ..profiles.kvpress import check_length
+    from ..profiles.obtain import make_profiles
     from ..run.request import ask_protection
 
     plugins = [build("scorer", spec) for spec in specs]
@@ -187,7 +187,7 @@ def _export(
     window: int | None,
     shown: Progress,
 ) -> None:
-    from ..kvpress_format import protection_of, write_kvpress
+    from ..profiles.kvpress import protection_of, write_kvpress
 
     for name, made in profiles.items():
         place = _place(path, name, len(profiles))

@@ -28,7 +28,8 @@ def results(
     from ...db.store import Store
     from ...db.urls import resolve_url
     from ...tasks.catalog import names
-    from .. import report, report_grid
+    from ..reports import grid as report_grid
+    from ..reports import table as report
 
     with Store.open(resolve_url(db), create=False) as store:
         rows = report.result_rows(store)

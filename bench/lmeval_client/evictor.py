@@ -14,8 +14,8 @@ from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
 from ..errors import PluginError
 from ..models.load import LoadedModel
-from ..profile_file import profile_hash
-from ..profiles import obtain_profile
+from ..profiles.file import profile_hash
+from ..profiles.obtain import obtain_profile
 from ..run.allocation import check_budget
 from ..run.choosing import choose_kept, read_context
 from ..run.events import Event

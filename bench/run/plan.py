@@ -11,9 +11,9 @@ from ..engine.prompt import chat_form
 from ..errors import PluginError
 from ..hashing import content_hash
 from ..models.load import LoadedModel
-from ..plugin import Plugin
-from ..profile_file import profile_hash
-from ..profiles import obtain_profile
+from ..plugins.plugin import Plugin
+from ..profiles.file import profile_hash
+from ..profiles.obtain import obtain_profile
 from .allocation import check_budget
 from .request import Method, RunRequest
 from .samples import PlannedSample, PlannedTask, plan_task

@@ -9,8 +9,8 @@ from ...scorers.base import Protection
 from ...tasks.catalog import TaskInfo, expand, task_info
 from ..budget import Budget
 from ..configuration import Protocol
-from ..plugin import Plugin
-from ..registry import build
+from ..plugins.plugin import Plugin
+from ..plugins.registry import build
 
 
 @dataclass(frozen=True)

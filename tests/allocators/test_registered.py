@@ -23,9 +23,9 @@ from torch import Tensor
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest, Needs, check_counts, one_layer_each
-from lukv_bench.bench.contract import inner_fields
-from lukv_bench.bench.plugin import Plugin
-from lukv_bench.bench.registry import build, describe_all
+from lukv_bench.bench.plugins.contract import inner_fields
+from lukv_bench.bench.plugins.plugin import Plugin
+from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import CalibrationDocument, Profile, Protection
 
 Ask = Callable[..., AllocationRequest]

@@ -11,8 +11,8 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
-from lukv_bench.bench.heat_map import draw_heat_map
-from lukv_bench.bench.kept_text import MOST_LINES, draw_kept_text
+from lukv_bench.bench.inspection.heat_map import draw_heat_map
+from lukv_bench.bench.inspection.kept_text import MOST_LINES, draw_kept_text
 
 
 def plain(lines: list[Text]) -> list[str]:

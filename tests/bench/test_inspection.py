@@ -7,7 +7,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from lukv_bench.bench.engine.prompt import cut_at_context, render
-from lukv_bench.bench.inspection import _texts
+from lukv_bench.bench.inspection.inspection import _texts
 from lukv_bench.bench.models.load import find_model
 
 TEXT = "The keeper lit the lamp at nine and wrote it down. "

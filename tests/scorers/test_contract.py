@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from lukv_bench.bench.registry import build, describe_all
+from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import LayerView, Reads
 
 SPECS = [

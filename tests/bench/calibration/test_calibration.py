@@ -20,8 +20,8 @@ from lukv_bench.bench.engine.evict import share
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
-from lukv_bench.bench.profiles import make_profiles
-from lukv_bench.bench.registry import build
+from lukv_bench.bench.plugins.registry import build
+from lukv_bench.bench.profiles.obtain import make_profiles
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 

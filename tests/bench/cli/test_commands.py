@@ -167,7 +167,7 @@ def test_a_cache_folder_that_cannot_be_used_is_one_sentence_before_the_calibrati
     refused: Any, roomy: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The profile is made by itself, and could not be kept."""
-    from lukv_bench.bench import profiles
+    from lukv_bench.bench.profiles import obtain as profiles
 
     Path("file").touch()
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(Path("file/cache").absolute()))

@@ -13,7 +13,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
-from lukv_bench.bench.registry import build
+from lukv_bench.bench.plugins.registry import build
 
 GOLDEN, OUT = Path(sys.argv[1]), Path(sys.argv[2])
 sys.path.insert(0, str(GOLDEN))

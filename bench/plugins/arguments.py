@@ -6,9 +6,9 @@ import re
 import typing
 from typing import Any
 
-from .. import UserError
+from ... import UserError
+from ..suggest import unknown
 from .contract import Kind, is_required
-from .suggest import unknown
 
 
 def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, str]:

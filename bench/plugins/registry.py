@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from .. import UserError
+from ... import UserError
+from ..suggest import unknown
 from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_value
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
 from .plugin import Argument, Description, Plugin, fits, inner_owners, record
-from .suggest import unknown
 
 
 def describe_all(kind: Kind) -> list[Description]:

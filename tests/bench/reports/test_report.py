@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.report import markdown, print_table
-from lukv_bench.bench.report_grid import grid
+from lukv_bench.bench.reports.grid import grid
+from lukv_bench.bench.reports.table import markdown, print_table
 
 OURS = {"arguments": {}, "distribution": "lukv-bench", "version": "0.1.0"}
 SPEC = {"truncation": "refuse", "chat_form": "chat-1", "attention": "ragged-torch", "allocator": OURS, "scorer": OURS}

@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 import pytest
 
 from lukv_bench import UserError
-from lukv_bench.bench import registry
-from lukv_bench.bench.contract import breach
-from lukv_bench.bench.registry import build, describe_all
+from lukv_bench.bench.plugins import registry
+from lukv_bench.bench.plugins.contract import breach
+from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import Allocator, Needs
-from lukv_bench.bench import registry
-from lukv_bench.bench.registry import build, describe_all
+from lukv_bench.bench.plugins import registry
+from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import Scorer
 from lukv_bench.scorers.keydiff import KeyDiff
 from lukv_bench.scorers.snapkv import SnapKV

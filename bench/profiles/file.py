@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from .. import UserError
-from ..scorers.base import Profile
-from .hashing import content_hash
+from ... import UserError
+from ...scorers.base import Profile
+from ..hashing import content_hash
 
 
 def profile_hash(profile: Profile) -> str:

@@ -8,9 +8,9 @@ from typing import Any
 
 from torch import Tensor
 
-from .. import UserError, __version__
-from ..scorers.base import CalibrationDocument, Profile, Protection
-from .calibration.calibrate import (
+from ... import UserError, __version__
+from ...scorers.base import CalibrationDocument, Profile, Protection
+from ..calibration.calibrate import (
     CALIBRATION_VERSION,
     KEPT_SHARE,
     MAX_NEW_TOKENS,
@@ -19,15 +19,15 @@ from .calibration.calibrate import (
     Target,
     calibrate,
 )
-from .calibration.documents import Document, built_in_documents
-from .environment import package_versions
-from .errors import PluginError
-from .hashing import content_hash
-from .models.load import LoadedModel
-from .places import cache_folder
-from .plugin import Plugin
-from .profile_file import load_profile, read_header, save_profile, storable_arrays
-from .writable import check_file_place
+from ..calibration.documents import Document, built_in_documents
+from ..environment import package_versions
+from ..errors import PluginError
+from ..hashing import content_hash
+from ..models.load import LoadedModel
+from ..places import cache_folder
+from ..plugins.plugin import Plugin
+from ..writable import check_file_place
+from .file import load_profile, read_header, save_profile, storable_arrays
 
 DEFAULT_SEED = 0
 

@@ -1,4 +1,4 @@
-"""docs/methods/README.md, from the docstrings of what is registered: `python -m lukv_bench.bench.method_pages`."""
+"""docs/methods/README.md, from the docstrings of what is registered: `make docs`."""
 
 import re
 import sys

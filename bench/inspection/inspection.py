@@ -11,17 +11,17 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from .. import UserError
-from .calibration.calibrate import Report
-from .engine.prompt import adds_special_tokens, cut_at_context, render
-from .engine.ready import refuse_sliding_window
-from .errors import PluginError
-from .models.load import LoadedModel
-from .profiles import obtain_profile
-from .run.allocation import check_budget
-from .run.choosing import Choice, choose_kept, read_context
-from .run.events import Event
-from .run.request import Method
+from ... import UserError
+from ..calibration.calibrate import Report
+from ..engine.prompt import adds_special_tokens, cut_at_context, render
+from ..engine.ready import refuse_sliding_window
+from ..errors import PluginError
+from ..models.load import LoadedModel
+from ..profiles.obtain import obtain_profile
+from ..run.allocation import check_budget
+from ..run.choosing import Choice, choose_kept, read_context
+from ..run.events import Event
+from ..run.request import Method
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import numpy as np
 
-from .. import UserError
-from ..allocators.lukv_export import kvpress_ratios
-from ..scorers.base import Profile, Protection
+from ... import UserError
+from ...allocators.lukv_export import kvpress_ratios
+from ...scorers.base import Profile, Protection
 
 
 def protection_of(profile: Profile, sink: int | None, window: int | None) -> Protection:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from lukv_bench.bench.method_pages import PLACE, page, read_details
-from lukv_bench.bench.plugin import Description
-from lukv_bench.bench.registry import describe_all
+from lukv_bench.bench.plugins.method_pages import PLACE, page, read_details
+from lukv_bench.bench.plugins.plugin import Description
+from lukv_bench.bench.plugins.registry import describe_all
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 OWN = [known for kind in ("allocator", "scorer") for known in describe_all(kind) if known.distribution == "lukv-bench"]
 
 

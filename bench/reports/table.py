@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from ..db.store import Store
+    from ...db.store import Store
 
 Row = Mapping[str, Any]
 """A row of `db.queries.results_frame`, its `interval` [low, high] and its `gain` over uniform [mean, low, high]."""
@@ -20,8 +20,8 @@ SETTING = ("model", "model_revision", "dtype", "protocol", "seed", "code_version
 
 def result_rows(store: "Store", cells: Sequence[str] | None = None) -> list[dict[str, Any]]:
     """Every cell's results with its interval and its paired difference to uniform, where both are complete."""
-    from ..db.queries import results_frame, scores_frame, to_records
-    from ..db.stats import mean_interval
+    from ...db.queries import results_frame, scores_frame, to_records
+    from ...db.stats import mean_interval
 
     rows = to_records(results_frame(store, cells))
     complete = [row for row in rows if row["status"] == "complete"]
@@ -49,7 +49,7 @@ def _gain_over(by_cell: Mapping[str, "pd.DataFrame"], cell: str, rival: str) -> 
     """[mean, low, high] of the paired difference; None where the two share no sample."""
     import pandas as pd
 
-    from ..db.stats import paired
+    from ...db.stats import paired
 
     if not set(by_cell[cell]["sample"]) & set(by_cell[rival]["sample"]):
         return None
@@ -231,7 +231,7 @@ def print_csv(rows: Sequence[Row]) -> None:
     """CSV on stdout, nulls empty, nested values as JSON."""
     import csv
 
-    from ..db.queries import RESULTS_COLUMNS
+    from ...db.queries import RESULTS_COLUMNS
 
     names = [*RESULTS_COLUMNS, "interval", "gain"]
     writer = csv.writer(sys.stdout)

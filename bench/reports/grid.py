@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from .report import COLUMNS, SETTING, Row, title, varying
+from .table import COLUMNS, SETTING, Row, title, varying
 
 GRID_NOTE = (
     "Behind uniform's score its 95% Wilson interval; behind every other score, in brackets, the paired difference to "

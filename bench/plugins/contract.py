@@ -37,8 +37,8 @@ def instance_breach(kind: Kind, instance: Any) -> str | None:
 
 def inner_fields(plugin: Any) -> dict[str, Kind]:
     """The hyper-parameters of a plugin class that are plugins themselves: annotated `Scorer` or `Allocator`."""
-    from ..allocators.base import Allocator
-    from ..scorers.base import Scorer
+    from ...allocators.base import Allocator
+    from ...scorers.base import Scorer
 
     hints, kinds = typing.get_type_hints(plugin), {id(Allocator): "allocator", id(Scorer): "scorer"}
     found = {f.name: kinds.get(id(hints[f.name])) for f in dataclasses.fields(plugin) if f.init}
@@ -65,8 +65,8 @@ def _wrong(names: list[str]) -> str | None:
 
 def _keeps(name: str, declared: Any) -> bool:
     """Whether a declared value is of its kind."""
-    from ..allocators.base import Needs
-    from ..scorers.base import Protection, Reads
+    from ...allocators.base import Needs
+    from ...scorers.base import Protection, Reads
 
     if name == "needs":
         return isinstance(declared, Needs)

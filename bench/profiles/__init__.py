@@ -1,0 +1,1 @@
+"""Profiles: made, found, verified, exported."""
