@@ -117,7 +117,7 @@ server:/home /home nfs4 rw 0 0
 me@host: /home/me/with\040space fuse.sshfs rw 0 0
 none /tmp tmpfs rw 0 0
 lab /tmp cifs rw 0 0
-work /work 9p rw 0 0
+work /srv/data 9p rw 0 0
 overlay /over overlay rw 0 0
 broken
 """
@@ -132,7 +132,7 @@ broken
         ("/home/me/local/x.db", "ext4"),
         ("/home/me/with space/a/x.db", "fuse.sshfs"),
         ("/tmp/x.db", "cifs"),
-        ("/work/x.db", "9p"),
+        ("/srv/data/x.db", "9p"),
         ("/over/x.db", "overlay"),
     ],
 )
