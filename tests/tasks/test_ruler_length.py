@@ -1,6 +1,7 @@
 """All of RULER and the needle grid fill the length they are asked for and never exceed it, with any tokenizer."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -56,11 +57,23 @@ def test_prompts_fill_their_length(
         assert 0 <= left <= max(0.05 * room, 0 if essays else one_unit(name, count, document))
 
 
+@pytest.mark.parametrize("counter", COUNTERS)
 @pytest.mark.parametrize("name", [name for name in TASKS if not name.startswith("qa_")])
-def test_long_prompts_too(load: Load, counters: dict[str, Count], name: str) -> None:
+def test_long_prompts_too(load: Load, counters: dict[str, Count], name: str, counter: str) -> None:
     room = 32_768 - task_info(name).max_new_tokens
-    (document,) = documents(load(name, length=32_768, limit=1))
-    assert 0.95 * room <= counters["quarters"](user_text(document), document["answer_prefix"]) <= room
+    (document,) = documents(load(name, counter, length=32_768, limit=1))
+    assert 0.95 * room <= counters[counter](user_text(document), document["answer_prefix"]) <= room
+
+
+@pytest.mark.parametrize("counter", COUNTERS)
+@pytest.mark.parametrize(("name", "folder"), [("qa_1", "squad"), ("qa_2", "ruler")])
+def test_long_questions_over_real_documents(
+    load: Load, counters: dict[str, Count], shared_data: Path, name: str, folder: str, counter: str
+) -> None:
+    room = 32_768 - task_info(name).max_new_tokens
+    (document,) = documents(load(name, counter, data_dir=shared_data / folder, length=32_768, limit=1))
+    left = room - counters[counter](user_text(document), document["answer_prefix"])
+    assert 0 <= left <= max(0.05 * room, one_unit(name, counters[counter], document))
 
 
 @given(st.sampled_from(TASKS), st.integers(2600, 8192), st.integers(0, 2**40), st.sampled_from(["pieces", "quarters"]))
