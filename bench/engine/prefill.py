@@ -85,17 +85,18 @@ def prefill(
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
         layer = LayerAtHand(index, module, query, keys, values, inputs.kwargs)
-        cache = _Guarded(keys, values) if scorers else None
+        cache: _Guarded | None = None
         for name, scorer in scorers.items():
             if name in failures:
                 continue
             began = now(loaded.device)
+            cache = cache or _Guarded(keys, values)  # part of what scoring costs, and of no prefill without scorers
             try:
                 view = layer.view(scorer.reads, rotary, (n_kept or {}).get(name), drawn)
                 tables[name].append(_checked(scorer.score(view), keys))
             except (Exception, SystemExit) as error:  # a stranger's scorer may raise anything; the others go on
                 failures[name] = without_frames(error)
-            if cache is not None and cache.restored():
+            if cache.restored():
                 failures[name] = ScoreError("it writes into the cache that it is shown")
             score_s[name] += now(loaded.device) - began
             if name in failures:

@@ -17,9 +17,8 @@ from ..engine.prompt import adds_special_tokens, cut_at_context, render
 from ..engine.ready import refuse_sliding_window
 from ..errors import PluginError
 from ..models.load import LoadedModel
-from ..profiles.obtain import obtain_profile
 from ..run.allocation import check_budget
-from ..run.choosing import Choice, choose_kept, read_context
+from ..run.choosing import Choice, choose_kept, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -119,9 +118,7 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
 
 
 def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
-    owner, profile = method.allocator.profile_owner, None
-    if owner is not None and method.scorer is not None:
-        profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
+    profile = obtain_for(method, loaded, report)
     context = read_context(loaded, ids, [method], seed)
     try:
         return choose_kept(loaded, method, profile, context, seed)

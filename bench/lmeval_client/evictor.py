@@ -15,9 +15,8 @@ from ..engine.prefill import Context
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
-from ..profiles.obtain import obtain_profile
 from ..run.allocation import check_budget
-from ..run.choosing import choose_kept, read_context
+from ..run.choosing import choose_kept, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -56,10 +55,7 @@ class Evictor:
     @classmethod
     def prepare(cls, loaded: LoadedModel, method: Method, seed: int, report: Report) -> "Evictor":
         """Find or make the profile that the method needs."""
-        owner, profile = method.allocator.profile_owner, None
-        if owner is not None and method.scorer is not None:
-            profile = obtain_profile(owner, method.scorer, method.protection, loaded, report)
-        return cls(loaded, method, profile, seed)
+        return cls(loaded, method, obtain_for(method, loaded, report), seed)
 
     @property
     def facts(self) -> dict[str, Any]:

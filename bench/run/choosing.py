@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from ...kernels.select import Kept
 from ...scorers.base import Profile
+from ..calibration.calibrate import Report
 from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
 from ..engine.prefill import Context, prefill
 from ..models.load import LoadedModel
+from ..profiles.obtain import obtain_profile
 from .allocation import allocate
 from .events import Event
 from .request import Method
@@ -27,6 +29,14 @@ class Choice:
     kept: Sequence[Kept]
     events: Sequence[Event]
     choose_s: float
+
+
+def obtain_for(method: Method, loaded: LoadedModel, report: Report) -> Profile | None:
+    """The profile that the method is handed, found or made; None where it takes none. Raises as `obtain_profile`."""
+    owner = method.allocator.profile_owner
+    if owner is None or method.scorer is None:
+        return None
+    return obtain_profile(owner, method.scorer, method.protection, loaded, report)
 
 
 def read_context(loaded: LoadedModel, ids: Sequence[int], methods: Sequence[Method], seed: int) -> Context:

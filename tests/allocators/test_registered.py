@@ -203,13 +203,8 @@ def test_the_protected_alone_and_everything_are_served_or_refused_beforehand(ask
     assert counts is not None, "keeping everything is never refused"
 
 
-@pytest.mark.parametrize("spec", PROMISING)
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
-@given(askings(), st.data())
-def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
-    ask: Ask, spec: str, asked: Asked, data: st.DataObject
-) -> None:
-    """Budgets of whole tokens a head, as runs ask for."""
+def few_and_many(ask: Ask, spec: str, asked: Asked, data: st.DataObject) -> tuple[Tensor, Tensor]:
+    """Counts under a budget and under one that is no smaller, of whole tokens a head, as runs ask for."""
     empty = request_of(ask, spec, asked, 0)
     each = st.integers(empty.n_protected, empty.n_tokens)
     smaller, larger = sorted((data.draw(each), data.draw(each)))
@@ -219,6 +214,16 @@ def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
     assume(few is not None)
     assert few is not None
     assert many is not None
+    return few, many
+
+
+@pytest.mark.parametrize("spec", PROMISING)
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@given(askings(), st.data())
+def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
+    ask: Ask, spec: str, asked: Asked, data: st.DataObject
+) -> None:
+    few, many = few_and_many(ask, spec, asked, data)
     assert (many >= few).all()
 
 
@@ -228,15 +233,7 @@ def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
 def test_pyramidkv_s_rounding_takes_one_slot_of_a_head_at_most(
     ask: Ask, spec: str, asked: Asked, data: st.DataObject
 ) -> None:
-    empty = request_of(ask, spec, asked, 0)
-    each = st.integers(empty.n_protected, empty.n_tokens)
-    smaller, larger = sorted((data.draw(each), data.draw(each)))
-    allocator = built(spec).instance
-    few = served(allocator, replace(empty, budget=empty.n_heads * smaller))
-    many = served(allocator, replace(empty, budget=empty.n_heads * larger))
-    assume(few is not None)
-    assert few is not None
-    assert many is not None
+    few, many = few_and_many(ask, spec, asked, data)
     assert (many >= few - 1).all()
 
 
