@@ -15,7 +15,8 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
     """Write the rows that are missing, parents first whatever their order.
 
     A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
-    and a method the newer words. IntegrityError when a row names a parent that is nowhere.
+    a method the newer words, and a sample of an older schema what it lacks. IntegrityError when a row names a parent
+    that is nowhere.
     """
     rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
     for row in sorted(rows, key=lambda row: rank[row.__tablename__]):
@@ -26,12 +27,21 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
             _ask_for_more(connection, row)
         elif isinstance(row, Method):
             connection.execute(update(Method).where(_is(_table(row), values)).values(values))
+        elif isinstance(row, Sample):
+            _fill_in(connection, row)
 
 
 def _ask_for_more(connection: Connection, cell: Cell) -> None:
-    """Raise the number of samples, never lower it; a score over fewer samples is not this cell's any more."""
+    """Raise the number of samples, never lower it; what was computed over fewer samples is not this cell's any more."""
     more = update(Cell).where(Cell.id == cell.id, Cell.samples_asked < cell.samples_asked)
-    connection.execute(more.values(samples_asked=cell.samples_asked, score=None, stderr=None))
+    connection.execute(more.values(samples_asked=cell.samples_asked, score=None, stderr=None, error=None))
+
+
+def _fill_in(connection: Connection, sample: Sample) -> None:
+    """What rows of an older schema lack is null; what is there is kept."""
+    for column, value in ((Sample.facets, sample.facets), (Sample.reference_answers, sample.reference_answers)):
+        if value is not None:
+            connection.execute(update(Sample).where(Sample.id == sample.id, column.is_(None)).values({column: value}))
 
 
 def _insert_missing(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

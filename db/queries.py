@@ -5,10 +5,24 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import ColumnElement, Connection, Double, RowMapping, Select, Subquery, Text, case, cast, func, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Double,
+    RowMapping,
+    Select,
+    Subquery,
+    Text,
+    and_,
+    case,
+    cast,
+    func,
+    select,
+)
 
-from .schema import Answer, Cell, Configuration, Model, Sample, Timing
-from .standing import DONE, FAILED, n_covered, status
+from .schema import Answer, Cell, Configuration, Model, Run, Sample, Timing
+from .seconds import timed_environments
+from .standing import DONE, n_covered, n_done, n_failed, status
 from .store import Store
 
 _MEANS = {
@@ -16,6 +30,9 @@ _MEANS = {
     "kv_tokens_kept": Answer.kv_tokens_kept,
     "kv_bytes_full": Answer.kv_bytes_full,
     "kv_bytes_kept": Answer.kv_bytes_kept,
+}
+
+_SECONDS = {
     "ttft_s": Timing.ttft_s,
     "tpot_s": Timing.tpot_s,
     "prefill_s": Timing.prefill_s,
@@ -48,6 +65,7 @@ _DTYPES = {
     "dtype": "object",
     "seed": "int64",
     "samples_asked": "int64",
+    "n_failed": "int64",
     "error": "object",
     "model_revision": "object",
     "profile_hash": "object",
@@ -55,6 +73,7 @@ _DTYPES = {
     "window": "Int64",
     "prefill_s": "float64",
     "evict_s": "float64",
+    "environment": "object",
     "code_version": "object",
     "label": "object",
     "task_version": "object",
@@ -70,9 +89,11 @@ RESULTS_COLUMNS = tuple(_DTYPES)
 def results_frame(store: Store, cells: Sequence[str] | None = None) -> pd.DataFrame:
     """One row per cell (those named, or all), with RESULTS_COLUMNS, in an order that depends on their content only.
 
-    `n` counts done answers. `score` [0, 100] and `stderr` are over the samples asked for; kv tokens, kv bytes
-    and seconds are means over the answers. All of these are null unless `status` is "complete".
-    Seconds are indicative: an accuracy run shares one prefill among many cells.
+    `n` counts done answers, `n_failed` failed ones; `error` is the cell's own, or that of one of its failed answers.
+    `score` [0, 100] and `stderr` are over the samples asked for; kv tokens, kv bytes and seconds are means over the
+    answers. All of these are null unless `status` is "complete".
+    Seconds are indicative, an accuracy run shares one prefill among many cells, and of one environment only, whose id
+    is in `environment`: the one that gave most of the cell's answers.
     `ratio` is the share pruned: 0 for a full cache, null where the budget is in `keep_tokens` per head.
     `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     """
@@ -112,26 +133,33 @@ def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _totals() -> Subquery:
     """Counts and means of every cell that has answers."""
-    means = [_mean_if_done(column).label(name) for name, column in _MEANS.items()]
+    timed = timed_environments()
+    means = [_mean(DONE, column).label(name) for name, column in _MEANS.items()]
+    of_one = and_(DONE, Run.environment_id == timed.c.environment_id)
+    seconds = [_mean(of_one, column).label(name) for name, column in _SECONDS.items()]
     return (
         select(
             Answer.cell_id,
-            func.count(case((DONE, 1))).label("n"),
-            func.count(case((FAILED, 1))).label("n_failed"),
+            n_done().label("n"),
+            n_failed().label("n_failed"),
             n_covered().label("n_covered"),
             func.min(Answer.error).label("answer_error"),
+            func.min(timed.c.environment_id).label("environment"),
             *means,
+            *seconds,
         )
         .join(Sample, Sample.id == Answer.sample_id)
         .join(Cell, Cell.id == Answer.cell_id)
+        .join(Run, Run.id == Answer.run_id)
         .outerjoin(Timing, Timing.answer_id == Answer.id)
+        .outerjoin(timed, timed.c.cell_id == Answer.cell_id)
         .group_by(Answer.cell_id)
         .subquery()
     )
 
 
-def _mean_if_done(column: Any) -> ColumnElement[float]:
-    return cast(func.avg(case((DONE, column))), Double)  # PostgreSQL's mean of whole numbers is a Decimal
+def _mean(where: ColumnElement[bool], column: Any) -> ColumnElement[float]:
+    return cast(func.avg(case((where, column))), Double)  # PostgreSQL's mean of whole numbers is a Decimal
 
 
 def _results(totals: Subquery) -> Select[Any]:
@@ -146,10 +174,11 @@ def _results(totals: Subquery) -> Select[Any]:
             Cell.length,
             Configuration.__table__,
             func.coalesce(totals.c.n, 0).label("n"),
+            func.coalesce(totals.c.n_failed, 0).label("n_failed"),
             Cell.score,
             Cell.stderr,
             status(totals).label("status"),
-            *(totals.c[name] for name in _MEANS),
+            *(totals.c[name] for name in (*_MEANS, *_SECONDS, "environment")),
             Cell.samples_asked,
             func.coalesce(Cell.error, totals.c.answer_error).label("error"),
         )
@@ -177,7 +206,7 @@ def _result(row: RowMapping) -> dict[str, Any]:
     elif row["keep_tokens"] is None:
         result["ratio"] = 0.0
     if row["status"] != "complete":
-        result |= dict.fromkeys(("score", "stderr", *_MEANS))
+        result |= dict.fromkeys(("score", "stderr", *_MEANS, *_SECONDS, "environment"))
     return result
 
 

@@ -120,7 +120,11 @@ class Cell(Base):
 
 
 class Sample(Base):
-    """One task document; `ordinal` counts from 0 within (task, version, length)."""
+    """One task document; `ordinal` counts from 0 within (task, version, length).
+
+    `facets` is what a reader may group answers by ({"bucket": "4-8k"}), `reference_answers` a list of texts; both are
+    null in a row of an older schema until the sample is put again.
+    """
 
     __tablename__ = "sample"
     __table_args__ = (CheckConstraint("ordinal >= 0", name="ordinal"),)
@@ -132,10 +136,15 @@ class Sample(Base):
     ordinal: Mapped[int]
     prompt_hash: Mapped[Hash]
     generation_hash: Mapped[Hash]
+    facets: Mapped[Json | None] = mapped_column(default=None)
+    reference_answers: Mapped[Json | None] = mapped_column(default=None)
 
 
 class Run(Base):
-    """One invocation of the program. A run that was killed stays "running"."""
+    """One invocation of the program. A run that was killed stays "running", but its heartbeat has stopped.
+
+    `pid` names its process among those of `pid_space` (see `processes`), null where that cannot be told.
+    """
 
     __tablename__ = "run"
     __table_args__ = (CheckConstraint("status IN ('running', 'finished', 'failed', 'interrupted')", name="status"),)
@@ -147,6 +156,20 @@ class Run(Base):
     environment_id: Mapped[Hash] = mapped_column(ForeignKey("environment.id"))
     status: Mapped[Name]
     exit_code: Mapped[int | None] = mapped_column(default=None)
+    heartbeat_at: Mapped[datetime | None] = mapped_column(default=None)
+    pid: Mapped[Count | None] = mapped_column(default=None)
+    pid_space: Mapped[Name | None] = mapped_column(default=None)
+
+
+class Claim(Base):
+    """A cell's sample that a run is answering just now; it counts for as long as the run is alive."""
+
+    __tablename__ = "claim"
+    __table_args__ = (Index(None, "run_id"),)
+
+    cell_id: Mapped[Hash] = mapped_column(ForeignKey("cell.id", ondelete="CASCADE"), primary_key=True)
+    sample_id: Mapped[Hash] = mapped_column(ForeignKey("sample.id", ondelete="CASCADE"), primary_key=True)
+    run_id: Mapped[Hash] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"))
 
 
 class Answer(Base):

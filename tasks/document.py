@@ -1,6 +1,7 @@
 """What a sample looks like to lm-eval and to the harness, and the text of its user turn."""
 
-from typing import TypedDict
+from collections.abc import Mapping
+from typing import Any, TypedDict
 
 
 class Document(TypedDict):
@@ -25,3 +26,13 @@ class Document(TypedDict):
 def user_text(document: Document) -> str:
     """The user turn exactly as lm-eval renders it (doc_to_text), and as prompts are measured."""
     return document["context"] + document["question"]
+
+
+def own_fields(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What a family's documents hold beyond a Document's fields: no model is shown it, and no metric."""
+    return {name: value for name, value in document.items() if name not in Document.__annotations__}
+
+
+def facets(document: Mapping[str, Any]) -> dict[str, Any]:
+    """What answers to the document may be grouped by, as far as its data tell: a length class, a needle's depth."""
+    return {name: value for name, value in own_fields(document).items() if value not in ("", None, [])}

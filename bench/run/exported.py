@@ -9,6 +9,7 @@ from typing import Any
 
 from ... import UserError
 from ...tasks.catalog import TaskInfo
+from ...tasks.document import own_fields
 from ...tasks.load import LoadedTask, given_task
 from ...tasks.request import Samples
 from ..configuration import sample_id
@@ -17,9 +18,6 @@ from ..hashing import content_hash
 from ..lmeval import RenderedSample
 from ..models.load import PromptModel
 from .exported_line import verified
-
-DOCUMENT = {"task", "index", "context", "question", "answer_prefix", "outputs", "all_classes"}
-"""Fields of every task's documents; a family's own travel under `more`."""
 
 ALIKE = ("data_revision", "asked", "n", "model")
 """Fields that all lines of an export have in common; what the run itself says is not among them."""
@@ -71,7 +69,7 @@ def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, export
         "answers": list(document["outputs"]),
         "all_classes": list(document["all_classes"]),
         "generation": dict(sample.generation),
-        "more": {name: value for name, value in document.items() if name not in DOCUMENT},
+        "more": own_fields(document),
         "n_prompt_tokens": len(ids),
         "ids_hash": content_hash(ids),
         "prompt_hash": sample.prompt_hash,

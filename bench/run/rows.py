@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ...db import schema
 from ...db.asked import Asked
+from ...tasks.document import facets
 from ..environment import machine, package_versions
 from ..hashing import content_hash
 from ..models.load import LoadedModel
@@ -107,6 +108,8 @@ def _samples(task: PlannedTask) -> Iterator[schema.Sample]:
             ordinal=sample.rendered.ordinal,
             prompt_hash=sample.rendered.prompt_hash,
             generation_hash=sample.rendered.generation_hash,
+            facets=facets(sample.rendered.document),
+            reference_answers=list(sample.rendered.document["outputs"]),
         )
 
 

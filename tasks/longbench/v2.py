@@ -29,6 +29,10 @@ class ChoiceDocument(Document):
     """easy or hard; empty if its row does not tell."""
     length: str
     """short, medium or long; empty if its row does not tell."""
+    domain: str
+    """Such as "Single-Document QA"; empty if its row does not tell."""
+    sub_domain: str
+    """Such as "Financial"; empty if its row does not tell."""
 
 
 def samples(definition: Definition, request: Request) -> Samples:
@@ -73,4 +77,6 @@ def _document(row: Row, index: int, template: str) -> ChoiceDocument:
         id=str(row.fields.get("_id", "")),
         difficulty=str(row.fields.get("difficulty", "")),
         length=str(row.fields.get("length", "")),
+        domain=str(row.fields.get("domain") or ""),
+        sub_domain=str(row.fields.get("sub_domain") or ""),
     )

@@ -1,17 +1,22 @@
 """A store in a fresh folder, and rows to put into it."""
 
 import hashlib
+import os
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL
+from sqlalchemy import URL, create_engine
 
 from lukv_bench.db.records import AnswerRecord, TimingRecord
 from lukv_bench.db.schema import Cell, Configuration, Environment, Model, Sample
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
+
+SERVER = os.environ.get("LUKV_BENCH_TEST_POSTGRESQL")
+"""URL of a PostgreSQL database to test with beside SQLite; each test makes a schema of its own there."""
 
 
 class Rows:
@@ -105,4 +110,26 @@ def url(tmp_path: Path) -> URL:
 @pytest.fixture
 def store(url: URL) -> Iterator[Store]:
     with Store.open(url, create=True) as store:
+        yield store
+
+
+@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
+def any_url(request: pytest.FixtureRequest, url: URL) -> Iterator[URL]:
+    """A fresh database of each kind at hand."""
+    if request.param == "sqlite":
+        yield url
+        return
+    schema = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(resolve_url(SERVER))
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
+    yield engine.url.update_query_dict({"options": f"-csearch_path={schema}"})
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
+    engine.dispose()
+
+
+@pytest.fixture
+def any_store(any_url: URL) -> Iterator[Store]:
+    with Store.open(any_url, create=True) as store:
         yield store

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def filled(store: Store, rows: "Rows") -> Store:
-    """Four cells: full and uniform are complete, lukv partial, broken failed."""
+    """Four cells: full and uniform are complete, lukv and broken partial, one answer of broken failed."""
     given = {
         "full": {"allocator": "full", "scorer": None, "ratio": None},
         "uniform": {},
@@ -55,7 +55,8 @@ def test_results(filled: Store) -> None:
     assert (uniform["status"], uniform["score"], uniform["stderr"]) == ("complete", 25.0, None)
     assert (uniform["ratio"], uniform["ttft_s"], uniform["kv_bytes_kept"]) == (0.8, None, 2.0**31)
     assert (lukv["status"], lukv["n"], lukv["allocator_args"]) == ("partial", 1, {"floor": 1})
-    assert (broken["status"], broken["n"], broken["error"]) == ("failed", 1, "NaN scores")
+    assert (broken["status"], broken["n"], broken["n_failed"], broken["error"]) == ("partial", 1, 1, "NaN scores")
+    assert [row["n_failed"] for row in (full, uniform, lukv)] == [0, 0, 0]
     assert (broken["ratio"], broken["keep_tokens"], broken["window"]) == (None, 128, 8)
     for incomplete in (lukv, broken):
         assert {incomplete[name] for name in ("score", "stderr", "kv_bytes_kept", "ttft_s", "prefill_s")} == {None}
