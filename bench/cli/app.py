@@ -12,6 +12,7 @@ from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import PluginError
 from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
+from .stdout import own_stdout
 
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -96,7 +97,9 @@ def main() -> None:
     for name, value in QUIET.items():
         if sys.argv[1:2] != ["lm-eval"] or name not in LM_EVALS_OWN:
             os.environ.setdefault(name, value)
-    sys.exit(_code())
+    with own_stdout():
+        code = _code()
+    sys.exit(code)
 
 
 def _code() -> int:

@@ -1,5 +1,8 @@
 """`lukv-bench doctor`."""
 
+import sys
+from contextlib import redirect_stdout
+
 from .options import Database
 
 
@@ -7,7 +10,8 @@ def doctor(db: Database = None) -> int:
     """Say what works on this machine, what is missing and how to get it. Exit code 1 if something needed is broken."""
     from ..checkup import checkup
 
-    findings = checkup(db)
+    with redirect_stdout(sys.stderr):  # of the plugins that are looked at
+        findings = checkup(db)
     for finding in findings:
         print(f"{finding.mark:<7} {finding.what:<22} {finding.detail}")
         if finding.cure:

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -60,7 +61,7 @@ def inspect(
     apart(context=context, out=out)
     storable("--seed", seed)
     check_model_name(model)
-    with progress() as shown:
+    with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model
         from ..inspection.inspection import inspect_context

@@ -2,7 +2,9 @@
 
 import re
 import shlex
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,7 +84,7 @@ def profile(
     for option, place in (("--out", out), ("--export-kvpress", export_kvpress)):
         if place is not None:
             check_file_place(place, option)
-    with progress() as shown:
+    with redirect_stdout(sys.stderr), progress() as shown:
         if out is not None:
             places = (out, export_kvpress, export_length)
             asked = (text or [], questions or [])

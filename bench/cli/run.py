@@ -176,7 +176,8 @@ def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, sho
 def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bool) -> None:
     from ..reports.table import print_json, print_table, result_rows
 
-    rows = result_rows(store, [cell.id for cell in plan.cells])
+    with redirect_stdout(sys.stderr):  # a plugin's thread may still be printing
+        rows = result_rows(store, [cell.id for cell in plan.cells])
     if json:
         print_json(rows)
     else:

@@ -1,6 +1,8 @@
 """`lukv-bench tasks export` and `lukv-bench tasks score`."""
 
 import json as json_
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,7 +51,7 @@ def export(
     lengths = whole_numbers("--length", length)
     check_model_name(model)
     check_file_place(out / "samples.jsonl", "--out")
-    with progress() as shown:
+    with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading transformers", 0, 1)
         from ..lmeval import render_samples
         from ..models.load import load_prompt_model
