@@ -24,10 +24,10 @@ def own_stdout() -> Iterator[None]:
         return
     theirs.flush()
     ours = io.TextIOWrapper(
-        open(os.dup(STDOUT), "wb"),
+        io.BufferedWriter(io.FileIO(os.dup(STDOUT), "wb")),
         encoding=theirs.encoding,
         errors=theirs.errors,
-        line_buffering=theirs.line_buffering,
+        line_buffering=bool(theirs.line_buffering),
     )
     os.dup2(STDERR, STDOUT)
     sys.stdout = ours
