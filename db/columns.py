@@ -7,6 +7,8 @@ from typing import Annotated, Any, dataclass_transform
 from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Double, Integer, MetaData, String, Text, TypeDecorator
 from sqlalchemy.orm import DeclarativeBase, MappedAsDataclass, mapped_column
 
+from .local_paths import publishable, without_folders
+
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -42,6 +44,27 @@ class AnyText(TypeDecorator[str]):
         return None if value is None else _UNSTORABLE.sub("\N{REPLACEMENT CHARACTER}", value)
 
 
+class PublicText(AnyText):
+    """Text about what was done, without the folders of the machine that did it."""
+
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """File names in the place of paths."""
+        return super().process_bind_param(None if value is None else without_folders(value), dialect)
+
+
+class PublicJson(TypeDecorator[Any]):
+    """A JSON value whose texts name no local folder."""
+
+    impl = JSON(none_as_null=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> Any:
+        """File names in the place of paths."""
+        return publishable(value)
+
+
 Hash = Annotated[str, mapped_column(String(64))]
 """A content hash in hex, given by the caller."""
 
@@ -52,7 +75,7 @@ Number = Annotated[str, mapped_column(String(40))]
 Count = Annotated[int, mapped_column(BigInteger)]
 """Tokens or bytes, which pass 2^31."""
 
-Json = Annotated[Any, mapped_column(JSON(none_as_null=True))]
+Json = Annotated[Any, mapped_column(PublicJson())]
 
 
 @dataclass_transform(field_specifiers=(mapped_column,), kw_only_default=True)
@@ -68,4 +91,4 @@ class Base(MappedAsDataclass, DeclarativeBase, kw_only=True):
             "ix": "ix_%(table_name)s_%(column_0_N_name)s",
         }
     )
-    type_annotation_map = {str: AnyText(), int: Integer(), float: Double(), datetime: UtcDateTime()}  # noqa: RUF012
+    type_annotation_map = {str: PublicText(), int: Integer(), float: Double(), datetime: UtcDateTime()}  # noqa: RUF012

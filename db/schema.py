@@ -9,8 +9,8 @@ from datetime import datetime
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
+from .columns import AnyText, Count, Hash, Json, Name, Number
 from .columns import Base as Base
-from .columns import Count, Hash, Json, Name, Number
 
 
 class Environment(Base):
@@ -191,7 +191,7 @@ class Answer(Base):
     run_id: Mapped[Hash] = mapped_column(ForeignKey("run.id"))
     status: Mapped[Name]
     error: Mapped[str | None]
-    text: Mapped[str | None]
+    text: Mapped[str | None] = mapped_column(AnyText())
     score: Mapped[float | None]
     n_context_tokens: Mapped[int | None]
     n_question_tokens: Mapped[int | None]

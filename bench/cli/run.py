@@ -39,6 +39,7 @@ from .options import (
     whole_numbers,
 )
 from .progress import Progress, progress
+from .recorded import recorded_command
 
 if TYPE_CHECKING:
     from ...db.store import Store
@@ -124,22 +125,9 @@ def run(
         plan = make_plan(request, ready_model(model, place, kind), shown.report)
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:
-            outcome = _carry_out(plan, store, _without_password(sys.argv, db, describe(url)), batch, shown)
+            outcome = _carry_out(plan, store, recorded_command(sys.argv, describe(url)), batch, shown)
         _show(plan, store, outcome, describe(url), json)
     return 1 if outcome.failed else 0
-
-
-def _without_password(command: list[str], db: str | None, shown: str) -> list[str]:
-    """The command as typed, but for what stands behind --db: a URL may hold a password and must not be published."""
-    if db is None:
-        return list(command)
-    told = []
-    for before, word in zip(["", *command], command, strict=False):
-        if before == "--db":
-            told.append(shown)
-        else:
-            told.append(f"--db={shown}" if word.startswith("--db=") else word)
-    return told
 
 
 def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, shown: Progress) -> "Outcome":

@@ -1,5 +1,6 @@
 """Where a model's files are: an alias, a hub id or a local folder."""
 
+import os
 from pathlib import Path
 
 from ... import UserError
@@ -36,6 +37,12 @@ def check_model_name(name: str) -> None:
         raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise unknown("model", name, ALIASES, "; a hub id such as organisation/name or a local folder works too")
+
+
+def model_title(name: str) -> str:
+    """A model without the folders around it: a local folder's own name, else the name as typed."""
+    folder = Path(name).expanduser()
+    return os.path.basename(os.path.abspath(folder)) if name not in ALIASES and folder.is_dir() else name
 
 
 def _from_hub(name: str) -> Path:

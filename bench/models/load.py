@@ -12,7 +12,7 @@ import torch
 from ... import UserError
 from .aliases import ALIASES
 from .convert import check_tokenizer
-from .find import find_model
+from .find import find_model, model_title
 from .revision import model_revision
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -48,7 +48,7 @@ class PromptModel:
     @property
     def title(self) -> str:
         """Its name without the folders around it."""
-        return self.path.name if Path(self.name).is_dir() else self.name
+        return model_title(self.name)
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,11 @@ class LoadedModel:
     shape: ModelShape
     dtype: str
     eos: frozenset[int]
+
+    @property
+    def title(self) -> str:
+        """Its name without the folders around it."""
+        return model_title(self.name)
 
     @property
     def device(self) -> torch.device:

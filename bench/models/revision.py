@@ -7,6 +7,8 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
+
 from ... import UserError
 from ..hashing import content_hash
 
@@ -55,13 +57,13 @@ by one, because a whole configuration carries library versions and grows with th
 
 
 def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[int]) -> str:
-    """SHA-256 over every tensor as stored, the settings that change answers, the EOS set and known token ids.
+    """SHA-256 over every loaded tensor as stored, the settings that change answers, the EOS set and known token ids.
 
     Raises:
         UserError: no safetensors file is there, or one is corrupt.
     """
     digest = hashlib.sha256()
-    for name, dtype, shape, data in _tensors(folder):
+    for name, dtype, shape, data in _tensors(weight_files(folder, config)):
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
     settings = {name: _said(getattr(config, name, None)) for name in SETTINGS}
@@ -78,10 +80,31 @@ def _said(value: Any) -> Any:
     return value
 
 
-def _tensors(folder: Path) -> Iterator[tuple[str, str, list[int], memoryview]]:
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise UserError(f"{folder} holds no .safetensors file; save the model there with save_pretrained().")
+def weight_files(folder: Path, config: Any) -> list[Path]:
+    """The files that transformers loads a model from: whatever else lies beside them is no part of it.
+
+    Raises:
+        UserError: there are none, one is missing, or an adapter would be loaded on top of them.
+    """
+    if (folder / "adapter_config.json").exists():
+        raise UserError(
+            f"{folder} holds a PEFT adapter (adapter_config.json), which is loaded or ignored depending on what is "
+            "installed; merge it with merge_and_unload() and save the model, or remove that file."
+        )
+    named = getattr(config, "transformers_weights", None)
+    names = (SAFE_WEIGHTS_NAME, SAFE_WEIGHTS_INDEX_NAME) if named is None else (str(named),)
+    first = next((folder / name for name in names if (folder / name).is_file()), None)
+    if first is None:
+        raise UserError(f"{folder} holds no {names[0]}; save the model there with save_pretrained().")
+    if first.suffix != ".json":
+        return [first]
+    files = [folder / name for name in sorted(set(json.loads(first.read_bytes())["weight_map"].values()))]
+    if lost := [file.name for file in files if not file.is_file()]:
+        raise UserError(f"{folder} lacks {lost[0]}, which {first.name} names; fetch or copy the model again.")
+    return files
+
+
+def _tensors(files: Collection[Path]) -> Iterator[tuple[str, str, list[int], memoryview]]:
     found = [(name, entry, file) for file in files for name, entry in _header(file).items()]
     for name, entry, file in sorted(found, key=lambda item: (item[0], item[2])):
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:

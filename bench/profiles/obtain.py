@@ -218,7 +218,7 @@ def _code(plugin: Plugin) -> str | None:
 def _circumstances(loaded: LoadedModel) -> dict[str, Any]:
     """What else a reader wants to know of how a profile was made."""
     return {
-        "model": loaded.name,
+        "model": loaded.title,
         "dtype": loaded.dtype,
         "device": loaded.device.type,
         "version": __version__,

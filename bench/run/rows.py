@@ -2,7 +2,6 @@
 
 import platform
 from collections.abc import Iterator
-from pathlib import Path
 
 from ...db import schema
 from ...db.asked import Asked
@@ -42,7 +41,7 @@ def _model(loaded: LoadedModel) -> schema.Model:
     shape = loaded.shape
     return schema.Model(
         revision=loaded.revision,
-        name=loaded.path.name if Path(loaded.name).is_dir() else loaded.name,
+        name=loaded.title,
         n_layers=shape.n_layers,
         n_kv_heads=shape.n_kv_heads,
         n_query_heads=shape.n_query_heads,
