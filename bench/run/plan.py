@@ -1,6 +1,6 @@
 """The plan of a run: samples made, prompts cut, budgets and profiles settled; all that can be wrong is wrong here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ...scorers.base import Profile, Protection
@@ -27,14 +27,12 @@ class PlannedMethod:
 
     Attributes:
         failure: Why its profile could not be made: its cells fail with it.
-        rules: Of the tasks that this configuration is for.
     """
 
     method: Method
     profile: Profile | None
     failure: PluginError | None
     configuration: Configuration
-    rules: "Rules"
 
     @property
     def label(self) -> str:
@@ -80,14 +78,17 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)
     profiles = _obtain_profiles(request.methods, loaded, report)
-    planned = [
-        _plan_method(request, loaded, method, profiles.get(_need(method)), rules)
-        for rules in dict.fromkeys(_rules(task) for task in tasks)
-        for method in request.methods
-    ]
-    methods = tuple({method.configuration.id: method for method in planned}.values())
-    cells = tuple(_plan_cell(task, method) for task in tasks for method in methods if method.rules == _rules(task))
-    return Plan(loaded, tasks, methods, cells)
+    planned = {
+        rules: _distinct(_plan_method(request, loaded, one, profiles.get(_need(one)), rules) for one in request.methods)
+        for rules in dict.fromkeys(map(_rules, tasks))
+    }
+    cells = tuple(_plan_cell(task, method) for task in tasks for method in planned[_rules(task)])
+    return Plan(loaded, tasks, _distinct(cell.method for cell in cells), cells)
+
+
+def _distinct(methods: Iterable[PlannedMethod]) -> tuple[PlannedMethod, ...]:
+    """Each configuration once. Tasks of different rules may share one: without a chat template both forms are plain."""
+    return tuple({method.configuration.id: method for method in methods}.values())
 
 
 Rules = tuple[str, bool]
@@ -156,7 +157,7 @@ def _plan_method(
         profile_hash=None if profile is None else profile_hash(profile),
         seed=request.seed,
     )
-    return PlannedMethod(method, profile, failure, configuration, rules)
+    return PlannedMethod(method, profile, failure, configuration)
 
 
 def _record(plugin: Plugin) -> MethodRecord:
