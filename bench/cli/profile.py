@@ -137,6 +137,7 @@ def _make(
     check_model_name(model)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
+    from ..engine.reads import check_reads
     from ..engine.ready import ready_model
     from ..models.load import resolve_device, resolve_dtype
     from ..plugins.registry import build
@@ -159,6 +160,7 @@ def _make(
     kind = resolve_dtype(dtype, where)
     shown.report(f"loading {model} (fetched on first use)", 0, 1)
     loaded = ready_model(model, where, kind)
+    check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
     profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
     for name, made in profiles.items():
         save_profile(made, place := _place(out, name, len(profiles)))

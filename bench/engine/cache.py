@@ -104,15 +104,17 @@ class StoreCache(Cache):
     """A cache of stores, one a layer, over a context of T tokens.
 
     Attributes:
+        n_sequence: Tokens of the whole sequence that the context was rotated for.
         new_lengths: int64 [B] on the CPU, how many tokens of the coming chunk are real in each row; None = all
             of them in every row.
     """
 
-    def __init__(self, stores: Sequence[KVStore], n_context: int) -> None:
+    def __init__(self, stores: Sequence[KVStore], n_context: int, n_sequence: int) -> None:
         # A proxy, since a circle would keep the stores until Python's collector finds it: gigabytes for nothing.
         own = weakref.proxy(self)
         super().__init__(layers=[StoreLayer(index, store, own) for index, store in enumerate(stores)])
         self.stores = stores
+        self.n_sequence = n_sequence
         self.new_lengths: Tensor | None = None
         self._seen = [n_context] * len(stores)
 

@@ -9,6 +9,7 @@ from ..models.load import LoadedModel, load_model
 from .attention import use_store_attention
 from .evict import evict, keep_everything
 from .prefill import prefill
+from .rotary import rotating_for
 
 ALLOWED = {"float32": 1e-3, "float16": 1e-1, "bfloat16": 5e-1}
 """Largest logit difference per 10 units of logit that rounding explains. In half precision the default model's own
@@ -41,11 +42,12 @@ def prove_attention(loaded: LoadedModel) -> None:
     ids = spread.unsqueeze(0) % model.config.vocab_size
     own = model(input_ids=ids, use_cache=False).logits.float()
     use_store_attention(model)
-    context = prefill(loaded, ids[0, :8].tolist(), {})
+    context = prefill(loaded, ids[0, :8].tolist(), {}, n_sequence=12)
     cache = evict(context, keep_everything(context), room=4)
-    ours = model(
-        input_ids=ids[:, 8:], position_ids=torch.arange(8, 12, device=ids.device)[None], past_key_values=cache
-    ).logits.float()
+    with rotating_for(model, n_sequence=12, n_fed=12):
+        ours = model(
+            input_ids=ids[:, 8:], position_ids=torch.arange(8, 12, device=ids.device)[None], past_key_values=cache
+        ).logits.float()
     own = own[:, 8:]
     error = float((own - ours).abs().max())
     if not error <= ALLOWED[loaded.dtype] * max(1.0, float(own.abs().max()) / 10):

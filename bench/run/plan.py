@@ -15,6 +15,7 @@ from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
 from ..profiles.obtain import obtain_profile
 from .allocation import check_budget
+from .choosing import check_scorers
 from .request import Method, RunRequest
 from .samples import PlannedSample, PlannedTask, plan_task
 
@@ -68,8 +69,9 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     """Settle everything that can be settled before the first prefill.
 
     Raises:
-        UserError: a length, a budget, a profile or a sample that cannot be served.
+        UserError: a scorer, a length, a budget, a profile or a sample that cannot be served.
     """
+    check_scorers(loaded, request.methods)
     if request.max_length == loaded.shape.max_positions:
         request = replace(request, max_length=None)  # the same rule under one name
     tasks = tuple(

