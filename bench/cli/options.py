@@ -1,16 +1,12 @@
-"""Options that several commands take.
+"""Options that several commands take, and how their texts become values."""
 
-An axis (allocators, scorers, budgets, tasks, lengths, seeds) takes repetition and commas alike; any other option has
-one value, and giving it twice is an error.
-"""
-
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
-"""A default that shows the effect of eviction within minutes on two cores."""
+from ... import UserError
 
 
 def whole_number(text: str | int) -> int:
@@ -41,11 +37,16 @@ Database = Annotated[
 ]
 Ratio = Annotated[
     list[str] | None,
-    typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1.  [default: 0.8]", metavar="R,R"),
+    typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1; repeatable.", metavar="R"),
 ]
 KeepTokens = Annotated[
-    list[str] | None,
-    typer.Option("--keep-tokens", help="Tokens to keep per head, on average, instead of a ratio.", metavar="N,N"),
+    int | None,
+    typer.Option(
+        "--keep-tokens",
+        help="Tokens to keep per head, on average, instead of a ratio.",
+        metavar="N",
+        parser=whole_number,
+    ),
 ]
 Sink = Annotated[
     int | None,
@@ -62,19 +63,17 @@ Window = Annotated[
 
 Allocators = Annotated[
     list[str] | None,
-    typer.Option("--allocator", help="NAME[:key=value,...].  [default: lukv]", metavar="A,A"),
+    typer.Option("--allocator", help="NAME[:key=value,...]; repeatable.  [default: lukv]", metavar="A"),
 ]
 Scorers = Annotated[
     list[str] | None,
-    typer.Option("--scorer", help="NAME[:key=value,...].  [default: keydiff]", metavar="S,S"),
+    typer.Option("--scorer", help="NAME[:key=value,...]; repeatable.  [default: keydiff]", metavar="S"),
 ]
 Tasks = Annotated[
-    list[str] | None,
-    typer.Option("--tasks", help=f"Tasks or families (see `list tasks`).  [default: {TASKS}]", metavar="T,T"),
+    str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
 ]
 Length = Annotated[
-    list[str] | None,
-    typer.Option("--length", help=f"Tokens, prompt and answer together.  [default: {LENGTH}]", metavar="N,N"),
+    str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
 ]
 Limit = Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)]
 Protocol = Annotated[
@@ -116,12 +115,81 @@ Batch = Annotated[
     ),
 ]
 
+TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
+"""A default that shows the effect of eviction within minutes on two cores."""
+
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),
 ]
-Seeds = Annotated[
-    list[str] | None,
-    typer.Option("--seed", help="Seeds of samples, and of methods that draw at random.  [default: 0]", metavar="N,N"),
-]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array on stdout and nothing else.")]
+
+
+def comma_list(option: str, text: str) -> list[str]:
+    """The parts of "a,b".
+
+    Raises:
+        UserError: there is none.
+    """
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if not parts:
+        raise UserError(f"{option} is empty; name at least one, or leave the option out.")
+    return parts
+
+
+def whole_numbers(option: str, text: str) -> list[int]:
+    """The numbers of "1024,2048".
+
+    Raises:
+        UserError: a part is no whole number.
+    """
+    try:
+        return [int(part) for part in comma_list(option, text)]
+    except ValueError:
+        raise UserError(f"{option} takes whole numbers such as 1024,2048, not {text!r}.") from None
+
+
+def at_least_one(option: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        UserError: it is.
+    """
+    if value < 1:
+        raise UserError(f"{option} takes a number of at least 1, not {value}.")
+
+
+def storable(option: str, value: int | None) -> None:
+    """Refuse a number that no database holds.
+
+    Raises:
+        UserError: it has more than 63 bits.
+    """
+    if value is not None and abs(value) >= 2**63:
+        raise UserError(f"{option} takes a number of at most {2**63 - 1}, not {value}.")
+
+
+def one_of(option: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises:
+        UserError: it is.
+    """
+    if value not in choices:
+        raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")
+
+
+def apart(**places: Path | None) -> None:
+    """Refuse to write over what is read, or twice to one place. Options by their names, `_` for `-`.
+
+    Raises:
+        UserError: two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for name, place in places.items():
+        if place is None:
+            continue
+        option, real = "--" + name.rstrip("_").replace("_", "-"), place.expanduser().resolve()
+        if real in seen:
+            raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
+        seen[real] = option
