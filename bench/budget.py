@@ -1,5 +1,6 @@
 """Budgets: asked for as a ratio pruned or as tokens per head, resolved once into an exact integer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -60,16 +61,17 @@ def _without_trailing_zeros(number: Decimal) -> Decimal:
     return Decimal(text.rstrip("0").rstrip(".") if "." in text else text) if number else Decimal(0)
 
 
-def parse_budgets(ratios: list[str], keep_tokens: int | None) -> list[Budget]:
+def parse_budgets(ratios: Sequence[str], keep_tokens: Sequence[int]) -> list[Budget]:
     """The budgets of a command, without repeats, in the order typed.
 
     Raises:
         UserError: both kinds were given, or one is out of range.
     """
-    if ratios and keep_tokens is not None:
+    if ratios and keep_tokens:
         raise UserError("give either --ratio or --keep-tokens, not both.")
-    if keep_tokens is not None:
-        if keep_tokens < 1:
-            raise UserError(f"--keep-tokens takes at least 1 token per head, not {keep_tokens}.")
-        return [Budget(keep_tokens=keep_tokens)]
+    for tokens in keep_tokens:
+        if tokens < 1:
+            raise UserError(f"--keep-tokens takes at least 1 token per head, not {tokens}.")
+    if keep_tokens:
+        return [Budget(keep_tokens=tokens) for tokens in dict.fromkeys(keep_tokens)]
     return [Budget(ratio=ratio) for ratio in dict.fromkeys(parse_ratio(text) for text in ratios or [DEFAULT_RATIO])]

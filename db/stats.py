@@ -1,89 +1,55 @@
-"""Intervals for scores in [0, 100], over frames and plain sequences. None of them ever has no width."""
+"""Intervals for mean scores in [0, 100], for many cells at once. None of them ever has no width."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
-Scores = Sequence[float] | npt.NDArray[np.float64] | pd.Series
-"""One score per sample, in [0, 100]."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A mean [0, 100] with its interval, over n samples."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
 
 
-@dataclass(frozen=True)
-class PairedDifference:
-    """The mean of a - b over n shared samples [-100, 100], with its interval."""
-
-    mean: float
-    low: float
-    high: float
-    n: int
-
-
-def mean_interval(scores: Scores, level: float = 0.95) -> Interval:
-    """The mean of scores with Wilson's score interval.
+def wilson(means: Floats, n: Integers, level: float = 0.95) -> tuple[Floats, Floats]:
+    """(low, high) of Wilson's score interval for each mean [0, 100] over its number of samples.
 
     Exact in form for scores of 0 and 100. In between it is conservative: no scores with mean p vary more than those.
-    ValueError without scores, or for one outside [0, 100].
+    ValueError for a mean outside [0, 100] or without samples.
     """
-    values = _scores(scores)
-    n, p, z = len(values), float(values.mean()) / 100, _quantile(level)
+    if not ((means >= 0) & (means <= 100)).all():  # NaN is neither
+        raise ValueError("mean scores are in [0, 100], and none may be missing")
+    _check_numbers(n)
+    z = _quantile(level)
+    p = means / 100
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z / (1 + z * z / n) * ((p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5)
-    return Interval(100 * p, 100 * max(0.0, centre - half), 100 * min(1.0, centre + half), n)
+    half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+    return 100 * np.maximum(0.0, centre - half), 100 * np.minimum(1.0, centre + half)
 
 
-def paired_difference(a: Scores, b: Scores, level: float = 0.95) -> PairedDifference:
-    """The mean of a - b, sample by sample, with Bonett and Price's (2012) adjusted Wald interval.
+def bonett_price(sums: Floats, squares: Floats, n: Integers, level: float = 0.95) -> tuple[Floats, Floats]:
+    """(low, high) of Bonett and Price's (2012) adjusted Wald interval for the mean of paired differences.
 
     Theirs adds one sample that a alone wins and one that b alone wins to a table of 0 and 1, and then is Wald's.
     The same two samples, +100 and -100, serve any scores, and keep the interval open when all differences are equal.
-    ValueError for scores of unequal number, for none, or for one outside [0, 100].
+    ValueError for a pair without shared samples.
+
+    Args:
+        sums: Of each pair's differences [-100, 100] over the samples that the two share.
+        squares: Sums of the squared differences.
+        n: Number of samples shared.
+        level: Of confidence.
     """
-    left, right = _scores(a), _scores(b)
-    if len(left) != len(right):
-        raise ValueError(f"paired scores differ in number: {len(left)} and {len(right)}")
-    differences = left - right
-    adjusted = np.append(differences, (100.0, -100.0))
-    half = _quantile(level) * float(adjusted.std()) / len(adjusted) ** 0.5
-    centre = float(adjusted.mean())
-    return PairedDifference(
-        float(differences.mean()), max(-100.0, centre - half), min(100.0, centre + half), len(differences)
-    )
+    _check_numbers(n)
+    z = _quantile(level)
+    adjusted = n + 2
+    centre = sums / adjusted
+    variance = (squares + 2 * 100.0**2) / adjusted - centre * centre
+    half = z * np.sqrt(variance / adjusted)
+    return np.maximum(-100.0, centre - half), np.minimum(100.0, centre + half)
 
 
-def paired(frame: pd.DataFrame, cell_a: str, cell_b: str, level: float = 0.95) -> PairedDifference:
-    """How much better cell a is than cell b, over the samples that both have in a `scores_frame`.
-
-    ValueError when they share none.
-    """
-    columns = ["sample", "score"]
-    a, b = (frame.loc[frame["cell"] == cell, columns] for cell in (cell_a, cell_b))
-    both = a.merge(b, on="sample", suffixes=("_a", "_b"), validate="one_to_one")
-    if both.empty:
-        raise ValueError(f"cells {cell_a} and {cell_b} share no scored sample")
-    return paired_difference(both["score_a"], both["score_b"], level)
-
-
-def _scores(scores: Scores) -> npt.NDArray[np.float64]:
-    values = np.asarray(scores, dtype=np.float64)
-    if values.ndim != 1 or not len(values):
+def _check_numbers(n: Integers) -> None:
+    if not (n >= 1).all():
         raise ValueError("an interval needs at least one score")
-    if not ((values >= 0) & (values <= 100)).all():  # NaN is neither
-        raise ValueError("scores are in [0, 100], and none may be missing")
-    return values
 
 
 def _quantile(level: float) -> float:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import CalibrationDocument, Protection, Scorer
-from ..engine.decode import Stop, decode
+from ..engine.decode import Stop, decode, fed_at_most
 from ..engine.evict import share
 from ..engine.prefill import Context, prefill
 from ..engine.prompt import Prompt, render, split
@@ -107,7 +107,8 @@ def _document(
     scorers = {name: target.scorer for name, target in targets.items()}
     ids = prompts[0].context
     kept = dict.fromkeys(scorers, max(1, int(KEPT_SHARE * len(ids))))
-    context = prefill(loaded, ids, scorers, [oracle.see_context], n_kept=kept, seed=seed)
+    longest = max(prompt.n_tokens for prompt in prompts) + fed_at_most(MAX_NEW_TOKENS)
+    context = prefill(loaded, ids, scorers, [oracle.see_context], n_kept=kept, seed=seed, n_sequence=longest)
     _refuse_failures(context)
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
     cache = share(context, len(prompts), None, room=128, watch=oracle.see_step)

@@ -12,6 +12,7 @@ from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import PluginError
 from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
+from .command import Command
 from .stdout import own_stdout
 
 EXIT_FAILED = 1
@@ -83,10 +84,10 @@ COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "doctor": (doctor.doctor, "Say what works here and what is missing."),
 }
 for _name, (_function, _short) in COMMANDS.items():
-    app.command(_name, short_help=_short)(_command(_function))
+    app.command(_name, cls=Command, short_help=_short)(_command(_function))
 _tasks = typer.Typer(help="Export samples, score predictions.", rich_markup_mode=None)
-_tasks.command("export", short_help="Write samples as files.")(_command(tasks.export))
-_tasks.command("score", short_help="Score what any program predicted.")(_command(tasks.score))
+_tasks.command("export", cls=Command, short_help="Write samples as files.")(_command(tasks.export))
+_tasks.command("score", cls=Command, short_help="Score what any program predicted.")(_command(tasks.score))
 app.add_typer(_tasks, name="tasks")
 _short = "Run lm-eval's own command line on an evicted cache."
 app.command("lm-eval", short_help=_short, context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))

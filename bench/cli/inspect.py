@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, KeepTokens, Model, Ratio, Sink, Window, apart, storable, whole_number
+from .options import Device, Dtype, Model, Sink, Window, whole_number
 from .progress import progress
+from .values import apart, storable
 
 if TYPE_CHECKING:
     from ..inspection.inspection import Inspection
@@ -30,8 +31,19 @@ def inspect(
     model: Model = "smollm2-135m",
     allocator: Annotated[str, typer.Option("--allocator", help="NAME[:key=value,...]", metavar="A")] = "lukv",
     scorer: Annotated[str, typer.Option("--scorer", help="NAME[:key=value,...]", metavar="S")] = "keydiff",
-    ratio: Ratio = None,
-    keep_tokens: KeepTokens = None,
+    ratio: Annotated[
+        str | None,
+        typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1.  [default: 0.8]", metavar="R"),
+    ] = None,
+    keep_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--keep-tokens",
+            help="Tokens to keep per head, on average, instead of a ratio.",
+            metavar="N",
+            parser=whole_number,
+        ),
+    ] = None,
     sink: Sink = None,
     window: Window = None,
     seed: Annotated[
@@ -52,9 +64,7 @@ def inspect(
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
-    budgets = parse_budgets(ratio or [], keep_tokens)
-    if len(budgets) > 1:
-        raise UserError("inspect takes one --ratio.")
+    budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
     text = _read(context)
     if out is not None:
         check_file_place(out, "--out")

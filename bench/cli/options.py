@@ -1,12 +1,16 @@
-"""Options that several commands take, and how their texts become values."""
+"""Options that several commands take.
 
-from collections.abc import Sequence
+An axis (allocators, scorers, budgets, tasks, lengths, seeds) takes repetition and commas alike; any other option has
+one value, and giving it twice is an error.
+"""
+
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from ... import UserError
+TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
+"""A default that shows the effect of eviction within minutes on two cores."""
 
 
 def whole_number(text: str | int) -> int:
@@ -37,16 +41,11 @@ Database = Annotated[
 ]
 Ratio = Annotated[
     list[str] | None,
-    typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1; repeatable.", metavar="R"),
+    typer.Option("--ratio", help="Share of the context to prune, 0 <= R < 1.  [default: 0.8]", metavar="R,R"),
 ]
 KeepTokens = Annotated[
-    int | None,
-    typer.Option(
-        "--keep-tokens",
-        help="Tokens to keep per head, on average, instead of a ratio.",
-        metavar="N",
-        parser=whole_number,
-    ),
+    list[str] | None,
+    typer.Option("--keep-tokens", help="Tokens to keep per head, on average, instead of a ratio.", metavar="N,N"),
 ]
 Sink = Annotated[
     int | None,
@@ -63,17 +62,19 @@ Window = Annotated[
 
 Allocators = Annotated[
     list[str] | None,
-    typer.Option("--allocator", help="NAME[:key=value,...]; repeatable.  [default: lukv]", metavar="A"),
+    typer.Option("--allocator", help="NAME[:key=value,...].  [default: lukv]", metavar="A,A"),
 ]
 Scorers = Annotated[
     list[str] | None,
-    typer.Option("--scorer", help="NAME[:key=value,...]; repeatable.  [default: keydiff]", metavar="S"),
+    typer.Option("--scorer", help="NAME[:key=value,...].  [default: keydiff]", metavar="S,S"),
 ]
 Tasks = Annotated[
-    str, typer.Option("--tasks", help="Comma-separated tasks or families (see `list tasks`).", metavar="T,T")
+    list[str] | None,
+    typer.Option("--tasks", help=f"Tasks or families (see `list tasks`).  [default: {TASKS}]", metavar="T,T"),
 ]
 Length = Annotated[
-    str, typer.Option("--length", help="Tokens, prompt and answer together; comma-separated.", metavar="N,N")
+    list[str] | None,
+    typer.Option("--length", help=f"Tokens, prompt and answer together.  [default: {LENGTH}]", metavar="N,N"),
 ]
 Limit = Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)]
 Protocol = Annotated[
@@ -115,81 +116,12 @@ Batch = Annotated[
     ),
 ]
 
-TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
-"""A default that shows the effect of eviction within minutes on two cores."""
-
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),
 ]
+Seeds = Annotated[
+    list[str] | None,
+    typer.Option("--seed", help="Seeds of samples, and of methods that draw at random.  [default: 0]", metavar="N,N"),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON array on stdout and nothing else.")]
-
-
-def comma_list(option: str, text: str) -> list[str]:
-    """The parts of "a,b".
-
-    Raises:
-        UserError: there is none.
-    """
-    parts = [part.strip() for part in text.split(",") if part.strip()]
-    if not parts:
-        raise UserError(f"{option} is empty; name at least one, or leave the option out.")
-    return parts
-
-
-def whole_numbers(option: str, text: str) -> list[int]:
-    """The numbers of "1024,2048".
-
-    Raises:
-        UserError: a part is no whole number.
-    """
-    try:
-        return [int(part) for part in comma_list(option, text)]
-    except ValueError:
-        raise UserError(f"{option} takes whole numbers such as 1024,2048, not {text!r}.") from None
-
-
-def at_least_one(option: str, value: int) -> None:
-    """Refuse a count below 1.
-
-    Raises:
-        UserError: it is.
-    """
-    if value < 1:
-        raise UserError(f"{option} takes a number of at least 1, not {value}.")
-
-
-def storable(option: str, value: int | None) -> None:
-    """Refuse a number that no database holds.
-
-    Raises:
-        UserError: it has more than 63 bits.
-    """
-    if value is not None and abs(value) >= 2**63:
-        raise UserError(f"{option} takes a number of at most {2**63 - 1}, not {value}.")
-
-
-def one_of(option: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a word that is none of the choices.
-
-    Raises:
-        UserError: it is.
-    """
-    if value not in choices:
-        raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")
-
-
-def apart(**places: Path | None) -> None:
-    """Refuse to write over what is read, or twice to one place. Options by their names, `_` for `-`.
-
-    Raises:
-        UserError: two of them are one file.
-    """
-    seen: dict[Path, str] = {}
-    for name, place in places.items():
-        if place is None:
-            continue
-        option, real = "--" + name.rstrip("_").replace("_", "-"), place.expanduser().resolve()
-        if real in seen:
-            raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
-        seen[real] = option

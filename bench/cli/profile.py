@@ -1,6 +1,5 @@
 """`lukv-bench profile`."""
 
-import re
 import shlex
 import sys
 from collections.abc import Mapping
@@ -11,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Seed, Sink, Window, apart, at_least_one, storable, whole_number
+from .options import Device, Dtype, Model, Seed, Sink, Window, whole_number
 from .progress import Progress, progress
+from .values import apart, at_least_one, storable
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile
@@ -32,8 +32,9 @@ def profile(
     ] = None,
     model: Model = "smollm2-135m",
     scorer: Annotated[
-        str, typer.Option("--scorer", help="Comma-separated scorers, all served by one calibration.", metavar="S,S")
-    ] = "keydiff",
+        list[str] | None,
+        typer.Option("--scorer", help="Scorers, all served by one calibration.  [default: keydiff]", metavar="S,S"),
+    ] = None,
     text: Annotated[
         list[Path] | None,
         typer.Option("--text", help="A calibration text of your own; repeatable, with --questions.", metavar="F"),
@@ -88,7 +89,7 @@ def profile(
         if out is not None:
             places = (out, export_kvpress, export_length)
             asked = (text or [], questions or [])
-            made = _make(places, model, scorer, asked, seed, (sink, window), device, dtype, shown)
+            made = _make(places, model, scorer or ["keydiff"], asked, seed, (sink, window), device, dtype, shown)
         elif from_ is not None:
             made = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
@@ -120,7 +121,7 @@ def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
 def _make(
     places: tuple[Path, Path | None, int],
     model: str,
-    scorer: str,
+    scorer: list[str],
     asked: tuple[list[Path], list[Path]],
     seed: int,
     protection: tuple[int | None, int | None],
@@ -130,13 +131,13 @@ def _make(
 ) -> "Mapping[str, Profile]":
     """The profiles by scorer, saved."""
     from ..models.find import check_model_name
+    from ..plugins.names import split_specs
 
-    specs = [spec for spec in re.split(r",(?!\w+=)", scorer) if spec]  # a comma may stand before an argument, too
-    if not specs:
-        raise UserError("--scorer is empty; name at least one, such as keydiff.")
+    specs = split_specs("scorer", scorer)
     check_model_name(model)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
+    from ..engine.reads import check_reads
     from ..engine.ready import ready_model
     from ..models.load import resolve_device, resolve_dtype
     from ..plugins.registry import build
@@ -159,6 +160,7 @@ def _make(
     kind = resolve_dtype(dtype, where)
     shown.report(f"loading {model} (fetched on first use)", 0, 1)
     loaded = ready_model(model, where, kind)
+    check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
     profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
     for name, made in profiles.items():
         save_profile(made, place := _place(out, name, len(profiles)))

@@ -1,12 +1,13 @@
 """`lukv-bench results`."""
 
+from collections.abc import Collection, Sequence
 from typing import Annotated
 
 import typer
 
 from ... import UserError
-from ..suggest import unknown
 from .options import Database, Json
+from .values import axis
 
 
 def results(
@@ -17,7 +18,9 @@ def results(
     grid: Annotated[
         bool, typer.Option("--grid", help="Print Markdown with a table for each task, budgets side by side.")
     ] = False,
-    task: Annotated[str | None, typer.Option("--task", help="Only this task.", metavar="T")] = None,
+    task: Annotated[
+        list[str] | None, typer.Option("--task", help="Only these tasks or families.", metavar="T,T")
+    ] = None,
 ) -> int:
     """Show what the database holds: a row per cell (a configuration on a task at a length).
 
@@ -27,17 +30,14 @@ def results(
         raise UserError("give one of --json, --csv, --markdown and --grid.")
     from ...db.store import Store
     from ...db.urls import resolve_url
-    from ...tasks.catalog import names
     from ..reports import grid as report_grid
     from ..reports import table as report
 
     with Store.open(resolve_url(db), create=False) as store:
         rows = report.result_rows(store)
     if task is not None:
-        known = {*names(), *(row["task"] for row in rows)}
-        if task not in known:
-            raise unknown("task", task, known)
-        rows = [row for row in rows if row["task"] == task]
+        wanted = _tasks(axis("--task", task), {row["task"] for row in rows})
+        rows = [row for row in rows if row["task"] in wanted]
     if json:
         report.print_json(rows)
     elif csv:
@@ -49,3 +49,11 @@ def results(
     else:
         report.print_table(rows)
     return 0
+
+
+def _tasks(asked: Sequence[str], stored: Collection[str]) -> set[str]:
+    """The tasks that these names stand for: of a task or a family as `run` knows them, or of a stored task that this
+    version no longer has."""
+    from ...tasks.catalog import expand
+
+    return {task for name in asked for task in ([name] if name in stored else expand([name]))}

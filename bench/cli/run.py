@@ -1,11 +1,14 @@
 """`lukv-bench run`."""
 
 import sys
+from collections.abc import Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..errors import Interrupted
+from .command import takes
 from .options import (
     LENGTH,
     LIMIT,
@@ -28,74 +31,65 @@ from .options import (
     Ratio,
     Samples,
     Scorers,
-    Seed,
+    Seeds,
     Sink,
     Tasks,
     Window,
-    at_least_one,
-    comma_list,
-    one_of,
-    storable,
-    whole_numbers,
 )
 from .progress import Progress, progress
 from .recorded import recorded_command
+from .values import at_least_one, axis, one_of, storable, whole_numbers
 
 if TYPE_CHECKING:
     from ...db.store import Store
+    from ..budget import Budget
     from ..run.loop import Outcome
     from ..run.plan import Plan
+    from ..run.request import RunRequest
 
 
-def run(
-    allocator: Allocators = None,
-    scorer: Scorers = None,
-    ratio: Ratio = None,
-    keep_tokens: KeepTokens = None,
-    model: Model = "smollm2-135m",
-    tasks: Tasks = TASKS,
-    length: Length = LENGTH,
-    limit: Limit = LIMIT,
-    seed: Seed = 0,
-    protocol: Protocol = "agnostic",
-    sink: Sink = None,
-    window: Window = None,
-    data_dir: DataDir = None,
-    samples: Samples = None,
-    no_truncate: NoTruncate = False,
-    max_length: MaxLength = None,
-    db: Database = None,
-    device: Device = None,
-    dtype: Dtype = None,
-    no_baselines: NoBaselines = False,
-    batch: Batch = 1,
-    json: Json = False,
-) -> int:
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of `run`, as typed."""
+
+    allocator: Allocators = None
+    scorer: Scorers = None
+    ratio: Ratio = None
+    keep_tokens: KeepTokens = None
+    model: Model = "smollm2-135m"
+    tasks: Tasks = None
+    length: Length = None
+    limit: Limit = LIMIT
+    seed: Seeds = None
+    protocol: Protocol = "agnostic"
+    sink: Sink = None
+    window: Window = None
+    data_dir: DataDir = None
+    samples: Samples = None
+    no_truncate: NoTruncate = False
+    max_length: MaxLength = None
+    db: Database = None
+    device: Device = None
+    dtype: Dtype = None
+    no_baselines: NoBaselines = False
+    batch: Batch = 1
+    json: Json = False
+
+
+@takes(RunOptions)
+def run(options: RunOptions) -> int:
     """Evict, answer and score: every allocator with every scorer at every budget, beside full and uniform.
 
+    Options that can be given several values take them repeated or separated by commas; every combination runs.
     Every answer is stored as it comes. The same command again finishes what is missing, retries what failed
     and repeats nothing. Without --ratio or --keep-tokens, 80% of the cache is pruned.
 
     Exit code 0: all cells done; 1: a cell failed; 2: the command was wrong; 130: interrupted.
     """
     from ...db.urls import check_writable, describe, resolve_url
-    from ..budget import parse_budgets
-    from ..models.find import check_model_name
 
-    at_least_one("--limit", limit)
-    at_least_one("--batch", batch)
-    one_of("--protocol", protocol, ("agnostic", "aware"))
-    if samples is not None and data_dir is not None:
-        raise UserError("give either --samples or --data-dir: exported samples hold their data.")
-    if max_length is not None:
-        at_least_one("--max-length", max_length)
-    budgets = parse_budgets(ratio or [], keep_tokens)
-    lengths = whole_numbers("--length", length)
-    names = comma_list("--tasks", tasks)
-    for option, value in (("--seed", seed), ("--keep-tokens", keep_tokens), ("--limit", limit)):
-        storable(option, value)
-    check_model_name(model)
-    url = resolve_url(db)
+    asked = _checked(options)
+    url = resolve_url(options.db)
     check_writable(url)
     # What a plugin or a library prints is no part of our output.
     with redirect_stdout(sys.stderr), progress() as shown:
@@ -104,30 +98,74 @@ def run(
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
-        from ..run.request import RunRequest, ask_methods, ask_tasks
 
-        request = RunRequest(
-            methods=ask_methods(
-                allocator or ["lukv"], scorer or ["keydiff"], budgets, sink, window, baselines=not no_baselines
-            ),
-            tasks=ask_tasks(names, lengths),
-            limit=limit,
-            seed=seed,
-            protocol="aware" if protocol == "aware" else "agnostic",
-            truncate=not no_truncate,
-            max_length=max_length,
-            data_dir=data_dir,
-            samples_dir=samples,
-        )
-        place = resolve_device(device)
-        kind = resolve_dtype(dtype, place)
-        shown.report(f"loading {model} (fetched on first use)", 0, 1)
-        plan = make_plan(request, ready_model(model, place, kind), shown.report)
+        request = _request(options, asked)
+        place = resolve_device(options.device)
+        kind = resolve_dtype(options.dtype, place)
+        shown.report(f"loading {options.model} (fetched on first use)", 0, 1)
+        plan = make_plan(request, ready_model(options.model, place, kind), shown.report)
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:
-            outcome = _carry_out(plan, store, recorded_command(sys.argv, describe(url)), batch, shown)
-        _show(plan, store, outcome, describe(url), json)
+            command = recorded_command(sys.argv, describe(url))
+            outcome = _carry_out(plan, store, command, options.batch, shown)
+        _show(plan, store, outcome, describe(url), options.json)
     return 1 if outcome.failed else 0
+
+
+@dataclass(frozen=True)
+class _Axes:
+    """The values of what can be given several."""
+
+    allocators: Sequence[str]
+    scorers: Sequence[str]
+    budgets: "Sequence[Budget]"
+    tasks: Sequence[str]
+    lengths: Sequence[int]
+    seeds: Sequence[int]
+
+
+def _checked(options: RunOptions) -> _Axes:
+    """Everything that can be known to be wrong before torch is imported."""
+    from ..budget import parse_budgets
+    from ..models.find import check_model_name
+    from ..plugins.names import split_specs
+
+    at_least_one("--limit", options.limit)
+    at_least_one("--batch", options.batch)
+    storable("--limit", options.limit)
+    one_of("--protocol", options.protocol, ("agnostic", "aware"))
+    if options.samples is not None and options.data_dir is not None:
+        raise UserError("give either --samples or --data-dir: exported samples hold their data.")
+    if options.max_length is not None:
+        at_least_one("--max-length", options.max_length)
+    keep_tokens = [] if options.keep_tokens is None else whole_numbers("--keep-tokens", options.keep_tokens)
+    axes = _Axes(
+        allocators=split_specs("allocator", options.allocator or ["lukv"]),
+        scorers=split_specs("scorer", options.scorer or ["keydiff"]),
+        budgets=parse_budgets([] if options.ratio is None else axis("--ratio", options.ratio), keep_tokens),
+        tasks=axis("--tasks", options.tasks or [TASKS]),
+        lengths=whole_numbers("--length", options.length or [LENGTH]),
+        seeds=whole_numbers("--seed", options.seed or ["0"]),
+    )
+    check_model_name(options.model)
+    return axes
+
+
+def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
+    from ..run.request import RunRequest, ask_methods, ask_tasks
+
+    baselines = not options.no_baselines
+    return RunRequest(
+        methods=ask_methods(axes.allocators, axes.scorers, axes.budgets, options.sink, options.window, baselines),
+        tasks=ask_tasks(axes.tasks, axes.lengths),
+        limit=options.limit,
+        seeds=tuple(axes.seeds),
+        protocol="aware" if options.protocol == "aware" else "agnostic",
+        truncate=not options.no_truncate,
+        max_length=options.max_length,
+        data_dir=options.data_dir,
+        samples_dir=options.samples,
+    )
 
 
 def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, shown: Progress) -> "Outcome":

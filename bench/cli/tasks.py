@@ -10,29 +10,15 @@ import typer
 
 from ... import UserError
 from ...tasks.json_text import read_json
-from .options import (
-    LENGTH,
-    LIMIT,
-    TASKS,
-    DataDir,
-    Json,
-    Length,
-    Limit,
-    Model,
-    Seed,
-    Tasks,
-    at_least_one,
-    comma_list,
-    storable,
-    whole_numbers,
-)
+from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks
 from .progress import progress
+from .values import at_least_one, axis, storable, whole_numbers
 
 
 def export(
     out: Annotated[Path, typer.Option("--out", help="Folder to write to, a file for each task.", metavar="DIR")],
-    tasks: Tasks = TASKS,
-    length: Length = LENGTH,
+    tasks: Tasks = None,
+    length: Length = None,
     limit: Limit = LIMIT,
     seed: Seed = 0,
     model: Model = "smollm2-135m",
@@ -48,7 +34,7 @@ def export(
 
     at_least_one("--limit", limit)
     storable("--seed", seed)
-    lengths = whole_numbers("--length", length)
+    lengths = whole_numbers("--length", length or [LENGTH])
     check_model_name(model)
     check_file_place(out / "samples.jsonl", "--out")
     with redirect_stdout(sys.stderr), progress() as shown:
@@ -59,10 +45,10 @@ def export(
         from ..run.request import RunRequest, ask_tasks
         from ..run.samples import make_task
 
-        asked = ask_tasks(comma_list("--tasks", tasks), lengths)
-        request = RunRequest((), asked, limit, seed, "agnostic", data_dir=data_dir)
+        asked = ask_tasks(axis("--tasks", tasks or [TASKS]), lengths)
+        request = RunRequest((), asked, limit, (seed,), "agnostic", data_dir=data_dir)
         prompts = load_prompt_model(model)
-        made = [make_task(request, prompts, number, shown.report) for number in range(len(asked))]
+        made = [make_task(request, prompts, number, seed, shown.report) for number in range(len(asked))]
         for task in made:
             path = write_samples(out, task, render_samples(task, prompts.tokenizer), prompts, seed, limit)
             shown.message(f"wrote {path} ({len(task.task.eval_docs)} samples)")

@@ -10,14 +10,6 @@ from torch.nn import functional
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ...kernels.store import KVStore
-from ..models.shape import Unsupported
-
-COMPUTES = "it computes with the cached keys and values itself, outside of its attention function"
-
-
-class Missing(Unsupported, AttributeError):
-    """A model wants of a cache layer what tensors or other layers have."""
-
 
 PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
 """Called once a layer with (layer index, attention module, query, keys, values)."""
@@ -32,15 +24,6 @@ class _Layer(CacheLayerMixin):
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index = index
         self.is_initialized = True
-
-    def __getattr__(self, name: str) -> Any:
-        if hasattr(Tensor, name):
-            raise Missing(COMPUTES)
-        raise Missing(f"it asks the cache for {name!r}, and only keys and values are kept")
-
-    @classmethod
-    def __torch_function__(cls, *_: Any) -> Any:
-        raise Unsupported(COMPUTES)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing to prepare."""
@@ -66,7 +49,7 @@ class PrefillLayer(_Layer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Hold the context's keys and values."""
         self.context_keys, self.context_values = _own(key_states), _own(value_states)
-        return self, self
+        return self, None
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D]."""
@@ -106,7 +89,7 @@ class StoreLayer(_Layer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Append the chunk."""
         self.store.append(key_states, value_states, self.cache.chunk_lengths(key_states))
-        return self, self
+        return self, None
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Attend over the store, [B, HQ, Q, D] -> [B, Q, HQ, D]."""
@@ -121,15 +104,17 @@ class StoreCache(Cache):
     """A cache of stores, one a layer, over a context of T tokens.
 
     Attributes:
+        n_sequence: Tokens of the whole sequence that the context was rotated for.
         new_lengths: int64 [B] on the CPU, how many tokens of the coming chunk are real in each row; None = all
             of them in every row.
     """
 
-    def __init__(self, stores: Sequence[KVStore], n_context: int) -> None:
+    def __init__(self, stores: Sequence[KVStore], n_context: int, n_sequence: int) -> None:
         # A proxy, since a circle would keep the stores until Python's collector finds it: gigabytes for nothing.
         own = weakref.proxy(self)
         super().__init__(layers=[StoreLayer(index, store, own) for index, store in enumerate(stores)])
         self.stores = stores
+        self.n_sequence = n_sequence
         self.new_lengths: Tensor | None = None
         self._seen = [n_context] * len(stores)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..models.load import LoadedModel
 from .cache import StoreCache
 from .clock import now
+from .rotary import rotating_for
 
 StopReason = Literal["eos", "stop_string", "length"]
 Choose = Callable[[Tensor], Tensor]
@@ -71,6 +72,11 @@ class Decoding:
     tpot_s: float | None
 
 
+def fed_at_most(max_new_tokens: int) -> int:
+    """Tokens of an answer that are fed at most: its last one is chosen and never fed."""
+    return max(max_new_tokens - 1, 0)
+
+
 def greedy(logits: Tensor) -> Tensor:
     """The most likely token; the lowest id among equals."""
     return logits.argmax(dim=-1)
@@ -95,6 +101,14 @@ def decode(
         stop: When a row ends.
         choose: How the next tokens are picked.
     """
+    n_fed = cache.n_seen(0) + max(map(len, chunks)) + fed_at_most(stop.max_new_tokens)
+    with rotating_for(loaded.model, cache.n_sequence, n_fed):
+        return _decode(loaded, cache, chunks, stop, choose)
+
+
+def _decode(
+    loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], stop: Stop, choose: Choose
+) -> Decoding:
     n_context = cache.n_seen(0)
     rows = [Decoded() for _ in chunks]
     lengths = torch.tensor([len(chunk) for chunk in chunks])

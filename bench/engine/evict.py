@@ -46,7 +46,7 @@ def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
         compact(keys, values, layer, room)
         for keys, values, layer in zip(context.keys, context.values, kept, strict=True)
     ]
-    return StoreCache(stores, context.n_tokens)
+    return StoreCache(stores, context.n_tokens, context.n_sequence)
 
 
 def share(
@@ -72,7 +72,7 @@ def share(
         )
         for index, (keys, values) in enumerate(zip(context.keys, context.values, strict=True))
     ]
-    return StoreCache(stores, context.n_tokens)
+    return StoreCache(stores, context.n_tokens, context.n_sequence)
 
 
 def kept_bytes(cache: StoreCache) -> list[int]:

@@ -8,6 +8,7 @@ import torch
 from ..models.load import LoadedModel
 from .cache import StoreCache
 from .prefill import Context
+from .rotary import rotating_for
 
 PIECE = 512
 """Tokens fed in one pass. Attention over a chunk is chunk x cache numbers a head, so a long one is fed in pieces."""
@@ -25,14 +26,14 @@ class Likelihood(NamedTuple):
     is_greedy: bool
 
 
-def empty_context(loaded: LoadedModel) -> Context:
-    """A context of no tokens: what is fed over it is attended to in full."""
+def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
+    """A context of no tokens, over which a sequence of `n_sequence` is fed: it is attended to in full."""
     shape = loaded.shape
     nothing = torch.empty(
         1, shape.n_kv_heads, 0, shape.head_dim, device=loaded.device, dtype=next(loaded.model.parameters()).dtype
     )
     layers = [nothing] * shape.n_layers
-    return Context(keys=layers, values=layers, scores={}, failures={}, prefill_s=0.0, score_s={})
+    return Context(keys=layers, values=layers, scores={}, failures={}, prefill_s=0.0, score_s={}, n_sequence=n_sequence)
 
 
 @torch.inference_mode()
@@ -45,6 +46,11 @@ def likelihood(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], score
         fed: Token ids fed after the context, at least as many as are scored.
         scored: Token ids; the last one follows the last of `fed`.
     """
+    with rotating_for(loaded.model, cache.n_sequence, cache.n_seen(0) + len(fed)):
+        return _score(loaded, cache, fed, scored)
+
+
+def _score(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], scored: Sequence[int]) -> Likelihood:
     first_scored = len(fed) - len(scored)
     logprob, greedy = 0.0, True
     for start in range(0, len(fed), PIECE):

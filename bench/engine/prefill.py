@@ -15,7 +15,8 @@ from ..errors import without_frames
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
-from .views import LayerAtHand, LayerInputs, rotary_of, watches
+from .rotary import rotating_for
+from .views import LayerAtHand, LayerInputs, watches
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Context:
         failures: Per table name why there is none.
         prefill_s: Wall seconds of the forward pass, scoring left out.
         score_s: Per table its wall seconds over all layers.
+        n_sequence: Tokens of the whole sequence that it is rotated for.
     """
 
     keys: Sequence[Tensor]
@@ -37,6 +39,7 @@ class Context:
     failures: Mapping[str, Exception]
     prefill_s: float
     score_s: Mapping[str, float]
+    n_sequence: int
 
     def table(self, name: str) -> Tensor:
         """A table, float32 [L, 1, H, T]; raises what its scorer raised."""
@@ -64,6 +67,7 @@ def prefill(
     *,
     n_kept: Mapping[str, int] | None = None,
     seed: int = 0,
+    n_sequence: int | None = None,
 ) -> Context:
     """Run the context through the model once.
 
@@ -75,16 +79,16 @@ def prefill(
         n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
             scorer reads the budget.
         seed: The run's seed.
+        n_sequence: Tokens of the whole sequence that the context begins, its answer included; None = the context's.
     """
     tables: dict[str, list[Tensor]] = {name: [] for name in scorers}
     failures: dict[str, Exception] = {}
     score_s = dict.fromkeys(scorers, 0.0)
     inputs = LayerInputs()
-    rotary = rotary_of(loaded.model) if any(scorer.reads.rotary for scorer in scorers.values()) else None
     drawn = context_seed(seed, ids)
 
     def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
-        layer = LayerAtHand(index, module, query, keys, values, inputs.kwargs)
+        layer = LayerAtHand(loaded.model, index, module, query, keys, values, inputs.kwargs)
         cache: _Guarded | None = None
         for name, scorer in scorers.items():
             if name in failures:
@@ -92,7 +96,7 @@ def prefill(
             began = now(loaded.device)
             cache = cache or _Guarded(keys, values)  # part of what scoring costs, and of no prefill without scorers
             try:
-                view = layer.view(scorer.reads, rotary, (n_kept or {}).get(name), drawn)
+                view = layer.view(scorer.reads, (n_kept or {}).get(name), drawn)
                 tables[name].append(_checked(scorer.score(view), keys))
             except (Exception, SystemExit) as error:  # a stranger's scorer may raise anything; the others go on
                 failures[name] = without_frames(error)
@@ -107,7 +111,7 @@ def prefill(
 
     layers = [PrefillLayer(index, observe) for index in range(loaded.shape.n_layers)]
     started = now(loaded.device)
-    with ExitStack() as hooks:
+    with rotating_for(loaded.model, n_sequence or len(ids), len(ids)), ExitStack() as hooks:
         if any(watches(scorer.reads) for scorer in scorers.values()):
             for attention in loaded.attention_modules:
                 hooks.enter_context(inputs.watch(attention))
@@ -125,6 +129,7 @@ def prefill(
         failures=failures,
         prefill_s=elapsed - sum(score_s.values()),
         score_s=score_s,
+        n_sequence=n_sequence or len(ids),
     )
 
 

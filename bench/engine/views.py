@@ -1,8 +1,8 @@
 """What a scorer sees of the layer at hand: only what it declared, computed when it is its turn."""
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
+from .rotary import rotary_of
 
 ALLOWED = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference between our rotated query and the model's, per unit of its largest value."""
@@ -36,7 +37,7 @@ class LayerInputs:
 
 def watches(reads: Reads) -> bool:
     """Whether a scorer sees anything of what enters the attention module."""
-    return reads.hidden_states or reads.queries_before_rotary or reads.module
+    return reads.hidden_states or reads.queries_before_rotary or reads.rotary or reads.module
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class LayerAtHand:
     """A layer during its forward.
 
     Attributes:
+        model: The transformers model.
         index: Of the layer.
         module: Its attention module.
         query: [B, HQ, T, D], after the rotary embedding.
@@ -52,6 +54,7 @@ class LayerAtHand:
         kwargs: What entered the module; empty unless a scorer sees it.
     """
 
+    model: Any
     index: int
     module: Any
     query: Tensor
@@ -59,16 +62,15 @@ class LayerAtHand:
     values: Tensor
     kwargs: Mapping[str, Any]
 
-    def view(self, reads: Reads, rotary: Rotary | None, n_kept: int | None, seed: int) -> LayerView:
+    def view(self, reads: Reads, n_kept: int | None, seed: int) -> LayerView:
         """What a scorer sees.
 
         Raises:
             ViewError: the model has no such thing, or the budget is read and was not given.
         """
-        if reads.rotary and rotary is None:
-            raise ViewError("the model has no single rotary embedding of its positions")
         if reads.budget and n_kept is None:
             raise ViewError("the scorer reads the budget, and none was given")
+        before, rotary = self._before_rotary(reads) if reads.queries_before_rotary or reads.rotary else (None, None)
         last = self.query.shape[2] if reads.queries == "all" else reads.queries
         return LayerView(
             layer=self.index,
@@ -76,7 +78,7 @@ class LayerAtHand:
             values=self.values,
             queries=self.query[:, :, -last:] if last else None,
             hidden_states=self.kwargs["hidden_states"] if reads.hidden_states else None,
-            queries_before_rotary=self._queries_before_rotary() if reads.queries_before_rotary else None,
+            queries_before_rotary=before if reads.queries_before_rotary else None,
             rotary=rotary if reads.rotary else None,
             output_weight=self._output_weight() if reads.output_weight else None,
             n_kept=n_kept if reads.budget else None,
@@ -88,24 +90,49 @@ class LayerAtHand:
 
     def _output_weight(self) -> Tensor:
         """[HQ, D, hidden]."""
-        weight: Tensor = self.module.o_proj.weight
-        return weight.T.reshape(self.query.shape[1], self.query.shape[3], -1)
+        weight = getattr(getattr(self.module, "o_proj", None), "weight", None)
+        n_heads, dim = self.query.shape[1], self.values.shape[3]
+        if weight is None or weight.dim() != 2 or weight.shape[1] != n_heads * dim:
+            raise ViewError(f"the output projection of {self._kind} is not one matrix over its heads")
+        turned: Tensor = weight.T
+        return turned.reshape(n_heads, dim, -1)
 
-    def _queries_before_rotary(self) -> Tensor:
-        """[B, HQ, T, D], proven to be the model's own: rotated, its last one is the query that attended."""
-        n_batch, n_heads, n_tokens, dim = self.query.shape
-        projected = _project(self.module, self.kwargs["hidden_states"], n_heads * dim)
+    def _before_rotary(self, reads: Reads) -> tuple[Tensor, Rotary]:
+        """The queries before the rotary embedding, [B, HQ, T or 1, D], and the embedding that turns them into those
+        that attended: proven on the last one."""
+        n_batch, n_heads, _, dim = self.query.shape
+        hidden = self.kwargs["hidden_states"]
+        projected = _project(self.module, hidden if reads.queries_before_rotary else hidden[:, -1:], n_heads * dim)
         norm: Any = getattr(self.module, "q_norm", torch.nn.Identity())
         if getattr(norm, "weight", projected).shape[-1] == n_heads * dim:  # over all heads at once, as in OLMo 2
             projected, norm = norm(projected), torch.nn.Identity()
-        queries: Tensor = norm(projected.view(n_batch, n_tokens, n_heads, dim)).transpose(1, 2)
-        cos, sin = self.kwargs["position_embeddings"]
-        rotated = rotate(queries[:, :, -1].float(), cos[:, -1:].float(), sin[:, -1:].float())
+        queries: Tensor = norm(projected.view(n_batch, -1, n_heads, dim)).transpose(1, 2)
+        for rotary in (rotary_of(self.model, self.module, self.index), partial(_still, dim)):
+            if rotary is not None and self._turns_into_attended(queries[:, :, -1], rotary):
+                return queries, rotary
+        raise ViewError(f"the queries of {self._kind} before the rotary embedding cannot be told from its modules")
+
+    def _turns_into_attended(self, last: Tensor, rotary: Rotary) -> bool:
+        """Whether a rotary embedding turns the last query, [B, HQ, D], into the one that attended."""
         attended = self.query[:, :, -1].float()
-        if not float((rotated - attended).abs().max()) <= ALLOWED[queries.dtype] * float(attended.abs().max()):
-            kind = self.module.config.model_type
-            raise ViewError(f"the queries of {kind} before the rotary embedding cannot be told from its modules")
-        return queries
+        try:
+            cos, sin = rotary(torch.tensor([self.query.shape[2] - 1], device=last.device))
+        except (TypeError, ValueError):  # called in another way, or not a cosine and a sine
+            return False
+        if cos.is_complex() or cos.shape[-1] > last.shape[-1]:
+            return False
+        rotated = rotate(last.float(), cos, sin)
+        return float((rotated - attended).abs().max()) <= ALLOWED[last.dtype] * float(attended.abs().max())
+
+    @property
+    def _kind(self) -> str:
+        return str(self.module.config.model_type)
+
+
+def _still(dim: int, positions: Tensor) -> tuple[Tensor, Tensor]:
+    """The rotary embedding of a layer that has none, as some layers of SmolLM3 and EXAONE 4."""
+    shape = (len(positions), dim)
+    return torch.ones(shape, device=positions.device), torch.zeros(shape, device=positions.device)
 
 
 def _project(module: Any, hidden: Tensor, width: int) -> Tensor:
@@ -115,20 +142,3 @@ def _project(module: Any, hidden: Tensor, width: int) -> Tensor:
             projected: Tensor = getattr(module, name)(hidden)
             return projected[..., :width]
     raise ViewError(f"{module.config.model_type} has no query projection of its own")
-
-
-def rotary_of(model: Any) -> Rotary | None:
-    """The model's rotary embedding of any positions, None where it has not exactly one.
-
-    A copy of its module, since some kinds adapt themselves to the longest position that they were asked for.
-    """
-    found = [module for name, module in model.named_modules() if name.rpartition(".")[2] == "rotary_emb"]
-    if len(found) != 1:
-        return None
-    own = copy.deepcopy(found[0])
-
-    def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
-        cos, sin = own(torch.zeros(1, device=positions.device), positions.unsqueeze(0))
-        return cos[0], sin[0]
-
-    return rotary

@@ -18,7 +18,7 @@ from ..engine.ready import refuse_sliding_window
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from ..run.allocation import check_budget
-from ..run.choosing import Choice, choose_kept, obtain_for, read_context
+from ..run.choosing import Choice, check_scorers, choose_kept, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -83,9 +83,10 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
     """Feed a text as a user turn and evict it.
 
     Raises:
-        UserError: the text is too long for the model, or the budget cannot be served.
+        UserError: the text is too long for the model, or the scorer or the budget cannot be served.
         PluginError: the scorer or the allocator failed.
     """
+    check_scorers(loaded, [method])
     prompt = render(loaded.tokenizer, text)
     ids, n_tokens = cut_at_context(loaded.tokenizer, prompt, text.strip())
     if n_tokens > loaded.shape.max_positions:
@@ -119,7 +120,7 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
 
 def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
     profile = obtain_for(method, loaded, report)
-    context = read_context(loaded, ids, [method], seed)
+    context = read_context(loaded, ids, [method], seed, n_sequence=len(ids))
     try:
         return choose_kept(loaded, method, profile, context, seed)
     except UserError:

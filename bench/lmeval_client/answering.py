@@ -5,6 +5,7 @@ from typing import Any
 
 from ..cli.progress import progress
 from ..configuration import Protocol
+from ..engine.rotary import shortest_alike
 from .evictor import Evictor, Reading
 from .feed import Feed
 from .tally import evicted_whole
@@ -17,7 +18,8 @@ def answer_all(
     answer: Callable[[Reading, int], Any],
     told: Callable[[Reading, int], None],
 ) -> list[Any]:
-    """An answer for each feed, in order; every context is read once however many requests stand on it.
+    """An answer for each feed, in order; a context is read once however many requests stand on it, or once for each
+    rotary embedding that the lengths of their sequences ask for.
 
     Args:
         evictor: Reads and evicts.
@@ -29,9 +31,10 @@ def answer_all(
     answers: list[Any] = [None] * len(feeds)
     done = 0
     with progress() as shown:
-        for context, numbers in _by_context(feeds):
+        for numbers in _readable_together(evictor, feeds):
+            context = feeds[numbers[0]].context
             shown.report(f"{doing}: reading a context of {len(context)} tokens", done, len(feeds))
-            reading = evictor.read(context)
+            reading = evictor.read(context, max(feeds[number].n_sequence for number in numbers))
             for number in numbers:
                 answers[number] = answer(reading, number)
                 told(reading, number)
@@ -55,9 +58,10 @@ def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: Protocol) -> Iterat
         )
 
 
-def _by_context(feeds: Sequence[Feed]) -> Iterator[tuple[tuple[int, ...], list[int]]]:
-    """(context, the numbers of the feeds over it)."""
-    groups: dict[tuple[int, ...], list[int]] = {}
+def _readable_together(evictor: Evictor, feeds: Sequence[Feed]) -> list[list[int]]:
+    """The numbers of the feeds over each context; those that are rotated otherwise are apart."""
+    groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for number, feed in enumerate(feeds):
-        groups.setdefault(feed.context, []).append(number)
-    yield from groups.items()
+        alike = shortest_alike(evictor.loaded.model, feed.n_sequence)
+        groups.setdefault((feed.context, alike), []).append(number)
+    return list(groups.values())

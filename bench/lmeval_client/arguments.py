@@ -74,7 +74,8 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         if name not in KNOWN:
             raise _unknown(name)
     ratio = [str(given["ratio"])] if "ratio" in given else []
-    (budget,) = parse_budgets(ratio, _count(given, "keep_tokens", least=0))
+    keep_tokens = _count(given, "keep_tokens", least=0)
+    (budget,) = parse_budgets(ratio, [] if keep_tokens is None else [keep_tokens])
     return ModelArguments(
         pretrained=str(given.get("pretrained", "smollm2-135m")),
         allocator=plugin_text(str(given.get("allocator", "lukv"))),

@@ -16,7 +16,7 @@ from ..errors import PluginError
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
 from ..run.allocation import check_budget
-from ..run.choosing import choose_kept, obtain_for, read_context
+from ..run.choosing import check_scorers, choose_kept, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -54,7 +54,12 @@ class Evictor:
 
     @classmethod
     def prepare(cls, loaded: LoadedModel, method: Method, seed: int, report: Report) -> "Evictor":
-        """Find or make the profile that the method needs."""
+        """Find or make the profile that the method needs.
+
+        Raises:
+            UserError: its scorer reads what the model does not have.
+        """
+        check_scorers(loaded, [method])
         return cls(loaded, method, obtain_for(method, loaded, report), seed)
 
     @property
@@ -98,21 +103,25 @@ class Evictor:
             return True
         return False
 
-    def read(self, ids: Sequence[int]) -> Reading:
+    def read(self, ids: Sequence[int], n_sequence: int) -> Reading:
         """Prefill, score and choose; no tokens at all make an empty context, and a context too short for the budget
         is kept whole.
+
+        Args:
+            ids: Token ids of the context.
+            n_sequence: Tokens of the whole sequence that it begins, its answer included.
 
         Raises:
             UserError: as `check`.
             PluginError: the scorer or the allocator failed.
         """
         if not ids:
-            context = empty_context(self.loaded)
+            context = empty_context(self.loaded, n_sequence)
             return Reading(context, keep_everything(context))
         if self.keeps_whole(len(ids)):
-            context = read_context(self.loaded, ids, [], self.seed)
+            context = read_context(self.loaded, ids, [], self.seed, n_sequence)
             return Reading(context, keep_everything(context), ({"event": KEPT_WHOLE, "n_tokens": len(ids)},))
-        context = read_context(self.loaded, ids, [self.method], self.seed)
+        context = read_context(self.loaded, ids, [self.method], self.seed, n_sequence)
         try:
             choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)
         except (Exception, SystemExit) as error:  # a plugin may raise anything

@@ -1,11 +1,11 @@
 """From lm-eval's requests to what is read, evicted and fed afterwards."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ... import UserError
-from ..engine.decode import Stop
+from ..engine.decode import Stop, fed_at_most
 from ..engine.ready import refuse_sliding_window
 from ..engine.truncate import cut_middle
 from ..models.load import LoadedModel
@@ -30,12 +30,24 @@ class Feed:
         rest: Token ids fed after it; never empty.
         told: Whether the document told where the context ends.
         n_cut: Tokens cut out of the middle of the context.
+        to_come: Tokens of the answer that may be fed after the rest.
     """
 
     context: tuple[int, ...]
     rest: tuple[int, ...]
     told: bool
     n_cut: int = 0
+    to_come: int = 0
+
+    @property
+    def n_prompt(self) -> int:
+        """Tokens of context and rest."""
+        return len(self.context) + len(self.rest)
+
+    @property
+    def n_sequence(self) -> int:
+        """Tokens that may be fed."""
+        return self.n_prompt + self.to_come
 
 
 def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool) -> Feed:
@@ -54,12 +66,12 @@ def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool)
 
 
 def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncation: Truncation) -> Feed:
-    """A feed that fits the window together with the tokens to come.
+    """A feed that fits the window together with so many tokens to come.
 
     Raises:
         UserError: it does not, and may or can not be cut.
     """
-    n_tokens = len(feed.context) + len(feed.rest) + to_come
+    n_tokens = feed.n_prompt + to_come
     if n_tokens > window:
         cut = cut_middle(feed.context, window - len(feed.rest) - to_come)
         if truncation == "refuse" or len(cut.ids) < 2:
@@ -67,9 +79,9 @@ def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncatio
                 f"a prompt takes {n_tokens} tokens with its answer, and the window has {window}; give "
                 "truncation=middle to cut the middle of its context, or leave such tasks out."
             )
-        feed = Feed(cut.ids, feed.rest, feed.told, cut.n_cut)
+        feed = replace(feed, context=cut.ids, n_cut=cut.n_cut)
     refuse_sliding_window(loaded, min(n_tokens, window))
-    return feed
+    return replace(feed, to_come=fed_at_most(to_come))
 
 
 def stop_of(generation: dict[str, Any], eos: frozenset[int]) -> Stop:

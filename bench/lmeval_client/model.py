@@ -15,6 +15,7 @@ from ..engine.decode import decode
 from ..engine.likelihood import Likelihood, likelihood
 from ..engine.prompt import cut_at, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
+from ..engine.rotary import switch_events
 from ..models.load import LoadedModel, resolve_device, resolve_dtype
 from ..run.request import ask_methods
 from .answering import answer_all, notes
@@ -202,7 +203,9 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
             print(f"lukv: {note}", file=sys.stderr)
 
         def told(reading: Reading, number: int) -> None:
-            tally.add(reading.events, feeds[number], protocol)
+            feed = feeds[number]
+            switch = switch_events(self.loaded.model, feed.n_prompt, feed.n_sequence)
+            tally.add([*reading.events, *switch], feed, protocol)
 
         answers = answer_all(self.evictor, doing, feeds, answer, told)
         self._tell(tally)

@@ -51,12 +51,12 @@ def score_window(evictor: Evictor, window: Window) -> WindowScore:
     The first half is scored as it is read, under full attention, since nothing is evicted before it was read. Then
     it is evicted, and the second half is scored over what is left.
     """
-    ids, half = window.ids, window.half
+    ids, half, n_sequence = window.ids, window.half, len(window.ids) - 1
     read, rest = ids[:half], ids[half:-1]
     total = 0.0
     if first := ids[max(window.n_front, 1) : half + 1]:
-        total = likelihood(evictor.loaded, evictor.read(()).cache(half), read, first).logprob
+        total = likelihood(evictor.loaded, evictor.read((), n_sequence).cache(half), read, first).logprob
     second = ids[max(window.n_front, half + 1) :]
-    reading = evictor.read(read)
+    reading = evictor.read(read, n_sequence)
     total += likelihood(evictor.loaded, reading.cache(len(rest)), rest, second).logprob
     return WindowScore(total, reading.events)

@@ -1,7 +1,6 @@
 """Load a model from its folder, verified."""
 
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,9 +14,19 @@ from .aliases import ALIASES
 from .convert import check_tokenizer
 from .find import find_model, model_title
 from .revision import model_revision
-from .shape import ModelShape, attention_modules, check_layers_alike, max_positions, read_shape
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """The numbers of a decoder that decide its cache."""
+
+    n_layers: int
+    n_kv_heads: int
+    n_query_heads: int
+    head_dim: int
+    max_positions: int
 
 
 @dataclass(frozen=True)
@@ -54,8 +63,6 @@ class LoadedModel:
         tokenizer: Its fast tokenizer.
         dtype: Its name, e.g. "float32".
         eos: Token ids that end an answer.
-        reach: The longest sequence over which every token attends to all before it, known once `engine.ready` has
-            seen it attend; sliding windows and chunks end it.
     """
 
     name: str
@@ -66,7 +73,6 @@ class LoadedModel:
     shape: ModelShape
     dtype: str
     eos: frozenset[int]
-    reach: int = sys.maxsize
 
     @property
     def title(self) -> str:
@@ -87,6 +93,12 @@ class LoadedModel:
     def attention_modules(self) -> list[Any]:
         """The attention module of each layer, in order."""
         return attention_modules(self.model)
+
+
+def attention_modules(model: Any) -> list[Any]:
+    """The modules that hold a layer index and an output projection, in layer order."""
+    found = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "o_proj")]
+    return sorted(found, key=lambda module: int(module.layer_idx))
 
 
 def resolve_device(name: str | None) -> torch.device:
@@ -123,7 +135,6 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     """
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
-    check_layers_alike(name, config)
     revision = _verified(name, path, tokenizer, config, eos)
     with _readable(name, path):
         model = _read_weights(path, config, dtype)
@@ -131,7 +142,7 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
         model.to(device).eval()
     except RuntimeError as error:  # torch's own out-of-memory errors among them
         raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
-    return LoadedModel(name, path, revision, model, tokenizer, read_shape(name, model), dtype, eos)
+    return LoadedModel(name, path, revision, model, tokenizer, _shape(name, config, model), dtype, eos)
 
 
 def load_prompt_model(name: str) -> PromptModel:
@@ -144,7 +155,7 @@ def load_prompt_model(name: str) -> PromptModel:
     config, tokenizer, _ = _settings(name, path)
     if name in ALIASES:
         check_tokenizer(ALIASES[name], tokenizer)
-    if (positions := max_positions(config)) is None:
+    if not isinstance(positions := getattr(config, "max_position_embeddings", None), int):
         raise UserError(f"{name} ({config.model_type}) does not say how many tokens it can hold.")
     return PromptModel(name, path, tokenizer, positions)
 
@@ -170,7 +181,7 @@ def _readable(name: str, path: Path) -> Iterator[None]:
             raise _corrupt(name, path, reason) from error
         if isinstance(error, UserError):
             raise
-        raise UserError(f"the model in {path} cannot be loaded ({reason.rstrip('.')}).") from error
+        raise UserError(f"{path} is not a model that transformers can load ({reason}).") from error
 
 
 def _corrupt(name: str, path: Path, reason: str) -> UserError:
@@ -187,7 +198,7 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
 
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    said = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
+    said = config.eos_token_id
     if (path / "generation_config.json").is_file():
         said = GenerationConfig.from_pretrained(path).eos_token_id
     ids = said if isinstance(said, list) else [said]
@@ -223,3 +234,17 @@ def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset
         if revision != alias.revision:
             raise _corrupt(name, path, "their content is not the model's")
     return revision
+
+
+def _shape(name: str, config: Any, model: Any) -> ModelShape:
+    layers = attention_modules(model)
+    known = all(hasattr(config, name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads"))
+    if not known or len(layers) != config.num_hidden_layers or not hasattr(layers[0], "head_dim"):
+        raise UserError(f"{name} ({config.model_type}) is not a Llama-, Qwen- or Mistral-style decoder.")
+    return ModelShape(
+        n_layers=config.num_hidden_layers,
+        n_kv_heads=config.num_key_value_heads,
+        n_query_heads=config.num_attention_heads,
+        head_dim=int(layers[0].head_dim),
+        max_positions=int(config.max_position_embeddings),
+    )

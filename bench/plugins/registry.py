@@ -4,19 +4,19 @@ import dataclasses
 import inspect
 import typing
 from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint
 from typing import Any
 
 from ... import UserError
-from ..suggest import unknown
 from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_value
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
+from .names import check_name, registered
 from .plugin import Argument, Description, Plugin, fits, inner_owners, record
 
 
 def describe_all(kind: Kind) -> list[Description]:
     """Every registered plugin of a kind by name, broken ones included."""
-    return [_describe(kind, name, found) for name, found in sorted(_found(kind).items())]
+    return [_describe(kind, name, found) for name, found in sorted(registered(kind).items())]
 
 
 def build(kind: Kind, spec: str) -> Plugin:
@@ -26,12 +26,8 @@ def build(kind: Kind, spec: str) -> Plugin:
         UserError: unknown or broken plugin, unknown or ill-typed argument.
     """
     name, _, text = spec.partition(":")
-    found = _found(kind)
-    if name not in found:
-        other: Kind = "scorer" if kind == "allocator" else "allocator"
-        if name in _found(other):
-            raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
-        raise unknown(kind, name, found)
+    check_name(kind, name)
+    found = registered(kind)
     description = _describe(kind, name, found[name])
     if description.broken is not None:
         raise UserError(f"the {kind} {name!r} is broken: {description.broken}.")
@@ -67,15 +63,6 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     if len(owners) > 1:
         raise UserError(f"the {kind} {name!r} holds {' and '.join(owners)}, and can be handed only one profile.")
     return built
-
-
-def _found(kind: Kind) -> dict[str, list[EntryPoint]]:
-    found: dict[str, list[EntryPoint]] = {}
-    for point in entry_points(group=f"lukv_bench.{kind}s"):
-        same = found.setdefault(point.name, [])
-        if all(point.value != other.value for other in same):
-            same.append(point)
-    return found
 
 
 def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:

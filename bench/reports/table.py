@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import pandas as pd
     from rich.table import Table
 
     from ...db.store import Store
@@ -18,43 +17,28 @@ SETTING = ("model", "model_revision", "dtype", "protocol", "seed", "code_version
 """What rows must share to stand in one table: nothing else may be ranked together."""
 
 
-def result_rows(store: "Store", cells: Sequence[str] | None = None) -> list[dict[str, Any]]:
-    """Every cell's results with its interval and its paired difference to uniform, where both are complete."""
-    from ...db.queries import results_frame, scores_frame, to_records
-    from ...db.stats import mean_interval
+def result_rows(store: "Store", cells: Sequence[str] | None = None, against: str | None = None) -> list[dict[str, Any]]:
+    """Every cell's results with its interval and its paired difference, where both cells are complete.
 
-    rows = to_records(results_frame(store, cells))
-    complete = [row for row in rows if row["status"] == "complete"]
-    scores = scores_frame(store, [row["cell"] for row in complete])
-    uniform = {_rival_key(row): row["cell"] for row in complete if row["allocator"] == "uniform"}
-    for row in rows:
-        row["interval"] = row["gain"] = None
-    by_cell = {str(cell): frame for cell, frame in scores.groupby("cell")}
-    for row in complete:
-        found = mean_interval(by_cell[row["cell"]]["score"])
-        row["interval"] = [found.low, found.high]
-        rival = uniform.get(_rival_key(row))
-        if rival is not None and row["allocator"] not in ("full", "uniform"):
-            row["gain"] = _gain_over(by_cell, row["cell"], rival)
+    Args:
+        store: The results.
+        cells: Ids; None = all.
+        against: What the others are held against, as `db.rivals.parse_against` takes it; None = uniform.
+
+    Raises:
+        UserError: `against` names no row, or several that would do for one.
+    """
+    from ...db.comparison import compare
+    from ...db.results import read_results
+    from ...db.rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
+
+    rows = read_results(store, cells)
+    rule = UNIFORM if against is None else parse_against(against, rows)
+    rivals = find_rivals(rows, rule)
+    if against is not None:
+        check_unambiguous(rivals, rule)
+    compare(store, rows, rivals.of)
     return rows
-
-
-def _rival_key(row: Row) -> str:
-    """What a cell and the uniform cell it is held against have in common: all but allocator and profile."""
-    shared = {name: value for name, value in row["spec"].items() if name not in ("allocator", "profile_hash")}
-    return json.dumps([shared, *(row[name] for name in ("task", "task_version", "data_revision", "length"))])
-
-
-def _gain_over(by_cell: Mapping[str, "pd.DataFrame"], cell: str, rival: str) -> list[float] | None:
-    """[mean, low, high] of the paired difference; None where the two share no sample."""
-    import pandas as pd
-
-    from ...db.stats import paired
-
-    if not set(by_cell[cell]["sample"]) & set(by_cell[rival]["sample"]):
-        return None
-    gain = paired(pd.concat([by_cell[cell], by_cell[rival]]), cell, rival)
-    return [gain.mean, gain.low, gain.high]
 
 
 def _budget(row: Row) -> str:
@@ -231,9 +215,9 @@ def print_csv(rows: Sequence[Row]) -> None:
     """CSV on stdout, nulls empty, nested values as JSON."""
     import csv
 
-    from ...db.queries import RESULTS_COLUMNS
+    from ...db.results import COLUMNS as STORED
 
-    names = [*RESULTS_COLUMNS, "interval", "gain"]
+    names = [*STORED, "interval", "gain", "against"]
     writer = csv.writer(sys.stdout)
     writer.writerow(names)
     for row in rows:

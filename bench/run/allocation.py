@@ -8,7 +8,7 @@ from torch import Tensor
 from ... import UserError
 from ...allocators.base import AllocationRequest, Needs, check_counts, one_layer_each
 from ...scorers.base import Profile
-from ..models.shape import ModelShape
+from ..models.load import ModelShape
 from .events import Event, allocator_events, harness_events
 from .request import Method
 

@@ -9,6 +9,7 @@ from ..calibration.calibrate import Report
 from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
 from ..engine.prefill import Context, prefill
+from ..engine.reads import check_reads
 from ..models.load import LoadedModel
 from ..profiles.obtain import obtain_profile
 from .allocation import allocate
@@ -31,6 +32,11 @@ class Choice:
     choose_s: float
 
 
+def check_scorers(loaded: LoadedModel, methods: Sequence[Method]) -> None:
+    """Refuse methods whose scorer reads what the model does not have. Raises as `check_reads`."""
+    check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
+
+
 def obtain_for(method: Method, loaded: LoadedModel, report: Report) -> Profile | None:
     """The profile that the method is handed, found or made; None where it takes none. Raises as `obtain_profile`."""
     owner = method.allocator.profile_owner
@@ -39,12 +45,22 @@ def obtain_for(method: Method, loaded: LoadedModel, report: Report) -> Profile |
     return obtain_profile(owner, method.scorer, method.protection, loaded, report)
 
 
-def read_context(loaded: LoadedModel, ids: Sequence[int], methods: Sequence[Method], seed: int) -> Context:
-    """The context, prefilled once, with the score tables that the methods need, each made once."""
+def read_context(
+    loaded: LoadedModel, ids: Sequence[int], methods: Sequence[Method], seed: int, n_sequence: int
+) -> Context:
+    """The context, prefilled once, with the score tables that the methods need, each made once.
+
+    Args:
+        loaded: The model.
+        ids: Token ids of the context.
+        methods: Whose tables are made.
+        seed: The run's seed.
+        n_sequence: Tokens of the whole sequence that the context begins, its answer included.
+    """
     by_table = {method.table: method for method in methods if method.scorer is not None}
     scorers = {name: method.scorer.instance for name, method in by_table.items() if method.scorer is not None}
     n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
-    return prefill(loaded, ids, scorers, n_kept=n_kept, seed=seed)
+    return prefill(loaded, ids, scorers, n_kept=n_kept, seed=seed, n_sequence=n_sequence)
 
 
 def choose_kept(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Choice:

@@ -72,7 +72,8 @@ def _answer_sample(
     advance(f"{doing}: prefill", 0)
     try:
         methods = [cell.method.method for cell in cells]
-        context = read_context(loaded, sample.prompt.context, methods, cells[0].method.configuration.seed)
+        seed, n_sequence = cells[0].method.configuration.seed, sample.n_sequence
+        context = read_context(loaded, sample.prompt.context, methods, seed, n_sequence)
     except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
         for cell in cells:
             _fail(store, run_id, cell, sample, error, outcome)

@@ -15,6 +15,7 @@ from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
 from ..profiles.obtain import obtain_profile
 from .allocation import check_budget
+from .choosing import check_scorers
 from .request import Method, RunRequest
 from .samples import PlannedSample, PlannedTask, plan_task
 
@@ -68,11 +69,16 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     """Settle everything that can be settled before the first prefill.
 
     Raises:
-        UserError: a length, a budget, a profile or a sample that cannot be served.
+        UserError: a scorer, a length, a budget, a profile or a sample that cannot be served.
     """
+    check_scorers(loaded, request.methods)
     if request.max_length == loaded.shape.max_positions:
         request = replace(request, max_length=None)  # the same rule under one name
-    tasks = tuple(plan_task(request, loaded, number, report) for number in range(len(request.tasks)))
+    tasks = tuple(
+        plan_task(request, loaded, number, seed, report)
+        for seed in request.seeds
+        for number in range(len(request.tasks))
+    )
     lengths = sorted({sample.n_context for task in tasks for sample in task.samples})
     for method in request.methods:
         for n_tokens in lengths:
@@ -91,12 +97,12 @@ def _distinct(methods: Iterable[PlannedMethod]) -> tuple[PlannedMethod, ...]:
     return tuple({method.configuration.id: method for method in methods}.values())
 
 
-Rules = tuple[str, bool]
-"""What a task has a configuration say: what becomes of prompts that are too long, and whether a template is used."""
+Rules = tuple[str, bool, int]
+"""What a task has a configuration say: what becomes of prompts that are too long, whether a template is used, seed."""
 
 
 def _rules(task: PlannedTask) -> Rules:
-    return task.truncation, task.loaded.info.chat
+    return task.truncation, task.loaded.info.chat, task.seed
 
 
 Need = tuple[str, str, Protection] | None
@@ -139,7 +145,7 @@ def _plan_method(
 ) -> PlannedMethod:
     profile = obtained if isinstance(obtained, Profile) else None
     failure = obtained if isinstance(obtained, PluginError) else None
-    truncation, templated = rules
+    truncation, templated, seed = rules
     template = content_hash(loaded.tokenizer.chat_template)[:12]
     form = chat_form(loaded.tokenizer, templated)
     configuration = Configuration(
@@ -155,7 +161,7 @@ def _plan_method(
         sink=method.protection.sink,
         window=method.protection.window,
         profile_hash=None if profile is None else profile_hash(profile),
-        seed=request.seed,
+        seed=seed,
     )
     return PlannedMethod(method, profile, failure, configuration)
 

@@ -42,6 +42,7 @@ class RunRequest:
     Attributes:
         tasks: Each with its length in tokens, None where the task has none.
         limit: Samples of each task; tasks with fewer rows have fewer.
+        seeds: Each task is made and answered under each of them.
         truncate: Whether a task that allows it loses the middle of a context that is too long.
         max_length: Tokens of prompt and answer together; None = the model's positions.
         data_dir: Local files in the originals' formats; None = each task's own source.
@@ -51,7 +52,7 @@ class RunRequest:
     methods: tuple[Method, ...]
     tasks: tuple[tuple[TaskInfo, int | None], ...]
     limit: int
-    seed: int
+    seeds: tuple[int, ...]
     protocol: Protocol
     truncate: bool = True
     max_length: int | None = None

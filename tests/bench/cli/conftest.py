@@ -98,6 +98,18 @@ def spawn(*arguments: object, env: Mapping[str, str] | None = None) -> "subproce
     )
 
 
+def without(base: Sequence[object], given: Sequence[object]) -> list[object]:
+    """Options and their values, but for the options that are given."""
+    pairs = zip(base[::2], base[1::2], strict=True)
+    return [word for option, value in pairs if option not in given for word in (option, value)]
+
+
+@pytest.fixture(scope="session")
+def defaults() -> Callable[[Sequence[object], Sequence[object]], list[object]]:
+    """Of these options with their values, those that were not given."""
+    return without
+
+
 @pytest.fixture(scope="session")
 def lukv_bench() -> Run:
     return call

@@ -32,9 +32,10 @@ BASE = (
 
 
 @pytest.fixture
-def run_refused(refused: Refused, tiny: Path) -> Callable[..., str]:
-    """`run` on the tiny model with good options, then the bad ones, which come last and so win."""
-    return lambda arguments, *words: refused(["run", "--model", tiny, *BASE, *arguments], *words)
+def run_refused(refused: Refused, tiny: Path, defaults: Any) -> Callable[..., str]:
+    """`run` on the tiny model with good options, and bad ones in place of them."""
+    base = ("--model", tiny, "--allocator", "uniform", *SHORT, "--limit", "1", "--db", "out.db")
+    return lambda arguments, *words: refused(["run", "--no-baselines", *defaults(base, arguments), *arguments], *words)
 
 
 def case(name: str, arguments: str | list[str], *words: str) -> Any:
@@ -155,7 +156,8 @@ def test_length_below_a_tasks_minimum_names_one_that_works(
     sentence = run_refused([*short, "--length", "40"], "niah_multikey_2", "40")
     least = max(int(number) for number in re.findall(r"\d{2,}", sentence))
     assert least > 40
-    assert lukv_bench("run", "--model", tiny, *BASE, *short, "--length", least).code == 0
+    alone = ["--allocator", "uniform", "--no-baselines", "--db", "out.db"]
+    assert lukv_bench("run", "--model", tiny, *alone, *short, "--length", least).code == 0
 
 
 def test_keep_tokens_beyond_any_context_is_no_mistake_of_the_database(lukv_bench: Any, tiny: Path) -> None:
@@ -172,7 +174,8 @@ def test_lukv_refuses_to_prune_more_than_its_profile_knows(run_refused: Callable
 
 
 def test_lukv_refuses_that_before_it_spends_minutes_on_a_profile(refused: Refused, roomy: Path) -> None:
-    refused(["run", "--model", roomy, *BASE, "--allocator", "lukv", "--length", "520", "--ratio", "0.98"], "99%")
+    task = ["--tasks", "niah_single_1", "--length", "520", "--limit", "1", "--db", "out.db"]
+    refused(["run", "--model", roomy, *task, "--allocator", "lukv", "--no-baselines", "--ratio", "0.98"], "99%")
 
 
 def test_a_bad_profile_is_seen_before_another_one_is_made(refused: Refused, roomy: Path) -> None:
@@ -347,7 +350,7 @@ def test_a_file_that_is_no_database_of_ours_is_refused_and_left_alone(
 ) -> None:
     Path("text.db").write_text("no database at all, just words, but a good number of them\n" * 20)
     _foreign(Path("foreign.db"))
-    full = ["--model", tiny, *BASE] if command == "run" else []
+    full = ["--model", tiny, *BASE[:-2]] if command == "run" else []
     refused([command, *full, "--db", "text.db"], "text.db", "database")
     refused([command, *full, "--db", "foreign.db"], "foreign.db")
     refused([command, *full, "--db", "text.db/results.db"], "text.db")
@@ -386,11 +389,11 @@ def test_inspect_refuses_a_context_without_text(refused: Refused, tiny: Path, co
     ],
 )
 def test_inspect_refuses(
-    refused: Refused, tiny: Path, texts: tuple[Path, Path], arguments: list[str], words: tuple[str, ...]
+    refused: Refused, tiny: Path, texts: tuple[Path, Path], defaults: Any, arguments: list[str], words: tuple[str, ...]
 ) -> None:
     Path("long.txt").write_text("word " * 2100)
-    inspect = ["inspect", "--model", tiny, "--allocator", "uniform", "--context", texts[0], "--out", "f.npz"]
-    refused([*inspect, *arguments], *words)
+    inspect = ("--model", tiny, "--allocator", "uniform", "--context", texts[0], "--out", "f.npz")
+    refused(["inspect", *defaults(inspect, arguments), *arguments], *words)
 
 
 def test_profile_refuses_texts_and_questions_that_do_not_pair(

@@ -13,7 +13,7 @@ from lukv_bench.bench.run.request import Method, ask_methods
 
 def methods() -> tuple[Method, ...]:
     scorers = ["critical:of=tova", "tova", "random"]
-    return ask_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], None), None, None, False)
+    return ask_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], []), None, None, False)
 
 
 def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:
@@ -27,7 +27,7 @@ def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:
 def test_methods_that_run_together_rank_as_each_does_alone(llama: Any, some_ids: Callable[..., list[int]]) -> None:
     asked = methods()
     ids = some_ids(40, 0)
-    together = read_context(llama.loaded, ids, asked, seed=3)
+    together = read_context(llama.loaded, ids, asked, seed=3, n_sequence=len(ids))
     assert not together.failures
     assert len(together.scores) == 4
     for method in asked:

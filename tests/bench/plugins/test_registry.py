@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 import pytest
 
 from lukv_bench import UserError
-from lukv_bench.bench.plugins import registry
+from lukv_bench.bench.plugins import names
 from lukv_bench.bench.plugins.contract import breach
 from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import Protection, Reads
@@ -76,7 +76,7 @@ def register(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
             setattr(module, name, value)
             points.append(EntryPoint(name, f"{module.__name__}:{name}", "lukv_bench.scorers"))
         points.append(EntryPoint("gone", "no_such_module_at_all:X", "lukv_bench.scorers"))
-        monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "lukv_bench.scorers" else [])
+        monkeypatch.setattr(names, "entry_points", lambda group: points if group == "lukv_bench.scorers" else [])
 
     return do
 
@@ -172,8 +172,8 @@ def test_the_same_entry_point_found_twice_is_no_collision(
 ) -> None:
     """An editable install beside a built one lists the same thing twice."""
     register(good=Good)
-    twice = registry.entry_points(group="lukv_bench.scorers") * 2
-    monkeypatch.setattr(registry, "entry_points", lambda group: twice)
+    twice = names.entry_points(group="lukv_bench.scorers") * 2
+    monkeypatch.setattr(names, "entry_points", lambda group: twice)
     assert build("scorer", "good").name == "good"
 
 
@@ -182,10 +182,10 @@ def test_another_thing_under_the_same_name_is_a_collision(
 ) -> None:
     register(good=Good)
     points = [
-        *registry.entry_points(group="lukv_bench.scorers"),
+        *names.entry_points(group="lukv_bench.scorers"),
         EntryPoint("good", "elsewhere:Good", "lukv_bench.scorers"),
     ]
-    monkeypatch.setattr(registry, "entry_points", lambda group: points)
+    monkeypatch.setattr(names, "entry_points", lambda group: points)
     with pytest.raises(UserError, match="registered by both"):
         build("scorer", "good")
 

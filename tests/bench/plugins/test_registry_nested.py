@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import Allocator, Needs
-from lukv_bench.bench.plugins import registry
+from lukv_bench.bench.plugins import names
 from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import Scorer
 from lukv_bench.scorers.keydiff import KeyDiff
@@ -96,7 +96,7 @@ def allocators(monkeypatch: pytest.MonkeyPatch) -> None:
     for made in (Fits, Around, Two, Mixed, Defaulted, Liar):
         setattr(module, made.__name__, made)
         points.append(EntryPoint(made.__name__.lower(), f"{module.__name__}:{made.__name__}", "lukv_bench.allocators"))
-    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "lukv_bench.allocators" else [])
+    monkeypatch.setattr(names, "entry_points", lambda group: points if group == "lukv_bench.allocators" else [])
 
 
 def test_an_inner_plugin_is_built_from_its_name() -> None:

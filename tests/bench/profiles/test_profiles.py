@@ -237,7 +237,7 @@ def test_a_fit_that_raises_anything_is_one_sentence(
 def test_a_fit_that_returns_nonsense_costs_its_own_method_only(cache: "Cache", monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(profiles, "storable_arrays", storable_arrays)
     monkeypatch.setattr(LUKV, "fit", lambda self, documents: [1, 2])
-    asked = ask_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], None), 2, 3, baselines=False)
+    asked = ask_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], []), 2, 3, baselines=False)
     found = _obtain_profiles(asked, cache.loaded, no_report)
     assert len(found) == 2
     assert all("returned list" in str(failure) for failure in found.values())

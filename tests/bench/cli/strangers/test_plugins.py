@@ -151,37 +151,19 @@ class Hinted(Length):
 """
 
 
-@pytest.fixture
-def run(lukv_bench: Any, tiny: Path) -> Callable[..., Any]:
-    base = (
-        "--model",
-        tiny,
-        *SHORT,
-        "--limit",
-        "2",
-        "--ratio",
-        "0.5",
-        "--db",
-        "out.db",
-    )
-    return lambda *arguments: lukv_bench("run", *base, *arguments)
+BASE = (*SHORT, "--ratio", "0.5", "--db", "out.db")
 
 
 @pytest.fixture
-def run_refused(refused: Callable[..., str], tiny: Path) -> Callable[..., str]:
-    base = [
-        "run",
-        "--model",
-        tiny,
-        *SHORT,
-        "--limit",
-        "1",
-        "--ratio",
-        "0.5",
-        "--db",
-        "out.db",
-    ]
-    return lambda arguments, *words: refused([*base, *arguments], *words)
+def run(lukv_bench: Any, tiny: Path, defaults: Any) -> Callable[..., Any]:
+    base = ("--model", tiny, *BASE, "--limit", "2")
+    return lambda *arguments: lukv_bench("run", *defaults(base, arguments), *arguments)
+
+
+@pytest.fixture
+def run_refused(refused: Callable[..., str], tiny: Path, defaults: Any) -> Callable[..., str]:
+    base = ("--model", tiny, *BASE, "--limit", "1")
+    return lambda arguments, *words: refused(["run", *defaults(base, arguments), *arguments], *words)
 
 
 def by_method(rows: list[dict[str, Any]]) -> dict[tuple[str, str | None], dict[str, Any]]:

@@ -1,0 +1,80 @@
+"""From the texts of options to values; everything that is wrong is wrong in one sentence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from ... import UserError
+
+
+def axis(option: str, texts: Sequence[str]) -> list[str]:
+    """The values of an option that is repeated, or given values between commas, or both; each once, in order.
+
+    Raises:
+        UserError: a text holds none.
+    """
+    parts = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
+    if not all(parts):
+        raise UserError(f"{option} is empty; name at least one, or leave the option out.")
+    return list(dict.fromkeys(part for some in parts for part in some))
+
+
+def whole_numbers(option: str, texts: Sequence[str]) -> list[int]:
+    """The numbers of an axis.
+
+    Raises:
+        UserError: a part is no whole number, or one that no database holds.
+    """
+    numbers = []
+    for part in axis(option, texts):
+        try:
+            numbers.append(int(part))
+        except ValueError:
+            raise UserError(f"{option} takes whole numbers such as 1024,2048, not {part!r}.") from None
+        storable(option, numbers[-1])
+    return list(dict.fromkeys(numbers))
+
+
+def at_least_one(option: str, value: int) -> None:
+    """Refuse a count below 1.
+
+    Raises:
+        UserError: it is.
+    """
+    if value < 1:
+        raise UserError(f"{option} takes a number of at least 1, not {value}.")
+
+
+def storable(option: str, value: int | None) -> None:
+    """Refuse a number that no database holds.
+
+    Raises:
+        UserError: it has more than 63 bits.
+    """
+    if value is not None and abs(value) >= 2**63:
+        raise UserError(f"{option} takes a number of at most {2**63 - 1}, not {value}.")
+
+
+def one_of(option: str, value: str, choices: Sequence[str]) -> None:
+    """Refuse a word that is none of the choices.
+
+    Raises:
+        UserError: it is.
+    """
+    if value not in choices:
+        raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")
+
+
+def apart(**places: Path | None) -> None:
+    """Refuse to write over what is read, or twice to one place. Options by their names, `_` for `-`.
+
+    Raises:
+        UserError: two of them are one file.
+    """
+    seen: dict[Path, str] = {}
+    for name, place in places.items():
+        if place is None:
+            continue
+        option, real = "--" + name.rstrip("_").replace("_", "-"), place.expanduser().resolve()
+        if real in seen:
+            raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
+        seen[real] = option

@@ -1,0 +1,48 @@
+"""What scorers need to see of a model, tried before anything is made or written."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from ... import UserError
+from ...scorers.base import LayerView, Protection, Reads
+from ..models.load import LoadedModel
+from .prefill import prefill
+from .views import watches
+
+N_TOKENS = 12
+
+
+@dataclass(frozen=True)
+class _Probe:
+    """Reads what a scorer reads, and ranks nothing."""
+
+    reads: Reads
+    source: ClassVar[str] = ""
+    protection: ClassVar[Protection] = Protection(sink=0, window=0)
+
+    def score(self, layer: LayerView) -> Tensor:
+        """float32 [B, H, T] of zeros."""
+        return torch.zeros(layer.keys.shape[:3], device=layer.keys.device)
+
+
+def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
+    """Refuse scorers that read what the model does not have, on a short text.
+
+    Args:
+        loaded: The model, switched to store attention.
+        scorers: By label what each reads.
+
+    Raises:
+        UserError: naming the scorer, the model and what is missing.
+    """
+    probes = {label: _Probe(reads) for label, reads in scorers.items() if watches(reads) or reads.output_weight}
+    if not probes:
+        return
+    ids = [(1009 + 997 * i) % loaded.model.config.vocab_size for i in range(N_TOKENS)]
+    failures = prefill(loaded, ids, probes, n_kept=dict.fromkeys(probes, 1)).failures
+    for label, error in failures.items():
+        raise UserError(f"the scorer {label} cannot rank for {loaded.name}: {error}; choose another --scorer.")

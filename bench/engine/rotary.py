@@ -1,0 +1,164 @@
+"""Rotary embeddings that depend on the length of the sequence (LongRoPE, dynamic NTK), held at the whole length.
+
+transformers takes the longest position of the present call for the length. A sequence is fed here in parts (context,
+question, answer), and every part must be rotated as one pass over the whole would rotate it.
+"""
+
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...scorers.base import Rotary
+
+HELD = "held"
+"""A rope type that transformers adapts to no call."""
+
+
+@dataclass(frozen=True)
+class _ByLength:
+    """A rotary embedding that depends on the length.
+
+    Attributes:
+        module: The rotary module.
+        layer_type: The type of layers that it is for; None = all.
+        kind: "longrope", or some "dynamic".
+    """
+
+    module: Any
+    layer_type: str | None
+    kind: str
+
+    @property
+    def longest_short(self) -> int:
+        """Tokens of the longest sequence that is rotated as every shorter one."""
+        if self.kind != "longrope":
+            return int(self.module.original_max_seq_len)
+        parameters = self.module.config.rope_parameters
+        if self.layer_type is not None:
+            parameters = parameters[self.layer_type]
+        return int(parameters["original_max_position_embeddings"])
+
+    def shortest_alike(self, n_tokens: int) -> int:
+        """Tokens of the shortest sequence that is rotated as one of `n_tokens`."""
+        if n_tokens <= self.longest_short:
+            return 0
+        return self.longest_short + 1 if self.kind == "longrope" else n_tokens
+
+    def adapt(self, n_tokens: int) -> None:
+        """Have the module take on a length by its own rule, from its first state: dynamic NTK only ever grows."""
+        device = next(self.module.buffers()).device
+        for position in (0, max(n_tokens - 1, 0)):
+            call(self.module, self.layer_type, torch.tensor([position], device=device))
+
+
+def shortest_alike(model: Any, n_tokens: int) -> int:
+    """Tokens of the shortest sequence that the model rotates as one of `n_tokens`: two lengths are rotated alike where
+    it is the same. Always 0 where the rotary embedding does not depend on the length."""
+    return max((part.shortest_alike(n_tokens) for part in _by_length(model)), default=0)
+
+
+def switch_events(model: Any, n_prompt: int, n_sequence: int) -> list[dict[str, object]]:
+    """What a reader of an answer must know where the rotary embedding would change inside of it: the whole sequence is
+    rotated as if the answer took all the tokens that it may take, from its first token on.
+
+    `generate` begins as for the prompt alone and, in Phi-3's classes, reads everything again at the change.
+    """
+    if shortest_alike(model, n_prompt) == shortest_alike(model, n_sequence):
+        return []
+    return [{"event": "rotary_switch_in_answer", "n_prompt": n_prompt, "n_sequence": n_sequence}]
+
+
+@contextmanager
+def rotating_for(model: Any, n_sequence: int, n_fed: int) -> Iterator[None]:
+    """Rotate in every pass as one pass over the whole sequence would; nothing changes where the length does not matter.
+
+    Args:
+        model: The transformers model.
+        n_sequence: Tokens of the whole sequence.
+        n_fed: Tokens that will have been fed at the end, at most.
+
+    Raises:
+        ValueError: what is fed is longer than the sequence was said to be, and would be rotated otherwise.
+    """
+    if shortest_alike(model, n_fed) > shortest_alike(model, n_sequence):
+        raise ValueError(f"{n_fed} tokens are fed of a sequence that is rotated for {n_sequence}")
+    parts = _by_length(model)
+    for part in parts:
+        part.adapt(n_sequence)
+    with ExitStack() as after:
+        for part in parts:
+            after.callback(part.adapt, 1)
+        for module in {id(part.module): part.module for part in parts}.values():
+            after.enter_context(_held(module, n_sequence))
+        yield
+
+
+@contextmanager
+def _held(module: Any, n_sequence: int) -> Iterator[None]:
+    """Adapt a rotary module to no call for a while."""
+    own = {"rope_type": module.rope_type, "config": module.config}
+    module.rope_type = dict.fromkeys(own["rope_type"], HELD) if isinstance(own["rope_type"], dict) else HELD
+    module.config = _one_scale(module.config, n_sequence)
+    try:
+        yield
+    finally:
+        vars(module).update(own)
+
+
+def _one_scale(config: Any, n_sequence: int) -> Any:
+    """The configuration with one scale of cos and sin: PhiMoE has one for short calls and another for long ones."""
+    parameters = config.rope_parameters
+    if "long_mscale" not in parameters:
+        return config
+    scale = parameters["long_mscale" if n_sequence > parameters["original_max_position_embeddings"] else "short_mscale"]
+    config = copy.copy(config)
+    config.rope_parameters = {**parameters, "short_mscale": scale, "long_mscale": scale}
+    return config
+
+
+def _by_length(model: Any) -> list[_ByLength]:
+    found = []
+    for module in model.modules():
+        kinds = getattr(module, "rope_type", None)
+        for layer_type, kind in kinds.items() if isinstance(kinds, dict) else [(None, kinds)]:
+            if isinstance(kind, str) and (kind == "longrope" or "dynamic" in kind):
+                found.append(_ByLength(module, layer_type, kind))
+    return found
+
+
+def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
+    """The rotary embedding that a layer's attention is handed, None where the model has none that gives cos and sin.
+
+    Args:
+        model: The transformers model.
+        attention: The attention module of the layer.
+        index: Of the layer.
+    """
+    own = [attention.rotary_emb] if hasattr(attention, "rotary_emb") else _shared(model)
+    if len(own) > 1:  # those of an image or sound tower among them
+        own = [module for module in own if getattr(module, "config", None) is attention.config]
+    if len(own) != 1:
+        return None
+    by_type = isinstance(getattr(own[0], "rope_type", None), dict)
+    layer_type = attention.config.layer_types[index] if by_type else None
+
+    def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
+        cos, sin = call(own[0], layer_type, positions)
+        return cos[0], sin[0]
+
+    return rotary
+
+
+def _shared(model: Any) -> list[Any]:
+    return [module for name, module in model.named_modules() if name.rpartition(".")[2] == "rotary_emb"]
+
+
+def call(module: Any, layer_type: str | None, positions: Tensor) -> Any:
+    """What a rotary module of transformers gives for positions int64 [n], computed in float32."""
+    x = torch.zeros(1, device=positions.device)
+    return module(x, positions.unsqueeze(0), *([] if layer_type is None else [layer_type]))

@@ -1,0 +1,106 @@
+"""Scores over samples: each cell's interval, and its paired difference to another cell."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from sqlalchemy import select
+
+from .results import Row
+from .schema import Answer
+from .standing import DONE
+from .stats import Floats, Integers, bonett_price, wilson
+from .store import Store
+from .totals import AT_ONCE
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored answers, one a place, in the order of `key`.
+
+    Attributes:
+        cells: Cell -> its number.
+        cell: The number of the cell that answered.
+        key: Cell and sample in one number: cell * n_samples + sample.
+        n_samples: How many samples there are.
+        score: [0, 100].
+    """
+
+    cells: Mapping[str, int]
+    cell: Integers
+    key: Integers
+    n_samples: int
+    score: Floats
+
+
+def compare(store: Store, rows: Sequence[Row], rivals: Mapping[str, str]) -> None:
+    """Give every row its `interval` [low, high], and its `gain` [mean, low, high] over its rival, named `against`.
+
+    The gain is the mean paired difference over the samples that both answered, None where they share none.
+    Intervals are 95%: Wilson's for a score, Bonett and Price's for a difference. Rows that are not complete have none.
+
+    Args:
+        store: Where the rows come from.
+        rows: Of `read_results`.
+        rivals: Cell -> the cell it is held against.
+    """
+    complete = [str(row["cell"]) for row in rows if row["status"] == "complete"]
+    scores = read_scores(store, complete)
+    intervals, gains = _intervals(scores), _gains(scores, rivals)
+    for row in rows:
+        row["interval"] = intervals.get(row["cell"])
+        row["gain"] = gains.get(row["cell"])
+        row["against"] = rivals[row["cell"]] if row["gain"] else None
+
+
+def read_scores(store: Store, cells: Sequence[str]) -> Scores:
+    """The scored answers of some cells."""
+    query = select(Answer.cell_id, Answer.sample_id, Answer.score).where(DONE)
+    if len(cells) <= AT_ONCE:  # beyond that, reading all of them is quicker than naming so many
+        query = query.where(Answer.cell_id.in_(cells))
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(cells))}
+    samples: dict[str, int] = {}
+    columns: tuple[list[int], list[int], list[float]] = ([], [], [])
+    with store.reading() as connection:
+        for name, sample, score in connection.execute(query):
+            if name in numbers and score is not None:
+                columns[0].append(numbers[name])
+                columns[1].append(samples.setdefault(sample, len(samples)))
+                columns[2].append(score)
+    cell = np.array(columns[0], dtype=np.int64)
+    key = cell * len(samples) + np.array(columns[1], dtype=np.int64)
+    order = np.argsort(key)
+    return Scores(numbers, cell[order], key[order], len(samples), 100 * np.array(columns[2], dtype=np.float64)[order])
+
+
+def _intervals(scores: Scores) -> dict[str, list[float]]:
+    """By cell [low, high]; a cell none of whose answers has a score of its own has none."""
+    n = np.bincount(scores.cell, minlength=len(scores.cells))
+    some = n > 0
+    sums = np.bincount(scores.cell, weights=scores.score, minlength=len(scores.cells))
+    low, high = wilson(np.clip(sums[some] / n[some], 0, 100), n[some])
+    names = [cell for cell, number in scores.cells.items() if some[number]]
+    return {name: [a, b] for name, a, b in zip(names, low.tolist(), high.tolist(), strict=True)}
+
+
+def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
+    """By cell [mean, low, high] of its paired differences to its rival."""
+    if not len(scores.key):
+        return {}
+    rival = np.full(len(scores.cells), -1, dtype=np.int64)
+    for cell, other in rivals.items():
+        if cell in scores.cells and other in scores.cells:
+            rival[scores.cells[cell]] = scores.cells[other]
+    theirs = rival[scores.cell] * scores.n_samples + scores.key % scores.n_samples
+    place = np.searchsorted(scores.key, theirs).clip(max=len(scores.key) - 1)
+    shared = (rival[scores.cell] >= 0) & (scores.key[place] == theirs)
+    cell, difference = scores.cell[shared], scores.score[shared] - scores.score[place[shared]]
+    n = np.bincount(cell, minlength=len(scores.cells))
+    sums, squares = (
+        np.bincount(cell, weights=difference**power, minlength=len(scores.cells)).astype(np.float64) for power in (1, 2)
+    )
+    some = n > 0
+    low, high = bonett_price(sums[some], squares[some], n[some])
+    found = np.stack([sums[some] / n[some], low, high], axis=1).tolist()
+    names = [name for name, number in scores.cells.items() if some[number]]
+    return dict(zip(names, found, strict=True))

@@ -1,0 +1,25 @@
+"""Methods and budgets as one would type them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+def method_label(name: str | None, arguments: Mapping[str, Any]) -> str:
+    """A plugin with its arguments: "lukv:floor=4"; "-" for none."""
+    typed = ",".join(f"{key}={_value(value)}" for key, value in arguments.items())
+    return f"{name or '-'}{':' + typed if typed else ''}"
+
+
+def budget_label(row: Mapping[str, Any]) -> str:
+    """A result's budget: "prune 0.8", "keep 256", or "-" for a full cache."""
+    if row["keep_tokens"] is not None:
+        return f"keep {row['keep_tokens']}"
+    return f"prune {row['ratio']:g}" if row["ratio"] and row["allocator"] != "full" else "-"
+
+
+def _value(value: Any) -> str:
+    """An argument as one would type it; a plugin that is held by another stands in brackets."""
+    if not (isinstance(value, dict) and {"name", "arguments"} <= value.keys() and isinstance(value["arguments"], dict)):
+        return str(value)
+    inner = method_label(value["name"], value["arguments"])
+    return f"({inner})" if ":" in inner else inner

@@ -1,0 +1,135 @@
+"""What the answers of each cell amount to: counts, means, events, and the seconds of one machine."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Double, Select, Subquery, Text, and_, case, cast, func, select
+
+from .readable import parsed
+from .schema import Answer, Cell, Environment, Run, Sample, Timing
+from .standing import DONE, n_covered, n_done, n_failed
+
+MEANS = {
+    "kv_tokens_full": Answer.kv_tokens_full,
+    "kv_tokens_kept": Answer.kv_tokens_kept,
+    "kv_bytes_full": Answer.kv_bytes_full,
+    "kv_bytes_kept": Answer.kv_bytes_kept,
+}
+SECONDS = {
+    "ttft_s": Timing.ttft_s,
+    "tpot_s": Timing.tpot_s,
+    "prefill_s": Timing.prefill_s,
+    "evict_s": Timing.evict_s,
+}
+_TIMED = and_(DONE, Timing.answer_id.is_not(None))
+
+AT_ONCE = 1000
+"""Cells named in one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
+
+
+def totals() -> Subquery:
+    """Counts and means of every cell that has answers; its seconds are good where it has one environment alone."""
+    timed_on = case((_TIMED, Run.environment_id))
+    return (
+        select(
+            Answer.cell_id,
+            n_done().label("n"),
+            n_failed().label("n_failed"),
+            n_covered().label("n_covered"),
+            func.min(Answer.error).label("answer_error"),
+            func.count(timed_on).label("n_timed"),
+            func.min(timed_on).label("environment"),
+            func.max(timed_on).label("other_environment"),
+            *_means(MEANS | SECONDS),
+        )
+        .join(Sample, Sample.id == Answer.sample_id)
+        .join(Cell, Cell.id == Answer.cell_id)
+        .outerjoin(Run, Run.id == Answer.run_id)
+        .outerjoin(Timing, Timing.answer_id == Answer.id)
+        .group_by(Answer.cell_id)
+        .subquery()
+    )
+
+
+def read_seconds(connection: Connection, cells: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+    """By cell the environment that timed most of its answers (of two, the first by id), how many, and its means.
+
+    Seconds of different machines have no common mean.
+    """
+    query = (
+        select(Answer.cell_id, Run.environment_id, func.count().label("n_timed"), *_means(SECONDS))
+        .join(Timing, Timing.answer_id == Answer.id)
+        .join(Run, Run.id == Answer.run_id)
+        .where(DONE)
+        .group_by(Answer.cell_id, Run.environment_id)
+        .order_by(func.count(), Run.environment_id.desc())  # the last one of a cell stays
+    )
+    return {
+        row["cell_id"]: {
+            "environment": row["environment_id"],
+            **{name: row[name] for name in ("n_timed", *SECONDS)},
+        }
+        for row in connection.execute(of_cells(query, Answer.cell_id, cells)).mappings()
+    }
+
+
+def read_machines(connection: Connection) -> dict[str, str]:
+    """Environment -> the name of its accelerator or processor."""
+    query = select(Environment.id, cast(Environment.details, Text), Environment.device, Environment.platform)
+    return {
+        identity: _machine(details) or str(device or system)
+        for identity, details, device, system in connection.execute(query)
+    }
+
+
+def read_events(connection: Connection, cells: Sequence[str] | None) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+    """By cell on how many done answers each event was recorded, and a sentence where an answer's are unreadable."""
+    text = cast(Answer.events, Text)
+    query = select(Answer.cell_id, Answer.id, text).where(DONE, text != "[]")
+    counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    broken: dict[str, str] = {}
+    for cell, answer, events in connection.execute(of_cells(query, Answer.cell_id, cells)):
+        names = _event_names(events)
+        if names is None:
+            broken[cell] = f'"events" of row {answer} in table "answer" is not a JSON list of events'
+        else:
+            counts[cell].update(names)
+    return counts, broken
+
+
+def portions(cells: Sequence[str] | None) -> Iterator[list[str] | None]:
+    """The cells, each once, as many at a time as one statement may name; None for all is one portion."""
+    if cells is None:
+        yield None
+        return
+    rest = iter(dict.fromkeys(cells))
+    while some := list(islice(rest, AT_ONCE)):
+        yield some
+
+
+def of_cells(query: Any, column: Any, cells: Sequence[str] | None) -> Select[Any]:
+    """The query over a portion of the cells."""
+    selected: Select[Any] = query
+    return selected if cells is None else selected.where(column.in_(cells))
+
+
+def _means(columns: Mapping[str, Any]) -> list[ColumnElement[float]]:
+    """Over done answers; PostgreSQL's mean of whole numbers would be a Decimal."""
+    return [cast(func.avg(case((DONE, column))), Double).label(name) for name, column in columns.items()]
+
+
+def _machine(details: str) -> str | None:
+    facts = parsed(details)
+    if not isinstance(facts, dict):
+        return None
+    return next((str(facts[name]) for name in ("gpu", "processor") if facts.get(name)), None)
+
+
+def _event_names(text: str) -> set[str] | None:
+    """None for what is no list of events."""
+    try:
+        return {str(event["event"]) for event in parsed(text)}
+    except (TypeError, KeyError):
+        return None
