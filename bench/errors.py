@@ -9,6 +9,43 @@ class PluginError(Exception):
     """A plugin broke its contract or raised, where nothing else is left to go on with: one sentence, exit code 1."""
 
 
+LONGEST_MESSAGE = 400
+"""Printable characters of a message by somebody else."""
+
+
+def one_line(text: str) -> str:
+    """A text by somebody else as one line that any terminal and any database takes."""
+    words = " ".join(text[: 4 * LONGEST_MESSAGE].split())
+    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+    return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 4]} ..."
+
+
+class PluginFailure(Exception):
+    """What a plugin raised, as one line: type, message, file and line.
+
+    Attributes:
+        trace: The whole traceback as text.
+    """
+
+    def __init__(self, message: str, trace: str = "") -> None:
+        super().__init__(message)
+        self.trace = trace
+
+
+def message_of(error: BaseException) -> str:
+    """An exception's message as one printable line; its `__str__` may be anybody's."""
+    try:
+        return one_line(str(error))
+    except BaseException:  # a stranger's code, once more
+        return "its message cannot be read"
+
+
+def reason_of(error: Exception) -> str:
+    """Why an answer failed, as it is stored: one line."""
+    message = message_of(error)
+    return message if isinstance(error, PluginFailure) else f"{type(error).__name__}: {message}"
+
+
 def without_frames(error: Exception | SystemExit) -> Exception:
     """An error to be kept for later: without its traceback, whose frames would keep their tensors alive.
 

@@ -21,7 +21,9 @@ class Oracle:
         self._importance: list[Tensor] = []
 
     def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Prefill observer: take the layer's value term, float32 [HQ, T]."""
+        """Prefill observer: take the layer's value term, float32 [HQ, T]; a first layer begins a new pass."""
+        if index == 0:
+            self._value_terms.clear()
         n_query_heads, dim = query.shape[1], query.shape[3]
         weight = module.o_proj.weight.T.reshape(n_query_heads, dim, -1)
         norms = projected_norm(values, weight)[0]

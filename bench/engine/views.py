@@ -83,7 +83,7 @@ class LayerAtHand:
             output_weight=self._output_weight() if reads.output_weight else None,
             n_kept=n_kept if reads.budget else None,
             module=self.module if reads.module else None,
-            kwargs=self.kwargs if reads.module else None,
+            kwargs=dict(self.kwargs) if reads.module else None,
             seed=seed,
             scaling=getattr(self.module, "scaling", None),
         )

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from .aliases import ALIASES
 from .convert import check_tokenizer
 from .find import find_model, model_title
 from .revision import model_revision
+from .weights import Weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -88,6 +90,11 @@ class LoadedModel:
     def prompts(self) -> PromptModel:
         """What of it decides its prompts."""
         return PromptModel(self.name, self.path, self.tokenizer, self.shape.max_positions)
+
+    @cached_property
+    def weights(self) -> Weights:
+        """Its weights as they are when they are first asked for."""
+        return Weights(self.model, self.path, DTYPES[self.dtype])
 
     @property
     def attention_modules(self) -> list[Any]:

@@ -1,14 +1,24 @@
 """From a method and a context's length to keep counts, behind the one validator."""
 
-from dataclasses import dataclass
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from ... import UserError
-from ...allocators.base import AllocationRequest, Needs, check_counts, one_layer_each
+from ...allocators.base import AllocationRequest, BudgetError, Needs, check_counts, one_layer_each
 from ...scorers.base import Profile
+from ..engine.scoring import WriteError
+from ..errors import PluginFailure
 from ..models.load import ModelShape
+from ..plugins.call import package_of, plugin_code
+from ..plugins.plugin import Plugin
+from ..plugins.process import ProcessState
+from ..stamps import Stamps
 from .events import Event, allocator_events, harness_events
 from .request import Method
 
@@ -19,10 +29,12 @@ class Allocation:
 
     Attributes:
         counts: int64 [L, 1, H], passed by the validator.
+        allocate_s: Wall seconds of the allocator's own code.
         events: What a reader of the answer must know of how they came about.
     """
 
     counts: Tensor
+    allocate_s: float
     events: tuple[Event, ...]
 
 
@@ -53,10 +65,9 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
         if check is None:
             continue
         try:
-            check(request)
-        except UserError:
-            raise
-        except Exception:  # a stranger's check that fails says nothing; the run will meet its allocator
+            with _read_only(method.allocator, request):
+                check(request)
+        except (PluginFailure, WriteError):  # a stranger's check that fails says nothing; the run meets its allocator
             return
 
 
@@ -75,19 +86,59 @@ def allocate(
 
     Raises:
         UserError: the method cannot serve this budget.
+        PluginFailure: the allocator raised.
+        WriteError: it wrote into its request.
         BudgetError: its counts break the budget.
         NoteError: what the allocator says of them cannot be stored.
     """
-    parts, events = [], harness_events(method, profile, n_tokens)
+    parts, seconds, events = [], 0.0, harness_events(method, profile, n_tokens)
     allocator = method.allocator.instance
+    tell = getattr(allocator, "notes", None)
     for request in _requests(method, shape, n_tokens, scores, profile, seed):
-        counts = allocator.allocate(request).cpu()
+        with _read_only(method.allocator, request):
+            began = time.perf_counter()
+            counts = _counts(allocator.allocate(request))  # on the CPU, so that a device has done its work
+            seconds += time.perf_counter() - began
         check_counts(counts, request)
         parts.append(counts)
-        tell = getattr(allocator, "notes", None)
         if tell is not None:
-            events += allocator_events(tell(request, counts.clone()))
-    return Allocation(torch.cat(parts), tuple(events))
+            with _read_only(method.allocator, request):
+                notes = list(tell(request, counts.clone()))
+            events += allocator_events(notes)
+    return Allocation(torch.cat(parts), seconds, tuple(events))
+
+
+@contextmanager
+def _read_only(allocator: Plugin, request: AllocationRequest) -> Iterator[None]:
+    """Run an allocator's code over a request.
+
+    Raises:
+        PluginFailure: for whatever it raises.
+        WriteError: it wrote into the request, or replaced something of torch, which is put back.
+    """
+    shown, process = Stamps(_tensors(request)), ProcessState.take()
+    try:
+        with plugin_code(package_of(allocator.instance)), torch.no_grad():
+            yield
+    finally:
+        changed = [*(f"request's {name}" for name in shown.written()), *process.changed()]
+        process.restore()
+        if changed:
+            raise WriteError(f"it changed the {changed[0]}: what an allocator is shown is for reading")
+
+
+def _tensors(request: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
+    yield "protected", request.protected
+    if request.scores is not None:
+        yield "scores", request.scores
+    if request.profile is not None:
+        yield from ((f"profile's {name}", array) for name, array in request.profile.arrays.items())
+
+
+def _counts(counts: object) -> Tensor:
+    if not isinstance(counts, Tensor):
+        raise BudgetError(f"keep counts are {type(counts).__name__}, not a tensor")
+    return counts.detach().cpu().clone()  # the allocator may go on with its own
 
 
 def _requests(
@@ -111,7 +162,13 @@ def _requests(
         budget=shape.n_layers * shape.n_kv_heads * budget_per_head(method, n_tokens),
         protected=protected if seen is None else protected.to(seen.device),
         scores=seen,
-        profile=profile,
+        profile=None if profile is None else _own(profile),
         seed=seed,
     )
     return one_layer_each(whole) if needs is Needs.LAYER_SCORES else [whole]
+
+
+def _own(profile: Profile) -> Profile:
+    """A copy for one call: a profile is small, and serves many methods."""
+    arrays = {name: array.clone() for name, array in profile.arrays.items()}
+    return replace(profile, arrays=arrays, made=copy.deepcopy(profile.made), notes=copy.deepcopy(profile.notes))

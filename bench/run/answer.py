@@ -9,17 +9,23 @@ from ..engine.clock import now
 from ..engine.decode import Decoded, Decoding, decode
 from ..engine.evict import evict, kept_bytes
 from ..engine.prefill import Context
-from ..errors import without_frames
+from ..errors import reason_of, without_frames
 from ..lmeval import score_answer
 from ..models.load import LoadedModel
-from .choosing import Choice, choose_kept
+from ..models.weights import ModelChanged
+from .choosing import Barred, Choice, choose_kept
 from .plan import PlannedCell, PlannedSample
 
 _Chosen = tuple[PlannedCell, Choice]
 
 
 def answer_cells(
-    loaded: LoadedModel, run_id: str, cells: Sequence[PlannedCell], sample: PlannedSample, context: Context
+    loaded: LoadedModel,
+    run_id: str,
+    cells: Sequence[PlannedCell],
+    sample: PlannedSample,
+    context: Context,
+    barred: Barred,
 ) -> Iterator[tuple[PlannedCell, AnswerRecord | Exception]]:
     """Every cell with its answer, or with what went wrong in it: a cell's failure is its own.
 
@@ -29,14 +35,16 @@ def answer_cells(
     for cell in cells:
         try:
             method, seed = cell.method.method, cell.method.configuration.seed
-            chosen.append((cell, choose_kept(loaded, method, cell.method.profile, context, seed)))
+            chosen.append((cell, choose_kept(loaded, method, cell.method.profile, context, seed, barred)))
+        except ModelChanged:
+            raise
         except (Exception, SystemExit) as error:  # a plugin may raise anything; only its own cell fails
             yield cell, without_frames(error)
     if not chosen:
         return
     answers = _try(loaded, run_id, chosen, sample, context)
     if isinstance(answers, Exception) and len(chosen) > 1:
-        told = {"event": "batch_failed", "error": f"{type(answers).__name__}: {answers}", "configurations": len(chosen)}
+        told = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(chosen)}
         for cell, choice in chosen:
             alone = replace(choice, events=(*choice.events, told))
             answer = _try(loaded, run_id, [(cell, alone)], sample, context)

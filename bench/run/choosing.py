@@ -10,9 +10,11 @@ from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
 from ..engine.prefill import Context, prefill
 from ..engine.reads import check_reads
+from ..engine.scoring import WriteError
+from ..errors import without_frames
 from ..models.load import LoadedModel
 from ..profiles.obtain import obtain_profile
-from .allocation import allocate
+from .allocation import Allocation, allocate
 from .events import Event
 from .request import Method
 
@@ -45,8 +47,18 @@ def obtain_for(method: Method, loaded: LoadedModel, report: Report) -> Profile |
     return obtain_profile(owner, method.scorer, method.protection, loaded, report)
 
 
+Barred = dict[str, Exception]
+"""Score tables and methods whose plugin changed what it was shown, with what it did. It is not called again: each such
+call costs the others another pass."""
+
+
 def read_context(
-    loaded: LoadedModel, ids: Sequence[int], methods: Sequence[Method], seed: int, n_sequence: int
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    methods: Sequence[Method],
+    seed: int,
+    n_sequence: int,
+    barred: Barred | None = None,
 ) -> Context:
     """The context, prefilled once, with the score tables that the methods need, each made once.
 
@@ -56,19 +68,59 @@ def read_context(
         methods: Whose tables are made.
         seed: The run's seed.
         n_sequence: Tokens of the whole sequence that the context begins, its answer included.
+        barred: Plugins that are not called again; those that turn out to belong there are added.
     """
+    barred = {} if barred is None else barred
     by_table = {method.table: method for method in methods if method.scorer is not None}
-    scorers = {name: method.scorer.instance for name, method in by_table.items() if method.scorer is not None}
+    scorers = {
+        name: method.scorer.instance
+        for name, method in by_table.items()
+        if method.scorer is not None and name not in barred
+    }
     n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
-    return prefill(loaded, ids, scorers, n_kept=n_kept, seed=seed, n_sequence=n_sequence)
+    context = prefill(loaded, ids, scorers, n_kept=n_kept, seed=seed, n_sequence=n_sequence)
+    barred |= {name: error for name, error in context.failures.items() if isinstance(error, WriteError)}
+    context.failures = {**context.failures, **{name: barred[name] for name in by_table if name in barred}}
+    return context
 
 
-def choose_kept(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Choice:
+def choose_kept(
+    loaded: LoadedModel,
+    method: Method,
+    profile: Profile | None,
+    context: Context,
+    seed: int,
+    barred: Barred | None = None,
+) -> Choice:
     """What the method keeps, behind the one validator; the full cache asks no scorer. Raises what a plugin raises."""
     if method.scorer is None:
         return Choice(keep_everything(context), (), 0.0)
-    started = now(loaded.device)
+    barred = {} if barred is None else barred
+    if method.label in barred:
+        raise barred[method.label]
     scores = context.table(method.table)
-    made = allocate(method, loaded.shape, context.n_tokens, scores, profile, seed)
+    try:
+        made = _allocated(loaded, method, profile, context, seed)
+    except WriteError as error:
+        barred[method.label] = without_frames(error)
+        raise
+    started = now(loaded.device)
     kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
-    return Choice(kept, made.events, context.score_s[method.table] + now(loaded.device) - started)
+    choose_s = context.score_s[method.table] + made.allocate_s + now(loaded.device) - started
+    return Choice(kept, made.events, choose_s)
+
+
+def _allocated(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Allocation:
+    """The allocation. Whatever an allocator changed besides is read again, also where it fails of something else.
+
+    Raises:
+        WriteError: it changed something.
+    """
+    weights = loaded.weights
+    try:
+        made = allocate(method, loaded.shape, context.n_tokens, context.table(method.table), profile, seed)
+    finally:
+        changed = [what for what in (weights.restored(), context.restored()) if what is not None]
+    if changed:
+        raise WriteError(f"it changed the {changed[0]}, which is not an allocator's to change")
+    return made

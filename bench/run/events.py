@@ -6,6 +6,7 @@ from typing import Any
 
 from ...allocators.base import Note, NoteError
 from ...scorers.base import Profile
+from ..errors import message_of, one_line
 from .request import Method
 
 Event = Mapping[str, Any]
@@ -36,9 +37,9 @@ def allocator_events(notes: Iterable[Note]) -> list[Event]:
         plain: list[Event] = [
             dict(note) for note in json.loads(json.dumps([dict(note) for note in notes], allow_nan=False))
         ]
-    except (TypeError, ValueError) as error:
-        raise NoteError(f"the allocator's notes are no JSON objects ({error})") from error
+    except Exception as error:  # a stranger's mapping may raise anything
+        raise NoteError(f"the allocator's notes are no JSON objects ({message_of(error)})") from error
     nameless = [note for note in plain if not isinstance(note.get("event"), str)]
     if nameless:
-        raise NoteError(f"a note of the allocator has no event that says what happened: {nameless[0]}")
+        raise NoteError(f"a note of the allocator has no event that says what happened: {one_line(str(nameless[0]))}")
     return plain

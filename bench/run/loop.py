@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
+from ..errors import reason_of
 from ..lmeval import replay
 from ..models.load import LoadedModel
+from ..models.weights import ModelChanged
 from .answer import answer_cells
-from .choosing import read_context
+from .choosing import Barred, read_context
 from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
 
 Advance = Callable[[str, int], None]
@@ -22,10 +24,12 @@ class Outcome:
     Attributes:
         failed: Cell id -> its error.
         n_new: Answers given by this run.
+        barred: What is not called again in this run.
     """
 
     failed: dict[str, str] = field(default_factory=dict)
     n_new: int = 0
+    barred: Barred = field(default_factory=dict)
 
 
 def missing(plan: Plan, store: Store) -> dict[str, set[str]]:
@@ -73,7 +77,9 @@ def _answer_sample(
     try:
         methods = [cell.method.method for cell in cells]
         seed, n_sequence = cells[0].method.configuration.seed, sample.n_sequence
-        context = read_context(loaded, sample.prompt.context, methods, seed, n_sequence)
+        context = read_context(loaded, sample.prompt.context, methods, seed, n_sequence, outcome.barred)
+    except ModelChanged:
+        raise
     except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
         for cell in cells:
             _fail(store, run_id, cell, sample, error, outcome)
@@ -83,7 +89,7 @@ def _answer_sample(
         together = cells[first : first + batch]
         rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
         advance(f"{doing}: {together[0].method.label}{rest}", 0)
-        for cell, result in answer_cells(loaded, run_id, together, sample, context):
+        for cell, result in answer_cells(loaded, run_id, together, sample, context, outcome.barred):
             if isinstance(result, AnswerRecord):
                 outcome.n_new += store.put_answer(result)
             else:
@@ -103,7 +109,7 @@ def _fail_unready(
 def _fail(
     store: Store, run_id: str, cell: PlannedCell, sample: PlannedSample, error: Exception, outcome: Outcome
 ) -> None:
-    reason = f"{type(error).__name__}: {error}"
+    reason = reason_of(error)
     outcome.failed[cell.id] = reason
     store.put_answer(AnswerRecord.failure(cell.id, sample.id, run_id, reason))
 
@@ -119,7 +125,7 @@ def _score(loaded: LoadedModel, store: Store, cell: PlannedCell, outcome: Outcom
     try:
         found = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
     except Exception as error:  # a metric's library may raise anything over a text it did not expect
-        reason = f"{type(error).__name__}: {error}"
+        reason = reason_of(error)
         outcome.failed[cell.id] = reason
         store.set_cell_error(cell.id, reason)
         return

@@ -10,7 +10,8 @@ from torch import Tensor
 from transformers import AttentionInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from lukv_bench.bench.engine.prefill import ScoreError, prefill
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.scoring import WriteError
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
@@ -220,7 +221,7 @@ def test_a_scorer_that_writes_into_the_cache_fails_alone_and_spoils_it_for_nobod
     ids = some_ids(20, 0)
     alone = prefill(llama.loaded, ids, {"keydiff": KeyDiff()})
     beside = prefill(llama.loaded, ids, {"meddling": Meddling(), "keydiff": KeyDiff()})
-    with pytest.raises(ScoreError, match="writes into the cache"):
+    with pytest.raises(WriteError, match="changed the keys of layer 0"):
         beside.table("meddling")
     assert torch.equal(beside.table("keydiff"), alone.table("keydiff"))
     assert all(torch.equal(a, b) for a, b in zip(beside.keys, alone.keys, strict=True))

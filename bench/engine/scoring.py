@@ -1,0 +1,188 @@
+"""Let scorers look at each layer of a pass: what one raises or writes costs its own table, and no other's seconds."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...scorers.base import Scorer
+from ..errors import without_frames
+from ..models.load import LoadedModel
+from ..plugins.call import package_of, plugin_code
+from ..plugins.process import ProcessState
+from ..stamps import Stamps
+from .clock import now
+from .module_state import ModuleState
+from .views import LayerAtHand
+
+See = Callable[[str, Scorer, LayerAtHand], Any]
+"""From a table's name, its scorer and the layer to the view that the scorer is shown."""
+
+
+class ScoreError(Exception):
+    """A scorer's table is not what its contract says."""
+
+
+class WriteError(Exception):
+    """A plugin changed what it was shown, which is for reading."""
+
+
+class Tainted(Exception):
+    """A pass that a scorer changed, of no use to the others.
+
+    Attributes:
+        culprit: The table of the scorer that did it; None = it was seen only when the pass had ended.
+        error: What it did.
+    """
+
+    def __init__(self, culprit: str | None, error: WriteError) -> None:
+        super().__init__(str(error))
+        self.culprit = culprit
+        self.error = error
+
+
+class Scoring:
+    """The scorers of one pass.
+
+    Attributes:
+        failures: Per table what its scorer raised.
+        score_s: Per table the seconds of its scorer alone.
+        aside_s: Seconds of all that is done here, which are none of the model's.
+    """
+
+    def __init__(self, loaded: LoadedModel, scorers: Mapping[str, Scorer], see: See) -> None:
+        self.failures: dict[str, Exception] = {}
+        self.score_s = dict.fromkeys(scorers, 0.0)
+        self.aside_s = 0.0
+        self._loaded, self._scorers, self._see = loaded, scorers, see
+        self._tables: dict[str, Tensor] = {}
+        self._cache: list[Stamps] = []
+        self._process = ProcessState.take()
+
+    def score(self, layer: LayerAtHand) -> None:
+        """Every scorer's scores of a layer.
+
+        Raises:
+            Tainted: a scorer changed what it was shown.
+        """
+        if not self._scorers:
+            return
+        began = now(self._loaded.device)
+        for name, scorer in self._scorers.items():
+            if name not in self.failures:
+                self._score(name, scorer, layer)
+        self._cache.append(Stamps((f"{what} of layer {layer.index}", tensor) for what, tensor in _cached(layer)))
+        self.aside_s += now(self._loaded.device) - began
+
+    def _score(self, name: str, scorer: Scorer, layer: LayerAtHand) -> None:
+        shown = Stamps(_shown(layer, scorer))
+        module = ModuleState(layer.module) if scorer.reads.module else None
+        try:
+            scores = self._timed(name, scorer, layer)
+            self._table(name, layer)[layer.index] = _checked(scores, layer)
+        except Exception as error:  # a stranger's scorer may raise anything; the others go on
+            self.failures[name] = without_frames(error)
+            self._tables.pop(name, None)
+        changed = [*shown.written(), *(module.restore() if module is not None else ())]
+        if changed:
+            told = f"it changed the {changed[0]} of layer {layer.index}: what a scorer is shown is for reading"
+            raise Tainted(name, WriteError(told))
+
+    def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
+        began = now(self._loaded.device)
+        try:
+            view = self._see(name, scorer, layer)
+            with plugin_code(package_of(scorer)), torch.no_grad():
+                return scorer.score(view)
+        finally:
+            self.score_s[name] += now(self._loaded.device) - began
+
+    def _table(self, name: str, layer: LayerAtHand) -> Tensor:
+        """float32 [L, B, H, T], to be filled layer by layer."""
+        if name not in self._tables:
+            shape = (self._loaded.shape.n_layers, *layer.keys.shape[:3])
+            self._tables[name] = torch.empty(shape, dtype=torch.float32, device=layer.keys.device)
+        return self._tables[name]
+
+    def tables(self) -> Mapping[str, Tensor]:
+        """The tables of the scorers that did not fail, float32 [L, B, H, T].
+
+        Raises:
+            Tainted: a scorer changed something when it was not its turn, or torch itself.
+        """
+        self.check()
+        return self._tables
+
+    def check(self) -> None:
+        """Whether all that the pass stands on is as it was.
+
+        Raises:
+            Tainted: it is not.
+        """
+        if not self._scorers:
+            return
+        replaced = self._process.changed()
+        written = [name for stamps in self._cache for name in stamps.written()]
+        written += [f"model's {name}" for name in self._loaded.weights.written()]
+        if replaced or written:
+            what = f"the {written[0]}, which it was shown for reading" if written else replaced[0]
+            culprit = next(iter(self._scorers)) if len(self._scorers) == 1 else None
+            raise Tainted(culprit, WriteError(f"it changed {what}"))
+
+    def close(self) -> None:
+        """Put back what a scorer replaced of torch."""
+        if self._scorers:
+            self._process.restore()
+
+
+def _cached(layer: LayerAtHand) -> Iterator[tuple[str, Tensor]]:
+    yield "keys", layer.keys
+    yield "values", layer.values
+
+
+def _shown(layer: LayerAtHand, scorer: Scorer) -> Iterator[tuple[str, Tensor]]:
+    """Every tensor of the model that a scorer can reach from its view of the layer."""
+    yield from _cached(layer)
+    yield "queries", layer.query
+    yield from _tensors("", layer.kwargs)
+    if scorer.reads.module:
+        yield from layer.module.named_parameters()
+        yield from layer.module.named_buffers()
+    elif scorer.reads.output_weight:
+        yield "output weight", layer.module.o_proj.weight
+
+
+def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
+    if isinstance(value, Tensor):
+        yield name, value
+    elif isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _tensors(name or str(key), item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _tensors(name, item)
+
+
+def _checked(scores: Any, layer: LayerAtHand) -> Tensor:
+    """Refuse a layer's scores that are no finite float32 [B, H, T]."""
+    keys = layer.keys
+    if not isinstance(scores, Tensor):
+        raise ScoreError(f"scores are {type(scores).__name__}, not a tensor")
+    if scores.shape != keys.shape[:3]:
+        raise ScoreError(f"scores have shape {tuple(scores.shape)}, not {tuple(keys.shape[:3])}")
+    if scores.dtype != torch.float32:
+        raise ScoreError(f"scores are {scores.dtype}, not torch.float32")
+    if scores.device != keys.device:
+        raise ScoreError(f"scores are on {scores.device}, not on {keys.device}")
+    if not bool(scores.isfinite().all()):
+        raise ScoreError(_not_finite(int((~scores.isfinite()).sum()), layer))
+    return scores
+
+
+def _not_finite(n_scores: int, layer: LayerAtHand) -> str:
+    """Whose fault it is: a model that overflows leaves no scorer anything to rank."""
+    told = f"{n_scores} scores are NaN or infinite"
+    shown = {"keys": layer.keys, "values": layer.values, "queries": layer.query}
+    own = [name for name, tensor in shown.items() if not bool(tensor.isfinite().all())]
+    return f"{told}, as are the model's own {' and '.join(own)} in layer {layer.index}" if own else told

@@ -1,0 +1,77 @@
+"""A model's weights as they were loaded: whether anybody wrote into them, and back from the model's files."""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..errors import PluginError
+from ..stamps import Stamps
+
+
+class ModelChanged(PluginError):
+    """A plugin changed the model and it cannot be read again: nothing more can be answered."""
+
+
+class Weights:
+    """Parameters and persistent buffers of a model. Buffers that a model makes itself may change as it runs."""
+
+    def __init__(self, model: Any, path: Path, dtype: torch.dtype) -> None:
+        self._model, self._path, self._dtype = model, path, dtype
+        self._own = dict(_tensors(model))
+        self._stamps = Stamps(self._own.items())
+
+    def written(self) -> list[str]:
+        """Names of those that were written into or replaced."""
+        now = dict(_tensors(self._model))
+        replaced = {name for name, tensor in self._own.items() if now.get(name) is not tensor}
+        return [*dict.fromkeys([*self._stamps.written(), *sorted(replaced)])]
+
+    def restored(self) -> str | None:
+        """What was changed, read from the model's folder again; None where the weights are as they were.
+
+        Raises:
+            ModelChanged: they cannot be read.
+        """
+        names = self.written()
+        if not names:
+            return None
+        try:
+            read = dict(_tensors(_read(self._model, self._path, self._dtype)))
+            for name in names:
+                own = self._own[name]
+                own.data = read[name].data.to(own.device)
+                _put(self._model, name, own)
+        except Exception as error:  # whatever a library raises over files that were there a moment ago
+            raise ModelChanged(
+                f"a plugin changed the model's weights ({names[0]}) and they cannot be read from the model's files "
+                f"again ({type(error).__name__}); what was answered before stands: run the rest without that plugin."
+            ) from error
+        self._stamps.renew()
+        return names[0]
+
+
+def _read(model: Any, path: Path, dtype: torch.dtype) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        path, config=copy.deepcopy(model.config), dtype=dtype, use_safetensors=True, trust_remote_code=False
+    )
+
+
+def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
+    yield from model.named_parameters()
+    for prefix, module in model.named_modules():
+        for name, buffer in module._buffers.items():
+            if buffer is not None and name not in module._non_persistent_buffers_set:
+                yield f"{prefix}.{name}", buffer
+
+
+def _put(model: Any, name: str, tensor: Tensor) -> None:
+    """The tensor in its place, where another one may stand."""
+    prefix, _, own = name.rpartition(".")
+    module = model.get_submodule(prefix)
+    (module._parameters if own in module._parameters else module._buffers)[own] = tensor

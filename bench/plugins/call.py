@@ -1,0 +1,90 @@
+"""Call a plugin: whatever its code raises comes out as one error that says where, and it cannot end the process."""
+
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NoReturn
+
+from ... import UserError
+from ..errors import PluginError, PluginFailure, message_of, one_line
+
+LONGEST_TRACE = 20_000
+"""Characters of a traceback that are kept, from its end."""
+
+
+class ForcedExit(BaseException):
+    """A plugin's `os._exit` or `os.abort`, which ends its own cell and not the run."""
+
+
+@contextmanager
+def plugin_code(package: str) -> Iterator[None]:
+    """Run code of a plugin. Ctrl-C, a `UserError` and a `PluginError` pass as they are.
+
+    Args:
+        package: Top-level package or module of the plugin; the innermost of its lines is named.
+
+    Raises:
+        PluginFailure: for anything else, `BaseException` included.
+    """
+    with _no_forced_exit():
+        try:
+            yield
+        except (KeyboardInterrupt, UserError, PluginError, PluginFailure):
+            raise
+        except BaseException as error:  # a stranger's code may raise anything
+            raise PluginFailure(_line(error, package), _trace(error)) from None
+
+
+def package_of(plugin: Any) -> str:
+    """Top-level package or module of a plugin's class or instance."""
+    owner = plugin if isinstance(plugin, type) else type(plugin)
+    return owner.__module__.partition(".")[0]
+
+
+def _line(error: BaseException, package: str) -> str:
+    if isinstance(error, SystemExit):
+        told = f"it tried to end the program ({message_of(error)})"
+    elif isinstance(error, ForcedExit):
+        told = f"it tried to end the program ({error})"
+    else:
+        message = message_of(error)
+        told = one_line(type(error).__name__) + (f": {message}" if message else "")
+    place = _place(error, package)
+    return f"{told} ({place})" if place else told
+
+
+def _place(error: BaseException, package: str) -> str:
+    """File and line of the plugin's innermost frame, by module and never by folder: it is stored and published."""
+    place = ""
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.partition(".")[0] == package:
+            inside = "/__init__" if "__path__" in frame.f_globals else ""
+            place = f"{module.replace('.', '/')}{inside}.py:{line}"
+    return place
+
+
+def _trace(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))[-LONGEST_TRACE:]
+
+
+@contextmanager
+def _no_forced_exit() -> Iterator[None]:
+    """In the block `os._exit` and `os.abort` raise. In a child process that the plugin forked they do what they do."""
+    own = os.getpid()
+
+    def refusing(name: str, real: Callable[..., NoReturn]) -> Callable[..., NoReturn]:
+        def refuse(*arguments: Any) -> NoReturn:
+            if os.getpid() != own:
+                real(*arguments)
+            raise ForcedExit(f"os.{name}")
+
+        return refuse
+
+    real_exit, real_abort = os._exit, os.abort
+    os._exit, os.abort = refusing("_exit", real_exit), refusing("abort", real_abort)
+    try:
+        yield
+    finally:
+        os._exit, os.abort = real_exit, real_abort
