@@ -45,7 +45,7 @@ def results(
     elif markdown:
         print(report.markdown(rows))
     elif grid:
-        print(report_grid.grid(rows))
+        print(report_grid.grid(rows, report.terminal_width()))
     else:
         report.print_table(rows)
     return 0

@@ -1,22 +1,27 @@
 """Results side by side: for every task a table with scorers and allocators down and budgets across, in Markdown."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from .table import COLUMNS, SETTING, Row, title, varying
+from ...db.labels import budget_label
+from .columns import SETTING, Row, Text, allocator, gain, score, scorer, title, varying
+from .layout import printable, text_width
+from .notes import reasons
 
 GRID_NOTE = (
-    "Behind uniform's score its 95% Wilson interval; behind every other score, in brackets, the paired difference to "
-    "uniform under the same scorer and budget over the same samples, with its 95% Bonett-Price interval."
+    "Score: 0 to 100, higher is better. Behind {against}'s score its 95% Wilson interval; behind every other score, in "
+    "brackets, the paired difference to {against} over the same samples (above 0 is better), with its 95% Bonett-Price "
+    'interval. "prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average.'
 )
 
 
-def grid(rows: Sequence[Row]) -> str:
-    """Every group of rows that may stand together, task by task."""
+def grid(rows: Sequence[Row], width: int | None = None, against: str = "uniform") -> str:
+    """Every group of rows that may stand together, task by task; budgets that are too wide stand in tables below."""
     lines: list[str] = []
     for heading, task, group in _groups(rows):
-        lines += [f"## {task}", "", f"{heading}. {_full(group)}", "", *_table(group), ""]
-    return "\n".join([*lines, GRID_NOTE])
+        lines += [f"## {task}", "", f"{heading}. {_full(group)}", "", *_tables(group, width), ""]
+    failures = (f"- {line}" for line in reasons(rows))
+    return "\n".join([*map(printable, [*lines, *failures]), GRID_NOTE.format(against=against)])
 
 
 def _groups(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
@@ -33,35 +38,60 @@ def _groups(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
 def _full(group: Sequence[Row]) -> str:
     """What the full cache scores, which is what all others are held against."""
     full = [row for row in group if row["allocator"] == "full"]
-    told = varying(full)
-    said = [
+    differing = varying(full)
+    scores = [
         ", ".join(
             [
-                f"Full cache: {COLUMNS['score [95%]'](row)}",
+                f"Full cache: {score(row)}",
                 f"n = {row['n']}",
-                *(f"{name} {column(row)}" for name, column in told.items()),
+                *(f"{name} {column(row)}" for name, column in differing.items()),
             ]
         )
         + "."
         for row in full
     ]
-    return " ".join(said) or "The full cache was not run."
+    return " ".join(scores) or "The full cache was not run."
 
 
-def _table(group: Sequence[Row]) -> Iterator[str]:
-    evicted = [row for row in group if row["allocator"] != "full"]
-    budgets = list(dict.fromkeys(COLUMNS["budget"](row) for row in evicted))
-    names = {"scorer": COLUMNS["scorer"], "allocator": COLUMNS["allocator"], **varying(group)}
-    yield "| " + " | ".join([*names, *budgets]) + " |"
-    yield "|" + "---|" * (len(names) + len(budgets))
+def _tables(group: Sequence[Row], width: int | None) -> Iterator[str]:
+    """As many budgets side by side as fit, at least one."""
+    evicted = sorted((row for row in group if row["allocator"] != "full"), key=lambda row: row["scorer"] or "")
+    names = {"scorer": scorer, "allocator": allocator, **varying(group)}
     lines: dict[tuple[str, ...], dict[str, list[str]]] = {}
-    for row in sorted(evicted, key=lambda row: row["scorer"]):
+    for row in evicted:
         line = lines.setdefault(tuple(column(row) for column in names.values()), {})
-        line.setdefault(COLUMNS["budget"](row), []).append(_cell(row))
-    for name, line in lines.items():
-        yield "| " + " | ".join([*name, *("; ".join(line.get(budget, ())) for budget in budgets)]) + " |"
+        line.setdefault(budget_label(row), []).append(_cell(row))
+    budgets = list(dict.fromkeys(budget_label(row) for row in group if row["allocator"] != "full"))
+    for number, some in enumerate(_portions(names, lines, budgets, width)):
+        yield from [""] if number else []
+        yield "| " + " | ".join([*names, *some]) + " |"
+        yield "|" + "---|" * (len(names) + len(some))
+        for name, line in lines.items():
+            yield "| " + " | ".join([*name, *("; ".join(line.get(budget, ())) for budget in some)]) + " |"
+
+
+def _portions(
+    names: Mapping[str, Text],
+    lines: Mapping[tuple[str, ...], Mapping[str, Sequence[str]]],
+    budgets: Sequence[str],
+    width: int | None,
+) -> list[list[str]]:
+    """The budgets of each table."""
+    named = [max(map(text_width, column)) for column in zip(names, *lines, strict=True)]
+    portions: list[list[str]] = [[]]
+    room = left = None if width is None else width - sum(named) - 3 * len(named) - 1
+    for budget in budgets:
+        cells = [text_width("; ".join(line.get(budget, ()))) for line in lines.values()]
+        needed = max([text_width(budget), *cells]) + 3
+        if left is not None and room is not None:
+            if portions[-1] and needed > left:
+                portions.append([])
+                left = room
+            left -= needed
+        portions[-1].append(budget)
+    return portions
 
 
 def _cell(row: Row) -> str:
-    gain = COLUMNS["vs uniform [95%]"](row)
-    return f"{row['score']:.1f} ({gain})" if gain else COLUMNS["score [95%]"](row)
+    difference = gain(row)
+    return f"{row['score']:.1f} ({difference})" if difference else score(row)

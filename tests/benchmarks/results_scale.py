@@ -29,7 +29,7 @@ from sqlalchemy import URL, insert  # noqa: E402 - the root must not be on sys.p
 from lukv_bench.db import schema  # noqa: E402
 from lukv_bench.db.store import Store  # noqa: E402
 
-ALLOCATORS = ("full", "uniform", "lukv", "adakv", "pyramidkv")
+ALLOCATORS = ("uniform", "lukv", "adakv", "pyramidkv")
 SCORERS = ("keydiff", "snapkv", "knorm", "tova")
 RATIOS = ("0.5", "0.8", "0.9")
 
@@ -38,7 +38,6 @@ def configurations(number: int) -> Iterator[dict[str, Any]]:
     """Rows of `configuration`: seeds of every method at every budget, as many as are asked for."""
     grid = product(range(number), RATIOS, SCORERS, ALLOCATORS)
     for index, (seed, ratio, scorer, allocator) in zip(range(number), grid, strict=False):
-        full = allocator == "full"
         plugin = {"arguments": {}, "distribution": "lukv-bench", "version": "0.1.0"}
         shared = {
             "model_revision": digest("model"),
@@ -47,7 +46,7 @@ def configurations(number: int) -> Iterator[dict[str, Any]]:
             "protocol": "agnostic",
             "chat_form": "plain",
             "truncation": "refuse",
-            "ratio": None if full else ratio,
+            "ratio": ratio,
             "keep_tokens": None,
             "sink": 4,
             "window": 1,
@@ -58,14 +57,14 @@ def configurations(number: int) -> Iterator[dict[str, Any]]:
         }
         spec = shared | {
             "allocator": plugin | {"name": allocator},
-            "scorer": None if full else plugin | {"name": scorer},
+            "scorer": plugin | {"name": scorer},
         }
         yield shared | {
             "id": digest("configuration", index),
-            "label": allocator if full else f"{allocator} x {scorer} @ prune {ratio}",
+            "label": f"{allocator} x {scorer} @ prune {ratio}",
             "allocator": allocator,
             "allocator_args": {},
-            "scorer": None if full else scorer,
+            "scorer": scorer,
             "scorer_args": {},
             "spec": spec,
         }

@@ -41,6 +41,10 @@ def row(**more: Any) -> dict[str, Any]:
         "window": 1,
         "profile_hash": "abcdef0123",
         "events": {},
+        "n_failed": 0,
+        "error": None,
+        "machine": "cpu",
+        "cell": "c" * 64,
         "task_version": "1",
         "data_revision": "0123456789",
         "spec": SPEC,
@@ -88,18 +92,100 @@ def test_an_unfinished_cell_shows_how_far_it_is_and_no_score() -> None:
     assert "partial (7 of 12)" in text
 
 
-@pytest.mark.parametrize("width", [60, 80, 100, 120, 200])
-def test_no_terminal_is_so_narrow_that_numbers_are_cut(
-    width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+def shown(
+    rows: list[dict[str, Any]], width: int | None, patch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> str:
+    """What a terminal of that width shows, or a pipe."""
+    patch.setenv("COLUMNS", str(width))
+    patch.setattr("sys.stdout.isatty", lambda: width is not None, raising=False)
+    print_table(rows)
+    return capsys.readouterr().out
+
+
+ROWS = [
+    row(allocator="full", scorer=None, ratio=0.0, score=91.7, interval=[64.6, 98.5], gain=None),
+    row(allocator="uniform", score=8.3, interval=[1.5, 35.4], gain=None),
+    row(),
+    row(length=512, score=41.7, interval=[19.3, 68.0], gain=[33.3, 1.2, 59.1]),
+    row(length=512, ratio=0.9, n=7, score=None, status="partial", interval=None, gain=None, kv_bytes_kept=None,
+        ttft_s=None, tpot_s=None),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("term", ["xterm", "dumb"])
+@pytest.mark.parametrize("width", [60, 80, 120, 200, None])
+def test_no_terminal_is_so_narrow_that_numbers_are_cut_or_rows_look_alike(
+    width: int | None, term: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setenv("COLUMNS", str(width))
-    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
-    print_table([row()])
-    shown = capsys.readouterr().out
-    for number in ("50.0 [25.4, 74.6]", "+12.5 [-3.0, +28.0]", "1.00 of 2.00", "prune 0.8"):
-        assert number in shown
-    assert "…" not in shown
-    assert ("tpot s" in shown) == (width >= 160)  # the first column to go
+    monkeypatch.setenv("TERM", term)
+    text = shown(ROWS, width, monkeypatch, capsys)
+    for value in ("91.7 [64.6, 98.5]", "+33.3 [+1.2, +59.1]", "1024", "512", "prune 0.8", "prune 0.9", "(7 of 12)"):
+        assert value in text
+    assert "…" not in text
+    if width is not None:
+        assert max(map(len, text.splitlines())) <= width
+    for column in ("tpot", "ttft", "KV kept"):
+        assert column in text  # as a column, or among those that are named as left out
+
+
+def test_a_narrow_table_says_once_what_its_rows_share_and_names_what_it_leaves_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row(allocator=name, scorer=f"scorer_{name}") for name in ("uniform", "lukv", "adakv")]
+    lines = shown(rows, 90, monkeypatch, capsys).splitlines()
+    assert "task niah_single_1, length 1024" in " ".join(lines[:3])
+    header = next(line for line in lines if line.startswith("allocator"))
+    assert header.split() == ["allocator", "scorer"], "all else is the same in the three rows"
+    rows = [row(score=10.0 + number, interval=[number, 50.0], length=512 * number, kv_bytes_kept=number * 2**18,
+                gain=[number, -1.0, 9.0], ttft_s=number, tpot_s=number / 100, ratio=number / 10, n=number,
+                scorer=f"scorer_{number}") for number in range(1, 4)]  # fmt: skip
+    text = shown(rows, 90, monkeypatch, capsys)
+    assert "length" in next(line for line in text.splitlines() if "score [95%]" in line)
+    assert "not shown for lack of width: tpot s, ttft s" in text
+    assert "scorer_3" in text
+
+
+def test_a_name_without_end_and_control_characters_leave_the_terminal_alone(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown([row(task="x" * 10_000), row(task="a\x1b[2Jb\nc")], 80, monkeypatch, capsys)
+    assert "\x1b" not in text
+    assert max(map(len, text.splitlines())) <= 120
+    assert "a\ufffd[2Jb c" in text
+
+
+def test_the_reason_of_a_failure_stands_under_the_table() -> None:
+    failed = row(
+        status="partial", n=9, n_failed=3, error="RuntimeError:\nno room", score=None, interval=None, gain=None
+    )
+    text = markdown([row(), failed])
+    assert "| partial (9 of 12, 3 failed) |" in text
+    line = "- failed: niah_single_1 1024, lukv x keydiff, prune 0.8: 3 of 12 answers failed: RuntimeError: no room"
+    assert line in text.splitlines()
+    assert "the same run again retries what failed" in text
+    assert "and 20 more cells" in markdown([failed] * 30)
+    assert line in grid([row(), failed])
+
+
+def test_seconds_of_two_machines_in_one_table_name_them() -> None:
+    assert "machine" not in markdown([row(), row(ratio=0.9, machine=None)])
+    assert "| machine |" in markdown([row(), row(ratio=0.9, machine="H900")])
+
+
+def test_columns_are_explained_in_plain_words() -> None:
+    text = markdown([row()])
+    assert "0 to 100, higher is better" in text
+    assert '"prune 0.8" evicts 80% of the context\'s cache' in text
+    assert '"prune 0.8" evicts 80% of the context\'s cache' in grid([row()])
+
+
+@pytest.mark.parametrize(("width", "tables"), [(60, 3), (80, 3), (100, 2), (200, 1), (None, 1)])
+def test_a_grid_wider_than_the_terminal_goes_on_below(width: int | None, tables: int) -> None:
+    text = grid([row(ratio=ratio) for ratio in (0.5, 0.8, 0.9)], width)
+    assert text.count("| scorer | allocator |") == tables
+    assert text.count("50.0 (+12.5 [-3.0, +28.0])") == 3
+    if width is not None:
+        assert max(len(line) for line in text.splitlines() if line.startswith("|")) <= width
 
 
 def test_a_grid_has_budgets_across_and_nothing_overwrites_anything() -> None:
