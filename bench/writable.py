@@ -1,22 +1,33 @@
-"""Whether a file can be written somewhere, told before the work that fills it."""
+"""Whether a file can be written somewhere, known before the work that fills it."""
 
 import os
 from pathlib import Path
 
 from .. import UserError
 from ..db.places import PSEUDO, file_system, mount_table
+from .file_kinds import FileKind, is_of_kind
+from .files import user_path
 
 
-def check_file_place(path: Path, option: str) -> None:
+def check_file_place(path: Path, option: str, kind: FileKind | None = None) -> None:
     """Look only; nothing is created.
 
+    Args:
+        path: The place.
+        option: What named it, for messages.
+        kind: Of a file that may be written over; None = of no file.
+
     Raises:
-        UserError: the place is a folder, lies below a file, or is not writable.
+        UserError: the place is a folder, lies below a file, is not writable, or holds a file of another kind.
     """
+    path = user_path(path, option)
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
     if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
         raise UserError(f"{option} {path} is there and cannot be replaced; choose another place.")
+    if path.exists() and not (kind is not None and is_of_kind(path, kind)):
+        what = "" if kind is None else f" and no {kind.name}"
+        raise UserError(f"{option} {path} is there{what}; choose another place, or remove it.")
     above = path.absolute().parent
     while not above.exists() and above != above.parent:
         above = above.parent

@@ -11,7 +11,7 @@ from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from .. import UserError
 from .identity import Contents, judge, peek_connection, peek_file
-from .places import check_changeable, check_creatable, check_local, check_regular, real_path
+from .places import check_changeable, check_creatable, check_local, check_regular, real_path, user_folder
 
 KINDS = ("sqlite", "postgresql")
 """The schema and the lock that lets one process write at a time were made for these, and tested with them."""
@@ -28,7 +28,10 @@ def resolve_url(text: str | None) -> URL:
     missing.
     """
     if text is None:
-        return _file_url(platformdirs.user_data_path("lukv-bench", appauthor=False) / "results.db")
+        folder = user_folder(platformdirs.user_data_dir, "lukv-bench", False)
+        if folder is None:
+            raise UserError("There is no home folder to keep results in; name a file with --db, such as results.db.")
+        return _file_url(folder / "results.db")
     if not text.strip():
         raise UserError("The database name is empty; name a file with --db, such as results.db, or leave --db out.")
     if text.strip() == ":memory:":

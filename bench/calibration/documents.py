@@ -7,6 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ... import UserError
+from ..files import read_text
 
 BUILT_IN = ("narrative", "code", "records")
 """Three kinds of text, because a single narrative is the likely reason that LU-KV's published profile loses to
@@ -57,10 +58,7 @@ def read_documents(texts: Sequence[Path], questions: Sequence[Path]) -> tuple[Do
 
 
 def _read(path: Path, option: str) -> str:
-    try:
-        text = path.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {option} {path} as UTF-8 text ({error}).") from error
+    text = read_text(path, option).strip()
     if not text:
         raise UserError(f"{option} {path} is empty; give a file with text in it.")
     return text

@@ -13,7 +13,8 @@ from ...db.errors import StoreError
 from ..errors import PluginError
 from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
 from .command import Command
-from .stdout import own_stdout
+from .messages import sentence
+from .streams import Output, standard_streams
 
 EXIT_FAILED = 1
 EXIT_USER = 2
@@ -57,20 +58,15 @@ def _root(
 
 
 def _command(function: Callable[..., int]) -> Callable[..., int]:
-    """What every command does about Ctrl-C and about a reader of its output that went away."""
+    """What every command does about Ctrl-C."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> int:
         try:
-            code = function(*args, **kwargs)
-            sys.stdout.flush()
+            return function(*args, **kwargs)
         except KeyboardInterrupt as error:
-            print(f"interrupted{f': {error}' if str(error) else ''}", file=sys.stderr)
+            print(sentence(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
             return EXIT_INTERRUPTED
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
-            return 0
-        return code
 
     return wrapped
 
@@ -98,9 +94,19 @@ def main() -> None:
     for name, value in QUIET.items():
         if sys.argv[1:2] != ["lm-eval"] or name not in LM_EVALS_OWN:
             os.environ.setdefault(name, value)
-    with own_stdout():
+    if not os.environ.get("HOME", "nowhere"):
+        del os.environ["HOME"]  # an empty one would put the user's folders below /
+    with standard_streams() as output:
         code = _code()
-    sys.exit(code)
+    sys.exit(_checked(output, code))
+
+
+def _checked(output: Output, code: int) -> int:
+    """The exit code, given whether all output was taken. A reader that has seen enough is no failure."""
+    if output.failure is None or isinstance(output.failure, BrokenPipeError):
+        return code
+    reason = output.failure.strerror or str(output.failure)
+    return _say(f"standard output cannot be written ({reason}); what was done is stored.", code or EXIT_FAILED)
 
 
 def _code() -> int:
@@ -118,5 +124,5 @@ def _code() -> int:
 
 def _say(message: str, code: int) -> int:
     """One line on stderr, whatever a library or a plugin put into the message."""
-    print(f"lukv-bench: {' '.join(message.split())}", file=sys.stderr)
+    print(sentence(f"lukv-bench: {message}"), file=sys.stderr)
     return code

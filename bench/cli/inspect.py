@@ -61,14 +61,17 @@ def inspect(
     positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
     """
     from ..budget import parse_budgets
+    from ..file_kinds import INSPECTION
+    from ..files import user_path
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
     text = _read(context)
-    if out is not None:
-        check_file_place(out, "--out")
+    out = None if out is None else user_path(out, "--out")
     apart(context=context, out=out)
+    if out is not None:
+        check_file_place(out, "--out", INSPECTION)
     storable("--seed", seed)
     check_model_name(model)
     with redirect_stdout(sys.stderr), progress() as shown:
@@ -128,10 +131,9 @@ def _encodable(line: str) -> str:
 
 
 def _read(path: Path) -> str:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read --context {path} as UTF-8 text ({error}).") from error
+    from ..files import read_text
+
+    text = read_text(path, "--context")
     if not text.strip():
         raise UserError(f"--context {path} is empty; give a file with text in it.")
     return text

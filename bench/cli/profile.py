@@ -73,23 +73,34 @@ def profile(
 
     --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one.
     """
+    from ..file_kinds import ARRAY
+    from ..files import check_readable, user_path
+    from ..plugins.names import split_specs
     from ..writable import check_file_place
 
     at_least_one("--export-length", export_length)
     storable("--seed", seed)
     _check_options(context, from_, out, export_kvpress)
+    out = None if out is None else user_path(out, "--out")
+    export_kvpress = None if export_kvpress is None else user_path(export_kvpress, "--export-kvpress")
     apart(from_=from_, out=out, export_kvpress=export_kvpress)
     for read in (*(text or []), *(questions or [])):
         apart(text=read, out=out)
         apart(text=read, export_kvpress=export_kvpress)
-    for option, place in (("--out", out), ("--export-kvpress", export_kvpress)):
-        if place is not None:
-            check_file_place(place, option)
+    specs = split_specs("scorer", scorer or ["keydiff"])
+    if from_ is not None and export_kvpress is not None:
+        check_readable(from_, "--from")
+        check_file_place(export_kvpress, "--export-kvpress", ARRAY)
+    if out is not None:
+        for read in (*(text or []), *(questions or [])):
+            check_readable(read, "--text or --questions")
+        for spec in specs:
+            _check_places(out, export_kvpress, spec.partition(":")[0], len(specs))
     with redirect_stdout(sys.stderr), progress() as shown:
         if out is not None:
             places = (out, export_kvpress, export_length)
             asked = (text or [], questions or [])
-            made = _make(places, model, scorer or ["keydiff"], asked, seed, (sink, window), device, dtype, shown)
+            made = _make(places, model, specs, asked, seed, (sink, window), device, dtype, shown)
         elif from_ is not None:
             made = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
@@ -111,17 +122,18 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
+    from ..files import check_readable
     from ..profiles.file import load_profile
     from ..run.request import check_protection
 
     check_protection(sink, window)
-    return load_profile(path.expanduser())
+    return load_profile(check_readable(path, "--from"))
 
 
 def _make(
     places: tuple[Path, Path | None, int],
     model: str,
-    scorer: list[str],
+    specs: list[str],
     asked: tuple[list[Path], list[Path]],
     seed: int,
     protection: tuple[int | None, int | None],
@@ -131,9 +143,7 @@ def _make(
 ) -> "Mapping[str, Profile]":
     """The profiles by scorer, saved."""
     from ..models.find import check_model_name
-    from ..plugins.names import split_specs
 
-    specs = split_specs("scorer", scorer)
     check_model_name(model)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
@@ -151,8 +161,7 @@ def _make(
     if len(targets) < len(plugins):
         raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
     out, export, export_length = places
-    for name, (_, protected) in targets.items():
-        _check_places(out, export, name, len(targets))
+    for _, protected in targets.values():
         if export is not None:
             check_length(export_length, protected)
     documents = read_documents(*asked) or built_in_documents()
@@ -174,13 +183,14 @@ def _make(
 
 def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
     """Every file that will be written, before the work that fills it."""
+    from ..file_kinds import ARRAY, PROFILE, PROFILE_NOTES
     from ..writable import check_file_place
 
     place = _place(out, scorer, scorers)
-    check_file_place(place, "--out")
-    check_file_place(place.with_name(place.name + ".json"), "what --out writes beside it,")
+    check_file_place(place, "--out", PROFILE)
+    check_file_place(place.with_name(place.name + ".json"), "what --out writes beside it,", PROFILE_NOTES)
     if export is not None:
-        check_file_place(_place(export, scorer, scorers), "--export-kvpress")
+        check_file_place(_place(export, scorer, scorers), "--export-kvpress", ARRAY)
 
 
 def _export(

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from .messages import printable
+
 EVERY_S = 5.0
 """Seconds between two lines where no bar can be drawn."""
 
@@ -36,7 +38,7 @@ class _Lines:
         self.message(f"[{now - self._started:5.0f}s] {done}/{total} {doing}")
 
     def message(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)
+        print(printable(text), file=sys.stderr, flush=True)
 
 
 @contextmanager
@@ -75,9 +77,9 @@ def progress() -> Iterator[Progress]:
                 if stage != self.stage:
                     bar.reset(task)
                     self.stage = stage
-                bar.update(task, description=doing, completed=done, total=total)
+                bar.update(task, description=printable(doing), completed=done, total=total)
 
             def message(self, text: str) -> None:
-                bar.console.print(text, markup=False, highlight=False)
+                bar.console.print(printable(text), markup=False, highlight=False)
 
         yield _Live()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ... import UserError
 from ..errors import Interrupted
 from .command import takes
+from .messages import sentence
 from .options import (
     LENGTH,
     LIMIT,
@@ -126,7 +127,9 @@ class _Axes:
 
 def _checked(options: RunOptions) -> _Axes:
     """Everything that can be known to be wrong before torch is imported."""
+    from ...tasks.catalog import expand
     from ..budget import parse_budgets
+    from ..files import user_path
     from ..models.find import check_model_name
     from ..plugins.names import split_specs
 
@@ -143,11 +146,14 @@ def _checked(options: RunOptions) -> _Axes:
         allocators=split_specs("allocator", options.allocator or ["lukv"]),
         scorers=split_specs("scorer", options.scorer or ["keydiff"]),
         budgets=parse_budgets([] if options.ratio is None else axis("--ratio", options.ratio), keep_tokens),
-        tasks=axis("--tasks", options.tasks or [TASKS]),
+        tasks=expand(axis("--tasks", options.tasks or [TASKS])),
         lengths=whole_numbers("--length", options.length or [LENGTH]),
         seeds=whole_numbers("--seed", options.seed or ["0"]),
     )
     check_model_name(options.model)
+    for option, folder in (("--samples", options.samples), ("--data-dir", options.data_dir)):
+        if folder is not None and not user_path(folder, option).is_dir():
+            raise UserError(f"{option} {folder} is no folder.")
     return axes
 
 
@@ -163,8 +169,8 @@ def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
         protocol="aware" if options.protocol == "aware" else "agnostic",
         truncate=not options.no_truncate,
         max_length=options.max_length,
-        data_dir=options.data_dir,
-        samples_dir=options.samples,
+        data_dir=None if options.data_dir is None else options.data_dir.expanduser(),
+        samples_dir=None if options.samples is None else options.samples.expanduser(),
     )
 
 
@@ -210,5 +216,5 @@ def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bo
         print_table(rows)
     labels = {cell.id: f"{cell.method.label} on {cell.task.loaded.info.name}" for cell in plan.cells}
     for identity, reason in outcome.failed.items():
-        print(f"failed: {labels[identity]}: {' '.join(reason.split())}", file=sys.stderr)
-    print(f"{outcome.n_new} new answers; all are in {where}", file=sys.stderr)
+        print(sentence(f"failed: {labels[identity]}: {reason}"), file=sys.stderr)
+    print(sentence(f"{outcome.n_new} new answers; all are in {where}"), file=sys.stderr)

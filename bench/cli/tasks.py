@@ -29,6 +29,9 @@ def export(
     A JSON object a line: context, question, answer prefix, the prompt as rendered for this model, answers, generation
     arguments and hashes. `run --samples DIR` reads them; its cells and answers are those of a run that makes them.
     """
+    from ...tasks.catalog import expand
+    from ..file_kinds import SAMPLES
+    from ..files import user_path
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
@@ -36,16 +39,21 @@ def export(
     storable("--seed", seed)
     lengths = whole_numbers("--length", length or [LENGTH])
     check_model_name(model)
-    check_file_place(out / "samples.jsonl", "--out")
+    out = user_path(out, "--out")
+    data_dir = None if data_dir is None else user_path(data_dir, "--data-dir")
+    check_file_place(out / "samples.jsonl", "--out", SAMPLES)
+    named = expand(axis("--tasks", tasks or [TASKS]))
     with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading transformers", 0, 1)
         from ..lmeval import render_samples
         from ..models.load import load_prompt_model
-        from ..run.exported import write_samples
+        from ..run.exported import file_name, write_samples
         from ..run.request import RunRequest, ask_tasks
         from ..run.samples import make_task
 
-        asked = ask_tasks(axis("--tasks", tasks or [TASKS]), lengths)
+        asked = ask_tasks(named, lengths)
+        for info, tokens in asked:
+            check_file_place(out / file_name(info.name, tokens), "--out", SAMPLES)
         request = RunRequest((), asked, limit, (seed,), "agnostic", data_dir=data_dir)
         prompts = load_prompt_model(model)
         made = [make_task(request, prompts, number, seed, shown.report) for number in range(len(asked))]
@@ -85,10 +93,9 @@ def score(
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    try:
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {file} as UTF-8 text ({error}).") from error
+    from ..files import read_text
+
+    text = read_text(file, "the predictions")
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import UserError
+from ..files import user_path
 
 
 def axis(option: str, texts: Sequence[str]) -> list[str]:
@@ -74,7 +75,8 @@ def apart(**places: Path | None) -> None:
     for name, place in places.items():
         if place is None:
             continue
-        option, real = "--" + name.rstrip("_").replace("_", "-"), place.expanduser().resolve()
+        option = "--" + name.rstrip("_").replace("_", "-")
+        real = user_path(place, option).resolve()
         if real in seen:
             raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
         seen[real] = option

@@ -1,7 +1,5 @@
 """One eviction, looked at: which positions every head keeps of a text."""
 
-import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from ..calibration.calibrate import Report
 from ..engine.prompt import adds_special_tokens, cut_at_context, render
 from ..engine.ready import refuse_sliding_window
 from ..errors import PluginError
+from ..files import write_whole
 from ..models.load import LoadedModel
 from ..run.allocation import check_budget
 from ..run.choosing import Choice, check_scorers, choose_kept, obtain_for, read_context
@@ -54,20 +53,17 @@ class Inspection:
         Raises:
             UserError: the place cannot be written to.
         """
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-                beside = Path(scratch) / "whole.npz"
-                np.savez(
-                    beside,
-                    token_ids=self.token_ids,
-                    counts=self.counts,
-                    offsets=self.offsets,
-                    positions=self.positions,
-                )
-                os.replace(beside, path)
-        except OSError as error:
-            raise UserError(f"cannot write --out {path} ({error}); choose another place.") from error
+        write_whole(path, "--out", self._write)
+
+    def _write(self, path: Path) -> None:
+        with path.open("wb") as file:  # by its name alone NumPy would add a suffix
+            np.savez(
+                file,
+                token_ids=self.token_ids,
+                counts=self.counts,
+                offsets=self.offsets,
+                positions=self.positions,
+            )
 
     def summary(self) -> str:
         """One line."""

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ... import UserError
+from ..files import user_path
 from ..suggest import unknown
 from .aliases import ALIASES
 from .convert import converted
@@ -30,8 +31,10 @@ def check_model_name(name: str) -> None:
     """
     if not name.strip():
         raise UserError("--model is empty; name an alias, a hub id or a folder, or leave --model out.")
-    folder = Path(name).expanduser()
-    if name in ALIASES or (folder / "config.json").is_file():
+    if name in ALIASES:
+        return
+    folder = user_path(name, "--model")
+    if (folder / "config.json").is_file():
         return
     if folder.is_dir():
         raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")

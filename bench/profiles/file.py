@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import Profile
+from ..files import write_whole
 from ..hashing import content_hash
 
 
@@ -63,16 +62,11 @@ def save_profile(profile: Profile, path: Path) -> None:
     header = {"kind": profile.kind, "hash": profile_hash(profile)}
     readable = json.dumps({**header, "made": made, "notes": notes}, indent=2, sort_keys=True) + "\n"
     header |= {"made": json.dumps(made, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
-            beside = Path(scratch) / path.name
-            # Not by save_file, whose files only their owner may read.
-            beside.write_bytes(save({name: array.contiguous() for name, array in profile.arrays.items()}, header))
-            os.replace(beside, path)
-        path.with_name(path.name + ".json").write_text(readable, encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"cannot write the profile {path} ({error}); choose another place.") from error
+    # Not by save_file, whose files only their owner may read.
+    content = save({name: array.contiguous() for name, array in profile.arrays.items()}, header)
+    write_whole(path, "the profile", lambda place: place.write_bytes(content))
+    notes_place = path.with_name(path.name + ".json")
+    write_whole(notes_place, "the profile's description", lambda place: place.write_text(readable, encoding="utf-8"))
 
 
 def load_profile(path: Path) -> Profile:

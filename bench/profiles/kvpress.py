@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ... import UserError
 from ...allocators.lukv_export import kvpress_ratios
 from ...scorers.base import Profile, Protection
+from ..files import write_whole
 
 
 def protection_of(profile: Profile, sink: int | None, window: int | None) -> Protection:
@@ -39,12 +41,7 @@ def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Prote
     if profile.kind != "lukv":
         raise UserError(f"kvpress's format holds profiles of lukv, and this is one of {profile.kind}.")
     ratios = kvpress_ratios(profile, n_tokens, protection)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as file:
-            np.save(file, ratios, allow_pickle=False)
-    except OSError as error:
-        raise UserError(f"cannot write --export-kvpress {path} ({error}); choose another place.") from error
+    write_whole(path, "--export-kvpress", lambda place: _save(place, ratios))
     refused = int(np.isnan(ratios).any(axis=(1, 2)).sum())
     said = f"wrote {path}: exact for {n_tokens} tokens, sink={protection.sink}, window={protection.window}"
     if refused:
@@ -52,3 +49,8 @@ def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Prote
     if (ratios == 1).any():
         said += "; kvpress keeps one token in heads that lukv leaves empty"
     return said
+
+
+def _save(path: Path, ratios: NDArray[np.float64]) -> None:
+    with path.open("wb") as file:  # by its name alone NumPy would add a suffix
+        np.save(file, ratios, allow_pickle=False)

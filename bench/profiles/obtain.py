@@ -22,6 +22,8 @@ from ..calibration.calibrate import (
 from ..calibration.documents import Document, built_in_documents
 from ..environment import package_versions
 from ..errors import PluginError
+from ..file_kinds import ANY
+from ..files import check_readable
 from ..hashing import content_hash
 from ..models.load import LoadedModel
 from ..places import cache_folder
@@ -84,7 +86,7 @@ def obtain_profile(
     """
     named = str(allocator.arguments.get("profile", ""))
     if named:
-        path = Path(named).expanduser()
+        path = check_readable(named, "the profile")
         profile = load_profile(path)
         check_profile(profile, path, allocator, scorer, loaded)
         return profile
@@ -98,7 +100,7 @@ def obtain_profile(
     cached = _cached(place, allocator.name, wanted)
     if cached is not None:
         return cached
-    check_file_place(place, "the profile's place in the cache,")
+    check_file_place(place, "the profile's place in the cache,", ANY)
     (profile,) = make_profiles(
         allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
     ).values()

@@ -1,8 +1,6 @@
 """Sample sets that travel: written by `tasks export`, read and verified by `run --samples`."""
 
 import json
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from ...tasks.load import LoadedTask, given_task
 from ...tasks.request import Samples
 from ..configuration import sample_id
 from ..engine.prompt import encode
+from ..files import write_whole
 from ..hashing import content_hash
 from ..lmeval import RenderedSample
 from ..models.load import PromptModel
@@ -41,14 +40,8 @@ def write_samples(
     path = folder / file_name(task.info.name, task.length)
     export = {"seed": seed, "asked": limit, "n": len(samples), "model": model.title}
     lines = [json.dumps(_record(task, sample, model, export), ensure_ascii=False) for sample in samples]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            beside = Path(scratch) / path.name
-            beside.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-            os.replace(beside, path)
-    except OSError as error:
-        raise UserError(f"cannot write --out {path} ({error}); choose another folder.") from error
+    content = "".join(line + "\n" for line in lines)
+    write_whole(path, "--out", lambda place: place.write_text(content, encoding="utf-8"))
     return path
 
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import sha256
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 from random import Random
 
 
@@ -42,5 +43,10 @@ def word_lists() -> WordLists:
 
 
 def _read(name: str) -> tuple[str, ...]:
-    text = files("wonderwords").joinpath("assets", name).read_text(encoding="utf-8")
+    spec = find_spec(
+        "wonderwords"
+    )  # importing it reads its lists in the locale's encoding, which may lack their letters
+    assert spec is not None, "a requirement of this package"
+    assert spec.origin is not None
+    text = Path(spec.origin).with_name("assets").joinpath(name).read_text(encoding="utf-8")
     return tuple(sorted({word for line in text.splitlines() if (word := line.strip())}))

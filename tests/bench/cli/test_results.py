@@ -245,7 +245,7 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
 
 def test_seconds_are_there_and_plausible(rows: list[dict[str, Any]], database: Path) -> None:
     for row in rows:
-        assert 0 < row["tpot_s"] < row["ttft_s"] < 60
+        assert 0 < row["tpot_s"] < row["ttft_s"]
     found = query(database, "SELECT kind, prefill_s, evict_s, ttft_s, tpot_s FROM timing")
     for kind, prefill_s, evict_s, ttft_s, tpot_s in found:
         assert kind == "indicative"

@@ -1,0 +1,30 @@
+"""What is said on stderr: one line of printable characters, however long or strange the names in it are."""
+
+LONGEST = 400
+"""Characters of a message: three lines of a wide terminal."""
+
+LONGEST_WORD = 160
+"""Characters of a word, so that one long name leaves room for what was wrong with it."""
+
+
+def sentence(text: str, longest: int = LONGEST) -> str:
+    """The text on one line: control characters escaped, words and the whole shortened in their middles."""
+    words = " ".join(shortened(word, LONGEST_WORD) for word in printable(" ".join(text.split())).split(" "))
+    return shortened(words, longest)
+
+
+def printable(text: str) -> str:
+    """The text with everything that a terminal would obey, or cannot show, as an escape."""
+    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
+
+
+def shortened(text: str, longest: int) -> str:
+    """A text of at most so many characters: its beginning and its end, which say what was wrong and what to do."""
+    if len(text) <= longest:
+        return text
+    kept = longest - len(" ... ")
+    return f"{text[: kept - kept // 2]} ... {text[-(kept // 2) :]}"
+
+
+def _escaped(letter: str) -> str:
+    return letter.encode("unicode_escape").decode("ascii")

@@ -1,0 +1,72 @@
+"""Which files the program wrote itself: those it may write over; any other stays as it is."""
+
+import json
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """A kind of file that the program writes.
+
+    Attributes:
+        name: For messages.
+        fits: Whether the bytes of a file begin as this kind does; never reads it whole.
+    """
+
+    name: str
+    fits: Callable[[Path], bool]
+
+
+def _is_profile(path: Path) -> bool:
+    """Safetensors whose header names a kind of profile and its hash."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        return length < 2**20 and _has(file.read(length), "__metadata__", "kind", "hash", "made")
+
+
+def _is_profile_notes(path: Path) -> bool:
+    with path.open("rb") as file:
+        content = file.read(2**20)
+    return _has(content, None, "kind", "hash", "made")
+
+
+def _is_inspection(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return {"token_ids.npy", "counts.npy", "offsets.npy", "positions.npy"} <= set(archive.namelist())
+
+
+def _is_array(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(6) == b"\x93NUMPY"
+
+
+def _is_samples(path: Path) -> bool:
+    with path.open("rb") as file:
+        return _has(file.readline(2**26), None, "hash", "task", "ordinal")
+
+
+def _has(content: bytes, inside: str | None, *keys: str) -> bool:
+    """Whether the content is a JSON object with these keys, itself or inside one of its own."""
+    found: Any = json.loads(content)
+    found = found.get(inside) if inside is not None and isinstance(found, dict) else found
+    return isinstance(found, dict) and set(keys) <= found.keys()
+
+
+PROFILE = FileKind("profile", _is_profile)
+PROFILE_NOTES = FileKind("description of a profile", _is_profile_notes)
+INSPECTION = FileKind("archive that inspect wrote", _is_inspection)
+ARRAY = FileKind("NumPy array", _is_array)
+ANY = FileKind("file", lambda path: True)
+SAMPLES = FileKind("exported sample set", _is_samples)
+
+
+def is_of_kind(path: Path, kind: FileKind) -> bool:
+    """Whether an existing file is of a kind; an empty one is of any."""
+    try:
+        return path.stat().st_size == 0 or kind.fits(path)
+    except (OSError, ValueError, RecursionError, zipfile.BadZipFile):
+        return False

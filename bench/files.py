@@ -1,0 +1,110 @@
+"""Files that a user names: paths made usable, texts read, and files written whole or not at all."""
+
+import os
+import stat
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from .. import UserError
+
+LARGEST_TEXT = 256 * 2**20
+"""Bytes of a text that is read whole."""
+
+
+def user_path(path: Path | str, option: str) -> Path:
+    """The path with its "~" replaced by a home folder.
+
+    Raises:
+        UserError: no path of this system can be so: a home that is not there, a loop of links, a name too long.
+    """
+    try:
+        whole = Path(path).expanduser()
+        os.fsencode(whole)
+        whole.resolve().exists()
+    except RuntimeError as error:  # pathlib's for a home folder that is not there, and for a loop of links
+        reason = "its links form a loop" if "loop" in str(error) else "its home folder is not there"
+        raise UserError(f"{option} {path} cannot be used: {reason}; write another path.") from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{option} {path} cannot be used ({_reason(error)}); write another path.") from error
+    return whole
+
+
+def check_readable(path: Path | str, option: str) -> Path:
+    """The path of an ordinary file.
+
+    Raises:
+        UserError: it is not there, a folder, or a device or a pipe, which may have no end.
+    """
+    whole = user_path(path, option)
+    try:
+        mode = whole.stat().st_mode
+    except OSError as error:
+        raise UserError(f"cannot read {option} {path} ({_reason(error)}).") from error
+    if stat.S_ISDIR(mode):
+        raise UserError(f"{option} {path} is a folder; name a file in it.")
+    if not stat.S_ISREG(mode):
+        raise UserError(f"{option} {path} is a device or a pipe; write its content to a file and name that.")
+    return whole
+
+
+def read_text(path: Path | str, option: str) -> str:
+    """A file's UTF-8 text, without a byte order mark.
+
+    Raises:
+        UserError: it cannot be read, is too large, or is no UTF-8.
+    """
+    whole = check_readable(path, option)
+    try:
+        if whole.stat().st_size > LARGEST_TEXT:
+            raise UserError(f"{option} {path} is larger than {LARGEST_TEXT // 2**20} MB; cut it into smaller files.")
+        return whole.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"cannot read {option} {path} as UTF-8 text ({_reason(error)}).") from error
+
+
+def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> None:
+    """Have a file written beside its place, then moved there: it is whole or it is not there, and where that fails no
+    folder is left that was made for it.
+
+    Args:
+        path: The place; folders above it are made.
+        option: What named it, for messages.
+        write: Writes the content to the path that it is given, whose name is the file's own.
+
+    Raises:
+        UserError: the place cannot be written to.
+    """
+    made: list[Path] = []
+    try:
+        made = _make_folders(path.absolute().parent)
+        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+            beside = Path(scratch) / path.name
+            write(beside)
+            os.replace(beside, path)
+    except OSError as error:
+        raise UserError(f"cannot write {option} {path} ({_reason(error)}); choose another place.") from error
+    finally:
+        for folder in made:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+
+
+def _make_folders(folder: Path) -> list[Path]:
+    """The folders that were not there, deepest first, made; all or none of them."""
+    missing = [place for place in (folder, *folder.parents) if not place.exists()]
+    made: list[Path] = []
+    try:
+        for place in reversed(missing):
+            place.mkdir(exist_ok=True)
+            made.insert(0, place)
+    except OSError:
+        for place in made:
+            place.rmdir()
+        raise
+    return made
+
+
+def _reason(error: Exception) -> str:
+    """Without the path, which the message names already."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else str(error)
