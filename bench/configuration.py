@@ -33,7 +33,8 @@ class Configuration(BaseModel):
     """Everything that decides an answer, but for the task. Same content, same id, same result up to rounding.
 
     Attributes:
-        chat_form: "chat" with a hash of the template, or "plain" where the model has none or the task forbids it.
+        chat_form: "chat" with a hash of the template and what was settled of it (a date, thinking), where anything
+            was; or "plain" where the model has none or the task forbids it.
         truncation: What happens to prompts that are too long: "refuse", or "middle" = their context loses its middle,
             "middle-N" beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.

@@ -9,13 +9,14 @@ from .file_kinds import FileKind, is_of_kind
 from .files import user_path
 
 
-def check_file_place(path: Path, option: str, kind: FileKind | None = None) -> None:
+def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure: str = "choose another place") -> None:
     """Look only; nothing is created.
 
     Args:
         path: The place.
         option: What named it, for messages.
         kind: Of a file that may be written over; None = of no file.
+        cure: What ends the sentence where the place is at fault.
 
     Raises:
         UserError: the place is a folder, lies below a file, is not writable, or holds a file of another kind.
@@ -24,7 +25,7 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None) -> N
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
     if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
-        raise UserError(f"{option} {path} is there and cannot be replaced; choose another place.")
+        raise UserError(f"{option} {path} is there and cannot be replaced; {cure}.")
     if path.exists() and not (kind is not None and is_of_kind(path, kind)):
         what = "" if kind is None else f" and no {kind.name}"
         raise UserError(f"{option} {path} is there{what}; choose another place, or remove it.")
@@ -32,7 +33,7 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None) -> N
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir():
-        raise UserError(f"{option} {path} lies below {above}, which is a file; choose another place.")
+        raise UserError(f"{option} {path} lies below {above}, which is a file; {cure}.")
     of_the_kernel = PSEUDO.fullmatch(file_system(above.resolve(), mount_table()) or "")  # they look writable to root
     if of_the_kernel or os.statvfs(above).f_flag & os.ST_RDONLY or not os.access(above, os.W_OK):
-        raise UserError(f"{option} {path} cannot be written: {above} is read-only; choose another place.")
+        raise UserError(f"{option} {path} cannot be written: {above} is read-only; {cure}.")

@@ -9,11 +9,12 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import CalibrationDocument, Protection, Scorer
-from ..engine.decode import Stop, decode, fed_at_most
+from ..engine.decode import decode, fed_at_most
 from ..engine.evict import share
 from ..engine.prefill import Context, prefill
 from ..engine.prompt import Prompt, render, split
 from ..engine.ready import refuse_sliding_window
+from ..engine.stop import Stop
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from .documents import Document

@@ -83,6 +83,13 @@ Protocol = Annotated[
         "--protocol", help="agnostic: evict before the question is seen; aware: after.", metavar="agnostic|aware"
     ),
 ]
+Thinking = Annotated[
+    bool,
+    typer.Option(
+        "--thinking",
+        help="Let the model think, where its chat template knows how, and score what follows its thoughts.",
+    ),
+]
 DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Local files in the originals' formats, instead of the hub.", metavar="DIR"),

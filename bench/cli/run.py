@@ -35,6 +35,7 @@ from .options import (
     Seeds,
     Sink,
     Tasks,
+    Thinking,
     Window,
 )
 from .progress import Progress, progress
@@ -63,6 +64,7 @@ class RunOptions:
     limit: Limit = LIMIT
     seed: Seeds = None
     protocol: Protocol = "agnostic"
+    thinking: Thinking = False
     sink: Sink = None
     window: Window = None
     data_dir: DataDir = None
@@ -104,7 +106,7 @@ def run(options: RunOptions) -> int:
         place = resolve_device(options.device)
         kind = resolve_dtype(options.dtype, place)
         shown.report(f"loading {options.model} (fetched on first use)", 0, 1)
-        plan = make_plan(request, ready_model(options.model, place, kind), shown.report)
+        plan = make_plan(request, ready_model(options.model, place, kind, options.thinking), shown.report)
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:
             command = recorded_command(sys.argv, describe(url))

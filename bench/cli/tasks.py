@@ -10,7 +10,7 @@ import typer
 
 from ... import UserError
 from ...tasks.json_text import read_json
-from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks
+from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
 from .progress import progress
 from .values import at_least_one, axis, storable, whole_numbers
 
@@ -23,6 +23,7 @@ def export(
     seed: Seed = 0,
     model: Model = "smollm2-135m",
     data_dir: DataDir = None,
+    thinking: Thinking = False,
 ) -> int:
     """Write the samples that a run would make, to read, to check or to take to another machine.
 
@@ -47,7 +48,7 @@ def export(
         shown.report("loading transformers", 0, 1)
         from ..lmeval import render_samples
         from ..models.load import load_prompt_model
-        from ..run.exported import file_name, write_samples
+        from ..run.exported import file_name, sample_lines, write_samples
         from ..run.request import RunRequest, ask_tasks
         from ..run.samples import make_task
 
@@ -55,10 +56,11 @@ def export(
         for info, tokens in asked:
             check_file_place(out / file_name(info.name, tokens), "--out", SAMPLES)
         request = RunRequest((), asked, limit, (seed,), "agnostic", data_dir=data_dir)
-        prompts = load_prompt_model(model)
+        prompts = load_prompt_model(model, thinking)
         made = [make_task(request, prompts, number, seed, shown.report) for number in range(len(asked))]
-        for task in made:
-            path = write_samples(out, task, render_samples(task, prompts.tokenizer), prompts, seed, limit)
+        lines = [sample_lines(task, render_samples(task, prompts.tokenizer), prompts, seed, limit) for task in made]
+        for task, written in zip(made, lines, strict=True):
+            path = write_samples(out, task, written)
             shown.message(f"wrote {path} ({len(task.task.eval_docs)} samples)")
     return 0
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,35 +11,11 @@ from ..models.load import LoadedModel
 from .cache import StoreCache
 from .clock import now
 from .rotary import rotating_for
+from .stop import Stop
 
 StopReason = Literal["eos", "stop_string", "length"]
 Choose = Callable[[Tensor], Tensor]
 """Next tokens int64 [B] from logits float32 [B, vocabulary]."""
-
-
-@dataclass(frozen=True)
-class Stop:
-    """When generation ends.
-
-    Attributes:
-        max_new_tokens: At most so many tokens.
-        eos: Any of these ids ends a row; it is not part of the answer.
-        strings: Any of these ends a row; the text is cut in front of it.
-        first_line: The end of the first line that holds anything ends a row, as a stop string.
-    """
-
-    max_new_tokens: int
-    eos: frozenset[int]
-    strings: tuple[str, ...] = ()
-    first_line: bool = False
-
-    def end(self, text: str) -> int | None:
-        """Where a text is cut, None where nothing ends it yet."""
-        found = [at for at in (text.find(string) for string in self.strings) if at >= 0]
-        if self.first_line:
-            at = text.find("\n", len(text) - len(text.lstrip("\n")))
-            found += [at] if at >= 0 else []
-        return min(found, default=None)
 
 
 @dataclass
@@ -48,13 +24,15 @@ class Decoded:
 
     Attributes:
         ids: The generated tokens, the EOS left out.
-        text: Their text, cut at a stop string.
+        text: Their text, cut at a stop string, without thoughts.
         stop_reason: Why it ended.
+        events: What a reader of the text must know.
     """
 
     ids: list[int] = field(default_factory=list)
     text: str = ""
     stop_reason: StopReason = "length"
+    events: list[dict[str, object]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -172,7 +150,7 @@ def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
         row.stop_reason = "eos"
         return False
     row.ids.append(token)
-    if (stop.strings or stop.first_line) and stop.end(_text(loaded, row.ids)) is not None:
+    if stop.reached(loaded.tokenizer, row.ids):
         row.stop_reason = "stop_string"
         return False
     return len(row.ids) < stop.max_new_tokens
@@ -180,10 +158,5 @@ def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
 
 def _write_texts(loaded: LoadedModel, rows: Sequence[Decoded], stop: Stop) -> None:
     for row in rows:
-        text = _text(loaded, row.ids)
-        row.text = text[: stop.end(text)]
-
-
-def _text(loaded: LoadedModel, ids: Sequence[int]) -> str:
-    tokenizer: Any = loaded.tokenizer
-    return str(tokenizer.decode(ids, skip_special_tokens=True))
+        row.text = stop.text(loaded.tokenizer, row.ids)
+        row.events = stop.events(loaded.tokenizer, row.ids)

@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from ... import UserError
 from .truncate import cut_middle
-
-TEMPLATE_DATE = datetime(2025, 1, 1)
-"""What a chat template that prints the date is told: with the real one, prompts would change from day to day."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +55,17 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
             tokenize=False,
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
-            strftime_now=lambda form: TEMPLATE_DATE.strftime(form),
         )
     except Exception as error:  # a template is a program of the model's author; it may raise anything
+        roles = ", ".join(str(turn["role"]) for turn in turns)
         raise UserError(
-            f"the chat template of {tokenizer.name_or_path} cannot render a user turn ({error})."
+            f"the chat template of {tokenizer.name_or_path} cannot render the turns {roles} ({_reason(error)})."
         ) from error
     return str(text)
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True) -> str:
@@ -86,6 +86,18 @@ def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True
     return render_turns(tokenizer, [*turns, {"role": "assistant", "content": answer_prefix}], False)
 
 
+class Tokens(NamedTuple):
+    """A text's tokens.
+
+    Attributes:
+        ids: Token ids.
+        offsets: Of each, its first character and the one behind its last.
+    """
+
+    ids: tuple[int, ...]
+    offsets: tuple[tuple[int, int], ...]
+
+
 def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
     """Whether a rendered prompt still lacks what the tokenizer puts in front: a chat template brings its own BOS, a
     plain prompt gets the tokenizer's, unless it begins with one already."""
@@ -93,9 +105,25 @@ def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
     return chat_form(tokenizer, chat) == "plain" and not (bos and prompt.startswith(bos))
 
 
+def tokens_of(tokenizer: Any, text: str, special_tokens: bool) -> Tokens:
+    """A text's tokens, and in front of them the tokenizer's own special ones if these are asked for.
+
+    What a tokenizer would put behind the text (EOS) is left out: the model goes on from here.
+    """
+    coded = tokenizer(text, add_special_tokens=special_tokens, return_offsets_mapping=True)
+    end = len(coded["input_ids"]) - (_n_behind(tokenizer) if special_tokens else 0)
+    return Tokens(tuple(coded["input_ids"][:end]), tuple(map(tuple, coded["offset_mapping"][:end])))
+
+
+def _n_behind(tokenizer: Any) -> int:
+    """How many special tokens the tokenizer puts behind a text."""
+    added = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
+    return next((n for n, is_special in enumerate(reversed(added)) if not is_special), 0)
+
+
 def encode(tokenizer: Any, prompt: str, chat: bool = True) -> list[int]:
     """Token ids of a rendered prompt, BOS once."""
-    return list(tokenizer(prompt, add_special_tokens=adds_special_tokens(tokenizer, prompt, chat))["input_ids"])
+    return list(tokens_of(tokenizer, prompt, adds_special_tokens(tokenizer, prompt, chat)).ids)
 
 
 def split(
@@ -132,19 +160,25 @@ def cut_at_context(
     Raises:
         UserError: the context is not in the prompt.
     """
-    end = _end_of_context(prompt, context, question)
+    end = end_of_context(prompt, context, question)
+    if end is None:
+        raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
     return cut_at(tokenizer, prompt, end, adds_special_tokens(tokenizer, prompt, chat))
 
 
-def _end_of_context(prompt: str, context: str, question: str) -> int:
-    """Where context and question stand together, as they are or with their outer white space trimmed by a template."""
+def end_of_context(prompt: str, context: str, question: str = "") -> int | None:
+    """The character behind the context where it stands last in a prompt, with its question if that is known.
+
+    A template may trim a turn: the outer white space of the two may be missing. None where they are not there.
+    """
     whole = context + question
-    for text in (whole, whole.strip()):
+    n_front = len(whole) - len(whole.lstrip())
+    forms = ((whole, 0), (whole.lstrip(), n_front), (whole.rstrip(), 0), (whole.strip(), n_front))
+    for text, n_trimmed in forms if context else ():
         at = prompt.rfind(text)
-        if text and context and at >= 0:
-            lost = 0 if text == whole else len(whole) - len(whole.lstrip())
-            return at + min(len(context) - lost, len(text))
-    raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
+        if text and at >= 0:
+            return at + min(max(len(context) - n_trimmed, 0), len(text))
+    return None
 
 
 def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple[tuple[int, ...], int]:
@@ -156,8 +190,7 @@ def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple
         end: Index of the character that begins the question.
         special_tokens: Whether the tokenizer adds its own (BOS).
     """
-    coded = tokenizer(prompt, add_special_tokens=special_tokens, return_offsets_mapping=True)
-    ids, offsets = tuple(coded["input_ids"]), coded["offset_mapping"]
+    ids, offsets = tokens_of(tokenizer, prompt, special_tokens)
     cut = next((i for i, (_, last) in enumerate(offsets) if last > end), len(ids))
     if cut and _reaches_past(tokenizer, ids[cut - 1], prompt, offsets[cut - 1], end):
         cut -= 1

@@ -16,13 +16,13 @@ ALLOWED = {"float32": 1e-3, "float16": 1e-1, "bfloat16": 5e-1}
 two attentions (sdpa and eager) differ by up to 0.16 (float16) and 1.8 (bfloat16) per 10 units."""
 
 
-def ready_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
+def ready_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
     """Load a model, switch it to store attention and prove on a short text that nothing changed by it.
 
     Raises:
         UserError: unknown, corrupt or unsupported model.
     """
-    loaded = load_model(name, device, dtype)
+    loaded = load_model(name, device, dtype, thinking)
     prove_attention(loaded)
     return loaded
 

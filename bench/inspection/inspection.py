@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ..calibration.calibrate import Report
-from ..engine.prompt import adds_special_tokens, cut_at_context, render
+from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
 from ..errors import PluginError
 from ..files import write_whole
@@ -106,9 +106,8 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
 def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
     """Cut at the tokens' ends, so that nothing of the prompt is lost to tokenizers that hide white space."""
     special = adds_special_tokens(tokenizer, prompt)  # as the ids were made
-    coded = tokenizer(prompt, add_special_tokens=special, return_offsets_mapping=True)
     texts, done = [], 0
-    for _, end in coded["offset_mapping"]:
+    for _, end in tokens_of(tokenizer, prompt, special).offsets:
         texts.append(prompt[done:end])
         done = max(done, end)
     return tuple(texts)

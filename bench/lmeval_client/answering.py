@@ -1,22 +1,35 @@
 """Answers requests context by context, and says what a reader of the answers must know."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..cli.progress import progress
 from ..configuration import Protocol
 from ..engine.rotary import shortest_alike
+from ..run.events import Event
 from .evictor import Evictor, Reading
 from .feed import Feed
 from .tally import evicted_whole
+
+
+class Answered(NamedTuple):
+    """What is given back for a request.
+
+    Attributes:
+        value: A text, or a likelihood.
+        events: What a reader must know of how it was generated; the reading's own come on top.
+    """
+
+    value: Any
+    events: Sequence[Event] = ()
 
 
 def answer_all(
     evictor: Evictor,
     doing: str,
     feeds: Sequence[Feed],
-    answer: Callable[[Reading, int], Any],
-    told: Callable[[Reading, int], None],
+    answer: Callable[[Reading, int], Answered],
+    told: Callable[[Sequence[Event], int], None],
 ) -> list[Any]:
     """An answer for each feed, in order; a context is read once however many requests stand on it, or once for each
     rotary embedding that the lengths of their sequences ask for.
@@ -26,7 +39,7 @@ def answer_all(
         doing: For the progress shown.
         feeds: What is fed.
         answer: Called with a reading of feed number n's context and n.
-        told: The same, once feed number n is answered.
+        told: Called with the events of feed number n and n, once it is answered.
     """
     answers: list[Any] = [None] * len(feeds)
     done = 0
@@ -36,8 +49,9 @@ def answer_all(
             shown.report(f"{doing}: reading a context of {len(context)} tokens", done, len(feeds))
             reading = evictor.read(context, max(feeds[number].n_sequence for number in numbers))
             for number in numbers:
-                answers[number] = answer(reading, number)
-                told(reading, number)
+                answered = answer(reading, number)
+                answers[number] = answered.value
+                told((*reading.events, *answered.events), number)
                 done += 1
                 shown.report(doing, done, len(feeds))
     return answers

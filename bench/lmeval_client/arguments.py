@@ -25,6 +25,8 @@ KNOWN = (
     "seed",
     "device",
     "dtype",
+    "enable_thinking",
+    "think_end_token",
 )
 PASSED_BY_LM_EVAL = ("batch_size", "max_batch_size")
 """lm-eval hands these to every model class. Each prompt is evicted alone, so they change nothing."""
@@ -47,6 +49,8 @@ class ModelArguments:
             in the middle.
         max_length: Tokens of prompt and answer together; None = the model's positions.
         seed: For methods that draw at random.
+        enable_thinking: Whether the model is let think; lm-eval's `hf` leaves it to the template where it is not given.
+        think_end_token: Text that ends the thoughts; None = as the chat template has it.
     """
 
     pretrained: str
@@ -61,6 +65,8 @@ class ModelArguments:
     seed: int
     device: str | None
     dtype: str | None
+    enable_thinking: bool = False
+    think_end_token: str | None = None
 
 
 def parse_arguments(given: dict[str, Any]) -> ModelArguments:
@@ -89,6 +95,8 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         seed=_count(given, "seed", least=0) or 0,
         device=str(given["device"]) if "device" in given else None,
         dtype=None if given.get("dtype", "auto") == "auto" else str(given["dtype"]),
+        enable_thinking=_switch(given, "enable_thinking"),
+        think_end_token=_think_end(given),
     )
 
 
@@ -121,6 +129,24 @@ def _count(given: dict[str, Any], name: str, least: int) -> int | None:
     if count < least:
         raise UserError(f"the model argument {name} takes a number of at least {least}, not {count}.")
     return count
+
+
+def _switch(given: dict[str, Any], name: str) -> bool:
+    value = str(given.get(name, False))
+    if value.lower() not in ("true", "false"):
+        raise UserError(f"the model argument {name} is True or False, not {value!r}.")
+    return value.lower() == "true"
+
+
+def _think_end(given: dict[str, Any]) -> str | None:
+    if "think_end_token" not in given:
+        return None
+    if not _switch(given, "enable_thinking"):
+        raise UserError("the model argument think_end_token goes with enable_thinking=True; give both or neither.")
+    token = given["think_end_token"]
+    if not isinstance(token, str) or not token or token.isdigit():
+        raise UserError(f"the model argument think_end_token takes a text such as </think>, not {token!r}.")
+    return token
 
 
 def _choice(given: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ... import UserError
+from ..engine.prompt import end_of_context
 
 RULER_QUESTIONS: Mapping[str, str] = {
     r"niah_.*": r"\nWhat (?:is|are all) the special magic ",
@@ -23,8 +24,8 @@ Source: lm_eval/tasks/ruler/{niah,vt,cwe,fwe,qa}_utils.py, the templates.
 def context_end(task: str, document: Mapping[str, Any], prompt: str) -> int | None:
     """The character at which the question begins, or None where the document does not tell.
 
-    A document with a text field `context` ends its context there (the last occurrence in the prompt: few-shot
-    examples stand in front). lm-eval's RULER tasks are known by name.
+    A document with a text field `context` ends its context there, found as in a run (the last occurrence in the
+    prompt: few-shot examples stand in front). lm-eval's RULER tasks are known by name.
 
     Raises:
         UserError: it is a RULER prompt without its question; compressing it would compress the question, too.
@@ -38,5 +39,4 @@ def context_end(task: str, document: Mapping[str, Any], prompt: str) -> int | No
     context = document.get("context")
     if not isinstance(context, str) or not context.strip():
         return None
-    at = prompt.rfind(context)
-    return None if at < 0 else at + len(context)
+    return end_of_context(prompt, context)

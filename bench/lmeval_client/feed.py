@@ -5,10 +5,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ... import UserError
-from ..engine.decode import Stop, fed_at_most
+from ..engine.decode import fed_at_most
 from ..engine.ready import refuse_sliding_window
+from ..engine.stop import Stop, stop_strings
 from ..engine.truncate import cut_middle
 from ..models.load import LoadedModel
+from ..models.template import Thinking
 from .arguments import Truncation
 
 MAX_NEW_TOKENS = 256
@@ -84,8 +86,13 @@ def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncatio
     return replace(feed, to_come=fed_at_most(to_come))
 
 
-def stop_of(generation: dict[str, Any], eos: frozenset[int]) -> Stop:
+def stop_of(generation: dict[str, Any], loaded: LoadedModel, thinking: Thinking) -> Stop:
     """When a generation ends.
+
+    Args:
+        generation: The task's generation arguments.
+        loaded: Its EOS set, and its tokenizer.
+        thinking: Of the answer to this prompt.
 
     Raises:
         UserError: the task wants something else than greedy decoding.
@@ -99,7 +106,10 @@ def stop_of(generation: dict[str, Any], eos: frozenset[int]) -> Stop:
             if not foreign
             else f"the model class lukv does not know the generation arguments {asked}; leave them out."
         )
-    until = generation.get("until") or []
-    strings = tuple(str(text) for text in ([until] if isinstance(until, str) else until) if text)
     said = [generation[name] for name in LENGTH_NAMES if generation.get(name) is not None]
-    return Stop(int(said[0]) if said else MAX_NEW_TOKENS, eos, strings)
+    return Stop(
+        max_new_tokens=int(said[0]) if said else MAX_NEW_TOKENS,
+        eos=loaded.eos,
+        strings=stop_strings(generation.get("until"), loaded.tokenizer),
+        thinking=thinking,
+    )

@@ -2,23 +2,26 @@
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any, Self
 
 from lm_eval.api.model import LM, TemplateLM
 from lm_eval.api.registry import register_model
-from lm_eval.models.utils import has_bos_prefix
 
 from ... import UserError
 from ..cli.progress import progress
 from ..configuration import CODE_VERSION
 from ..engine.decode import decode
-from ..engine.likelihood import Likelihood, likelihood
-from ..engine.prompt import cut_at, render_turns
+from ..engine.likelihood import likelihood
+from ..engine.prompt import adds_special_tokens, cut_at, render_turns, tokens_of
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
-from ..models.load import LoadedModel, resolve_device, resolve_dtype
+from ..hashing import content_hash
+from ..models.load import resolve_device, resolve_dtype
+from ..models.template import opens_conversation
+from ..run.events import Event
 from ..run.request import ask_methods
-from .answering import answer_all, notes
+from .answering import Answered, answer_all, notes
 from .arguments import NO_CACHE, parse_arguments
 from .boundary import context_end
 from .evictor import Evictor, Reading
@@ -54,12 +57,17 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         self.arguments = arguments
         with progress() as shown:
             shown.report(f"loading {arguments.pretrained} (fetched on first use)", 0, 1)
-            self.loaded: LoadedModel = ready_model(arguments.pretrained, place, resolve_dtype(arguments.dtype, place))
+            kind = resolve_dtype(arguments.dtype, place)
+            self.loaded = ready_model(arguments.pretrained, place, kind, arguments.enable_thinking)
             self.evictor = Evictor.prepare(self.loaded, method, arguments.seed, shown.report)
         self.tokenizer = self.loaded.tokenizer
         self.window = self._window(arguments.max_length)
+        self.thinking = self.loaded.thinking
+        if arguments.think_end_token is not None:
+            self.thinking = replace(self.thinking, end=arguments.think_end_token)
         self.tally = Tally()
         self._device = place
+        self._rendered: set[str] = set()
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
@@ -103,7 +111,9 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The model's own template."""
-        return render_turns(self.tokenizer, chat_history, add_generation_prompt)
+        prompt = render_turns(self.tokenizer, chat_history, add_generation_prompt)
+        self._rendered.add(content_hash(prompt))
+        return prompt
 
     def get_model_info(self) -> dict[str, Any]:
         """What decided the answers, for lm-eval's results file, which asks when all are there.
@@ -114,6 +124,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return {
             "model_revision": self.loaded.revision,
             "model_dtype": self.loaded.dtype,
+            "chat_template_settings": list(self.loaded.template_record),
             **self.evictor.facts,
             "protocol": self.arguments.protocol,
             "truncation": self.arguments.truncation,
@@ -123,38 +134,52 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         }
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
-        """Token ids; a text that begins with the prefix token gets no second one."""
+        """Token ids as a run has them: BOS once, no EOS behind the text."""
         special = self._adds_special(string) if add_special_tokens is None else add_special_tokens
-        return list(self.tokenizer.encode(string, add_special_tokens=special))
+        return list(tokens_of(self.tokenizer, string, special).ids)
 
-    def _adds_special(self, string: str) -> bool:
-        return not has_bos_prefix(string, self.tokenizer.decode(self.prefix_token_id))
+    def _adds_special(self, prompt: str) -> bool:
+        return adds_special_tokens(self.tokenizer, prompt, chat=self._is_rendered(prompt))
+
+    def _is_rendered(self, prompt: str) -> bool:
+        """Whether a prompt was put into the chat template, here or by the run that filled lm-eval's request cache."""
+        return content_hash(prompt) in self._rendered or opens_conversation(self.tokenizer, prompt)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Read the context, evict it, feed the question, decode greedily."""
-        stops = [stop_of(dict(request.args[1]), self.loaded.eos) for request in requests]
-        feeds = []
-        for request, stop in zip(requests, stops, strict=True):
-            prompt = request.args[0]
+        stops, feeds = [], []
+        for request in requests:
+            prompt, generation = request.args
+            thinking = self.thinking.behind(prompt, self._is_rendered(prompt))
+            stops.append(stop_of(dict(generation), self.loaded, thinking))
             ids, cut = self._cut(request, prompt, prompt)
             feed = make_feed(ids, cut, 1, self.arguments.protocol == "aware")
-            feeds.append(self._fitted(feed, stop.max_new_tokens))
+            feeds.append(self._fitted(feed, stops[-1].max_new_tokens))
 
-        def answer(reading: Reading, number: int) -> str:
+        def answer(reading: Reading, number: int) -> Answered:
             rest, stop = feeds[number].rest, stops[number]
             cache = reading.cache(len(rest) + stop.max_new_tokens)
-            return decode(self.loaded, cache, [rest], stop).rows[0].text
+            row = decode(self.loaded, cache, [rest], stop).rows[0]
+            return Answered(row.text, row.events)
 
         return self._answers("generating", feeds, answer)
 
     def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
-        """Read the context, evict it, score what follows in one chunk."""
+        """Read the context, evict it, score what follows in one chunk.
+
+        Raises:
+            UserError: thinking is on, and a likelihood leaves no room for thoughts.
+        """
+        if self.thinking.on:
+            raise UserError(
+                "tasks that are scored by likelihood leave no room for thoughts; leave out enable_thinking."
+            )
         feeds, scored = [], []
         for request in requests:
             prompt, continuation = request.args
             cut: int | None = None
             if prompt:
-                front, back = TemplateLM._encode_pair(self, prompt, continuation)
+                front, back = self._pair(prompt, continuation)
                 cut = self._cut(request, prompt, prompt + continuation)[1]
             else:
                 front, back = [self.prefix_token_id], self.tok_encode(continuation, add_special_tokens=False)
@@ -164,11 +189,18 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
             feeds.append(self._fitted(feed, 0))
             scored.append(back)
 
-        def answer(reading: Reading, number: int) -> Likelihood:
+        def answer(reading: Reading, number: int) -> Answered:
             rest = feeds[number].rest
-            return likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])
+            return Answered(tuple(likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])))
 
-        return [tuple(found) for found in self._answers("scoring", feeds, answer)]
+        return self._answers("scoring", feeds, answer)
+
+    def _pair(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
+        """The ids of a prompt and of its continuation, as lm-eval's `hf` parts them: white space at the prompt's end
+        goes to the continuation."""
+        special = self._adds_special(prompt)
+        front = list(tokens_of(self.tokenizer, prompt.rstrip(), special).ids)
+        return front, list(tokens_of(self.tokenizer, prompt + continuation, special).ids[len(front) :])
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Score whole texts in lm-eval's windows, each evicted when its first half has been read (see `rolling`)."""
@@ -197,15 +229,15 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         self.evictor.check(len(made.context))
         return made
 
-    def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Any]) -> list[Any]:
+    def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Answered]) -> list[Any]:
         tally, protocol = Tally(), self.arguments.protocol
         for note in notes(self.evictor, feeds, protocol):
             print(f"lukv: {note}", file=sys.stderr)
 
-        def told(reading: Reading, number: int) -> None:
+        def told(events: Sequence[Event], number: int) -> None:
             feed = feeds[number]
             switch = switch_events(self.loaded.model, feed.n_prompt, feed.n_sequence)
-            tally.add([*reading.events, *switch], feed, protocol)
+            tally.add([*events, *switch], feed, protocol)
 
         answers = answer_all(self.evictor, doing, feeds, answer, told)
         self._tell(tally)

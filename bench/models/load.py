@@ -1,6 +1,7 @@
 """Load a model from its folder, verified."""
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from .aliases import ALIASES
 from .convert import check_tokenizer
 from .find import find_model, model_title
 from .revision import model_revision
+from .template import NO_THINKING, Thinking, settle_template
 from .weights import Weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -40,12 +42,14 @@ class PromptModel:
         path: The folder it was loaded from.
         tokenizer: Its fast tokenizer, chat template included.
         max_positions: Tokens that it can hold.
+        thinking: Whether it is let think.
     """
 
     name: str
     path: Path
     tokenizer: Any
     max_positions: int
+    thinking: Thinking = NO_THINKING
 
     @property
     def title(self) -> str:
@@ -62,9 +66,11 @@ class LoadedModel:
         path: The folder it was loaded from.
         revision: Its content hash.
         model: The transformers model in eval mode.
-        tokenizer: Its fast tokenizer.
+        tokenizer: Its fast tokenizer, whose chat template is settled.
         dtype: Its name, e.g. "float32".
         eos: Token ids that end an answer.
+        thinking: Whether it is let think.
+        template_record: What a configuration says of how the chat template was settled.
     """
 
     name: str
@@ -75,6 +81,8 @@ class LoadedModel:
     shape: ModelShape
     dtype: str
     eos: frozenset[int]
+    thinking: Thinking = NO_THINKING
+    template_record: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -89,7 +97,7 @@ class LoadedModel:
     @property
     def prompts(self) -> PromptModel:
         """What of it decides its prompts."""
-        return PromptModel(self.name, self.path, self.tokenizer, self.shape.max_positions)
+        return PromptModel(self.name, self.path, self.tokenizer, self.shape.max_positions, self.thinking)
 
     @cached_property
     def weights(self) -> Weights:
@@ -134,8 +142,14 @@ def resolve_dtype(name: str | None, device: torch.device) -> str:
     return name
 
 
-def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
+def load_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
     """Load and verify; its attention is still transformers' own (`engine.ready` switches it).
+
+    Args:
+        name: Alias, hub id or folder.
+        device: Where it is put.
+        dtype: A name of `DTYPES`.
+        thinking: Whether it is let think, where its chat template knows how.
 
     Raises:
         UserError: unknown or corrupt model, or none that this suite can run.
@@ -143,16 +157,18 @@ def load_model(name: str, device: torch.device, dtype: str) -> LoadedModel:
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
     revision = _verified(name, path, tokenizer, config, eos)
+    settled = settle_template(tokenizer, thinking)
     with _readable(name, path):
         model = _read_weights(path, config, dtype)
     try:
         model.to(device).eval()
     except RuntimeError as error:  # torch's own out-of-memory errors among them
         raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
-    return LoadedModel(name, path, revision, model, tokenizer, _shape(name, config, model), dtype, eos)
+    shape = _shape(name, config, model)
+    return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
 
 
-def load_prompt_model(name: str) -> PromptModel:
+def load_prompt_model(name: str, thinking: bool = False) -> PromptModel:
     """Load a model's tokenizer and settings alone.
 
     Raises:
@@ -164,17 +180,24 @@ def load_prompt_model(name: str) -> PromptModel:
         check_tokenizer(ALIASES[name], tokenizer)
     if not isinstance(positions := getattr(config, "max_position_embeddings", None), int):
         raise UserError(f"{name} ({config.model_type}) does not say how many tokens it can hold.")
-    return PromptModel(name, path, tokenizer, positions)
+    return PromptModel(name, path, tokenizer, positions, settle_template(tokenizer, thinking).thinking)
 
 
 def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
     """(configuration, tokenizer, EOS ids); refuses a tokenizer that cannot tell where the context ends."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    _refuse_stripped_python()
     with _readable(name, path):
         config, tokenizer, eos = _read_settings(path)
     if not tokenizer.is_fast:
         raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
     return config, tokenizer, eos
+
+
+def _refuse_stripped_python() -> None:
+    """transformers reads its own docstrings when it is imported."""
+    if sys.flags.optimize >= 2:
+        raise UserError("Python runs without docstrings, and transformers needs its own; unset PYTHONOPTIMIZE (-OO).")
 
 
 @contextmanager

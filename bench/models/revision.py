@@ -19,6 +19,9 @@ TOKEN_PROBES = (
 )
 """Texts whose token ids are part of the revision: a wrong tokenizer conversion changes them."""
 
+DECODING_PROBE = "It is n't so , said he . Why ? \n 'Tis ! I 'm , you 've , they 're"
+"""A text that a tokenizer with `clean_up_tokenization_spaces` decodes without some of its spaces."""
+
 
 SETTINGS = (
     "model_type",
@@ -70,7 +73,26 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
     settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
     digest.update(content_hash([settings, sorted(eos), tokens]).encode())
+    if decoding := _decoding(tokenizer):
+        digest.update(content_hash(decoding).encode())
     return digest.hexdigest()
+
+
+def _decoding(tokenizer: Any) -> list[Any]:
+    """What the tokenizer does otherwise than most: added tokens that are no special ones, so that their text stays in
+    an answer, or that take in what stands around them, and probes that decode to another text. Empty for most models,
+    whose revision is the one that they had before this counted."""
+    odd = [
+        [number, token.content, token.special, token.lstrip, token.rstrip, token.single_word]
+        for number, token in sorted(tokenizer.added_tokens_decoder.items())
+        if not token.special or token.lstrip or token.rstrip or token.single_word
+    ]
+    changed = []
+    for text in (*TOKEN_PROBES, DECODING_PROBE):
+        decoded = str(tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]))
+        if decoded != text:
+            changed.append([text, decoded])
+    return [odd, changed] if odd or changed else []
 
 
 def _said(value: Any) -> Any:

@@ -100,7 +100,7 @@ def obtain_profile(
     cached = _cached(place, allocator.name, wanted)
     if cached is not None:
         return cached
-    check_file_place(place, "the profile's place in the cache,", ANY)
+    check_file_place(place, "the profile's place in the cache,", ANY, cure="set LUKV_BENCH_CACHE to another folder")
     (profile,) = make_profiles(
         allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
     ).values()

@@ -67,7 +67,7 @@ def _try(
 def _decode(
     loaded: LoadedModel, run_id: str, chosen: Sequence[_Chosen], sample: PlannedSample, context: Context
 ) -> list[AnswerRecord]:
-    stop = chosen[0][0].task.stop(sample, loaded.eos)
+    stop = chosen[0][0].task.stop(sample, loaded)
     room = len(sample.prompt.question) + stop.max_new_tokens
     started = now(loaded.device)
     cache = evict(context, [stack(layers) for layers in zip(*(choice.kept for _, choice in chosen), strict=True)], room)
@@ -119,7 +119,7 @@ def _record(
         kv_tokens_kept=sum(len(layer.positions) for layer in choice.kept),
         kv_bytes_full=context.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=[*sample.events, *choice.events],
+        events=[*sample.events, *choice.events, *row.events],
         timing=timing,
         keep_counts=[layer.offsets.diff().tolist() for layer in choice.kept],
     )

@@ -16,6 +16,7 @@ from ..files import write_whole
 from ..hashing import content_hash
 from ..lmeval import RenderedSample
 from ..models.load import PromptModel
+from .cut import cut_sample
 from .exported_line import verified
 
 ALIKE = ("data_revision", "asked", "n", "model")
@@ -29,17 +30,25 @@ def file_name(task: str, length: int | None) -> str:
     return f"{task}.jsonl" if length is None else f"{task}.{length}.jsonl"
 
 
-def write_samples(
-    folder: Path, task: LoadedTask, samples: Sequence[RenderedSample], model: PromptModel, seed: int, limit: int
-) -> Path:
-    """Write a task's samples, a JSON object a line; the file is there whole or not at all.
+def sample_lines(
+    task: LoadedTask, samples: Sequence[RenderedSample], model: PromptModel, seed: int, limit: int
+) -> list[str]:
+    """A task's samples, a JSON object a line.
+
+    Raises:
+        UserError: a run could not cut a prompt where its context ends.
+    """
+    export = {"seed": seed, "asked": limit, "n": len(samples), "model": model.title}
+    return [json.dumps(_record(task, sample, model, export), ensure_ascii=False) for sample in samples]
+
+
+def write_samples(folder: Path, task: LoadedTask, lines: Sequence[str]) -> Path:
+    """Write a task's samples; the file is there whole or not at all.
 
     Raises:
         UserError: the place cannot be written to.
     """
     path = folder / file_name(task.info.name, task.length)
-    export = {"seed": seed, "asked": limit, "n": len(samples), "model": model.title}
-    lines = [json.dumps(_record(task, sample, model, export), ensure_ascii=False) for sample in samples]
     content = "".join(line + "\n" for line in lines)
     write_whole(path, "--out", lambda place: place.write_text(content, encoding="utf-8"))
     return path
@@ -47,7 +56,8 @@ def write_samples(
 
 def _record(task: LoadedTask, sample: RenderedSample, model: PromptModel, export: Record) -> Record:
     info, document = task.info, sample.document
-    ids = encode(model.tokenizer, sample.prompt, info.chat)
+    prompt = cut_sample(task, sample, model)
+    ids = [*prompt.context, *prompt.question]
     record = {
         "task": info.name,
         "version": info.version,

@@ -152,7 +152,7 @@ def _plan_method(
         model_revision=loaded.revision,
         dtype=loaded.dtype,
         protocol=request.protocol,
-        chat_form=f"{form}-{template}" if form == "chat" else form,
+        chat_form="-".join((form, template, *loaded.template_record)) if form == "chat" else form,
         truncation=truncation,
         allocator=_record(method.allocator),
         scorer=None if method.scorer is None else _record(method.scorer),

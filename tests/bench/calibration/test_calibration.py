@@ -15,10 +15,11 @@ from lukv_bench import UserError
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
 from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
 from lukv_bench.bench.calibration.oracle import Oracle
-from lukv_bench.bench.engine.decode import Stop, decode
+from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import share
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.bench.profiles.obtain import make_profiles

@@ -8,9 +8,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lukv_bench.bench.engine.decode import Decoding, Stop, decode
+from lukv_bench.bench.engine.decode import Decoding, decode
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.stop import Stop
 
 Ids = Callable[[int, int], list[int]]
 N_TOKENS = 37
@@ -69,7 +70,8 @@ def test_greedy_answers_end_at_eos_as_they_would_have_gone_on(llama: Any, some_i
     [
         ("the answer\nQuestion: no", ("\nQ",), "the answer", 12),
         ("the answer\nQuestion: no", ("Question", "\n"), "the answer", 11),
-        ("the answer\nQuestion: no", ("\n", "answer\n", "wer\n"), "the ", 11),
+        ("the answer\nQuestion: no", ("\n", "answer\n"), "the answer", 11),
+        ("the answer\nQuestion: no", ("answer\n", "\n"), "the ", 11),
         ("Question: no", ("Question",), "", 8),
         ("abcabd", ("abd",), "abc", 6),
         ("nothing here", ("\n",), "nothing here", 12),
