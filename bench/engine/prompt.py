@@ -163,6 +163,8 @@ def cut_at_context(
     end = end_of_context(prompt, context, question)
     if end is None:
         raise UserError("the prompt does not hold its context verbatim (is it empty, or did the template change it?).")
+    if question.strip() and prompt.count((context + question).strip()) > 1:
+        raise UserError("the prompt holds its context and question more than once (does the template repeat a turn?).")
     return cut_at(tokenizer, prompt, end, adds_special_tokens(tokenizer, prompt, chat))
 
 

@@ -80,11 +80,12 @@ class Stop:
         end = self.thinking.end
         if not self.thinking.on or end not in spelt:
             return text, spelt
+        spelt = spelt.rpartition(end)[2].lstrip()
         if end in text:
-            return text.rpartition(end)[2].lstrip(), spelt.rpartition(end)[2]
+            return text.rpartition(end)[2].lstrip(), spelt
         mark = tokenizer.convert_tokens_to_ids(end)  # a special token, whose place the text does not show
         behind = max((n + 1 for n, token in enumerate(ids) if token == mark), default=0)
-        return _decoded(tokenizer, ids[behind:]).lstrip(), spelt.rpartition(end)[2]
+        return _decoded(tokenizer, ids[behind:]).lstrip(), spelt
 
 
 def _decoded(tokenizer: Any, ids: Sequence[int], special_tokens: bool = False) -> str:

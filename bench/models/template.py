@@ -152,7 +152,7 @@ def _surroundings(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]
 
 
 def _thinking(template: str, on: bool) -> Thinking:
-    start, end = next((marks for marks in MARKS if marks[1] in template), ("", ""))
+    start, end = next((marks for marks in MARKS if any(mark in template for mark in marks)), ("", ""))
     return Thinking(on, start, end) if on or end else NO_THINKING
 
 
