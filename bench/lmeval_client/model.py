@@ -18,7 +18,7 @@ from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..hashing import content_hash
 from ..models.load import resolve_device, resolve_dtype
-from ..models.template import opens_conversation
+from ..models.template import conversation_heads
 from ..run.events import Event
 from ..run.request import ask_methods
 from .answering import Answered, answer_all, notes
@@ -68,6 +68,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         self.tally = Tally()
         self._device = place
         self._rendered: set[str] = set()
+        self._heads = conversation_heads(self.tokenizer)
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
@@ -143,7 +144,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def _is_rendered(self, prompt: str) -> bool:
         """Whether a prompt was put into the chat template, here or by the run that filled lm-eval's request cache."""
-        return content_hash(prompt) in self._rendered or opens_conversation(self.tokenizer, prompt)
+        return content_hash(prompt) in self._rendered or prompt.startswith(self._heads)
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         """Read the context, evict it, feed the question, decode greedily."""

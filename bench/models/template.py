@@ -115,13 +115,13 @@ def default_template(tokenizer: Any) -> str | None:
     return template or None
 
 
-def opens_conversation(tokenizer: Any, text: str) -> bool:
-    """Whether a text begins as the template begins a conversation, with a system turn or without."""
+def conversation_heads(tokenizer: Any) -> tuple[str, ...]:
+    """How the template begins a conversation, with a system turn or without; "" is no way to begin."""
     template = default_template(tokenizer)
     if template is None:
-        return False
+        return ()
     heads = [head for turns in _CONVERSATIONS[:2] for head, _ in _surroundings(tokenizer, template, turns)]
-    return any(head and text.startswith(head) for head in heads)
+    return tuple(filter(None, heads))
 
 
 def held_mark(tokenizer: Any, text: str) -> str | None:
