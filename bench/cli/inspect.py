@@ -64,6 +64,7 @@ def inspect(
     from ..file_kinds import INSPECTION
     from ..files import user_path
     from ..models.find import check_model_name
+    from ..plugins.names import check_name
     from ..writable import check_file_place
 
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
@@ -73,6 +74,8 @@ def inspect(
     if out is not None:
         check_file_place(out, "--out", INSPECTION)
     storable("--seed", seed)
+    check_name("allocator", allocator)
+    check_name("scorer", scorer)
     check_model_name(model)
     with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading torch and transformers", 0, 1)

@@ -86,7 +86,7 @@ def _scorers() -> list[dict[str, Any]]:
 
 
 def _plugins(kind: Any) -> list[dict[str, Any]]:
-    from ..plugins.registry import describe_all
+    from ..plugins.source import describe_listed
 
     return [
         _row(
@@ -98,7 +98,7 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
             arguments=[_argument(argument) for argument in known.arguments],
             broken=known.broken,
         )
-        for known in describe_all(kind)
+        for known in describe_listed(kind)
     ]
 
 

@@ -89,9 +89,9 @@ def run(options: RunOptions) -> int:
 
     Exit code 0: all cells done; 1: a cell failed; 2: the command was wrong; 130: interrupted.
     """
+    asked = _checked(options)
     from ...db.urls import check_writable, describe, resolve_url
 
-    asked = _checked(options)
     url = resolve_url(options.db)
     check_writable(url)
     # What a plugin or a library prints is no part of our output.

@@ -16,7 +16,7 @@ from .plugin import Argument, Description, Plugin, fits, inner_owners, record
 
 def describe_all(kind: Kind) -> list[Description]:
     """Every registered plugin of a kind by name, broken ones included."""
-    return [_describe(kind, name, found) for name, found in sorted(registered(kind).items())]
+    return [describe(kind, name, found) for name, found in sorted(registered(kind).items())]
 
 
 def build(kind: Kind, spec: str) -> Plugin:
@@ -28,7 +28,7 @@ def build(kind: Kind, spec: str) -> Plugin:
     name, _, text = spec.partition(":")
     check_name(kind, name)
     found = registered(kind)
-    description = _describe(kind, name, found[name])
+    description = describe(kind, name, found[name])
     if description.broken is not None:
         raise UserError(f"the {kind} {name!r} is broken: {description.broken}.")
     plugin = found[name][0].load()
@@ -65,16 +65,22 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     return built
 
 
-def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
-    point = points[0]
+def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
+    """What the metadata of its distribution say of a plugin."""
     distribution, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
-    known = Description(
+    return Description(
         kind=kind,
         name=name,
         origin=f"{distribution} {version} ({point.value})",
         distribution=distribution,
         version=version,
     )
+
+
+def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
+    """A plugin as its class says, imported; broken where that fails, or where several are registered."""
+    point = points[0]
+    known = origin_of(kind, name, point)
     if len(points) > 1:
         owners = " and ".join(sorted(p.dist.name if p.dist else p.value for p in points))
         return dataclasses.replace(known, broken=f"the name is registered by both {owners}; uninstall one")

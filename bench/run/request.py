@@ -91,8 +91,20 @@ def ask_methods(
         for allocator in plugins.values()
         if allocator.name != "full"
     ]
+    for method in methods:
+        _check_protected(method)
     full = [Method(plugin, None, Budget(), Protection(0, 0)) for plugin in plugins.values() if plugin.name == "full"]
     return (*full, *methods)
+
+
+def _check_protected(method: Method) -> None:
+    """Refuse a number of tokens to keep that is known to be too small, whatever the contexts."""
+    keep, protected = method.budget.keep_tokens, method.protection.sink + method.protection.window
+    if keep is not None and keep < protected:
+        raise UserError(
+            f"the budget {method.budget} is fewer than the {protected} protected ones (sink + window); keep more, or "
+            "lower --sink and --window."
+        )
 
 
 def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:

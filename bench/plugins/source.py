@@ -1,0 +1,78 @@
+"""Plugins for a list: the built-in ones as their source text says, so that no list of them imports torch."""
+
+import ast
+import inspect
+from importlib.metadata import EntryPoint
+from importlib.resources import files
+
+from .contract import Kind
+from .names import registered
+from .plugin import Argument, Description
+from .registry import describe, origin_of
+
+BUILT_IN = "lukv-bench"
+
+
+def describe_listed(kind: Kind) -> list[Description]:
+    """Every registered plugin of a kind by name, broken ones included.
+
+    A stranger's is imported, since nothing else tells whether it can be used; the built-in ones are read.
+    """
+    return [_describe(kind, name, points) for name, points in sorted(registered(kind).items())]
+
+
+def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
+    (point, *others) = points
+    if others or point.dist is None or point.dist.name != BUILT_IN:
+        return describe(kind, name, points)
+    return read_plugin(origin_of(kind, name, point), point)
+
+
+def read_plugin(known: Description, point: EntryPoint) -> Description:
+    """A built-in plugin's description out of its module's text, the same as importing it gives.
+
+    Raises:
+        ValueError: its class is not written as the built-in ones are: literal defaults, no base with fields.
+    """
+    package, *folders = point.module.split(".")
+    module = files(package).joinpath(*folders[:-1], f"{folders[-1]}.py")
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == point.attr]
+    if len(found) != 1 or found[0].bases:
+        raise ValueError(f"{point.value} cannot be read as a plugin's class")
+    summary, _, details = inspect.cleandoc(ast.get_docstring(found[0]) or "").partition("\n")
+    fields = [node for node in found[0].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
+    own = {node.target.id: node for node in fields if isinstance(node.target, ast.Name)}
+    constants = {name: node for name, node in own.items() if _is_class_variable(node)}
+    return Description(
+        kind=known.kind,
+        name=known.name,
+        summary=summary,
+        details=details.strip(),
+        source=str(_literal(constants["source"].value)),
+        origin=known.origin,
+        distribution=known.distribution,
+        version=known.version,
+        arguments=tuple(_argument(name, node) for name, node in own.items() if name not in constants),
+    )
+
+
+def _is_class_variable(node: ast.AnnAssign) -> bool:
+    return isinstance(node.annotation, ast.Subscript) and ast.unparse(node.annotation.value) == "ClassVar"
+
+
+def _argument(name: str, node: ast.AnnAssign) -> Argument:
+    default = None if node.value is None else _literal(node.value)
+    return Argument(name, _type_name(node.annotation), default, required=node.value is None)
+
+
+def _type_name(hint: ast.expr) -> str:
+    if isinstance(hint, ast.Subscript) and ast.unparse(hint.value) == "Literal":
+        return " or ".join(map(str, ast.literal_eval(ast.unparse(hint.slice))))
+    return ast.unparse(hint)
+
+
+def _literal(node: ast.expr | None) -> object:
+    if node is None:
+        raise ValueError("a constant has no value")
+    return ast.literal_eval(node)
