@@ -20,12 +20,18 @@ def apportion(ideal: Tensor, total: int, cap: int) -> Tensor:
     """
     if not 0 <= total <= ideal.numel() * cap:
         raise ValueError(f"{ideal.numel()} parts of at most {cap} cannot sum to {total}")
-    counts = ideal.double().floor().clamp(0, cap).long()
+    if not bool(ideal.isfinite().all()):
+        raise ValueError("an ideal share is not finite")
+    counts = ideal.double().clamp(0, cap).floor().long()
     remainders = ideal.double() - counts
     while (missing := total - int(counts.sum())) != 0:
         step = 1 if missing > 0 else -1
-        open_parts = (counts < cap) if step > 0 else (counts > 0)
-        order = (remainders * step).masked_fill(~open_parts, float("-inf")).argsort(descending=True, stable=True)
-        chosen = order[: min(abs(missing), int(open_parts.sum()))]
-        counts[chosen] += step
+        room = cap - counts if step > 0 else counts
+        n_open = int((room > 0).sum())
+        # Whole rounds at once, up to where the first part is full: ideals far from the total take no more passes.
+        if rounds := min(abs(missing) // n_open, int(room[room > 0].min())):
+            counts[room > 0] += step * rounds
+            continue
+        order = (remainders * step).masked_fill(room == 0, float("-inf")).argsort(descending=True, stable=True)
+        counts[order[: abs(missing)]] += step
     return counts

@@ -19,6 +19,12 @@ from .lukv_solver import greedy_evictions
 TARGETS = 99
 """Grid of the curve: 1% to 99% of the evictable tokens pruned."""
 
+ROUNDING = 1e-6
+"""Of a curve stored in float32."""
+
+HALF_A_SLOT = 0.005
+"""A target's total is a whole number of slots, of which a calibration text gives each head more than 100."""
+
 
 @dataclass(frozen=True)
 class LUKV:
@@ -52,6 +58,14 @@ class LUKV:
         curves = [_document_curve(document) for document in documents]
         return {"curve": torch.stack(curves).mean(dim=0)}
 
+    def check_profile(self, arrays: Mapping[str, Tensor], n_layers: int, n_kv_heads: int) -> None:
+        """Hold a profile's arrays to what `fit` guarantees.
+
+        Raises:
+            ValueError: with what is wrong.
+        """
+        check_curve(arrays, n_layers, n_kv_heads)
+
     def check(self, request: AllocationRequest) -> None:
         """Refuse what the curve does not reach.
 
@@ -79,6 +93,40 @@ class LUKV:
         shares = _shares_at(request.profile.arrays["curve"][:, list(request.layers)], _position(request))
         counts = apportion(shares.reshape(-1) * evictable, rest, evictable) + request.n_protected
         return counts.view(len(request.layers), 1, request.n_kv_heads).expand(request.shape).contiguous()
+
+
+def check_curve(arrays: Mapping[str, Tensor], n_layers: int | None = None, n_kv_heads: int | None = None) -> None:
+    """Refuse what `LUKV.fit` cannot have made for a model of this shape; without one, for any model.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    curve = arrays.get("curve")
+    if curve is None or set(arrays) != {"curve"}:
+        raise ValueError(f"it holds {', '.join(sorted(arrays)) or 'nothing'}, not one array named curve")
+    _check_shape(list(curve.shape), [TARGETS, n_layers, n_kv_heads])
+    if not curve.is_floating_point() or not bool(curve.isfinite().all()):
+        raise ValueError("its curve holds numbers that are not finite")
+    curve = curve.double()
+    low, high = float(curve.min()), float(curve.max())
+    if low < -ROUNDING or high > 1 + ROUNDING:
+        raise ValueError(f"its curve's shares reach from {low:.4g} to {high:.4g}, and a share is between 0 and 1")
+    if float(curve.diff(dim=0).max()) > ROUNDING:
+        raise ValueError("a head of its curve keeps more at a larger prune ratio")
+    kept = 1 - torch.arange(1, TARGETS + 1, dtype=torch.float64) / (TARGETS + 1)
+    off = (curve.mean(dim=(1, 2)) - kept).abs()
+    if float(off.max()) > HALF_A_SLOT:
+        target = int(off.argmax())
+        raise ValueError(
+            f"its curve keeps {float(curve[target].mean()):.4f} of all tokens where it prunes {target + 1}%, and not "
+            f"{float(kept[target]):.4f}"
+        )
+
+
+def _check_shape(shape: list[int], wanted: list[int | None]) -> None:
+    if len(shape) != 3 or 0 in shape or any(w not in (None, n) for n, w in zip(shape, wanted, strict=True)):
+        shown = [str(n or word) for n, word in zip(wanted, ("", "layers", "KV heads"), strict=True)]
+        raise ValueError(f"its curve has the shape {shape}, not [{', '.join(shown)}]")
 
 
 def _document_curve(document: CalibrationDocument) -> Tensor:

@@ -54,10 +54,14 @@ class PublicText(AnyText):
         return super().process_bind_param(None if value is None else without_folders(value), dialect)
 
 
+VerbatimJson = JSON(none_as_null=True)
+"""A JSON value exactly as it was given: what a task says, which may look like a path."""
+
+
 class PublicJson(TypeDecorator[Any]):
     """A JSON value whose texts name no local folder."""
 
-    impl = JSON(none_as_null=True)
+    impl = VerbatimJson
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> Any:

@@ -5,11 +5,12 @@ and what was computed over them. Change a table only together with a new file un
 """
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .columns import AnyText, Count, Hash, Json, Name, Number
+from .columns import AnyText, Count, Hash, Json, Name, Number, VerbatimJson
 from .columns import Base as Base
 
 
@@ -137,7 +138,7 @@ class Sample(Base):
     prompt_hash: Mapped[Hash]
     generation_hash: Mapped[Hash]
     facets: Mapped[Json | None] = mapped_column(default=None)
-    reference_answers: Mapped[Json | None] = mapped_column(default=None)
+    reference_answers: Mapped[Any] = mapped_column(VerbatimJson, nullable=True, default=None)
 
 
 class Run(Base):
@@ -191,7 +192,7 @@ class Answer(Base):
     run_id: Mapped[Hash] = mapped_column(ForeignKey("run.id"))
     status: Mapped[Name]
     error: Mapped[str | None]
-    text: Mapped[str | None] = mapped_column(AnyText())
+    text: Mapped[str | None] = mapped_column(AnyText)
     score: Mapped[float | None]
     n_context_tokens: Mapped[int | None]
     n_question_tokens: Mapped[int | None]

@@ -179,3 +179,14 @@ class Fitted(Protocol):
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """The arrays of the profile, from calibration."""
+
+
+class Verifying(Protocol):
+    """A plugin that says what the arrays of its profile must be: its own `fit` is held to it, and any file read."""
+
+    def check_profile(self, arrays: Mapping[str, Tensor], n_layers: int, n_kv_heads: int) -> None:
+        """Look at the arrays for a model of this shape; all their numbers are finite.
+
+        Raises:
+            ValueError: with what is wrong with them.
+        """

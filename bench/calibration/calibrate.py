@@ -1,6 +1,7 @@
 """Run the calibration: every document read once, its questions answered as a batch."""
 
 import hashlib
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,13 +13,15 @@ from ...scorers.base import CalibrationDocument, Protection, Scorer
 from ..engine.decode import decode, fed_at_most
 from ..engine.evict import share
 from ..engine.prefill import Context, prefill
-from ..engine.prompt import Prompt, render, split
+from ..engine.prompt import Prompt
 from ..engine.ready import refuse_sliding_window
 from ..engine.stop import Stop
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from .documents import Document
 from .oracle import Oracle
+from .partial import Partial
+from .window import prompts_of
 
 TEMPERATURE = 0.7
 MAX_NEW_TOKENS = 64
@@ -48,33 +51,64 @@ def calibrate(
     documents: Sequence[Document],
     seed: int,
     report: Report,
+    partial: Partial | None = None,
 ) -> dict[str, tuple[CalibrationDocument, ...]]:
     """What the model did with each document, for several scorers in one pass.
+
+    A document that `partial` holds is not read again, and what is recorded of another is kept there.
 
     Raises:
         UserError: a document is too long for the model, or too short for what is protected.
         PluginError: a scorer failed.
     """
-    prompts = [_prompts(loaded, document) for document in documents]
+    prompts = [prompts_of(loaded, document) for document in documents]
     for document, asked in zip(documents, prompts, strict=True):
         _check(loaded, document, asked, targets)
     seen: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
     for number, (document, asked) in enumerate(zip(documents, prompts, strict=True)):
-
-        def step(done: int, number: int = number, name: str = document.name) -> None:
-            report(f"calibrating on {name}", number * MAX_NEW_TOKENS + done, len(documents) * MAX_NEW_TOKENS)
-
-        for name, result in _document(loaded, targets, document, asked, seed, step).items():
+        recorded = None if partial is None else partial.load(document)
+        if recorded is None or recorded.keys() != targets.keys():
+            step = _Steps(document, asked, number, len(documents), report)
+            recorded = _document(loaded, targets, document, asked, seed, step)
+            if partial is not None:
+                partial.save(document, recorded)
+        for name, result in recorded.items():
             seen[name].append(result)
     return {name: tuple(results) for name, results in seen.items()}
 
 
-def _prompts(loaded: LoadedModel, document: Document) -> list[Prompt]:
-    """The document as context and each question behind it, in the chat form of a run."""
-    return [
-        split(loaded.tokenizer, render(loaded.tokenizer, f"{document.text}\n\n{question}"), document.text)
-        for question in document.questions
-    ]
+class _Steps:
+    """Reports the answer tokens of a document, and from the second on how long the rest may take."""
+
+    def __init__(self, document: Document, prompts: Sequence[Prompt], number: int, total: int, report: Report) -> None:
+        self._document, self._prompts, self._number, self._total, self._report = (
+            document,
+            prompts,
+            number,
+            total,
+            report,
+        )
+        self._started = self._read = time.monotonic()
+
+    def __call__(self, done: int) -> None:
+        """`done` tokens of every answer are there; 0 = the text is about to be read."""
+        where = f"calibrating on {self._document.name} (text {self._number + 1} of {self._total})"
+        if done == 0:
+            doing = f"reading {len(self._prompts[0].context)} tokens"
+        else:
+            doing = f"answering {len(self._prompts)} questions, tokens of each{self._left(done)}"
+        self._report(f"{where}: {doing}", self._number * MAX_NEW_TOKENS + done, self._total * MAX_NEW_TOKENS)
+
+    def _left(self, done: int) -> str:
+        """At most, since answers may end early."""
+        now = time.monotonic()
+        if done == 1:
+            self._read = now
+            return ""
+        step_s = (now - self._read) / (done - 1)
+        document_s = self._read - self._started + step_s * (MAX_NEW_TOKENS - 1)
+        left_s = step_s * (MAX_NEW_TOKENS - done) + document_s * (self._total - self._number - 1)
+        return f", at most {left_s:.0f} s left" if left_s < 100 else f", at most {left_s / 60:.0f} min left"
 
 
 def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targets: Mapping[str, Target]) -> None:

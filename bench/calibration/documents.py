@@ -16,16 +16,27 @@ uniform on code (its own table 5)."""
 
 @dataclass(frozen=True)
 class Document:
-    """A text and the questions asked about it."""
+    """A text and the questions asked about it.
+
+    Attributes:
+        whole: Characters of the text before it was cut to a model's window; None = it was not.
+    """
 
     name: str
     text: str
     questions: tuple[str, ...]
+    whole: int | None = None
 
     @property
     def sha256(self) -> str:
         """Hash over text and questions."""
         return hashlib.sha256("\x00".join((self.text, *self.questions)).encode()).hexdigest()
+
+    @property
+    def record(self) -> dict[str, str | int]:
+        """What a profile says of it."""
+        told: dict[str, str | int] = {"name": self.name, "sha256": self.sha256, "questions": len(self.questions)}
+        return told if self.whole is None else told | {"characters": len(self.text), "of_characters": self.whole}
 
 
 def built_in_documents() -> tuple[Document, ...]:

@@ -153,7 +153,7 @@ def _make(
     from ..plugins.registry import build
     from ..profiles.file import profile_hash, save_profile
     from ..profiles.kvpress import check_length
-    from ..profiles.obtain import make_profiles
+    from ..profiles.obtain import making
     from ..run.request import ask_protection
 
     plugins = [build("scorer", spec) for spec in specs]
@@ -170,13 +170,15 @@ def _make(
     shown.report(f"loading {model} (fetched on first use)", 0, 1)
     loaded = ready_model(model, where, kind)
     check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
-    profiles = make_profiles(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report)
-    for name, made in profiles.items():
-        save_profile(made, place := _place(out, name, len(profiles)))
-        shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
+    with making(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report) as profiles:
+        for name, made in profiles.items():
+            save_profile(made, place := _place(out, name, len(profiles)))
+            shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
     first = plugins[0]
     allocator = f"lukv:profile={_place(out, first.name, len(profiles))}"
     use = ["lukv-bench", "run", "--model", model, "--allocator", allocator, "--scorer", first.label]
+    for option, value in zip(("--sink", "--window"), protection, strict=True):
+        use += [] if value is None else [option, str(value)]
     shown.message(f"use it with: {shlex.join(use)}")
     return profiles
 

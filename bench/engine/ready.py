@@ -71,6 +71,12 @@ def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:
         )
 
 
+def longest_sequence(loaded: LoadedModel) -> int:
+    """Tokens of context, question and answer together that store attention serves."""
+    window = _sliding_window(loaded.model.config)
+    return loaded.shape.max_positions if window is None else min(window, loaded.shape.max_positions)
+
+
 def _sliding_window(config: Any) -> int | None:
     """The window or chunk in tokens if any layer of the model looks no further, else None."""
     chunk: int | None = getattr(config, "attention_chunk_size", None)

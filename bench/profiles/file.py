@@ -16,6 +16,9 @@ from ...scorers.base import Profile
 from ..files import write_whole
 from ..hashing import content_hash
 
+MOST_BYTES = 2**30
+"""Of a profile's arrays together: a curve of LU-KV's takes kilobytes to a few megabytes."""
+
 
 def profile_hash(profile: Profile) -> str:
     """SHA-256 over what was fitted and what decides it; circumstances, such as package versions, are left out."""
@@ -36,20 +39,25 @@ def storable_arrays(fitted: object) -> dict[str, Tensor]:
     """
     if not isinstance(fitted, Mapping):
         raise TypeError(f"it returned {type(fitted).__name__}, not a mapping of names to tensors")
-    arrays: dict[str, Tensor] = {}
     for name, array in fitted.items():
         if not (isinstance(name, str) and isinstance(array, Tensor)):
             raise TypeError(f"it returned {type(array).__name__} as {name!r}, and every array is a tensor with a name")
-        arrays[name] = array.detach().cpu().contiguous().clone()
-        # Not every kind of float8 can be asked itself.
-        asked = arrays[name].double() if array.is_floating_point() else arrays[name]
-        if not asked.isfinite().all():
-            raise ValueError(f"its array {name!r} holds numbers that are not finite")
+    if (size := sum(array.numel() * array.element_size() for array in fitted.values())) > MOST_BYTES:
+        raise ValueError(f"its arrays take {size / 2**30:.1f} GiB, and a profile holds at most {MOST_BYTES >> 30} GiB")
+    arrays = {name: array.detach().cpu().contiguous().clone() for name, array in fitted.items()}
+    _check_finite(arrays)
     try:
         save(arrays, {"kind": "a trial"})
     except (KeyError, ValueError, RuntimeError, SafetensorError) as error:
         raise ValueError(f"its arrays cannot be stored ({error})") from error
     return arrays
+
+
+def _check_finite(arrays: Mapping[str, Tensor]) -> None:
+    for name, array in arrays.items():
+        # Not every kind of float8 can be asked itself.
+        if not (array.double() if array.is_floating_point() else array).isfinite().all():
+            raise ValueError(f"its array {name!r} holds numbers that are not finite")
 
 
 def save_profile(profile: Profile, path: Path) -> None:
@@ -78,7 +86,8 @@ def load_profile(path: Path) -> Profile:
     header = read_header(path)
     try:
         profile = Profile(header["kind"], load_file(path), header["made"], header["notes"])
-    except (OSError, SafetensorError) as error:
+        _check_finite(profile.arrays)
+    except (OSError, SafetensorError, ValueError) as error:
         raise _no_profile(path, error) from error
     if profile_hash(profile) != header["hash"]:
         raise UserError(
@@ -94,18 +103,25 @@ def read_header(path: Path) -> dict[str, Any]:
         UserError: the file is missing or no profile.
     """
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise OSError("it is a folder" if path.is_dir() else "it is no ordinary file")
+        if path.exists() and path.stat().st_size > 2 * MOST_BYTES:
+            raise OSError(f"it is larger than {2 * MOST_BYTES >> 30} GiB")
         with safe_open(path, framework="pt") as file:
             said = file.metadata() or {}
         facts = {name: json.loads(said[name]) for name in ("made", "notes")}
         if not all(isinstance(value, dict) for value in facts.values()):
             raise ValueError("its made or notes is no JSON object")
         return {name: said[name] for name in ("kind", "hash")} | facts
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
+    except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_profile(path, error) from error
 
 
 def _no_profile(path: Path, error: Exception) -> UserError:
-    if not path.exists():
+    try:
+        there = path.exists()
+    except OSError:  # a name that no file system takes
+        there = True
+    if not there:
         return UserError(f"there is no profile {path}; make one with `lukv-bench profile --out FILE`.")
-    reason = "it is a folder" if path.is_dir() else str(error)
-    return UserError(f"{path} is not a profile ({reason}); make one with `lukv-bench profile --out FILE`.")
+    return UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.")

@@ -1,7 +1,8 @@
 """Profiles: the one that was named, that ships, that lies in the cache, or that is made now."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from ..calibration.calibrate import (
     calibrate,
 )
 from ..calibration.documents import Document, built_in_documents
+from ..calibration.partial import Partial
+from ..calibration.window import fit_to_window
+from ..configuration import CODE_VERSION
 from ..environment import package_versions
 from ..errors import PluginError
 from ..file_kinds import ANY
@@ -30,6 +34,7 @@ from ..places import cache_folder
 from ..plugins.plugin import Plugin
 from ..writable import check_file_place
 from .file import load_profile, read_header, save_profile, storable_arrays
+from .lock import only_process
 
 DEFAULT_SEED = 0
 
@@ -68,6 +73,21 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
             )
 
 
+def check_arrays(arrays: Mapping[str, Tensor], allocator: Plugin, loaded: LoadedModel) -> None:
+    """Hold a profile's arrays to what the allocator says of them (`scorers.base.Verifying`); many say nothing.
+
+    Raises:
+        ValueError: with what is wrong.
+    """
+    check = getattr(allocator.instance, "check_profile", None)
+    if check is None:
+        return
+    try:
+        check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
+    except (Exception, SystemExit) as error:  # a stranger's check may raise anything
+        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+
+
 def _said(value: object) -> str:
     return "none" if value is None or value == {} else str(value)
 
@@ -89,22 +109,38 @@ def obtain_profile(
         path = check_readable(named, "the profile")
         profile = load_profile(path)
         check_profile(profile, path, allocator, scorer, loaded)
+        try:
+            check_arrays(profile.arrays, allocator, loaded)
+        except ValueError as error:
+            raise UserError(
+                f"{path} is no profile that {allocator.name} can use: {error}; leave out profile=, and the run makes "
+                "one of its own."
+            ) from error
         return profile
-    wanted = _identity(allocator, scorer, protection, loaded, built_in_documents(), DEFAULT_SEED)
+    documents = _fitted(loaded, built_in_documents())
+    wanted = _identity(allocator, scorer, protection, loaded, documents, DEFAULT_SEED)
     shipped = {name: value for name, value in wanted.items() if name != "dtype"}
     for path in sorted(_shipped_folder().glob("*.safetensors")):
         if _is_made_as(path, allocator.name, shipped):
             return load_profile(path)
     name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
     place = cache_folder() / "profiles" / name
-    cached = _cached(place, allocator.name, wanted)
-    if cached is not None:
+    if (cached := _cached(place, allocator, wanted, loaded)) is not None:
         return cached
     check_file_place(place, "the profile's place in the cache,", ANY, cure="set LUKV_BENCH_CACHE to another folder")
-    (profile,) = make_profiles(
-        allocator, {scorer.name: (scorer, protection)}, loaded, built_in_documents(), DEFAULT_SEED, report
-    ).values()
-    save_profile(profile, place)
+
+    def waiting(process: str) -> None:
+        report(f"waiting for process {process}, which calibrates the same profile", 0, 1)
+
+    with only_process(place.with_name(place.name + ".lock"), waiting):
+        if (cached := _cached(place, allocator, wanted, loaded)) is not None:
+            return cached  # made by the process that was waited for
+        if place.is_file():
+            print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
+        targets = {scorer.name: (scorer, protection)}
+        with making(allocator, targets, loaded, documents, DEFAULT_SEED, report) as profiles:
+            profile = profiles[scorer.name]
+            save_profile(profile, place)
     return profile
 
 
@@ -112,15 +148,18 @@ def _shipped_folder() -> Path:
     return Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles"
 
 
-def _cached(place: Path, kind: str, wanted: Mapping[str, Any]) -> Profile | None:
-    """The profile at its place in the cache. A file there that is none is told, and replaced by the caller."""
+def _cached(place: Path, allocator: Plugin, wanted: Mapping[str, Any], loaded: LoadedModel) -> Profile | None:
+    """The profile at its place in the cache; None where there is none, or another or damaged file."""
     if not place.is_file():
         return None
     try:
-        return load_profile(place) if _is_made_as(place, kind, wanted) else None
-    except UserError:
-        print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
+        if not _is_made_as(place, allocator.name, wanted):
+            return None
+        profile = load_profile(place)
+        check_arrays(profile.arrays, allocator, loaded)
+    except (UserError, ValueError):
         return None
+    return profile
 
 
 def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
@@ -128,34 +167,66 @@ def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
     return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in wanted.items()))
 
 
-def make_profiles(
+@contextmanager
+def making(
     allocator: Plugin,
     scorers: Mapping[str, tuple[Plugin, Protection]],
     loaded: LoadedModel,
     documents: Sequence[Document],
     seed: int,
     report: Report,
-) -> dict[str, Profile]:
-    """Calibrate once and fit a profile for each scorer.
+) -> Iterator[dict[str, Profile]]:
+    """Calibrate once and fit a profile for each scorer, for a block that saves them.
+
+    What an interrupt leaves stays in the cache folder until that block has ended well: the same call goes on there.
 
     Raises:
         UserError: a document does not suit the model.
         PluginError: a scorer failed, or the fit.
     """
+    documents = _fitted(loaded, documents)
+    for document in documents:
+        if document.whole is not None:
+            print(
+                f"lukv-bench: the calibration text {document.name} is cut to its first {len(document.text)} of "
+                f"{document.whole} characters, which {loaded.name} can hold.",
+                file=sys.stderr,
+            )
     targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
-    seen = calibrate(loaded, targets, documents, seed, report)
+    wanted = {name: _identity(allocator, *of, loaded, (), seed) for name, of in scorers.items()}
+    partial = _partial(content_hash([wanted, loaded.device.type, CODE_VERSION]))
+    seen = calibrate(loaded, targets, documents, seed, report, partial)
     profiles = {}
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
-        arrays = _fit(allocator, seen[name])
+        arrays = _fit(allocator, seen[name], loaded)
         made = _identity(allocator, scorer, protection, loaded, documents, seed)
         profiles[name] = Profile(allocator.name, arrays, made, _circumstances(loaded))
-    return profiles
+    yield profiles
+    if partial is not None:
+        partial.clear()
 
 
-def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...]) -> dict[str, Tensor]:
+def _partial(key: str) -> Partial | None:
+    """Where to keep what is calibrated; None, which is told, where the cache folder cannot be written."""
+    folder = cache_folder() / "calibration"
     try:
-        return storable_arrays(allocator.instance.fit(documents))
+        check_file_place(folder / key, "the calibration's place in the cache,")
+    except UserError as error:
+        print(f"lukv-bench: {error} Until then an interrupted calibration begins anew.", file=sys.stderr)
+        return None
+    return Partial(folder, key)
+
+
+def _fitted(loaded: LoadedModel, documents: Sequence[Document]) -> tuple[Document, ...]:
+    return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS) for document in documents)
+
+
+def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...], loaded: LoadedModel) -> dict[str, Tensor]:
+    try:
+        arrays = storable_arrays(allocator.instance.fit(documents))
+        check_arrays(arrays, allocator, loaded)
+        return arrays
     except (Exception, SystemExit) as error:  # a stranger's fit may raise or return anything
         reason = " ".join(str(error).split()) or type(error).__name__
         raise PluginError(f"fitting a profile of {allocator.name} failed: {reason}") from error
@@ -196,10 +267,7 @@ def _identity(
         "chat_template": _template(loaded),
         "sink": protection.sink,
         "window": protection.window,
-        "documents": [
-            {"name": document.name, "sha256": document.sha256, "questions": len(document.questions)}
-            for document in documents
-        ],
+        "documents": [document.record for document in documents],
         "seed": seed,
         "temperature": TEMPERATURE,
         "max_new_tokens": MAX_NEW_TOKENS,

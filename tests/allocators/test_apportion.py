@@ -78,3 +78,33 @@ def test_rounding_noise_moves_no_whole_share(counts: list[int], seed: int) -> No
 def test_refuses_a_total_that_cannot_be_reached(total: int) -> None:
     with pytest.raises(ValueError, match=str(total)):
         apportion(torch.zeros(3, dtype=torch.float64), total, CAP)
+
+
+def one_by_one(ideal: list[float], total: int, cap: int) -> list[int]:
+    """The rule as it is written down: a slot at a time, by remainder."""
+    counts = [math.floor(share) for share in ideal]
+    while sum(counts) != total:
+        up = sum(counts) < total
+        order = sorted(range(len(ideal)), key=lambda i: (math.floor(ideal[i]) - ideal[i]) * (1 if up else -1))
+        for index in order:
+            if sum(counts) != total and (counts[index] < cap if up else counts[index] > 0):
+                counts[index] += 1 if up else -1
+    return counts
+
+
+@given(any_shares())
+def test_is_the_rule_applied_one_slot_at_a_time(asked: tuple[list[float], int]) -> None:
+    ideal, total = asked
+    assert apportion(torch.tensor(ideal, dtype=torch.float64), total, CAP).tolist() == one_by_one(ideal, total, CAP)
+
+
+def test_ideals_far_from_the_total_take_no_longer() -> None:
+    cap = 10**15
+    assert apportion(torch.tensor([0.0, 0.25, 0.75]), 3 * cap - 1, cap).tolist() == [cap - 1, cap, cap]
+    assert apportion(torch.tensor([cap, cap / 2], dtype=torch.float64), 1, cap).tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("share", [float("nan"), float("inf")])
+def test_refuses_shares_that_are_not_finite(share: float) -> None:
+    with pytest.raises(ValueError, match="not finite"):
+        apportion(torch.tensor([share, 1.0]), 2, CAP)

@@ -1,6 +1,7 @@
 """Calibration against what transformers' own eager attention says, on a random model with a letter tokenizer."""
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -12,9 +13,12 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from lukv_bench import UserError
+from lukv_bench.bench.calibration import window as window_module
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
 from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
 from lukv_bench.bench.calibration.oracle import Oracle
+from lukv_bench.bench.calibration.partial import Partial
+from lukv_bench.bench.calibration.window import fit_to_window, prompts_of
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import share
 from lukv_bench.bench.engine.prefill import prefill
@@ -22,7 +26,7 @@ from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
 from lukv_bench.bench.plugins.registry import build
-from lukv_bench.bench.profiles.obtain import make_profiles
+from lukv_bench.bench.profiles.obtain import making
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
@@ -180,7 +184,8 @@ def test_a_scorer_that_reads_the_budget_is_calibrated_at_a_fifth_of_the_tokens(l
 def test_a_profile_says_the_budget_that_its_scorer_was_told(loaded: LoadedModel) -> None:
     plugins = {name: build("scorer", name) for name in ("critical:of=(snapkv:window=5)", "keydiff")}
     targets = {name: (plugin, Protection(4, 1)) for name, plugin in plugins.items()}
-    profiles = make_profiles(build("allocator", "lukv"), targets, loaded, [DOCUMENT], 0, silent)
+    with making(build("allocator", "lukv"), targets, loaded, [DOCUMENT], 0, silent) as profiles:
+        assert set(profiles) == set(plugins)
     critical, keydiff = (dict(profiles[name].made) for name in plugins)
     assert critical["scorer_kept_share"] == 0.2
     assert "scorer_kept_share" not in keydiff
@@ -234,3 +239,96 @@ def test_a_question_without_an_answer_is_left_out_and_a_text_without_answers_ref
     some = calibrate(half_mute, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance
     assert 0 < len(some) <= len(talkative)
     assert (some.flatten(1).amax(dim=1) > 0).all()
+
+
+def test_progress_says_what_is_counted_and_how_long_the_rest_may_take(loaded: LoadedModel) -> None:
+    told: list[tuple[str, int, int]] = []
+    talkative = dataclasses.replace(loaded, eos=frozenset())
+    calibrate(talkative, TARGETS, [DOCUMENT, DOCUMENT], 0, lambda *step: told.append(step))
+    assert told[0] == (f"calibrating on fox (text 1 of 2): reading {len(DOCUMENT.text)} tokens", 0, 2 * MAX_NEW_TOKENS)
+    first_token, second_token = told[1][0], told[2][0]
+    assert first_token == "calibrating on fox (text 1 of 2): answering 3 questions, tokens of each"
+    assert re.fullmatch(re.escape(first_token) + r", at most \d+ (s|min) left", second_token)
+    assert told[-1][1:] == (2 * MAX_NEW_TOKENS, 2 * MAX_NEW_TOKENS)
+
+
+def test_what_an_interrupt_left_is_gone_on_from_and_answers_the_same(loaded: LoadedModel, tmp_path: Path) -> None:
+    other = dataclasses.replace(DOCUMENT, name="dog", text=DOCUMENT.text[::-1])
+    whole = calibrate(loaded, TARGETS, [DOCUMENT, other], 0, silent)
+    partial = Partial(tmp_path / "deep", "k" * 64)
+    read: list[str] = []
+
+    def interrupted(doing: str, done: int, _total: int) -> None:
+        read.append(doing)
+        if "on dog" in doing and done > MAX_NEW_TOKENS + 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        calibrate(loaded, TARGETS, [DOCUMENT, other], 0, interrupted, partial)
+    read.clear()
+    resumed = calibrate(loaded, TARGETS, [DOCUMENT, other], 0, lambda doing, *_: read.append(doing), partial)
+    assert not [doing for doing in read if "on fox" in doing], "the first text is not read again"
+    for name, documents in whole.items():
+        for before, after in zip(documents, resumed[name], strict=True):
+            assert torch.equal(before.importance, after.importance)
+            assert torch.equal(before.scores, after.scores)
+            assert torch.equal(before.protected, after.protected)
+    partial.clear()
+    assert list(partial.folder.iterdir()) == []
+
+
+def test_a_damaged_or_foreign_partial_is_not_used(loaded: LoadedModel, tmp_path: Path) -> None:
+    partial = Partial(tmp_path, "k" * 64)
+    calibrate(loaded, {"wide": TARGETS["wide"]}, [DOCUMENT], 0, silent, partial)
+    both = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent, partial)
+    assert both.keys() == TARGETS.keys()
+    (path,) = tmp_path.iterdir()
+    path.write_bytes(path.read_bytes()[:100])
+    again = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent, partial)
+    assert torch.equal(again["wide"][0].importance, both["wide"][0].importance)
+
+
+LONG = Document(
+    "epic", "the quick brown fox jumps over the lazy dog. " * 40, ("who jumps over it all and why?", "who?")
+)
+
+
+@pytest.mark.parametrize("window", [1024, 400])
+def test_a_text_is_cut_to_the_models_window_at_a_word_and_says_so(loaded: LoadedModel, window: int) -> None:
+    small = dataclasses.replace(loaded, shape=dataclasses.replace(loaded.shape, max_positions=window))
+    fitted = fit_to_window(small, LONG, MAX_NEW_TOKENS)
+    assert LONG.text.startswith(fitted.text)
+    assert LONG.text[len(fitted.text)].isspace()
+    n_tokens = max(prompt.n_tokens for prompt in prompts_of(small, fitted)) + MAX_NEW_TOKENS
+    assert window - 10 < n_tokens <= window, "no word more would fit"
+    assert fitted.record == Document("epic", fitted.text, LONG.questions).record | {
+        "characters": len(fitted.text),
+        "of_characters": len(LONG.text),
+    }
+    calibrate(small, TARGETS, [fitted], 0, silent)
+
+
+def test_a_text_that_fits_stays_what_it_is(loaded: LoadedModel, smollm2: LoadedModel) -> None:
+    assert fit_to_window(loaded, DOCUMENT, MAX_NEW_TOKENS) is DOCUMENT
+    for document in built_in_documents():
+        assert fit_to_window(smollm2, document, MAX_NEW_TOKENS) is document, "shipped profiles stay valid"
+
+
+def test_questions_that_leave_no_room_are_refused(loaded: LoadedModel) -> None:
+    wordy = Document("wordy", "some text", ("why " * 300 + "?",))
+    with pytest.raises(UserError, match="questions about the calibration document wordy leave no room"):
+        fit_to_window(loaded, wordy, MAX_NEW_TOKENS)
+
+
+def test_a_text_of_any_size_is_cut_without_reading_it_whole(loaded: LoadedModel, monkeypatch: Any) -> None:
+    lengths: list[int] = []
+    real = window_module.split
+
+    def spy(tokenizer: Any, prompt: str, context: str) -> Any:
+        lengths.append(len(prompt))
+        return real(tokenizer, prompt, context)
+
+    monkeypatch.setattr(window_module, "split", spy)
+    huge = Document("huge", "word " * 1_000_000, ("which?",))
+    assert fit_to_window(loaded, huge, MAX_NEW_TOKENS).whole == 5_000_000
+    assert max(lengths) <= 64 * 1024 + 100

@@ -229,7 +229,7 @@ def test_a_profile_says_how_it_was_made(profile: Path, tiny: Path, texts: tuple[
     for target in range(99):
         assert abs(float(curve[target].mean()) - (1 - (target + 1) / 100)) < 2e-3
     made = json.loads(header["made"])
-    assert json.loads(header["notes"])["model"] == str(tiny)
+    assert json.loads(header["notes"])["model"] == tiny.name, "and not its folder"
     assert made["scorer"] == "keydiff"
     assert (made["sink"], made["window"], made["seed"]) == (4, 1, 0)
     assert [document["questions"] for document in made["documents"]] == [2]

@@ -1,10 +1,14 @@
 """`profile --export-kvpress`: what it writes is what kvpress needs to keep what `inspect` says we keep."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
+
+from lukv_bench.bench.profiles.file import load_profile, save_profile
 
 L, H = 2, 2
 
@@ -61,6 +65,7 @@ def test_ratios_that_cannot_be_served_are_said(lukv_bench: Any, profile: Path) -
         ("profile --from {profile} --export-kvpress k.npy --out p.safetensors", ("--out", "--from")),
         ("profile --from {profile} --export-kvpress k.npy --export-length 0", ("--export-length", "0")),
         ("profile --from {profile} --export-kvpress k.npy --export-length 4", ("4 tokens",)),
+        ("profile --from {profile} --export-kvpress k.npy --export-length 20000000", ("--export-length", "16777216")),
         ("profile --from {profile} --export-kvpress k.npy --sink -1", ("--sink", "-1")),
         ("profile --from none.safetensors --export-kvpress k.npy", ("none.safetensors",)),
         ("profile --from {profile} --export-kvpress .", ("--export-kvpress", "folder")),
@@ -68,3 +73,20 @@ def test_ratios_that_cannot_be_served_are_said(lukv_bench: Any, profile: Path) -
 )
 def test_what_makes_no_sense_is_refused(refused: Any, profile: Path, arguments: str, words: tuple[str, ...]) -> None:
     refused([word.format(profile=profile) for word in arguments.split()], *words)
+
+
+def test_a_profile_that_lukv_cannot_have_made_is_not_exported(refused: Any, profile: Path) -> None:
+    loaded = load_profile(profile)
+    for value in (0.0, -1.0, 1e30):
+        arrays = {"curve": torch.full_like(loaded.arrays["curve"], value)}
+        save_profile(dataclasses.replace(loaded, arrays=arrays), Path("bad.safetensors"))
+        refused(["profile", "--from", "bad.safetensors", "--export-kvpress", "k.npy"], "cannot be exported", "curve")
+
+
+def test_a_profile_that_does_not_say_its_protection_is_not_guessed(
+    lukv_bench: Any, refused: Any, profile: Path
+) -> None:
+    save_profile(dataclasses.replace(load_profile(profile), made={}), Path("mute.safetensors"))
+    command = ["profile", "--from", "mute.safetensors", "--export-kvpress", "k.npy"]
+    refused(command, "does not say the sink", "--sink N")
+    assert lukv_bench(*command, "--sink", 4, "--window", 1).code == 0

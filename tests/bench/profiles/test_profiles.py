@@ -2,12 +2,15 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from lukv_bench import UserError
 from lukv_bench.allocators.lukv import LUKV
@@ -20,14 +23,14 @@ from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.bench.profiles import obtain as profiles
 from lukv_bench.bench.profiles.file import load_profile, profile_hash, save_profile, storable_arrays
-from lukv_bench.bench.profiles.obtain import check_profile, make_profiles, obtain_profile
+from lukv_bench.bench.profiles.obtain import check_profile, making, obtain_profile
 from lukv_bench.bench.run.plan import _obtain_profiles
 from lukv_bench.bench.run.request import ask_methods
 from lukv_bench.scorers.base import Profile, Protection
 
 
 def made(**more: Any) -> Profile:
-    curve = torch.rand(99, 2, 3, generator=torch.Generator().manual_seed(0))
+    curve = (1 - torch.arange(1, 100) / 100).view(-1, 1, 1).repeat(1, 30, 3)
     facts = {"model_revision": "r", "scorer": "keydiff", "scorer_arguments": {}, "scorer_code": None}
     return Profile("lukv", {"curve": curve}, facts | more, {"model": "m", "packages": {"torch": "1"}})
 
@@ -170,7 +173,8 @@ def fit(smollm2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any]
 
     def made_of(fitted: Any) -> Profile:
         stranger = Plugin(Description("allocator", "stranger"), Fitting(fitted))
-        return make_profiles(stranger, {"keydiff": (keydiff, Protection(2, 3))}, smollm2, (), 0, no_report)["keydiff"]
+        with making(stranger, {"keydiff": (keydiff, Protection(2, 3))}, smollm2, (), 0, no_report) as profiles:
+            return profiles["keydiff"]
 
     return made_of
 
@@ -336,3 +340,125 @@ def test_a_missing_profile_is_made_once_and_then_found(
     again = obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
     assert told == []
     assert profile_hash(first) == profile_hash(again)
+
+
+CURVE = (1 - torch.arange(1, 100, dtype=torch.float64) / 100).view(-1, 1, 1).repeat(1, 30, 3)
+
+
+def changed(at: tuple[int, ...], value: float) -> torch.Tensor:
+    curve = CURVE.clone()
+    curve[at] = value
+    return curve
+
+
+WRONG = {
+    "zeros": ({"curve": torch.zeros_like(CURVE)}, r"keeps 0\.0000 of all tokens where it prunes 1%"),
+    "negative": ({"curve": -CURVE}, "shares reach from -0.99"),
+    "huge": ({"curve": torch.full_like(CURVE, 1e30)}, "shares reach from 1e\\+30"),
+    "above one": ({"curve": changed((0, 0, 0), 1.5)}, "between 0 and 1"),
+    "rising": ({"curve": changed((50, 1, 2), 0.9)}, "keeps more at a larger prune ratio"),
+    "too much": ({"curve": CURVE.clamp(min=0.5)}, "of all tokens where it prunes"),
+    "another model's": ({"curve": CURVE[:, :12]}, r"shape \[99, 12, 3\], not \[99, 30, 3\]"),
+    "flat": ({"curve": CURVE[:, :, 0]}, "shape"),
+    "whole numbers": ({"curve": CURVE.round().long()}, "not finite|keeps"),
+    "another name": ({"curves": CURVE}, "not one array named curve"),
+    "more": ({"curve": CURVE, "b": CURVE.clone()}, "not one array named curve"),
+    "nothing": ({}, "holds nothing"),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_named_profile_that_lukv_cannot_have_fitted_is_refused(
+    smollm2: LoadedModel, tmp_path: Path, name: str
+) -> None:
+    arrays, words = WRONG[name]
+    path = tmp_path / "p.safetensors"
+    save_profile(dataclasses.replace(made_here(smollm2), arrays=arrays), path)
+    with pytest.raises(UserError, match=words):
+        obtain_profile(
+            build("allocator", f"lukv:profile={path}"), build("scorer", "keydiff"), Protection(2, 3), smollm2, no_report
+        )
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_file_whose_numbers_are_not_finite_is_no_profile(tmp_path: Path, value: float) -> None:
+    save_profile(dataclasses.replace(made(), arrays={"curve": changed((3, 0, 0), value)}), tmp_path / "p.safetensors")
+    with pytest.raises(UserError, match=r"not a profile .*'curve' holds numbers that are not finite"):
+        load_profile(tmp_path / "p.safetensors")
+
+
+def test_a_pipe_and_a_header_that_never_ends_are_no_profiles(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(UserError, match="no ordinary file"):
+        load_profile(tmp_path / "pipe")
+    deep = {"kind": "lukv", "hash": "x", "notes": "{}", "made": "[" * 100_000}
+    save_file({"curve": CURVE}, tmp_path / "deep.safetensors", deep)
+    with pytest.raises(UserError, match="is not a profile"):
+        load_profile(tmp_path / "deep.safetensors")
+
+
+class Verified(Fitting):
+    """A stranger's allocator that says what its arrays must be."""
+
+    def check_profile(self, arrays: Any, n_layers: int, n_kv_heads: int) -> None:
+        if arrays["heads"].shape != (n_layers, n_kv_heads):
+            raise ValueError(f"a share for each of {n_layers} x {n_kv_heads} heads")
+
+
+@pytest.mark.parametrize(
+    ("fitted", "words"),
+    [
+        ({"heads": torch.ones(30, 2)}, "a share for each of 30 x 3 heads"),
+        ({"other": torch.ones(30, 3)}, "'heads'"),
+        ({"heads": torch.ones(1).expand(10**9, 10)}, "GiB, and a profile holds at most 1 GiB"),
+    ],
+)
+def test_a_strangers_fit_is_held_to_its_own_check_and_to_a_size(
+    fit: Callable[[Any], Profile], monkeypatch: pytest.MonkeyPatch, fitted: Any, words: str
+) -> None:
+    monkeypatch.setattr(Fitting, "check_profile", Verified.check_profile, raising=False)
+    assert fit({"heads": torch.ones(30, 3)}).kind == "stranger"
+    with pytest.raises(PluginError, match=f"fitting a profile of stranger failed: .*{words}"):
+        fit(fitted)
+
+
+def test_a_profile_that_another_process_made_meanwhile_is_taken(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = profiles.only_process
+
+    @contextmanager
+    def slow(path: Path, waiting: Any) -> Iterator[None]:
+        waiting("123")
+        monkeypatch.setattr(profiles, "only_process", real)
+        cache.obtain()  # as the other process would
+        with real(path, waiting):
+            yield
+
+    monkeypatch.setattr(profiles, "only_process", slow)
+    cache.obtain()
+    assert cache.n_made == 1
+
+
+def test_an_interrupted_run_goes_on_with_the_texts_that_are_left(
+    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
+    text = "A lamp stands on the table of house nine, and a cat named Ottilie sleeps under it. " * 12
+    texts = [Document(name, f"{name}. {text}", ("Who sleeps there?",)) for name in ("one", "two")]
+    monkeypatch.setattr(profiles, "built_in_documents", lambda: texts)
+    told: list[str] = []
+
+    def report(doing: str, done: int, total: int) -> None:
+        told.append(doing)
+        if "on two" in doing and len(told) < 200 and not (tmp_path / "go on").exists():
+            raise KeyboardInterrupt
+
+    lukv, keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
+    with pytest.raises(KeyboardInterrupt):
+        obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+    (tmp_path / "go on").touch()
+    told.clear()
+    obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+    assert not [doing for doing in told if "on one" in doing]
+    assert [doing for doing in told if "on two" in doing]
+    assert list((tmp_path / "calibration").iterdir()) == [], "nothing is left when the profile is there"
+    assert [path.suffix for path in sorted((tmp_path / "profiles").iterdir())] == [".safetensors", ".json"]

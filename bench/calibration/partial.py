@@ -1,0 +1,62 @@
+"""What an interrupted calibration leaves: a file for each text that was done."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+
+from ...scorers.base import CalibrationDocument
+from ..files import write_whole
+from .documents import Document
+
+
+@dataclass(frozen=True)
+class Partial:
+    """The texts of one calibration that are done, in the cache folder until its profiles are.
+
+    Attributes:
+        key: Hash of all that decides what a calibration records, but for the texts.
+    """
+
+    folder: Path
+    key: str
+
+    def load(self, document: Document) -> dict[str, CalibrationDocument] | None:
+        """What was recorded of a text for each scorer; None where it was not, or its file is damaged."""
+        try:
+            arrays = load_file(self._place(document))
+            names = [name.removeprefix("scores.") for name in arrays if name.startswith("scores.")]
+            return {
+                name: CalibrationDocument(
+                    scores=arrays[f"scores.{name}"],
+                    importance=arrays["importance"],
+                    protected=arrays[f"protected.{name}"],
+                )
+                for name in names
+            }
+        except (OSError, SafetensorError, KeyError):
+            return None
+
+    def save(self, document: Document, recorded: Mapping[str, CalibrationDocument]) -> None:
+        """Keep what was recorded of a text, whole or not at all.
+
+        Raises:
+            UserError: the cache folder cannot be written to.
+        """
+        arrays = {"importance": next(iter(recorded.values())).importance.contiguous()}
+        for name, one in recorded.items():
+            arrays |= {f"scores.{name}": one.scores.contiguous(), f"protected.{name}": one.protected.contiguous()}
+        content = save(arrays)
+        write_whole(
+            self._place(document), "the calibration's place in the cache,", lambda path: path.write_bytes(content)
+        )
+
+    def clear(self) -> None:
+        """Let go of it, once the profiles are saved."""
+        for path in self.folder.glob(f"{self.key[:16]}-*.safetensors"):
+            path.unlink(missing_ok=True)
+
+    def _place(self, document: Document) -> Path:
+        return self.folder / f"{self.key[:16]}-{document.sha256[:16]}.safetensors"

@@ -1,0 +1,58 @@
+"""Calibration texts cut to what a model can hold."""
+
+import re
+from bisect import bisect_right
+from dataclasses import replace
+
+from ... import UserError
+from ..engine.prompt import Prompt, render, split
+from ..engine.ready import longest_sequence
+from ..models.load import LoadedModel
+from .documents import Document
+
+CHARACTERS_A_TOKEN = 64
+"""No text looks as far as this many characters a token, so that one of any size is cut in little time."""
+
+
+def prompts_of(loaded: LoadedModel, document: Document) -> list[Prompt]:
+    """The document as context and each question behind it, in the chat form of a run."""
+    return [_prompt(loaded, document.text, question) for question in document.questions]
+
+
+def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int) -> Document:
+    """The document, its text cut behind the last whole word with which every question and its answer fit the model.
+
+    Args:
+        loaded: The model, whose tokenizer counts.
+        document: At least one question in it.
+        n_answer: Tokens of an answer.
+
+    Raises:
+        UserError: a question and its answer do not fit beside any text.
+    """
+    room = longest_sequence(loaded) - n_answer
+
+    longest = max(len(question.encode()) for question in document.questions)
+
+    def fits(text: str) -> bool:
+        first, *others = document.questions
+        n_tokens = _prompt(loaded, text, first).n_tokens
+        if n_tokens + longest <= room:  # no question has more tokens than bytes
+            return True
+        return n_tokens <= room and all(_prompt(loaded, text, other).n_tokens <= room for other in others)
+
+    if len(document.text) <= CHARACTERS_A_TOKEN * room and fits(document.text):
+        return document
+    text = document.text[: CHARACTERS_A_TOKEN * max(room, 1)]
+    ends = [word.end() for word in re.finditer(r"\S+", text)]
+    n_words = bisect_right(ends, False, key=lambda end: not fits(text[:end]))
+    if not n_words:
+        raise UserError(
+            f"the questions about the calibration document {document.name} leave no room for its text in the {room} "
+            f"tokens that {loaded.name} has beside an answer; ask shorter ones: profile --text F --questions F."
+        )
+    return replace(document, text=text[: ends[n_words - 1]], whole=len(document.text))
+
+
+def _prompt(loaded: LoadedModel, text: str, question: str) -> Prompt:
+    return split(loaded.tokenizer, render(loaded.tokenizer, f"{text}\n\n{question}"), text)
