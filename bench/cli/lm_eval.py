@@ -23,9 +23,9 @@ def lm_eval(context: typer.Context) -> int:
     Everything is passed on; `lukv-bench lm-eval run --help` is lm-eval's own help.
 
     --model_args of lukv: pretrained (alias, hub id or folder), allocator, scorer, ratio or keep_tokens, protocol
-    (agnostic or aware), sink, window, truncation (refuse or middle), max_length, seed, device, dtype; defaults as in
-    `lukv-bench run`. A plugin's arguments follow its name; from the second on they stand behind a semicolon, since
-    lm-eval splits at commas: "scorer=NAME:a=1;b=2".
+    (agnostic or aware), sink, window, truncation (refuse or middle), max_length, seed, device, dtype, enable_thinking,
+    think_end_token; defaults as in `lukv-bench run`. A plugin's arguments follow its name; from the second on they
+    stand behind a semicolon, since lm-eval splits at commas: "scorer=NAME:a=1;b=2".
 
     The context ends where the document's field `context` ends, in RULER's tasks where the question opens. Where a
     task tells nothing, the whole prompt but its last token is evicted, which is said on stderr. Multiple-choice and

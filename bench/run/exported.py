@@ -120,7 +120,7 @@ def check_prompts(folder: Path, task: LoadedTask, samples: Sequence[RenderedSamp
         what = "tokenizer" if same_prompt else "chat template"
         raise UserError(
             f"{path} was exported for {record['model']}, whose {what} is not that of {model.name}; export the samples "
-            f"again with --model {model.name}."
+            f"again with --model {model.name} and --thinking as in the run."
         )
 
 

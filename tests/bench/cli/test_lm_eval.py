@@ -364,6 +364,9 @@ def test_a_ruler_prompt_without_its_question_is_refused() -> None:
         ({"trust_remote_code": True}, ("trust_remote_code",)),
         ({"tokenizer": "gpt2"}, ("--metadata",)),
         ({"sink": -1}, ("sink", "at least 0")),
+        ({"enable_thinking": "maybe"}, ("enable_thinking", "True or False")),
+        ({"think_end_token": "</think>"}, ("think_end_token", "enable_thinking=True")),
+        ({"enable_thinking": True, "think_end_token": 7}, ("think_end_token", "</think>")),
     ],
 )
 def test_a_wrong_model_argument_gets_one_sentence(given: dict[str, Any], words: tuple[str, ...]) -> None:

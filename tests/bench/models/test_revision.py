@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from lukv_bench import UserError
@@ -19,12 +20,25 @@ from lukv_bench.bench.models.revision import model_revision, weight_files
 class Letters:
     """As much of a tokenizer as a revision reads."""
 
-    def __call__(self, text: str) -> dict[str, list[int]]:
+    def __init__(self, *added: AddedToken) -> None:
+        self.added_tokens_decoder = dict(enumerate(added))
+
+    def __call__(self, text: str, add_special_tokens: bool = True) -> dict[str, list[int]]:
         return {"input_ids": list(text.encode())}
 
+    def decode(self, ids: list[int]) -> str:
+        return bytes(ids).decode()
 
-def revision(folder: Path) -> str:
-    return model_revision(folder, Letters(), AutoConfig.from_pretrained(folder), {1})
+
+class TidyLetters(Letters):
+    """As tokenizers that clean up spaces."""
+
+    def decode(self, ids: list[int]) -> str:
+        return super().decode(ids).replace(" ,", ",")
+
+
+def revision(folder: Path, tokenizer: Letters | None = None) -> str:
+    return model_revision(folder, tokenizer or Letters(), AutoConfig.from_pretrained(folder), {1})
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +63,19 @@ def folder(model: Any, tmp_path: Path) -> Path:
 
 def test_the_default_models_revision_is_the_one_that_its_profiles_name(smollm2: Any) -> None:
     assert smollm2.revision == SMOLLM2_135M.revision
+
+
+def test_what_decoding_alone_does_otherwise_is_another_revision(folder: Path) -> None:
+    """Answers of one tokenizer would else be taken for those of the other."""
+    special, plain = AddedToken("<x>", special=True), AddedToken("<x>", special=False)
+    tokenizers = (
+        Letters(special),
+        Letters(plain),
+        Letters(AddedToken("<x>", special=True, rstrip=True)),
+        TidyLetters(),
+    )
+    assert len({revision(folder, tokenizer) for tokenizer in tokenizers}) == 4
+    assert revision(folder, Letters(special)) == revision(folder), "what most tokenizers do adds nothing to it"
 
 
 def _consolidated(folder: Path) -> None:

@@ -115,6 +115,7 @@ def test_lengths_are_grouped_as_in_longbench_e(words: int, bucket: str) -> None:
         ({"context": None}, "row 2: 'context' must be a text, not null"),
         ({"input": 3}, "row 2: 'input' must be a text, not the number 3"),
         ({"answers": []}, "row 2: 'answers' is empty"),
+        ({"answers": ["Someone", 3]}, "row 2: 'answers' must be a list of texts, and it holds the number 3"),
         ({"answers": "Someone"}, "row 2: 'answers' must be a list of texts, not a text"),
         ({"answers": [1]}, "row 2: 'answers' must be a list of texts"),
         ({"all_classes": None}, "row 2: 'all_classes' is empty"),
