@@ -14,7 +14,8 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreError
-from .urls import describe
+from .same_file import SameFile
+from .urls import describe, sqlite_path
 
 BUSY_S = 30.0
 """Seconds that a SQLite transaction waits for another process's before it gives up."""
@@ -40,6 +41,7 @@ class Database:
         self._reader = _reading_engine(self._engine)
         self._writer = writing_engine(self._engine)
         self._wal_on = url.get_backend_name() != "sqlite"
+        self._file = _watched(self._engine, url)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -52,11 +54,13 @@ class Database:
         """A transaction that may read and then write; committed at its end, undone by any exception.
 
         There is one writer at a time: keep it short, and never open one inside another.
-        StoreError when the database fails, or stays locked for BUSY_S.
+        StoreError when the database fails, stays locked for BUSY_S, or is no more the file that was opened.
         """
         with as_store_error(self.url):
             self._turn_wal_on()
             with self._writer.begin() as connection:
+                if self._file is not None:
+                    self._file.check()
                 yield connection
 
     def close(self) -> None:
@@ -92,6 +96,17 @@ def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True) -> 
     if foreign_keys:
         event.listen(engine, "connect", _turn_foreign_keys_on)
     return engine
+
+
+def _watched(engine: Engine, url: URL) -> SameFile | None:
+    """A SQLite engine's file: what its first connection opens. No later one makes it anew where it was deleted."""
+    path = sqlite_path(url)
+    if path is None:
+        return None
+    file = SameFile(path)
+    event.listen(engine, "do_connect", lambda *_: file.check())
+    event.listen(engine, "connect", lambda *_: file.remember())
+    return file
 
 
 def writing_engine(engine: Engine) -> Engine:

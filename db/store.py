@@ -4,12 +4,15 @@ import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, Connection, bindparam, delete, insert, select, update
+from sqlalchemy import URL, Connection, bindparam, delete, insert, or_, select, update
 
+from . import claims
 from .asked import Asked, put_all
+from .claims import Claims
+from .clock import moment
 from .database import Database
 from .opening import check_there, make_place, prepare
 from .records import AnswerRecord, StoredAnswer
@@ -17,7 +20,8 @@ from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
 from .standing import DONE, FAILED, n_covered
 from .urls import check_writable
 
-_INTERRUPTED = 130
+_BY_SIGNAL = 128
+"""An exit code above it is that of a signal: 130 is Ctrl-C, 143 SIGTERM."""
 
 
 class Store(Database):
@@ -43,22 +47,37 @@ class Store(Database):
             return store
 
     def start_run(self, command: Sequence[str], environment: Environment) -> str:
-        """Record an invocation, and the environment if it is new; returns the run's id."""
+        """Record an invocation by this process, and the environment if it is new; returns the run's id."""
         run_id = uuid.uuid4().hex
-        values = {"id": run_id, "command": list(command), "environment_id": environment.id}
+        values = {"id": run_id, "command": list(command), "environment_id": environment.id, "status": "running"}
         with self.writing() as connection:
             put_all(connection, [environment])
-            connection.execute(insert(Run).values(started_at=datetime.now(UTC), status="running", **values))
+            alive = claims.signs_of_life(connection)
+            connection.execute(insert(Run).values(started_at=alive["heartbeat_at"], **values, **alive))
         return run_id
 
-    def finish_run(self, run_id: str, exit_code: int) -> None:
-        """Record how a run ended. LookupError for an unknown run."""
-        status = {0: "finished", _INTERRUPTED: "interrupted"}.get(exit_code, "failed")
+    def beat(self, run_id: str) -> None:
+        """Say that a run is still alive; without this its claims lapse."""
         with self.writing() as connection:
-            ended = update(Run).where(Run.id == run_id)
-            result = connection.execute(ended.values(finished_at=datetime.now(UTC), status=status, exit_code=exit_code))
-            if result.rowcount == 0:
+            claims.beat(connection, run_id)
+
+    def finish_run(self, run_id: str, exit_code: int) -> None:
+        """Record how a run ended, and give up what it claims. LookupError for an unknown run."""
+        ended = "interrupted" if exit_code > _BY_SIGNAL else "failed"
+        with self.writing() as connection:
+            values = {"status": ended if exit_code else "finished", "exit_code": exit_code}
+            finished = update(Run).where(Run.id == run_id).values(finished_at=moment(connection), **values)
+            if connection.execute(finished).rowcount == 0:
                 raise LookupError(f"no run {run_id}")
+            claims.release(connection, run_id)
+
+    def claim(self, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool = False) -> Claims:
+        """Claim a sample for those of the cells that need its answer and that no other live run is at work on.
+
+        With `redo` an answer given before the run began does not count. LookupError for an unknown run.
+        """
+        with self.writing() as connection:
+            return claims.claim(connection, run_id, sample_id, cell_ids, redo=redo)
 
     def put(self, *rows: Asked) -> None:
         """Write what was used and what is asked, in any order, all or nothing.
@@ -69,21 +88,42 @@ class Store(Database):
         with self.writing() as connection:
             put_all(connection, rows)
 
-    def put_answer(self, answer: AnswerRecord) -> bool:
-        """Write an answer; False, and nothing is written, when the cell has a done one for the sample.
+    def put_answer(self, answer: AnswerRecord, *, redo: bool = False) -> bool:
+        """Write an answer and give up its claim; False, and no answer is written, when a done one is there.
 
-        A failed answer is replaced. The cell loses its score to a new done answer, which the score did not see.
+        A failed answer is replaced; with `redo` also a done one that was given before the answer's run began, but never
+        by a failure. The cell loses its score to a new done answer, which the score did not see.
         LookupError for an unknown cell.
         """
         with self.writing() as connection:
             _lock_cell(connection, answer.cell_id)
+            claims.settle(connection, answer.cell_id, answer.sample_id, answer.run_id)
             here = (Answer.cell_id == answer.cell_id, Answer.sample_id == answer.sample_id)
-            if connection.scalar(select(Answer.status).where(*here)) == "done":
+            done_at = connection.scalar(select(Answer.created_at).where(*here, DONE))
+            if done_at is not None and not (
+                redo and answer.status == "done" and _precedes(connection, done_at, answer)
+            ):
                 return False
             connection.execute(delete(Answer).where(*here))
             _insert_answer(connection, answer)
             if answer.status == "done":
-                connection.execute(update(Cell).where(Cell.id == answer.cell_id).values(score=None, stderr=None))
+                _forget_score(connection, answer.cell_id)
+        return True
+
+    def put_score(self, cell_id: str, sample_id: str, run_id: str, score: float) -> bool:
+        """Score [0, 1] a stored text that could not be scored before, and give up the run's claim on it.
+
+        False, and nothing is scored, when there is none. ValueError for a score out of range.
+        """
+        if not 0 <= score <= 1:
+            raise ValueError(f"an answer's score is in [0, 1], not {score}")
+        unscored = (Answer.cell_id == cell_id, Answer.sample_id == sample_id, FAILED, Answer.text.is_not(None))
+        with self.writing() as connection:
+            claims.settle(connection, cell_id, sample_id, run_id)
+            done = update(Answer).where(*unscored).values(status="done", error=None, score=score)
+            if connection.execute(done).rowcount == 0:
+                return False
+            _forget_score(connection, cell_id)
         return True
 
     def done_samples(self, cell_id: str) -> set[str]:
@@ -97,13 +137,13 @@ class Store(Database):
             return connection.scalar(select(Cell.score).where(Cell.id == cell_id)) is not None
 
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
-        """Delete the failed answers of these configurations, and the cells that are left without any."""
+        """Delete the failed answers of these configurations, and the failed cells that are left without any."""
         cells = select(Cell.id).where(Cell.configuration_id.in_(configuration_ids))
+        failed = cells.where(or_(Cell.error.is_not(None), Cell.id.in_(select(Answer.cell_id).where(FAILED))))
         with self.writing() as connection:
-            connection.execute(delete(Answer).where(Answer.cell_id.in_(cells), FAILED))
-            answered = select(Answer.cell_id)
-            empty = (Cell.configuration_id.in_(configuration_ids), Cell.id.not_in(answered))
-            connection.execute(delete(Cell).where(*empty))
+            ids = connection.scalars(failed).all()
+            connection.execute(delete(Answer).where(Answer.cell_id.in_(ids), FAILED))
+            connection.execute(delete(Cell).where(Cell.id.in_(ids), Cell.id.not_in(select(Answer.cell_id))))
 
     def answers(self, cell_id: str) -> list[StoredAnswer]:
         """The cell's done answers, by ordinal."""
@@ -156,6 +196,17 @@ def _lock_cell(connection: Connection, cell_id: str) -> int:
     return asked
 
 
+def _forget_score(connection: Connection, cell_id: str) -> None:
+    """What was computed over a cell's answers does not hold for others."""
+    connection.execute(update(Cell).where(Cell.id == cell_id).values(score=None, stderr=None, error=None))
+
+
+def _precedes(connection: Connection, at: datetime, answer: AnswerRecord) -> bool:
+    """Whether a moment lies before the answer's run began."""
+    began = connection.scalar(select(Run.started_at).where(Run.id == answer.run_id))
+    return began is not None and at < began
+
+
 def _covered(connection: Connection, cell_id: str) -> int:
     rows = select(n_covered()).select_from(Answer).join(Sample).join(Cell).where(Cell.id == cell_id)
     return connection.scalar(rows) or 0
@@ -165,7 +216,7 @@ def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
     values = asdict(answer)
     timing, counts = values.pop("timing"), values.pop("keep_counts")
     values["events"] = list(values["events"])
-    inserted = connection.execute(insert(Answer).values(created_at=datetime.now(UTC), **values))
+    inserted = connection.execute(insert(Answer).values(created_at=moment(connection), **values))
     (answer_id,) = inserted.inserted_primary_key or (None,)
     if timing is not None:
         connection.execute(insert(Timing).values(answer_id=answer_id, **timing))

@@ -8,7 +8,7 @@ import sys
 from sqlalchemy import select, update
 
 from lukv_bench.db.records import AnswerRecord
-from lukv_bench.db.schema import Cell
+from lukv_bench.db.schema import Cell, Environment
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
@@ -31,6 +31,18 @@ def answer(path: str, run: str, n: str) -> None:
                 print(f"s{i}", flush=True)
 
 
+def share(url: str, n: str) -> None:
+    """Run as one of several: claim, compute, put; say each sample that was computed here."""
+    environment = Environment(id="e", python="3.11", platform="linux")
+    with Store.open(resolve_url(url), create=True) as store:
+        run = store.start_run(["run"], environment)
+        for i in range(int(n)):
+            if store.claim(run, f"s{i}", ["cell"]).granted:
+                print(f"s{i}", flush=True)
+                store.put_answer(AnswerRecord(cell_id="cell", sample_id=f"s{i}", run_id=run, text="x"))
+        store.finish_run(run, 0)
+
+
 def create(*paths: str) -> None:
     """Open databases that nobody has made yet, each at a word."""
     for path in paths:
@@ -42,4 +54,4 @@ def create(*paths: str) -> None:
 if __name__ == "__main__":
     print("ready", flush=True)
     sys.stdin.readline()
-    {"increment": increment, "answer": answer, "create": create}[sys.argv[1]](*sys.argv[2:])
+    {"increment": increment, "answer": answer, "create": create, "share": share}[sys.argv[1]](*sys.argv[2:])

@@ -1,0 +1,132 @@
+"""Which run answers what: a claim on a cell's sample counts for as long as the run that holds it is alive.
+
+A run is alive while its heartbeat is younger than EXPIRY_S and its process, where it can be seen, is there. Runs that
+share a database claim before they compute, so that each answer is computed once; a claim of a dead run is taken over.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from .clock import moment
+from .processes import Process, has_ended, this_process
+from .schema import Answer, Claim, Run
+
+EXPIRY_S = 60.0
+"""A run whose last heartbeat is older than this many seconds is taken for dead."""
+
+_AT_ONCE = 500
+"""Cells in one statement: databases take a limited number of parameters."""
+
+
+@dataclass(frozen=True)
+class Claims:
+    """What became of the cells that a run wanted to answer a sample for.
+
+    Attributes:
+        granted: The run's own now, until their answers are put or the run ends.
+        texts: Of those granted, the stored texts that could not be scored, by cell.
+        held: Another live run is at work on them.
+        done: Answered by now.
+        failed: Cell -> error; another run tried since this one began, so that they are not tried again.
+    """
+
+    granted: set[str] = field(default_factory=set)
+    texts: dict[str, str] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+
+
+def signs_of_life(connection: Connection) -> dict[str, Any]:
+    """The columns of a run by which others see that it is alive."""
+    process = this_process()
+    return {"heartbeat_at": moment(connection), "pid": process.pid, "pid_space": process.pid_space}
+
+
+def beat(connection: Connection, run_id: str) -> None:
+    """Say that a run is still alive."""
+    connection.execute(update(Run).where(Run.id == run_id).values(heartbeat_at=moment(connection)))
+
+
+def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool) -> Claims:
+    """Claim a sample for those of the cells that need it and that no live run holds, in a writing transaction.
+
+    With `redo` an answer counts as done only if it was given since the run began. LookupError for an unknown run.
+    """
+    began = connection.scalar(select(Run.started_at).where(Run.id == run_id))
+    if began is None:
+        raise LookupError(f"no run {run_id}")
+    claims, now = Claims(), moment(connection)
+    for cells in _portions(cell_ids):
+        answers = _answers(connection, sample_id, cells)
+        holders = _holders(connection, sample_id, cells, run_id)
+        for cell in cells:
+            _decide(claims, cell, answers.get(cell), holders.get(cell), began, now, redo)
+        wanted = [cell for cell in cells if cell in claims.granted]
+        if wanted:
+            connection.execute(delete(Claim).where(Claim.sample_id == sample_id, Claim.cell_id.in_(wanted)))
+            rows = [{"cell_id": cell, "sample_id": sample_id, "run_id": run_id} for cell in wanted]
+            connection.execute(insert(Claim), rows)
+    return claims
+
+
+def release(connection: Connection, run_id: str) -> None:
+    """Give up whatever a run still claims."""
+    connection.execute(delete(Claim).where(Claim.run_id == run_id))
+
+
+def settle(connection: Connection, cell_id: str, sample_id: str, run_id: str) -> None:
+    """Give up one claim of a run, whose answer is there."""
+    here = (Claim.cell_id == cell_id, Claim.sample_id == sample_id, Claim.run_id == run_id)
+    connection.execute(delete(Claim).where(*here))
+
+
+def _portions(cell_ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    for first in range(0, len(cell_ids), _AT_ONCE):
+        yield cell_ids[first : first + _AT_ONCE]
+
+
+def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> dict[str, Row[Any]]:
+    columns = (Answer.cell_id, Answer.status, Answer.error, Answer.text, Answer.created_at)
+    query = select(*columns).where(Answer.sample_id == sample_id, Answer.cell_id.in_(cells))
+    return {row.cell_id: row for row in connection.execute(query)}
+
+
+def _holders(connection: Connection, sample_id: str, cells: Sequence[str], run_id: str) -> dict[str, Row[Any]]:
+    """By cell, the other run that claims it."""
+    columns = (Claim.cell_id, Run.status, Run.heartbeat_at, Run.pid, Run.pid_space)
+    query = select(*columns).join(Run, Run.id == Claim.run_id)
+    query = query.where(Claim.sample_id == sample_id, Claim.cell_id.in_(cells), Claim.run_id != run_id)
+    return {row.cell_id: row for row in connection.execute(query)}
+
+
+def _decide(
+    claims: Claims,
+    cell: str,
+    answer: Row[Any] | None,
+    holder: Row[Any] | None,
+    began: datetime,
+    now: datetime,
+    redo: bool,
+) -> None:
+    is_recent = answer is not None and answer.created_at >= began
+    if answer is not None and answer.status == "done" and (is_recent or not redo):
+        claims.done.add(cell)
+    elif answer is not None and answer.status == "failed" and is_recent:
+        claims.failed[cell] = answer.error
+    elif holder is not None and _is_alive(holder, now):
+        claims.held.add(cell)
+    else:
+        claims.granted.add(cell)
+        if answer is not None and answer.status == "failed" and answer.text is not None and not redo:
+            claims.texts[cell] = answer.text
+
+
+def _is_alive(run: Row[Any], now: datetime) -> bool:
+    if run.status != "running" or run.heartbeat_at is None or now - run.heartbeat_at > timedelta(seconds=EXPIRY_S):
+        return False
+    return run.pid is None or not has_ended(Process(run.pid, run.pid_space))

@@ -1,0 +1,198 @@
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import URL, func, select, update
+
+from lukv_bench.db.claims import EXPIRY_S, Claims
+from lukv_bench.db.heartbeat import BEAT_S
+from lukv_bench.db.records import AnswerRecord
+from lukv_bench.db.schema import Answer, Claim, Run
+from lukv_bench.db.store import Store
+
+if TYPE_CHECKING:
+    from .conftest import Rows
+
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+@pytest.fixture
+def first(any_store: Store, rows: "Rows") -> str:
+    """A run of this process, with one cell to answer."""
+    return rows.put_all(any_store)
+
+
+@pytest.fixture
+def second(any_store: Store, rows: "Rows", first: str) -> str:
+    """Another run at the same time."""
+    return any_store.start_run(["run"], rows.environment)
+
+
+def _n_claims(store: Store) -> int:
+    with store.reading() as connection:
+        return connection.scalar(select(func.count()).select_from(Claim)) or 0
+
+
+def test_what_one_run_claims_another_does_not_get(any_store: Store, first: str, second: str) -> None:
+    assert any_store.claim(first, "s0", ["cell"]) == Claims(granted={"cell"})
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    assert any_store.claim(second, "s1", ["cell"]) == Claims(granted={"cell"})
+    assert any_store.claim(first, "s0", ["cell"]) == Claims(granted={"cell"}), "its own claim stands in no one's way"
+
+
+def test_an_answer_settles_its_claim(any_store: Store, rows: "Rows", first: str, second: str) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    assert any_store.put_answer(rows.answer(first, 0))
+    assert _n_claims(any_store) == 0
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(done={"cell"})
+    any_store.claim(second, "s1", ["cell"])
+    any_store.put_answer(AnswerRecord.failure("cell", "s1", second, "out of memory"))
+    assert _n_claims(any_store) == 0
+
+
+def test_an_answer_of_another_settles_no_claim_but_its_own(
+    any_store: Store, rows: "Rows", first: str, second: str
+) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    any_store.put_answer(rows.answer(second, 0))
+    assert _n_claims(any_store) == 1
+    assert not any_store.put_answer(rows.answer(first, 0)), "it came too late"
+    assert _n_claims(any_store) == 0
+
+
+@pytest.mark.parametrize("exit_code", [0, 1, 130, 143])
+def test_a_run_that_ended_holds_nothing(any_store: Store, first: str, second: str, exit_code: int) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    any_store.finish_run(first, exit_code)
+    assert _n_claims(any_store) == 0
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+
+
+def _age(store: Store, run: str, seconds: float) -> None:
+    """As if its last heartbeat lay so far back, on another machine."""
+    with store.writing() as connection:
+        beat = connection.scalar(select(Run.heartbeat_at).where(Run.id == run))
+        aged = {"heartbeat_at": beat - timedelta(seconds=seconds), "pid_space": "another machine"}
+        connection.execute(update(Run).where(Run.id == run).values(aged))
+
+
+def test_the_claims_of_a_silent_run_lapse_and_a_heartbeat_revives_them(
+    any_store: Store, first: str, second: str
+) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    _age(any_store, first, EXPIRY_S - 30)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    _age(any_store, first, EXPIRY_S + 1)
+    any_store.beat(first)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    _age(any_store, first, EXPIRY_S + 1)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+    assert any_store.claim(first, "s0", ["cell"]) == Claims(held={"cell"})
+    assert 3 * BEAT_S < EXPIRY_S, "one late heartbeat must not cost a run its claims"
+
+
+def test_a_run_of_an_older_schema_holds_nothing(any_store: Store, first: str, second: str) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    with any_store.writing() as connection:
+        connection.execute(update(Run).where(Run.id == first).values(heartbeat_at=None, pid=None, pid_space=None))
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+
+
+@pytest.mark.parametrize("reaped", [True, False])
+def test_a_killed_run_on_this_machine_is_dead_at_once(any_store: Store, second: str, first: str, reaped: bool) -> None:
+    process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    any_store.claim(first, "s0", ["cell"])
+    with any_store.writing() as connection:
+        connection.execute(update(Run).where(Run.id == first).values(pid=process.pid))
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    process.send_signal(signal.SIGKILL)
+    if not reaped:  # its end shows before anyone waited for it
+        with open(f"/proc/{process.pid}/stat", encoding="utf-8") as stat:
+            while ") Z" not in stat.read():
+                stat.seek(0)
+    else:
+        process.wait()
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+    process.communicate()
+
+
+def test_an_old_failure_is_tried_again_and_one_of_a_run_beside_is_not(
+    any_store: Store, rows: "Rows", first: str
+) -> None:
+    any_store.put_answer(AnswerRecord.failure("cell", "s0", first, "out of memory"))
+    later = any_store.start_run(["run"], rows.environment)
+    assert any_store.claim(later, "s0", ["cell"]) == Claims(granted={"cell"})
+    any_store.put_answer(AnswerRecord.failure("cell", "s1", first, "out of memory"))
+    assert any_store.claim(later, "s1", ["cell"]) == Claims(failed={"cell": "out of memory"})
+
+
+def test_a_text_that_could_not_be_scored_is_handed_out_and_scored(any_store: Store, rows: "Rows", first: str) -> None:
+    broken = rows.answer(first, 0, status="failed", error="metric broke", score=None, text="blue")
+    assert any_store.put_answer(broken)
+    assert any_store.done_samples("cell") == set()
+    later = any_store.start_run(["run"], rows.environment)
+    assert any_store.claim(later, "s0", ["cell"]) == Claims(granted={"cell"}, texts={"cell": "blue"})
+    assert any_store.put_score("cell", "s0", later, 0.5)
+    assert _n_claims(any_store) == 0
+    (answer,) = any_store.answers("cell")
+    assert (answer.text, answer.score) == ("blue", 0.5)
+    assert not any_store.put_score("cell", "s0", later, 1.0), "it is scored"
+    with pytest.raises(ValueError, match="0, 1"):
+        any_store.put_score("cell", "s0", later, float("nan"))
+
+
+def test_redo_asks_for_what_was_done_before_the_run_and_replaces_it_only_by_an_answer(
+    any_store: Store, rows: "Rows", first: str
+) -> None:
+    any_store.put_answer(rows.answer(first, 0, text="old"))
+    any_store.set_score("cell", 100.0, None, samples=2)
+    redo = any_store.start_run(["run", "--redo"], rows.environment)
+    assert any_store.claim(redo, "s0", ["cell"]) == Claims(done={"cell"})
+    assert any_store.claim(redo, "s0", ["cell"], redo=True) == Claims(granted={"cell"})
+    assert not any_store.put_answer(AnswerRecord.failure("cell", "s0", redo, "out of memory"), redo=True)
+    assert [answer.text for answer in any_store.answers("cell")] == ["old"]
+    assert any_store.put_answer(rows.answer(redo, 0, text="new"), redo=True)
+    assert [answer.text for answer in any_store.answers("cell")] == ["new"]
+    assert not any_store.put_answer(rows.answer(redo, 0, text="newer"), redo=True)
+    assert any_store.claim(redo, "s0", ["cell"], redo=True) == Claims(done={"cell"})
+
+
+def test_claims_of_more_cells_than_a_statement_takes(any_store: Store, rows: "Rows", first: str) -> None:
+    names = [f"c{i}" for i in range(1203)]
+    any_store.put(*(rows.cell(name) for name in names))
+    any_store.put_answer(rows.answer(first, 0, cell="c700"))
+    claims = any_store.claim(first, "s0", names)
+    assert claims.done == {"c700"}
+    assert claims.granted == set(names) - {"c700"}
+
+
+def test_an_unknown_run_claims_nothing(any_store: Store, first: str) -> None:
+    with pytest.raises(LookupError, match="no run nope"):
+        any_store.claim("nope", "s0", ["cell"])
+
+
+def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows", tmp_path: Path) -> None:
+    with Store.open(any_url, create=True) as store:
+        rows.put_all(store, samples=200, n_samples=200)
+    text = any_url.render_as_string(hide_password=False)
+    workers = [
+        subprocess.Popen(
+            [sys.executable, str(_WORKER), "share", text, "200"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
+        )
+        for _ in range(3)
+    ]  # fmt: skip
+    for worker in workers:
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    computed = [sample for worker in workers for sample in worker.communicate(timeout=120)[0].split()]
+    assert sorted(computed) == sorted(f"s{i}" for i in range(200)), "each answer is computed once"
+    with Store.open(any_url, create=True) as store, store.reading() as connection:
+        assert len(store.done_samples("cell")) == 200
+        assert connection.scalar(select(func.count()).select_from(Answer)) == 200
