@@ -1,8 +1,18 @@
 """What ends a command without being the user's mistake."""
 
+EXIT_INTERRUPTED = 130
+
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C, with what there is to say about it."""
+    """Ctrl-C or another signal to end, with what there is to say about it.
+
+    Attributes:
+        exit_code: 128 and the signal's number, as shells have it.
+    """
+
+    def __init__(self, message: str = "", exit_code: int = EXIT_INTERRUPTED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class PluginError(Exception):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from .clock import moment
 from .processes import Process, has_ended, this_process
@@ -90,43 +90,44 @@ def _portions(cell_ids: Sequence[str]) -> Iterator[Sequence[str]]:
         yield cell_ids[first : first + _AT_ONCE]
 
 
-def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> dict[str, Row[Any]]:
+def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> dict[str, RowMapping]:
     columns = (Answer.cell_id, Answer.status, Answer.error, Answer.text, Answer.created_at)
     query = select(*columns).where(Answer.sample_id == sample_id, Answer.cell_id.in_(cells))
-    return {row.cell_id: row for row in connection.execute(query)}
+    return {row["cell_id"]: row for row in connection.execute(query).mappings()}
 
 
-def _holders(connection: Connection, sample_id: str, cells: Sequence[str], run_id: str) -> dict[str, Row[Any]]:
+def _holders(connection: Connection, sample_id: str, cells: Sequence[str], run_id: str) -> dict[str, RowMapping]:
     """By cell, the other run that claims it."""
     columns = (Claim.cell_id, Run.status, Run.heartbeat_at, Run.pid, Run.pid_space)
     query = select(*columns).join(Run, Run.id == Claim.run_id)
     query = query.where(Claim.sample_id == sample_id, Claim.cell_id.in_(cells), Claim.run_id != run_id)
-    return {row.cell_id: row for row in connection.execute(query)}
+    return {row["cell_id"]: row for row in connection.execute(query).mappings()}
 
 
 def _decide(
     claims: Claims,
     cell: str,
-    answer: Row[Any] | None,
-    holder: Row[Any] | None,
+    answer: RowMapping | None,
+    holder: RowMapping | None,
     began: datetime,
     now: datetime,
     redo: bool,
 ) -> None:
-    is_recent = answer is not None and answer.created_at >= began
-    if answer is not None and answer.status == "done" and (is_recent or not redo):
+    is_recent = answer is not None and answer["created_at"] >= began
+    if answer is not None and answer["status"] == "done" and (is_recent or not redo):
         claims.done.add(cell)
-    elif answer is not None and answer.status == "failed" and is_recent:
-        claims.failed[cell] = answer.error
+    elif answer is not None and answer["status"] == "failed" and is_recent:
+        claims.failed[cell] = answer["error"]
     elif holder is not None and _is_alive(holder, now):
         claims.held.add(cell)
     else:
         claims.granted.add(cell)
-        if answer is not None and answer.status == "failed" and answer.text is not None and not redo:
-            claims.texts[cell] = answer.text
+        if answer is not None and answer["status"] == "failed" and answer["text"] is not None and not redo:
+            claims.texts[cell] = answer["text"]
 
 
-def _is_alive(run: Row[Any], now: datetime) -> bool:
-    if run.status != "running" or run.heartbeat_at is None or now - run.heartbeat_at > timedelta(seconds=EXPIRY_S):
+def _is_alive(run: RowMapping, now: datetime) -> bool:
+    beat_at = run["heartbeat_at"]
+    if run["status"] != "running" or beat_at is None or now - beat_at > timedelta(seconds=EXPIRY_S):
         return False
-    return run.pid is None or not has_ended(Process(run.pid, run.pid_space))
+    return run["pid"] is None or not has_ended(Process(run["pid"], run["pid_space"]))

@@ -126,6 +126,13 @@ class Store(Database):
             _forget_score(connection, cell_id)
         return True
 
+    def put_score_error(self, cell_id: str, sample_id: str, run_id: str, error: str) -> None:
+        """Say why a stored text could not be scored this time either, and give up the run's claim on it."""
+        unscored = (Answer.cell_id == cell_id, Answer.sample_id == sample_id, FAILED)
+        with self.writing() as connection:
+            claims.settle(connection, cell_id, sample_id, run_id)
+            connection.execute(update(Answer).where(*unscored).values(error=error))
+
     def done_samples(self, cell_id: str) -> set[str]:
         """The ids of the samples that the cell has a done answer for."""
         with self.reading() as connection:

@@ -10,15 +10,15 @@ import typer
 
 from ... import UserError, __version__
 from ...db.errors import StoreError
-from ..errors import PluginError
+from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError
 from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
 from .command import Command
 from .messages import sentence
+from .signals import as_interrupts
 from .streams import Output, standard_streams
 
 EXIT_FAILED = 1
 EXIT_USER = 2
-EXIT_INTERRUPTED = 130
 
 QUIET = {
     "TOKENIZERS_PARALLELISM": "false",
@@ -58,15 +58,16 @@ def _root(
 
 
 def _command(function: Callable[..., int]) -> Callable[..., int]:
-    """What every command does about Ctrl-C."""
+    """What every command does about Ctrl-C, SIGTERM and SIGHUP."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> int:
         try:
-            return function(*args, **kwargs)
+            with as_interrupts():
+                return function(*args, **kwargs)
         except KeyboardInterrupt as error:
             print(sentence(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
-            return EXIT_INTERRUPTED
+            return error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED
 
     return wrapped
 
@@ -90,7 +91,7 @@ app.command("lm-eval", short_help=_short, context_settings=dict(lm_eval.SETTINGS
 
 
 def main() -> None:
-    """Entry point of `lukv-bench`: 0 done, 1 something failed, 2 the user's mistake, 130 interrupted."""
+    """Entry point: 0 done, 1 something failed, 2 the user's mistake, 130 interrupted (143 by SIGTERM)."""
     for name, value in QUIET.items():
         if sys.argv[1:2] != ["lm-eval"] or name not in LM_EVALS_OWN:
             os.environ.setdefault(name, value)

@@ -123,6 +123,10 @@ Batch = Annotated[
     ),
 ]
 
+Redo = Annotated[
+    bool,
+    typer.Option("--redo", help="Answer again what is done; an old answer stays until its new one is there."),
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),

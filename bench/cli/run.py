@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import UserError
-from ..errors import Interrupted
 from .command import takes
 from .messages import sentence
 from .options import (
@@ -30,6 +29,7 @@ from .options import (
     NoTruncate,
     Protocol,
     Ratio,
+    Redo,
     Samples,
     Scorers,
     Seeds,
@@ -38,14 +38,14 @@ from .options import (
     Thinking,
     Window,
 )
-from .progress import Progress, progress
+from .progress import progress
 from .recorded import recorded_command
 from .values import at_least_one, axis, one_of, storable, whole_numbers
 
 if TYPE_CHECKING:
     from ...db.store import Store
     from ..budget import Budget
-    from ..run.loop import Outcome
+    from ..run.outcome import Outcome
     from ..run.plan import Plan
     from ..run.request import RunRequest
 
@@ -76,6 +76,7 @@ class RunOptions:
     dtype: Dtype = None
     no_baselines: NoBaselines = False
     batch: Batch = 1
+    redo: Redo = False
     json: Json = False
 
 
@@ -85,9 +86,11 @@ def run(options: RunOptions) -> int:
 
     Options that can be given several values take them repeated or separated by commas; every combination runs.
     Every answer is stored as it comes. The same command again finishes what is missing, retries what failed
-    and repeats nothing. Without --ratio or --keep-tokens, 80% of the cache is pruned.
+    and repeats nothing; typed in several terminals at once, it shares the work among them.
+    Without --ratio or --keep-tokens, 80% of the cache is pruned.
 
-    Exit code 0: all cells done; 1: a cell failed; 2: the command was wrong; 130: interrupted.
+    Exit code 0: all cells done; 1: an answer or a cell failed; 2: the command was wrong; 130: interrupted (143 by
+    SIGTERM).
     """
     asked = _checked(options)
     from ...db.urls import check_writable, describe, resolve_url
@@ -101,6 +104,7 @@ def run(options: RunOptions) -> int:
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
+        from ..run.session import carry_out
 
         request = _request(options, asked)
         place = resolve_device(options.device)
@@ -110,9 +114,9 @@ def run(options: RunOptions) -> int:
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:
             command = recorded_command(sys.argv, describe(url))
-            outcome = _carry_out(plan, store, command, options.batch, shown)
+            outcome = carry_out(plan, store, command, options.batch, shown.report, redo=options.redo)
         _show(plan, store, outcome, describe(url), options.json)
-    return 1 if outcome.failed else 0
+    return 1 if outcome.failures else 0
 
 
 @dataclass(frozen=True)
@@ -176,39 +180,9 @@ def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
     )
 
 
-def _carry_out(plan: "Plan", store: "Store", command: list[str], batch: int, shown: Progress) -> "Outcome":
-    from ..run.loop import missing, run_plan
-    from ..run.rows import environment_row, plan_rows
-
-    store.put(*plan_rows(plan))
-    store.forget_failures([method.without_profile_id for method in plan.methods if method.profile is not None])
-    run_id = store.start_run(command, environment_row(plan.loaded))
-    todo = missing(plan, store)
-    total = sum(len(samples) for samples in todo.values())
-    done = 0
-
-    def advance(doing: str, finished: int) -> None:
-        nonlocal done
-        done += finished
-        if doing:
-            shown.report(doing, done, total)
-
-    try:
-        outcome = run_plan(plan, store, run_id, todo, batch, advance)
-    except KeyboardInterrupt:
-        store.finish_run(run_id, 130)
-        asked = sum(len(cell.task.samples) for cell in plan.cells)
-        stored = asked - sum(len(samples) for samples in missing(plan, store).values())
-        raise Interrupted(f"{stored} of {asked} answers are stored; the same command goes on from there.") from None
-    except Exception:
-        store.finish_run(run_id, 1)
-        raise
-    store.finish_run(run_id, 1 if outcome.failed else 0)
-    return outcome
-
-
 def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bool) -> None:
     from ..reports.table import print_json, print_table, result_rows
+    from ..run.session import failures
 
     with redirect_stdout(sys.stderr):  # a plugin's thread may still be printing
         rows = result_rows(store, [cell.id for cell in plan.cells])
@@ -216,7 +190,6 @@ def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bo
         print_json(rows)
     else:
         print_table(rows)
-    labels = {cell.id: f"{cell.method.label} on {cell.task.loaded.info.name}" for cell in plan.cells}
-    for identity, reason in outcome.failed.items():
-        print(sentence(f"failed: {labels[identity]}: {reason}"), file=sys.stderr)
+    for line in failures(plan, outcome):
+        print(sentence(line), file=sys.stderr)
     print(sentence(f"{outcome.n_new} new answers; all are in {where}"), file=sys.stderr)

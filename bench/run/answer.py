@@ -10,11 +10,11 @@ from ..engine.decode import Decoded, Decoding, decode
 from ..engine.evict import evict, kept_bytes
 from ..engine.prefill import Context
 from ..errors import reason_of, without_frames
-from ..lmeval import score_answer
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .choosing import Barred, Choice, choose_kept
 from .plan import PlannedCell, PlannedSample
+from .scoring import score_text
 
 _Chosen = tuple[PlannedCell, Choice]
 
@@ -28,6 +28,8 @@ def answer_cells(
     barred: Barred,
 ) -> Iterator[tuple[PlannedCell, AnswerRecord | Exception]]:
     """Every cell with its answer, or with what went wrong in it: a cell's failure is its own.
+
+    An answer whose metric broke has failed, and keeps its text.
 
     Several cells decode as one batch of ragged caches; if the batch fails, each is tried alone.
     """
@@ -104,13 +106,17 @@ def _record(
     timing: TimingRecord,
 ) -> AnswerRecord:
     cell, choice = one
+    score = score_text(cell.task, sample.rendered, row.text)
+    error = reason_of(score) if isinstance(score, Exception) else None
     n_heads = loaded.shape.n_layers * loaded.shape.n_kv_heads
     return AnswerRecord(
         cell_id=cell.id,
         sample_id=sample.id,
         run_id=run_id,
+        status="done" if error is None else "failed",
+        error=error,
         text=row.text,
-        score=score_answer(cell.task.loaded, sample.rendered, row.text),
+        score=None if isinstance(score, Exception) else score,
         n_context_tokens=context.n_tokens,
         n_question_tokens=len(sample.prompt.question),
         n_generated_tokens=len(row.ids),

@@ -1,132 +1,156 @@
-"""The loop of a run: one prefill a sample, then its cells in ragged caches; every answer stored at once."""
+"""The loop of a run: one prefill a sample, then its cells in ragged caches; every answer stored at once.
 
+Runs that share a database share the work: a sample is claimed for its cells before it is read, what another run has
+claimed is left to it, and waited for at the end.
+"""
+
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of
-from ..lmeval import replay
-from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .answer import answer_cells
 from .choosing import Barred, read_context
-from .plan import Plan, PlannedCell, PlannedSample, PlannedTask
+from .outcome import Outcome
+from .plan import Plan, PlannedCell, PlannedSample
+from .scoring import score_cell, score_text
+
+POLL_S = 1.0
+"""Seconds between two looks at what other runs are at work on."""
 
 Advance = Callable[[str, int], None]
 """Called with (what is being done, answers finished since the last call)."""
 
+Held = tuple[PlannedSample, list[PlannedCell]]
+"""A sample, and the cells that another run is answering it for."""
 
-@dataclass
-class Outcome:
-    """How a run went.
+
+def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[str]]:
+    """Per cell the ids of the samples it has no answer for; with `redo` of all of them."""
+    return {
+        cell.id: {sample.id for sample in cell.task.samples} - (set() if redo else store.done_samples(cell.id))
+        for cell in plan.cells
+    }
+
+
+@dataclass(frozen=True)
+class Loop:
+    """What is missing of a plan is answered and scored.
+
+    An answer that fails is stored with its error, and everything else goes on; the same run again retries it.
 
     Attributes:
-        failed: Cell id -> its error.
-        n_new: Answers given by this run.
+        todo: Per cell the ids of the samples to answer.
+        batch: Cells of a sample that decode together.
+        redo: Whether answers from before the run are replaced.
+        outcome: Kept up to date as the run goes.
         barred: What is not called again in this run.
     """
 
-    failed: dict[str, str] = field(default_factory=dict)
-    n_new: int = 0
+    plan: Plan
+    store: Store
+    run_id: str
+    todo: Mapping[str, set[str]]
+    batch: int
+    redo: bool
+    advance: Advance
+    outcome: Outcome
     barred: Barred = field(default_factory=dict)
 
+    def run(self) -> None:
+        """Answer task by task, then wait for what other runs are at work on; score every cell that is complete."""
+        held: list[Held] = []
+        for task in self.plan.tasks:
+            cells = [cell for cell in self.plan.cells if cell.task is task and self._is_ready(cell)]
+            for sample in task.samples:
+                asked = [cell for cell in cells if sample.id in self.todo[cell.id]]
+                held += self._answer(sample, asked)
+            self._score(cells, task.loaded.info.name)
+        waiting = {cell.id: cell for _, cells in held for cell in cells}
+        self._wait(held)
+        self._score(list(waiting.values()), "answers of another run")
 
-def missing(plan: Plan, store: Store) -> dict[str, set[str]]:
-    """Per cell the ids of the samples it has no answer for."""
-    return {cell.id: {sample.id for sample in cell.task.samples} - store.done_samples(cell.id) for cell in plan.cells}
+    def _is_ready(self, cell: PlannedCell) -> bool:
+        """A cell whose profile could not be made has failed before anything is read for it."""
+        failure = cell.method.failure
+        if failure is None:
+            return True
+        self.outcome.add_failed_cell(cell.id, reason_of(failure))
+        self.store.set_cell_error(cell.id, reason_of(failure))
+        self.advance("", len(self.todo[cell.id]))
+        return False
 
+    def _answer(self, sample: PlannedSample, cells: Sequence[PlannedCell]) -> list[Held]:
+        """Answer a sample for the cells that it can be claimed for; gives those that another run holds."""
+        if not cells:
+            return []
+        claims = self.store.claim(self.run_id, sample.id, [cell.id for cell in cells], redo=self.redo)
+        for cell_id, error in claims.failed.items():
+            self.outcome.add_failed_answer(cell_id, error)
+        self.advance("", len(claims.done) + len(claims.failed))
+        granted = [cell for cell in cells if cell.id in claims.granted]
+        for cell in granted:
+            if cell.id in claims.texts:
+                self._score_again(sample, cell, claims.texts[cell.id])
+        self._read_and_answer(sample, [cell for cell in granted if cell.id not in claims.texts])
+        held = [cell for cell in cells if cell.id in claims.held]
+        return [(sample, held)] if held else []
 
-def run_plan(
-    plan: Plan, store: Store, run_id: str, todo: Mapping[str, set[str]], batch: int, advance: Advance
-) -> Outcome:
-    """Answer what is missing, `batch` cells of a sample at a time, then score every cell that is complete.
+    def _score_again(self, sample: PlannedSample, cell: PlannedCell, text: str) -> None:
+        """Score a text that was decoded before, and that its metric broke on."""
+        score = score_text(cell.task, sample.rendered, text)
+        if isinstance(score, Exception):
+            self.outcome.add_failed_answer(cell.id, reason_of(score))
+            self.store.put_score_error(cell.id, sample.id, self.run_id, reason_of(score))
+        else:
+            self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
+        self.advance("", 1)
 
-    A cell that fails is recorded with its error and left out from then on; the others go on.
-    """
-    outcome = Outcome()
-    for task in plan.tasks:
-        cells = [cell for cell in plan.cells if cell.task is task]
-        for sample in task.samples:
-            asked = [cell for cell in cells if sample.id in todo[cell.id]]
-            _fail_unready(store, run_id, sample, asked, outcome)
-            going = [cell for cell in asked if cell.id not in outcome.failed]
-            advance("", len(asked) - len(going))
-            if going:
-                _answer_sample(plan.loaded, store, run_id, task, sample, going, batch, outcome, advance)
-        advance(f"{task.loaded.info.name}: scoring", 0)
+    def _read_and_answer(self, sample: PlannedSample, cells: Sequence[PlannedCell]) -> None:
+        if not cells:
+            return
+        task = cells[0].task
+        doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
+        self.advance(f"{doing}: prefill", 0)
+        try:
+            methods = [cell.method.method for cell in cells]
+            seed, n_sequence = cells[0].method.configuration.seed, sample.n_sequence
+            context = read_context(self.plan.loaded, sample.prompt.context, methods, seed, n_sequence, self.barred)
+        except ModelChanged:
+            raise
+        except Exception as error:  # out of memory, a device fault: these answers fail, the run goes on
+            for cell in cells:
+                self._put(AnswerRecord.failure(cell.id, sample.id, self.run_id, reason_of(error)))
+            self.advance(doing, len(cells))
+            return
+        for first in range(0, len(cells), self.batch):
+            together = cells[first : first + self.batch]
+            rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
+            self.advance(f"{doing}: {together[0].method.label}{rest}", 0)
+            for cell, result in answer_cells(self.plan.loaded, self.run_id, together, sample, context, self.barred):
+                if isinstance(result, Exception):
+                    result = AnswerRecord.failure(cell.id, sample.id, self.run_id, reason_of(result))
+                self._put(result)
+            self.advance(doing, len(together))
+
+    def _put(self, answer: AnswerRecord) -> None:
+        stored = self.store.put_answer(answer, redo=self.redo)
+        if answer.error is not None:
+            self.outcome.add_failed_answer(answer.cell_id, answer.error)
+        else:
+            self.outcome.n_new += stored
+
+    def _wait(self, held: list[Held]) -> None:
+        """Until other runs have given their answers; what they fail to give, being killed, is answered here."""
+        while held := [rest for sample, cells in held for rest in self._answer(sample, cells)]:
+            self.advance(f"waiting for another run: {sum(len(cells) for _, cells in held)} answers", 0)
+            time.sleep(POLL_S)
+
+    def _score(self, cells: Sequence[PlannedCell], of: str) -> None:
+        if cells:
+            self.advance(f"{of}: scoring", 0)
         for cell in cells:
-            if cell.id not in outcome.failed:
-                _score(plan.loaded, store, cell, outcome)
-    return outcome
-
-
-def _answer_sample(
-    loaded: LoadedModel,
-    store: Store,
-    run_id: str,
-    task: PlannedTask,
-    sample: PlannedSample,
-    cells: Sequence[PlannedCell],
-    batch: int,
-    outcome: Outcome,
-    advance: Advance,
-) -> None:
-    doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
-    advance(f"{doing}: prefill", 0)
-    try:
-        methods = [cell.method.method for cell in cells]
-        seed, n_sequence = cells[0].method.configuration.seed, sample.n_sequence
-        context = read_context(loaded, sample.prompt.context, methods, seed, n_sequence, outcome.barred)
-    except ModelChanged:
-        raise
-    except Exception as error:  # out of memory, a device fault: these cells fail, the run goes on
-        for cell in cells:
-            _fail(store, run_id, cell, sample, error, outcome)
-        advance(doing, len(cells))
-        return
-    for first in range(0, len(cells), batch):
-        together = cells[first : first + batch]
-        rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
-        advance(f"{doing}: {together[0].method.label}{rest}", 0)
-        for cell, result in answer_cells(loaded, run_id, together, sample, context, outcome.barred):
-            if isinstance(result, AnswerRecord):
-                outcome.n_new += store.put_answer(result)
-            else:
-                _fail(store, run_id, cell, sample, result, outcome)
-        advance(doing, len(together))
-
-
-def _fail_unready(
-    store: Store, run_id: str, sample: PlannedSample, cells: Sequence[PlannedCell], outcome: Outcome
-) -> None:
-    """Cells whose profile could not be made have failed before they begin."""
-    for cell in cells:
-        if cell.method.failure is not None and cell.id not in outcome.failed:
-            _fail(store, run_id, cell, sample, cell.method.failure, outcome)
-
-
-def _fail(
-    store: Store, run_id: str, cell: PlannedCell, sample: PlannedSample, error: Exception, outcome: Outcome
-) -> None:
-    reason = reason_of(error)
-    outcome.failed[cell.id] = reason
-    store.put_answer(AnswerRecord.failure(cell.id, sample.id, run_id, reason))
-
-
-def _score(loaded: LoadedModel, store: Store, cell: PlannedCell, outcome: Outcome) -> None:
-    """Let lm-eval aggregate a cell whose answers are all there, once; a metric that breaks fails its own cell."""
-    prompts = {sample.id: sample.rendered.prompt for sample in cell.task.samples}
-    if store.is_scored(cell.id):
-        return
-    answers = [answer for answer in store.answers(cell.id) if answer.sample_id in prompts]
-    if len(answers) < len(prompts):
-        return
-    try:
-        found = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
-    except Exception as error:  # a metric's library may raise anything over a text it did not expect
-        reason = reason_of(error)
-        outcome.failed[cell.id] = reason
-        store.set_cell_error(cell.id, reason)
-        return
-    store.set_score(cell.id, found.score, found.stderr, samples=len(answers))
+            score_cell(self.plan.loaded, self.store, cell, self.outcome)

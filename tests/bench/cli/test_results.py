@@ -209,31 +209,24 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
     tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A random model finds nothing: here the answers are put in its mouth, the second without any number."""
-    from lukv_bench.bench.run import answer, loop
+    from lukv_bench.bench.run import answer
 
-    real, texts = answer.score_answer, []
+    real = answer.answer_cells
 
-    def cheat(task: Any, sample: Any, text: str) -> float:
-        texts.append(text)
-        return real(task, sample, text)
+    def answer_cells(loaded: Any, run_id: str, cells: Any, sample: Any, context: Any) -> Any:
+        given = sample.rendered.document["outputs"]
 
-    def decode(loaded: Any, *arguments: Any) -> Any:
-        made = real_decode(loaded, *arguments)
-        given = documents[len(texts)]
-        made.rows[0].text = " and ".join(given["outputs"][: (4, 0, 1)[len(texts)]])
-        return made
+        def decode(*arguments: Any) -> Any:
+            made = real_decode(*arguments)
+            made.rows[0].text = " and ".join(given[: (4, 0, 1)[sample.rendered.ordinal]])
+            return made
 
-    documents: list[Any] = []
-    real_plan = loop.run_plan
-
-    def run_plan(plan: Any, *arguments: Any) -> Any:
-        documents.extend(sample.rendered.document for sample in plan.tasks[0].samples)
-        return real_plan(plan, *arguments)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(answer, "decode", decode)
+            yield from real(loaded, run_id, cells, sample, context)
 
     real_decode = answer.decode
-    monkeypatch.setattr(answer, "score_answer", cheat)
-    monkeypatch.setattr(answer, "decode", decode)
-    monkeypatch.setattr(loop, "run_plan", run_plan)
+    monkeypatch.setattr("lukv_bench.bench.run.loop.answer_cells", answer_cells)
     base = ("run", "--model", tiny, "--length", "700", "--limit", "3", "--ratio", "0.5", "--db", "out.db")
     ended = lukv_bench(*base, "--tasks", "niah_multiquery", "--allocator", "uniform", "--no-baselines", "--json")
     assert ended.code == 0, ended.err

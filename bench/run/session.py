@@ -1,0 +1,76 @@
+"""A run from the record of its beginning to the record of its end, whatever that is."""
+
+from collections.abc import Sequence
+
+from ...db.heartbeat import heartbeat
+from ...db.store import Store
+from ..calibration.calibrate import Report
+from ..errors import EXIT_INTERRUPTED, Interrupted
+from .loop import Loop, missing
+from .outcome import Outcome
+from .plan import Plan
+from .rows import environment_row, plan_rows
+
+
+def carry_out(
+    plan: Plan, store: Store, command: Sequence[str], batch: int, report: Report, *, redo: bool = False
+) -> Outcome:
+    """Answer what is missing of a plan, or all of it again, and record the run.
+
+    Raises:
+        Interrupted: the user stopped it; every answer so far is stored.
+        StoreError: the database failed.
+    """
+    store.put(*plan_rows(plan))
+    store.forget_failures([method.without_profile_id for method in plan.methods if method.profile is not None])
+    run_id = store.start_run(command, environment_row(plan.loaded))
+    outcome = Outcome()
+    with heartbeat(store, run_id):
+        try:
+            _run(plan, store, run_id, batch, redo, report, outcome)
+        except KeyboardInterrupt as stop:
+            code = stop.exit_code if isinstance(stop, Interrupted) else EXIT_INTERRUPTED
+            store.finish_run(run_id, code)
+            raise Interrupted(_stored(plan, store, outcome, redo), code) from None
+        except Exception:
+            store.finish_run(run_id, 1)
+            raise
+        store.finish_run(run_id, 1 if outcome.failures else 0)
+    return outcome
+
+
+def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: Report, outcome: Outcome) -> None:
+    todo = missing(plan, store, redo=redo)
+    total = sum(len(samples) for samples in todo.values())
+    done = 0
+
+    def advance(doing: str, finished: int) -> None:
+        nonlocal done
+        done += finished
+        if doing:
+            report(doing, done, total)
+
+    Loop(plan, store, run_id, todo, batch, redo, advance, outcome).run()
+
+
+def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
+    asked = sum(len(cell.task.samples) for cell in plan.cells)
+    if redo:
+        return f"{outcome.n_new} of {asked} answers were given again, the others are as they were."
+    stored = asked - sum(len(samples) for samples in missing(plan, store).values())
+    return f"{stored} of {asked} answers are stored; the same command goes on from there."
+
+
+def failures(plan: Plan, outcome: Outcome) -> list[str]:
+    """A line for each cell that failed: how many of its answers, and the first reason."""
+    lines, several_seeds = [], len({task.seed for task in plan.tasks}) > 1
+    for cell in plan.cells:
+        failure = outcome.failures.get(cell.id)
+        if failure is None:
+            continue
+        task = cell.task.loaded
+        at = "" if task.length is None else f" at {task.length}"
+        at += f", seed {cell.task.seed}" if several_seeds else ""
+        count = f"{failure.n_answers} of {len(cell.task.samples)} answers: " if failure.n_answers else ""
+        lines.append(f"failed: {cell.method.label} on {task.info.name}{at}: {count}{' '.join(failure.reason.split())}")
+    return lines
