@@ -104,9 +104,12 @@ def run(options: RunOptions) -> int:
         from ..engine.ready import ready_model
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
+        from ..run.request import without_length
         from ..run.session import carry_out
 
         request = _request(options, asked)
+        if options.length is not None and (note := without_length(request.tasks)):
+            shown.message(note)
         place = resolve_device(options.device)
         kind = resolve_dtype(options.dtype, place)
         shown.report(f"loading {options.model} (fetched on first use)", 0, 1)

@@ -49,10 +49,12 @@ def export(
         from ..lmeval import render_samples
         from ..models.load import load_prompt_model
         from ..run.exported import file_name, sample_lines, write_samples
-        from ..run.request import RunRequest, ask_tasks
+        from ..run.request import RunRequest, ask_tasks, without_length
         from ..run.samples import make_task
 
         asked = ask_tasks(named, lengths)
+        if length is not None and (note := without_length(asked)):
+            shown.message(note)
         for info, tokens in asked:
             check_file_place(out / file_name(info.name, tokens), "--out", SAMPLES)
         request = RunRequest((), asked, limit, (seed,), "agnostic", data_dir=data_dir)

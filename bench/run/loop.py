@@ -4,9 +4,9 @@ Runs that share a database share the work: a sample is claimed for its cells bef
 claimed is left to it, and waited for at the end.
 """
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import sleep
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
@@ -147,7 +147,7 @@ class Loop:
         """Until other runs have given their answers; what they fail to give, being killed, is answered here."""
         while held := [rest for sample, cells in held for rest in self._answer(sample, cells)]:
             self.advance(f"waiting for another run: {sum(len(cells) for _, cells in held)} answers", 0)
-            time.sleep(POLL_S)
+            sleep(POLL_S)
 
     def _score(self, cells: Sequence[PlannedCell], of: str) -> None:
         if cells:

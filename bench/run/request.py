@@ -142,3 +142,20 @@ def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskI
     return tuple(
         (info, length) for info in infos for length in (dict.fromkeys(lengths) if info.needs_length else (None,))
     )
+
+
+def without_length(tasks: Sequence[tuple[TaskInfo, int | None]]) -> str | None:
+    """A sentence on the tasks that a --length changes nothing for; None where there are none.
+
+    Raises:
+        UserError: it would change nothing for any of them.
+    """
+    names = [info.name for info, length in tasks if length is None]
+    if not names:
+        return None
+    listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    if len(names) == len(tasks):
+        raise UserError(
+            f"--length changes nothing here: the samples of {listed} are as long as their data; leave it out."
+        )
+    return f"--length does not apply to {listed}, whose samples are as long as their data"

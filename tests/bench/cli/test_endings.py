@@ -1,0 +1,96 @@
+"""How a run ends when something outside ends it: what it had is kept, and the record says what happened."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lukv_bench.bench.run import answer
+
+SAMPLES = 4
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect("out.db", timeout=30)
+    try:
+        return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # not migrated yet
+        return []
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def command(slow: Path) -> list[Any]:
+    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "700", "--limit", SAMPLES]
+    return [*made, "--no-baselines", "--tasks", "niah_single_1", "--db", "out.db"]
+
+
+def wait_for_answers(n: int, process: "subprocess.Popen[str]") -> None:
+    until = time.monotonic() + 120
+    while not Path("out.db").exists() or len(query("SELECT id FROM answer")) < n:
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_a_signal_to_end_loses_nothing_and_is_on_record(
+    command: list[Any], start: Any, lukv_bench: Any, sent: signal.Signals, code: int
+) -> None:
+    process = start(*command)
+    wait_for_answers(1, process)
+    process.send_signal(sent)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (code, "")
+    assert "Traceback" not in err
+    stored = len(query("SELECT id FROM answer"))
+    assert f"interrupted: {stored} of {SAMPLES} answers are stored; the same command goes on from there." in err
+    assert query("SELECT status, exit_code, finished_at IS NULL FROM run") == [("interrupted", code, 0)]
+    assert query("SELECT * FROM claim") == []
+    again = lukv_bench(*command, "--json")
+    assert again.code == 0
+    assert f"{SAMPLES - stored} new answers" in again.err
+
+
+def delete() -> None:
+    for end in ("", "-wal", "-shm"):
+        Path(f"out.db{end}").unlink(missing_ok=True)
+
+
+def move() -> None:
+    Path("out.db").rename("elsewhere.db")
+
+
+def replace() -> None:
+    Path("other.db").write_bytes(Path("out.db").read_bytes())
+    os.replace("other.db", "out.db")
+
+
+@pytest.mark.parametrize("happens", [delete, move, replace])
+@pytest.mark.parametrize("at", [2, SAMPLES])
+def test_a_database_that_goes_away_under_a_run_is_noticed(
+    command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None], at: int
+) -> None:
+    real, calls = answer.decode, []
+
+    def decode(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == at:
+            happens()
+        return real(*arguments)
+
+    monkeypatch.setattr(answer, "decode", decode)
+    ended = lukv_bench(*command)
+    assert ended.code == 1
+    assert ended.out == ""
+    (sentence,) = ended.sentences
+    assert "out.db was deleted, moved or replaced while it was in use" in sentence
+    assert len(calls) == at, "nothing is computed for a database that is not there"
+    assert Path("out.db").exists() == (happens is replace)

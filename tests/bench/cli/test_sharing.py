@@ -1,0 +1,169 @@
+"""Several runs of one command on one database: each answer is computed once, whatever becomes of the others."""
+
+import signal
+import sqlite3
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lukv_bench.bench.run import answer, loop
+
+CELLS, SAMPLES = 2, 4
+
+
+def query(sql: str) -> list[tuple[Any, ...]]:
+    if not Path("out.db").exists():
+        return []
+    connection = sqlite3.connect("file:out.db?mode=ro", uri=True, timeout=30)
+    try:
+        return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # not migrated yet
+        return []
+    finally:
+        connection.close()
+
+
+@pytest.fixture
+def command(slow: Path) -> list[Any]:
+    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "700", "--limit", SAMPLES]
+    return [*made, "--tasks", "niah_single_1", "--db", "out.db"]
+
+
+@pytest.fixture
+def stopped(command: list[Any], start: Callable[..., "subprocess.Popen[str]"]) -> "subprocess.Popen[str]":
+    """A run that holds claims and is suspended: alive, and at work on nothing."""
+    process = start(*command)
+    until = time.monotonic() + 120
+    while not query("SELECT * FROM claim"):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    return process
+
+
+def n_held() -> int:
+    return len(query("SELECT * FROM claim"))
+
+
+@pytest.fixture
+def decoded(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Every decoding of this process."""
+    real, calls = answer.decode, []
+
+    def decode(*arguments: Any) -> Any:
+        calls.append(arguments)
+        return real(*arguments)
+
+    monkeypatch.setattr(answer, "decode", decode)
+    return calls
+
+
+def on_first_wait(patch: pytest.MonkeyPatch, happens: Callable[[], None]) -> list[float]:
+    """What happens when the loop begins to wait for another run; gives every wait."""
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            happens()
+        time.sleep(0.05)
+
+    patch.setattr(loop, "sleep", sleep)
+    return waits
+
+
+def test_a_run_leaves_to_another_what_it_holds_and_waits_for_it(
+    command: list[Any],
+    stopped: "subprocess.Popen[str]",
+    lukv_bench: Any,
+    decoded: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    held, there = n_held(), len(query("SELECT * FROM answer"))
+    assert held > 0
+    waits = on_first_wait(monkeypatch, lambda: stopped.send_signal(signal.SIGCONT))
+    ended = lukv_bench(*command, "--json")
+    _, err = stopped.communicate(timeout=60)
+    assert (ended.code, stopped.returncode) == (0, 0)
+    assert waits
+    assert len(decoded) == CELLS * SAMPLES - there - held, "nothing is computed twice"
+    assert f"{there + held} new answers" in err
+    assert any(f"waiting for another run: {held} answers" in line for line in ended.progress)
+    assert [(row["status"], row["n"]) for row in ended.rows] == [("complete", SAMPLES)] * CELLS
+    assert n_held() == 0
+
+
+def test_what_a_killed_run_held_is_taken_over_by_one_that_waits(
+    command: list[Any],
+    stopped: "subprocess.Popen[str]",
+    lukv_bench: Any,
+    decoded: list[Any],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def kill() -> None:
+        stopped.send_signal(signal.SIGKILL)
+        stopped.communicate(timeout=60)
+
+    there = len(query("SELECT * FROM answer"))
+    on_first_wait(monkeypatch, kill)
+    ended = lukv_bench(*command, "--json")
+    assert ended.code == 0
+    assert len(decoded) == CELLS * SAMPLES - there
+    assert [(row["status"], row["n"]) for row in ended.rows] == [("complete", SAMPLES)] * CELLS
+    assert n_held() == 0
+
+
+def test_a_run_that_waits_can_be_interrupted_and_holds_nothing(
+    command: list[Any], stopped: "subprocess.Popen[str]", lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    held = n_held()
+    on_first_wait(monkeypatch, interrupt)
+    assert lukv_bench(*command).code == 130
+    assert n_held() == held
+    stopped.send_signal(signal.SIGKILL)
+    stopped.communicate(timeout=60)
+
+
+def test_a_failure_of_another_run_at_the_same_time_is_reported_and_not_repeated(
+    command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = loop.read_context, []
+
+    def read_context(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 1:  # a second run of the same command, from begin to end, beside this one
+            beside = lukv_bench(*command)
+            assert beside.code == 1
+        if len(calls) in (3, 4):
+            raise MemoryError("no room")
+        return real(*arguments)
+
+    waited = on_first_wait(monkeypatch, lambda: None)
+    monkeypatch.setattr(loop, "read_context", read_context)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lukv_bench.db.claims.EXPIRY_S", -1.0)  # the run beside does not wait for this one
+        first = lukv_bench(*command)
+    assert first.code == 1
+    assert not waited
+    assert len(calls) == 1 + SAMPLES, "each sample once, but for the one that was begun before"
+    assert query("SELECT COUNT(*) FROM answer WHERE status = 'failed'") == [(CELLS * 2,)]
+    assert sum("2 of 4 answers: MemoryError: no room" in line for line in first.sentences) == CELLS
+
+
+def test_three_processes_share_the_work(command: list[Any], start: Any) -> None:
+    processes = [start(*command) for _ in range(3)]
+    ended = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0, 0], ended
+    new = [int(err.split(" new answers")[0].split()[-1]) for err in ended]
+    assert sum(new) == CELLS * SAMPLES
+    assert query("SELECT COUNT(*), COUNT(DISTINCT cell_id || sample_id) FROM answer") == [(8, 8)]
+    assert query("SELECT status FROM run") == [("finished",)] * 3
+    assert query("SELECT COUNT(*) FROM cell WHERE score IS NOT NULL") == [(CELLS,)]
