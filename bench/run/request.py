@@ -154,8 +154,7 @@ def without_length(tasks: Sequence[tuple[TaskInfo, int | None]]) -> str | None:
     if not names:
         return None
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+    sentence = f"--length does not apply to {listed}, whose samples are as long as their data"
     if len(names) == len(tasks):
-        raise UserError(
-            f"--length changes nothing here: the samples of {listed} are as long as their data; leave it out."
-        )
-    return f"--length does not apply to {listed}, whose samples are as long as their data"
+        raise UserError(f"{sentence}; leave it out.")
+    return sentence
