@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
 from .. import RESULTS_VERSION, __version__
 from .hashing import content_hash
@@ -19,6 +19,7 @@ class Method(BaseModel):
 
     Attributes:
         arguments: All hyper-parameters, defaults resolved; a profile's path is left out, since its hash counts.
+        code: Hash of a stranger's source.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -27,6 +28,12 @@ class Method(BaseModel):
     arguments: Mapping[str, Any]
     distribution: str
     version: str
+    code: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Our own plugins have no code of theirs to tell, and ids from before it was told stay valid."""
+        return {name: value for name, value in serialize(self).items() if name != "code" or value is not None}
 
 
 class Configuration(BaseModel):

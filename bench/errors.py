@@ -19,27 +19,38 @@ class PluginError(Exception):
     """A plugin broke its contract or raised, where nothing else is left to go on with: one sentence, exit code 1."""
 
 
-LONGEST_MESSAGE = 400
+LONGEST_MESSAGE = 300
 """Printable characters of a message by somebody else."""
 
 
 def one_line(text: str) -> str:
     """A text by somebody else as one line that any terminal and any database takes."""
     words = " ".join(text[: 4 * LONGEST_MESSAGE].split())
-    shown = "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in words)
+    shown = printable(words)
     return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 4]} ..."
+
+
+def printable(text: str) -> str:
+    """A line with every character that is none, such as a control character, written as its escape."""
+    return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
 class PluginFailure(Exception):
     """What a plugin raised, as one line: type, message, file and line.
 
     Attributes:
+        said: The message alone, or the type where there is none.
         trace: The whole traceback as text.
     """
 
-    def __init__(self, message: str, trace: str = "") -> None:
+    def __init__(self, message: str, said: str = "", trace: str = "") -> None:
         super().__init__(message)
+        self.said = said or message
         self.trace = trace
+
+
+class WriteError(Exception):
+    """A plugin changed what it was shown, which is for reading."""
 
 
 def message_of(error: BaseException) -> str:
@@ -52,8 +63,7 @@ def message_of(error: BaseException) -> str:
 
 def reason_of(error: Exception) -> str:
     """Why an answer failed, as it is stored: one line."""
-    message = message_of(error)
-    return message if isinstance(error, PluginFailure) else f"{type(error).__name__}: {message}"
+    return str(error) if isinstance(error, PluginFailure) else f"{type(error).__name__}: {message_of(error)}"
 
 
 def without_frames(error: Exception | SystemExit) -> Exception:

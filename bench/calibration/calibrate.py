@@ -16,7 +16,7 @@ from ..engine.prefill import Context, prefill
 from ..engine.prompt import Prompt
 from ..engine.ready import refuse_sliding_window
 from ..engine.stop import Stop
-from ..errors import PluginError
+from ..errors import PluginError, reason_of
 from ..models.load import LoadedModel
 from .documents import Document
 from .oracle import Oracle
@@ -178,7 +178,7 @@ def _answered(document: Document, importance: Tensor) -> Tensor:
 
 def _refuse_failures(context: Context) -> None:
     for name, error in context.failures.items():
-        raise PluginError(f"the scorer {name} failed on a calibration document: {error}") from error
+        raise PluginError(f"the scorer {name} failed on a calibration document: {reason_of(error)}") from error
 
 
 class Sampler:

@@ -96,6 +96,7 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
             known.origin,
             details=known.details,
             arguments=[_argument(argument) for argument in known.arguments],
+            code=known.code or None,
             broken=known.broken,
         )
         for known in describe_listed(kind)

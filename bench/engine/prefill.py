@@ -12,12 +12,13 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from ...scorers.base import LayerView, Scorer
+from ..errors import WriteError
 from ..models.load import LoadedModel
 from ..stamps import Stamps
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
 from .rotary import rotating_for
-from .scoring import Scoring, Tainted, WriteError
+from .scoring import Scoring, Tainted
 from .views import LayerAtHand, LayerInputs, watches
 
 

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...scorers.base import Scorer
-from ..errors import without_frames
+from ..errors import WriteError, without_frames
 from ..models.load import LoadedModel
 from ..plugins.call import package_of, plugin_code
 from ..plugins.process import ProcessState
@@ -22,10 +22,6 @@ See = Callable[[str, Scorer, LayerAtHand], Any]
 
 class ScoreError(Exception):
     """A scorer's table is not what its contract says."""
-
-
-class WriteError(Exception):
-    """A plugin changed what it was shown, which is for reading."""
 
 
 class Tainted(Exception):

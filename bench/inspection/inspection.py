@@ -13,7 +13,7 @@ from ... import UserError
 from ..calibration.calibrate import Report
 from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
-from ..errors import PluginError
+from ..errors import PluginError, reason_of, without_frames
 from ..files import write_whole
 from ..models.load import LoadedModel
 from ..run.allocation import check_budget
@@ -121,4 +121,4 @@ def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, 
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything
-        raise PluginError(f"{method.label} failed: {error}") from error
+        raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error

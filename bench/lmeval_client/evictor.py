@@ -12,7 +12,7 @@ from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
-from ..errors import PluginError
+from ..errors import PluginError, reason_of, without_frames
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
 from ..run.allocation import check_budget
@@ -125,5 +125,5 @@ class Evictor:
         try:
             choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)
         except (Exception, SystemExit) as error:  # a plugin may raise anything
-            raise PluginError(f"{self.method.label} failed: {error}") from error
+            raise PluginError(f"{self.method.label} failed: {reason_of(without_frames(error))}") from error
         return Reading(context, choice.kept, choice.events)

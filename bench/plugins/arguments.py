@@ -6,9 +6,15 @@ import re
 import typing
 from typing import Any
 
+from pydantic import PydanticUserError, ValidationError
+
 from ... import UserError
+from ..errors import message_of
 from ..suggest import unknown
 from .contract import Kind, is_required
+
+NOT_OF_THE_TYPE = (ValidationError, PydanticUserError)
+"""What pydantic raises for a value that is not of a type, and for a type that it cannot make of a text."""
 
 
 def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, str]:
@@ -91,12 +97,10 @@ def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any
     Raises:
         UserError: it is none, or not finite.
     """
-    from pydantic import TypeAdapter, ValidationError
-
     hint = typing.get_type_hints(plugin)[key]
     try:
-        typed = TypeAdapter(hint).validate_python(value)
-    except ValidationError:
+        typed = _typed(hint, value)
+    except NOT_OF_THE_TYPE:
         wanted = type_name(hint)
         raise UserError(f"the argument {key} of the {kind} {name!r} takes a {wanted}, not {value!r}.") from None
     if isinstance(typed, float) and not math.isfinite(typed):
@@ -111,18 +115,74 @@ def type_name(hint: Any) -> str:
     return str(getattr(hint, "__name__", hint))
 
 
-def default_of(f: "dataclasses.Field[Any]") -> Any:
-    """A field's default as it is shown; None where it has none."""
-    if f.default is not dataclasses.MISSING:
-        return plain(f.default)
-    return plain(f.default_factory()) if f.default_factory is not dataclasses.MISSING else None
+def _typed(hint: Any, value: Any) -> Any:
+    """A value, or the text that stands for it, as an annotation says. Raises one of `NOT_OF_THE_TYPE`."""
+    from pydantic import TypeAdapter
+
+    if typing.get_origin(hint) is typing.Literal:  # of numbers, too, which pydantic takes no text for
+        for option in typing.get_args(hint):
+            if value in (option, str(option)):
+                return option
+    return TypeAdapter(hint).validate_python(value)
+
+
+def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
+    """A field's default as it would be had somebody typed it: `tau: float = 1` is 1.0. One that its annotation does
+    not admit nobody can type, and it stays as it is."""
+    default = f.default if f.default is not dataclasses.MISSING else typing.cast(Any, f.default_factory)()
+    hint = typing.get_type_hints(plugin)[f.name]
+    for given in (str(plain(default)), default):
+        try:
+            typed = _typed(hint, given)
+        except NOT_OF_THE_TYPE:
+            continue
+        if typed == default:
+            return typed
+    return default
+
+
+def default_of(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
+    """A field's default as it is shown; None where it has none.
+
+    Raises:
+        UserError: it has no form that could be stored.
+    """
+    if is_required(f):
+        return None
+    try:
+        return plain(typed_default(plugin, f))
+    except (TypeError, ValueError, RecursionError) as error:
+        reason = message_of(error)
+        raise UserError(f"its default of {f.name} cannot be stored as JSON ({reason}); use numbers and texts") from None
 
 
 def plain(value: Any) -> Any:
-    """A hyper-parameter as JSON knows it: what is shown, stored and hashed; NaN and infinity as words."""
+    """A hyper-parameter as JSON knows it: what is shown, stored and hashed; NaN and infinity as words, sets sorted.
+
+    Raises:
+        TypeError: it, or a part of it, has no text that is the same in the next process.
+        ValueError: it holds itself, or bytes that are no text.
+    """
     from pydantic_core import to_jsonable_python
 
-    return _finite(to_jsonable_python(value, fallback=str))
+    return _finite(to_jsonable_python(_ordered(value), fallback=_text))
+
+
+def _text(value: Any) -> str:
+    text = str(value)
+    if re.search(r"\bat 0x[0-9a-fA-F]+", text):
+        raise TypeError(f"a value of type {type(value).__name__} is written with its address in memory")
+    return text
+
+
+def _ordered(value: Any) -> Any:
+    if isinstance(value, set | frozenset):
+        return sorted((_ordered(item) for item in value), key=repr)
+    if isinstance(value, list | tuple) and type(value) in (list, tuple):
+        return [_ordered(item) for item in value]
+    if type(value) is dict:
+        return {key: _ordered(item) for key, item in value.items()}
+    return value
 
 
 def _finite(value: Any) -> Any:

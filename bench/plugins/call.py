@@ -33,7 +33,7 @@ def plugin_code(package: str) -> Iterator[None]:
         except (KeyboardInterrupt, UserError, PluginError, PluginFailure):
             raise
         except BaseException as error:  # a stranger's code may raise anything
-            raise PluginFailure(_line(error, package), _trace(error)) from None
+            raise PluginFailure(_line(error, package), message_of(error), _trace(error)) from None
 
 
 def package_of(plugin: Any) -> str:

@@ -29,6 +29,7 @@ class Description:
         summary: The first line of its docstring.
         details: The rest of its docstring, not indented.
         origin: Distribution, version and place of the class.
+        code: Hash of its source, or that it has none; "" for our own, which the code version speaks for.
         broken: Why it cannot be used; None where it can.
     """
 
@@ -41,6 +42,7 @@ class Description:
     distribution: str = ""
     version: str = ""
     arguments: tuple[Argument, ...] = ()
+    code: str = ""
     broken: str | None = None
 
 
@@ -111,9 +113,11 @@ def inner_owners(plugin: Plugin) -> list[Plugin]:
 
 def record(known: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A configured plugin as JSON knows it."""
+    code = {"code": known.code} if known.code else {}
     return {
         "name": known.name,
         "arguments": dict(arguments),
         "distribution": known.distribution,
         "version": known.version,
+        **code,
     }

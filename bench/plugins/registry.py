@@ -8,10 +8,14 @@ from importlib.metadata import EntryPoint
 from typing import Any
 
 from ... import UserError
-from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_value
+from ..errors import PluginError, PluginFailure, one_line, printable
+from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_default, typed_value
+from .call import plugin_code
+from .code_hash import code_of
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
 from .names import check_name, registered
 from .plugin import Argument, Description, Plugin, fits, inner_owners, record
+from .process import ProcessState
 
 
 def describe_all(kind: Kind) -> list[Description]:
@@ -31,31 +35,42 @@ def build(kind: Kind, spec: str) -> Plugin:
     description = describe(kind, name, found[name])
     if description.broken is not None:
         raise UserError(f"the {kind} {name!r} is broken: {description.broken}.")
-    plugin = found[name][0].load()
-    given, holds = read_arguments(kind, name, plugin, text), inner_fields(plugin)
-    inner = {key: build(holds[key], inner_spec(kind, name, key, value)) for key, value in given.items() if key in holds}
-    typed = {
-        key: inner[key].instance if key in inner else typed_value(kind, name, plugin, key, value)
-        for key, value in given.items()
-    }
-    return _instance(description, plugin, typed, inner)
+    point = found[name][0]
+    plugin = point.load()
+    try:
+        with plugin_code(_package(point)):
+            given, holds = read_arguments(kind, name, plugin, text), inner_fields(plugin)
+            inner = {
+                key: build(holds[key], inner_spec(kind, name, key, value))
+                for key, value in given.items()
+                if key in holds
+            }
+            typed = {
+                key: inner[key].instance if key in inner else typed_value(kind, name, plugin, key, value)
+                for key, value in given.items()
+            }
+            return _instance(description, plugin, typed, inner)
+    except PluginFailure as error:  # a stranger's own check of its arguments may raise anything
+        raise UserError(f"the {kind} {name!r} refuses its arguments: {error.said}.") from error
 
 
 def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], inner: Mapping[str, Plugin]) -> Plugin:
     """The plugin with its arguments, held against what its contract says of instances."""
     kind, name = description.kind, description.name
-    try:
-        instance = plugin(**typed)
-        arguments = {
-            f.name: record(inner[f.name].description, inner[f.name].arguments)
-            if f.name in inner
-            else plain(getattr(instance, f.name))
-            for f in dataclasses.fields(instance)
-            if f.init
-        }
-        wrong = instance_breach(kind, instance)
-    except Exception as error:  # a stranger's own check of its arguments may raise anything
-        raise UserError(f"the {kind} {name!r} refuses its arguments: {error or type(error).__name__}.") from error
+    defaults = {
+        f.name: typed_default(plugin, f)
+        for f in dataclasses.fields(plugin)
+        if f.init and not is_required(f) and f.name not in typed
+    }
+    instance = plugin(**defaults, **typed)
+    arguments = {
+        f.name: record(inner[f.name].description, inner[f.name].arguments)
+        if f.name in inner
+        else plain(getattr(instance, f.name))
+        for f in dataclasses.fields(instance)
+        if f.init
+    }
+    wrong = instance_breach(kind, instance)
     if wrong is not None:
         raise UserError(f"the {kind} {name!r} is broken: {wrong}.")
     built = Plugin(description, instance, arguments, inner)
@@ -67,7 +82,7 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
 
 def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
     """What the metadata of its distribution say of a plugin."""
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("", "")
+    distribution, version = _distribution(point)
     return Description(
         kind=kind,
         name=name,
@@ -82,23 +97,47 @@ def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
     point = points[0]
     known = origin_of(kind, name, point)
     if len(points) > 1:
-        owners = " and ".join(sorted(p.dist.name if p.dist else p.value for p in points))
+        owners = " and ".join(sorted(_distribution(other)[0] or other.value for other in points))
         return dataclasses.replace(known, broken=f"the name is registered by both {owners}; uninstall one")
+    import torch  # noqa: F401  # whole before the plugin is, so that what it replaces of torch is seen
+
+    process = ProcessState.take()
     try:
-        return _read(known, point.load())
-    except (Exception, SystemExit) as error:  # a stranger's module may do anything while it is imported
-        return dataclasses.replace(known, broken=f"importing it fails with {type(error).__name__}: {error}")
+        with plugin_code(_package(point)):
+            described = _read(known, point.load())
+    except (UserError, PluginError) as error:
+        described = dataclasses.replace(known, broken=one_line(str(error)).rstrip("."))
+    except PluginFailure as error:  # a stranger's module may do anything while it is imported
+        described = dataclasses.replace(known, broken=f"importing it fails with {error}")
+    replaced = process.changed()
+    process.restore()
+    if replaced:
+        told = f"importing it changes {replaced[0]}, on which the answers of all methods stand"
+        described = dataclasses.replace(described, broken=told)
+    return described
+
+
+def _distribution(point: EntryPoint) -> tuple[str, str]:
+    """(name, version) of what registered it; metadata may lack either."""
+    if point.dist is None:
+        return "", ""
+    return str(point.dist.metadata["Name"] or ""), str(point.dist.metadata["Version"] or "")
+
+
+def _package(point: EntryPoint) -> str:
+    return point.value.partition(":")[0].partition(".")[0].strip()
 
 
 def _read(known: Description, plugin: Any) -> Description:
     broken = breach(known.kind, plugin)
-    summary, _, details = inspect.cleandoc(getattr(plugin, "__doc__", None) or "").partition("\n")
+    summary, _, details = inspect.cleandoc(str(getattr(plugin, "__doc__", None) or "")).partition("\n")
     return dataclasses.replace(
         known,
-        summary=summary,
-        details=details.strip(),
-        source=str(getattr(plugin, "source", "")),
+        summary=one_line(summary),
+        details="\n".join(map(printable, details.strip().splitlines())),
+        source=one_line(str(getattr(plugin, "source", ""))),
         arguments=() if broken else _arguments(plugin),
+        code="" if broken else code_of(plugin, known.version),
         broken=broken,
     )
 
@@ -106,7 +145,7 @@ def _read(known: Description, plugin: Any) -> Description:
 def _arguments(plugin: Any) -> tuple[Argument, ...]:
     hints = typing.get_type_hints(plugin)
     return tuple(
-        Argument(f.name, type_name(hints[f.name]), default_of(f), is_required(f))
+        Argument(f.name, type_name(hints[f.name]), default_of(plugin, f), is_required(f))
         for f in dataclasses.fields(plugin)
         if f.init
     )

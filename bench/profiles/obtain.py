@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -25,13 +26,14 @@ from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
 from ..configuration import CODE_VERSION
 from ..environment import package_versions
-from ..errors import PluginError
+from ..errors import PluginError, PluginFailure, WriteError, message_of
 from ..file_kinds import ANY
 from ..files import check_readable
 from ..hashing import content_hash
 from ..models.load import LoadedModel
 from ..places import cache_folder
 from ..plugins.plugin import Plugin
+from ..plugins.read_only import reading
 from ..writable import check_file_place
 from .file import load_profile, read_header, save_profile, storable_arrays
 from .lock import only_process
@@ -223,13 +225,21 @@ def _fitted(loaded: LoadedModel, documents: Sequence[Document]) -> tuple[Documen
 
 
 def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...], loaded: LoadedModel) -> dict[str, Tensor]:
+    """What the allocator fits, from copies: the importance is shared between the scorers of a calibration."""
+    own = tuple(replace(one, **{name: tensor.clone() for name, tensor in _shown(one)}) for one in documents)
     try:
-        arrays = storable_arrays(allocator.instance.fit(documents))
-        check_arrays(arrays, allocator, loaded)
-        return arrays
-    except (Exception, SystemExit) as error:  # a stranger's fit may raise or return anything
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise PluginError(f"fitting a profile of {allocator.name} failed: {reason}") from error
+        with reading(
+            allocator.instance, [(f"document's {name}", tensor) for one in own for name, tensor in _shown(one)]
+        ):
+            arrays = storable_arrays(allocator.instance.fit(own))
+            check_arrays(arrays, allocator, loaded)
+            return arrays
+    except (UserError, PluginFailure, WriteError) as error:
+        raise PluginError(f"fitting a profile of {allocator.name} failed: {message_of(error)}") from error
+
+
+def _shown(document: CalibrationDocument) -> list[tuple[str, Tensor]]:
+    return [(field.name, getattr(document, field.name)) for field in fields(document)]
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
@@ -282,7 +292,11 @@ def _template(loaded: LoadedModel) -> str:
 def _code(plugin: Plugin) -> str | None:
     """Whose code a plugin is; None for our own, which `CALIBRATION_VERSION` speaks for."""
     known = plugin.description
-    return None if known.distribution == "lukv-bench" else f"{known.distribution} {known.version}"
+    return (
+        None
+        if known.distribution == "lukv-bench"
+        else " ".join(filter(None, (known.distribution, known.version, known.code)))
+    )
 
 
 def _circumstances(loaded: LoadedModel) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import copy
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import torch
@@ -12,13 +11,9 @@ from torch import Tensor
 from ... import UserError
 from ...allocators.base import AllocationRequest, BudgetError, Needs, check_counts, one_layer_each
 from ...scorers.base import Profile
-from ..engine.scoring import WriteError
-from ..errors import PluginFailure
+from ..errors import PluginFailure, WriteError
 from ..models.load import ModelShape
-from ..plugins.call import package_of, plugin_code
-from ..plugins.plugin import Plugin
-from ..plugins.process import ProcessState
-from ..stamps import Stamps
+from ..plugins.read_only import reading
 from .events import Event, allocator_events, harness_events
 from .request import Method
 
@@ -60,12 +55,13 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
     Raises:
         UserError: fewer tokens than are protected, or what the allocator itself cannot serve.
     """
-    check = getattr(method.allocator.instance, "check", None)
+    allocator = method.allocator.instance
+    check = getattr(allocator, "check", None)
     for request in _requests(method, shape, n_tokens, None, None, 0):
         if check is None:
             continue
         try:
-            with _read_only(method.allocator, request):
+            with reading(allocator, _tensors(request)):
                 check(request)
         except (PluginFailure, WriteError):  # a stranger's check that fails says nothing; the run meets its allocator
             return
@@ -95,42 +91,23 @@ def allocate(
     allocator = method.allocator.instance
     tell = getattr(allocator, "notes", None)
     for request in _requests(method, shape, n_tokens, scores, profile, seed):
-        with _read_only(method.allocator, request):
+        with reading(allocator, _tensors(request)):
             began = time.perf_counter()
             counts = _counts(allocator.allocate(request))  # on the CPU, so that a device has done its work
             seconds += time.perf_counter() - began
         check_counts(counts, request)
         parts.append(counts)
         if tell is not None:
-            with _read_only(method.allocator, request):
+            with reading(allocator, _tensors(request)):
                 notes = list(tell(request, counts.clone()))
             events += allocator_events(notes)
     return Allocation(torch.cat(parts), seconds, tuple(events))
 
 
-@contextmanager
-def _read_only(allocator: Plugin, request: AllocationRequest) -> Iterator[None]:
-    """Run an allocator's code over a request.
-
-    Raises:
-        PluginFailure: for whatever it raises.
-        WriteError: it wrote into the request, or replaced something of torch, which is put back.
-    """
-    shown, process = Stamps(_tensors(request)), ProcessState.take()
-    try:
-        with plugin_code(package_of(allocator.instance)), torch.no_grad():
-            yield
-    finally:
-        changed = [*(f"request's {name}" for name in shown.written()), *process.changed()]
-        process.restore()
-        if changed:
-            raise WriteError(f"it changed the {changed[0]}: what an allocator is shown is for reading")
-
-
 def _tensors(request: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
-    yield "protected", request.protected
+    yield "request's protected tokens", request.protected
     if request.scores is not None:
-        yield "scores", request.scores
+        yield "request's scores", request.scores
     if request.profile is not None:
         yield from ((f"profile's {name}", array) for name, array in request.profile.arrays.items())
 

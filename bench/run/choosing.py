@@ -10,8 +10,7 @@ from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
 from ..engine.prefill import Context, prefill
 from ..engine.reads import check_reads
-from ..engine.scoring import WriteError
-from ..errors import without_frames
+from ..errors import WriteError, without_frames
 from ..models.load import LoadedModel
 from ..profiles.obtain import obtain_profile
 from .allocation import Allocation, allocate

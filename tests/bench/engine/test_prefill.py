@@ -11,7 +11,7 @@ from transformers import AttentionInterface, DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.engine.scoring import WriteError
+from lukv_bench.bench.errors import WriteError
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 

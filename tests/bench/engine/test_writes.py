@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lukv_bench.bench.engine.prefill import Context, prefill
-from lukv_bench.bench.engine.scoring import WriteError
+from lukv_bench.bench.errors import WriteError
 from lukv_bench.bench.models.weights import ModelChanged
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff

@@ -1,0 +1,78 @@
+"""A plugin's code as a hash: its module and what that imports of its own package, as source text."""
+
+import ast
+import hashlib
+import json
+import sys
+from collections.abc import Iterator
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
+from typing import Any
+
+OWN = "lukv_bench"
+DIGITS = 16
+
+
+def source_hash(plugin: Any) -> str | None:
+    """16 hexadecimal digits that change with the code of a stranger's plugin class; None where there is no source.
+
+    The same for any path, line endings and bytecode. Not followed: imports by a computed name, other packages, and
+    files that are read as data.
+    """
+    module = plugin.__module__
+    package = module.partition(".")[0]
+    texts: dict[str, str | None] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name not in texts:
+            texts[name] = text = _text(name)
+            waiting += [] if text is None else _imports(name, text, package)
+    if texts[module] is None:
+        return None
+    found = sorted((name, text) for name, text in texts.items() if text is not None)
+    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:DIGITS]
+
+
+def code_of(plugin: Any, version: str) -> str:
+    """What tells a plugin class's code from earlier code: "" for our own, which the code version speaks for."""
+    if plugin.__module__.partition(".")[0] == OWN:
+        return ""
+    return source_hash(plugin) or f"no source, version {version or 'unknown'}"
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
+    if loaded is not None:
+        return loaded
+    try:
+        return find_spec(name)
+    except (ImportError, ValueError):  # no module of that name, or one in something that is no package
+        return None
+
+
+def _text(name: str) -> str | None:
+    spec = _spec(name)
+    get = getattr(spec.loader, "get_source", None) if spec is not None else None
+    if get is None:
+        return None
+    try:
+        text = get(name)
+    except (ImportError, OSError):
+        return None
+    return None if text is None else str(text).replace("\r\n", "\n")
+
+
+def _imports(name: str, text: str, package: str) -> Iterator[str]:
+    """Modules of the same package that a module names in its imports, at any depth of its code."""
+    spec = _spec(name)
+    inside = name if spec is not None and spec.submodule_search_locations is not None else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == package)
+        elif isinstance(node, ast.ImportFrom):
+            above = inside.split(".")[: len(inside.split(".")) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            if base.partition(".")[0] == package:
+                yield base
+                yield from (f"{base}.{alias.name}" for alias in node.names)
