@@ -3,8 +3,8 @@
 import json
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import TracebackType
 from typing import Any, Self
 
@@ -18,7 +18,10 @@ from .same_file import SameFile
 from .urls import describe, sqlite_path
 
 BUSY_S = 30.0
-"""Seconds that a SQLite transaction waits for another process's before it gives up."""
+"""Seconds that a writing transaction waits for another process's before it gives up, or asks whether to go on."""
+
+LONGEST_WAIT_S = 600.0
+"""Seconds after which no one goes on waiting: whoever holds the lock is stuck."""
 
 _TRANSACTION = "lukv_transaction"
 """An execution option: "write" takes the lock, "none" begins nothing, and without it a transaction reads."""
@@ -42,6 +45,9 @@ class Database:
         self._writer = writing_engine(self._engine)
         self._wal_on = url.get_backend_name() != "sqlite"
         self._file = _watched(self._engine, url)
+        self.on_lock: Callable[[float], None] | None = None
+        """Where it is set, a writing transaction waits up to LONGEST_WAIT_S, and calls it every BUSY_S with the seconds
+        waited so far."""
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -54,14 +60,27 @@ class Database:
         """A transaction that may read and then write; committed at its end, undone by any exception.
 
         There is one writer at a time: keep it short, and never open one inside another.
-        StoreError when the database fails, stays locked for BUSY_S, or is no more the file that was opened.
+        StoreError when the database fails, stays locked, or is no more the file that was opened.
         """
         with as_store_error(self.url):
             self._turn_wal_on()
-            with self._writer.begin() as connection:
+            with ExitStack() as transaction:
+                connection = self._begin(transaction)
                 if self._file is not None:
                     self._file.check()
                 yield connection
+
+    def _begin(self, transaction: ExitStack) -> Connection:
+        """Take the lock; whoever writes much is asked for patience where another process holds it for long."""
+        started = time.monotonic()
+        while True:
+            try:
+                return transaction.enter_context(self._writer.begin())
+            except OperationalError as error:
+                waited = time.monotonic() - started
+                if not _is_busy(error) or self.on_lock is None or waited > LONGEST_WAIT_S:
+                    raise
+                self.on_lock(waited)
 
     def close(self) -> None:
         """Close every connection; the last process to do so folds the WAL into the file."""
@@ -136,8 +155,11 @@ def turn_wal_on(engine: Engine) -> None:
 
 
 def _is_busy(error: OperationalError) -> bool:
+    """Whether another process holds the lock: SQLite's code (its low byte), PostgreSQL's lock_not_available."""
+    if getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", None)) == "55P03":
+        return True
     code = getattr(error.orig, "sqlite_errorcode", 0)
-    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)  # the low byte of an extended code
+    return bool(code & 0xFF == sqlite3.SQLITE_BUSY)
 
 
 def _begin_on_file(connection: Connection) -> None:

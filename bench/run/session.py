@@ -50,6 +50,7 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
         if doing:
             report(doing, done, total)
 
+    store.on_lock = lambda waited_s: advance(f"waiting for the database: locked for {waited_s:.0f} s", 0)
     Loop(plan, store, run_id, todo, batch, redo, advance, outcome).run()
 
 

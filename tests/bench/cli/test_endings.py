@@ -28,7 +28,7 @@ def query(sql: str) -> list[tuple[Any, ...]]:
 
 @pytest.fixture
 def command(slow: Path) -> list[Any]:
-    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "700", "--limit", SAMPLES]
+    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "400", "--limit", SAMPLES]
     return [*made, "--no-baselines", "--tasks", "niah_single_1", "--db", "out.db"]
 
 
