@@ -95,7 +95,7 @@ class Tokens(NamedTuple):
     """
 
     ids: tuple[int, ...]
-    offsets: tuple[tuple[int, int], ...]
+    offsets: Sequence[tuple[int, int]]
 
 
 def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
@@ -105,14 +105,20 @@ def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
     return chat_form(tokenizer, chat) == "plain" and not (bos and prompt.startswith(bos))
 
 
-def tokens_of(tokenizer: Any, text: str, special_tokens: bool) -> Tokens:
-    """A text's tokens, and in front of them the tokenizer's own special ones if these are asked for.
+def ids_of(tokenizer: Any, text: str, special_tokens: bool) -> list[int]:
+    """A text's token ids, and in front of them the tokenizer's own special ones if these are asked for.
 
     What a tokenizer would put behind the text (EOS) is left out: the model goes on from here.
     """
+    ids: list[int] = tokenizer(text, add_special_tokens=special_tokens)["input_ids"]
+    return ids[: len(ids) - (_n_behind(tokenizer) if special_tokens else 0)]
+
+
+def tokens_of(tokenizer: Any, text: str, special_tokens: bool) -> Tokens:
+    """The same ids with their places in the text."""
     coded = tokenizer(text, add_special_tokens=special_tokens, return_offsets_mapping=True)
     end = len(coded["input_ids"]) - (_n_behind(tokenizer) if special_tokens else 0)
-    return Tokens(tuple(coded["input_ids"][:end]), tuple(map(tuple, coded["offset_mapping"][:end])))
+    return Tokens(tuple(coded["input_ids"][:end]), coded["offset_mapping"][:end])
 
 
 def _n_behind(tokenizer: Any) -> int:
@@ -123,7 +129,7 @@ def _n_behind(tokenizer: Any) -> int:
 
 def encode(tokenizer: Any, prompt: str, chat: bool = True) -> list[int]:
     """Token ids of a rendered prompt, BOS once."""
-    return list(tokens_of(tokenizer, prompt, adds_special_tokens(tokenizer, prompt, chat)).ids)
+    return ids_of(tokenizer, prompt, adds_special_tokens(tokenizer, prompt, chat))
 
 
 def split(

@@ -32,13 +32,20 @@ class Stop:
     thinking: Thinking = NO_THINKING
 
     def reached(self, tokenizer: Any, ids: Sequence[int]) -> bool:
-        """Whether what was generated so far ends here."""
-        if not self.strings and not self.first_line:
-            return False
+        """Whether what was generated so far ends here; asked after every token."""
         if self.thinking.on and self._opened(tokenizer, ids) and not self._closed(tokenizer, ids):
             return False
-        text, spelt = self._answer(tokenizer, ids)
+        if self.thinking.on:
+            text, spelt = self._answer(tokenizer, ids)
+        else:
+            text = _decoded(tokenizer, ids) if self.first_line else ""
+            spelt = _decoded(tokenizer, ids[-self._n_looked_at :], special_tokens=True) if self.strings else ""
         return any(string in spelt for string in self.strings) or self.end(text) is not None
+
+    @property
+    def _n_looked_at(self) -> int:
+        """Last tokens that hold a stop string which just ended: one for each of its bytes, and a few that are empty."""
+        return max(len(string.encode()) for string in self.strings) + 4
 
     def text(self, tokenizer: Any, ids: Sequence[int]) -> str:
         """The answer: as lm-eval's `hf` gives it, decoded without special tokens and then cut."""

@@ -13,7 +13,7 @@ from ..cli.progress import progress
 from ..configuration import CODE_VERSION
 from ..engine.decode import decode
 from ..engine.likelihood import likelihood
-from ..engine.prompt import adds_special_tokens, cut_at, render_turns, tokens_of
+from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..hashing import content_hash
@@ -137,7 +137,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
     def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
         """Token ids as a run has them: BOS once, no EOS behind the text."""
         special = self._adds_special(string) if add_special_tokens is None else add_special_tokens
-        return list(tokens_of(self.tokenizer, string, special).ids)
+        return ids_of(self.tokenizer, string, special)
 
     def _adds_special(self, prompt: str) -> bool:
         return adds_special_tokens(self.tokenizer, prompt, chat=self._is_rendered(prompt))
@@ -200,8 +200,8 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         """The ids of a prompt and of its continuation, as lm-eval's `hf` parts them: white space at the prompt's end
         goes to the continuation."""
         special = self._adds_special(prompt)
-        front = list(tokens_of(self.tokenizer, prompt.rstrip(), special).ids)
-        return front, list(tokens_of(self.tokenizer, prompt + continuation, special).ids[len(front) :])
+        front = ids_of(self.tokenizer, prompt.rstrip(), special)
+        return front, ids_of(self.tokenizer, prompt + continuation, special)[len(front) :]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
         """Score whole texts in lm-eval's windows, each evicted when its first half has been read (see `rolling`)."""

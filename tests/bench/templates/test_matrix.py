@@ -1,16 +1,25 @@
 """Every kind of template and tokenizer: a run and lm-eval's client feed the template's own ids, cut alike."""
 
+from array import array
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 import pytest
+from lm_eval.api.model import TemplateLM
 from lm_eval.evaluator import evaluate
+from transformers.utils import chat_template_utils
 
 from lukv_bench import UserError
+from lukv_bench.bench.engine.decode import decode
+from lukv_bench.bench.engine.evict import evict, keep_everything
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.prompt import render
 from lukv_bench.bench.lmeval import render_samples
 from lukv_bench.bench.lmeval_client import model as client
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run.cut import cut_sample
+from lukv_bench.bench.run.samples import PlannedSample, PlannedTask
 from lukv_bench.tasks.load import LoadedTask, given_task
 from lukv_bench.tasks.request import Samples
 
@@ -112,12 +121,6 @@ def test_a_prompt_is_the_same_whatever_day_it_is(
     tokenizer_of: Callable[[str, str], Any], load_with: Load, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """transformers asks the clock of the machine; what a configuration says holds the day that was used instead."""
-    from datetime import datetime
-
-    from transformers.utils import chat_template_utils
-
-    from lukv_bench.bench.engine.prompt import render
-
     prompts = set()
     for year in (2031, 2032):
 
@@ -143,8 +146,6 @@ SWITCHED = ("thinking switch", "thinking off at first", "thinking word in the tu
 def test_a_model_thinks_where_it_is_let_and_nowhere_else(
     tokenizer_of: Callable[[str, str], Any], load_with: Load, template: str
 ) -> None:
-    from lukv_bench.bench.engine.prompt import render
-
     own = render(tokenizer_of("bytes", template), "Why?")
     off, on = (load_with(tokenizer_of("bytes", template), thinking) for thinking in (False, True))
     assert on.template_record == ("thinking-on",)
@@ -171,3 +172,67 @@ def test_thinking_is_refused_where_thoughts_could_not_be_told_from_the_answer(
         with pytest.raises(UserError, match="no mark that ends the thoughts"):
             loaded.thinking.behind("Why?", chat=True)
         assert not loaded.thinking.behind("Why?", chat=False).on, "a plain prompt lets no model think"
+
+
+def texts_of_run(loaded: LoadedModel, task: LoadedTask) -> list[tuple[str, list[str]]]:
+    """What a run without eviction answers, and the events of it."""
+    found = []
+    for rendered in render_samples(task, loaded.tokenizer):
+        prompt = cut_sample(task, rendered, loaded.prompts)
+        ids = array("i", (*prompt.context, *prompt.question))
+        n_context = len(prompt.context)
+        sample = PlannedSample("", rendered, ids, n_context, n_cut=0, n_left=n_context, n_sequence=len(ids) + 128)
+        stop = PlannedTask(task, (sample,), seed=0).stop(sample, loaded)
+        context = prefill(loaded, prompt.context, {})
+        cache = evict(context, keep_everything(context), len(prompt.question) + stop.max_new_tokens)
+        (row,) = decode(loaded, cache, [prompt.question], stop).rows
+        found.append((row.text, [str(event["event"]) for event in row.events]))
+    return found
+
+
+@pytest.mark.parametrize("kind", ["chat", "prefixed"])
+@pytest.mark.parametrize(
+    ("tokenizer", "template", "thinking"),
+    [
+        ("BOS and EOS", "none", False),
+        ("pieces", "instruction", False),
+        ("BOS", "no head", False),
+        ("bytes", "chat", False),
+        ("plain marks", "thinking switch", False),
+        ("plain marks", "thinking opened", True),
+    ],
+)
+def test_a_run_and_lm_evals_client_answer_alike(
+    tokenizer_of: Callable[[str, str], Any],
+    load_with: Load,
+    monkeypatch: pytest.MonkeyPatch,
+    tokenizer: str,
+    template: str,
+    thinking: bool,
+    kind: str,
+) -> None:
+    loaded, task = load_with(tokenizer_of(tokenizer, template), thinking), made_task(kind)
+    of_run = texts_of_run(loaded, task)
+    monkeypatch.setattr(client, "ready_model", lambda *_: loaded)
+    model = client.LukvLM(pretrained="tiny", allocator="full")
+    chat = loaded.tokenizer.chat_template is not None
+    found = evaluate(model, task.task_dict, apply_chat_template=chat, bootstrap_iters=1, verbosity="ERROR")
+    assert [row["resps"][0][0] for row in found["samples"][TASKS[kind]]] == [text for text, _ in of_run]
+    assert any(text for text, _ in of_run)
+    events = [event for _, events in of_run for event in events]
+    assert model.get_model_info()["events"] == ({events[0]: len(events)} if events else {})
+    assert bool(events) == (template == "thinking opened" and kind == "chat")
+
+
+@pytest.mark.parametrize("kind", ["BOS and EOS", "EOS", "BOS", "bytes", "pieces"])
+def test_a_continuation_is_scored_behind_its_prompt_and_no_eos_between(
+    kind: str, tokenizer_of: Callable[[str, str], Any], load_with: Load, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = tokenizer_of(kind, "none")
+    monkeypatch.setattr(client, "ready_model", lambda *_: load_with(tokenizer))
+    model = client.LukvLM(pretrained="tiny", allocator="full")
+    front, back = model._pair("The lamp is ", "magic")
+    assert tokenizer.eos_token_id not in (*front, *back)
+    assert (front, back) == TemplateLM._encode_pair(model, "The lamp is ", "magic"), "as lm-eval parts them"
+    assert tokenizer.decode(back).strip() == "magic"
+    assert (front[0] == tokenizer.bos_token_id) == (kind not in ("bytes", "EOS"))
