@@ -31,6 +31,7 @@ from lukv_bench.db.store import Store  # noqa: E402
 
 ALLOCATORS = ("uniform", "lukv", "adakv", "pyramidkv")
 SCORERS = ("keydiff", "snapkv", "knorm", "tova")
+FORMS: dict[str, tuple[str, ...]] = {"table": (), "json": ("--json",), "grid": ("--grid",)}
 RATIOS = ("0.5", "0.8", "0.9")
 
 
@@ -159,8 +160,7 @@ def measure(python: Path, folder: Path, arguments: argparse.Namespace) -> dict[s
     size = ("--cells", arguments.cells, "--samples", arguments.samples)
     cpu_seconds(python, __file__, "--fill", path, *size)
     program = python.with_name("lukv-bench")
-    forms = {"table": (), "--json": ("--json",), "--grid": ("--grid",)}
-    return {name: cpu_seconds(program, "results", "--db", path, *form) for name, form in forms.items()}
+    return {form: cpu_seconds(program, "results", "--db", path, *FORMS[form]) for form in arguments.forms}
 
 
 def main() -> None:
@@ -169,6 +169,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=5000)
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--vs", type=Path, help="Python of another installation, measured first.")
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="What to print.")
     parser.add_argument("--fill", type=Path, help="Only write the database, to this file.")
     arguments = parser.parse_args()
     if arguments.fill is not None:

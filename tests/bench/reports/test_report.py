@@ -139,7 +139,7 @@ def test_a_narrow_table_says_once_what_its_rows_share_and_names_what_it_leaves_o
     rows = [row(score=10.0 + number, interval=[number, 50.0], length=512 * number, kv_bytes_kept=number * 2**18,
                 gain=[number, -1.0, 9.0], ttft_s=number, tpot_s=number / 100, ratio=number / 10, n=number,
                 scorer=f"scorer_{number}") for number in range(1, 4)]  # fmt: skip
-    text = shown(rows, 90, monkeypatch, capsys)
+    text = shown(rows, 86, monkeypatch, capsys)
     assert "length" in next(line for line in text.splitlines() if "score [95%]" in line)
     assert "not shown for lack of width: tpot s, ttft s" in text
     assert "scorer_3" in text
