@@ -23,6 +23,9 @@ class Needs(Enum):
 class AllocationRequest:
     """A budget to be spread over the KV heads of some layers.
 
+    Its tensors are for reading: the scores serve other allocators, too. One that writes into them fails with that
+    reason and is not asked again in the run; the others get them as they were.
+
     Attributes:
         layers: The layers asked for: all of them, or the one at hand (`Needs.LAYER_SCORES`).
         n_layers: Layers of the model.

@@ -73,7 +73,9 @@ dim i of the first half of them together with dim i of the second half."""
 class LayerView:
     """One layer of the context at the end of its prefill. It lives only inside that layer's forward.
 
-    What a scorer has not declared in its `Reads` is None.
+    What a scorer has not declared in its `Reads` is None. All of it is the model's own and for reading: a scorer that
+    writes into a tensor of it, or replaces anything of the module, is not asked again in the run and has no table; the
+    context is read again without it. Whoever needs to write works on a copy (`keys.clone()`).
 
     Attributes:
         layer: Index of the layer.
@@ -137,7 +139,7 @@ class Scorer(Protocol):
 
 @dataclass(frozen=True)
 class CalibrationDocument:
-    """What the model did with one calibration document under full attention.
+    """What the model did with one calibration document under full attention; for reading, as `LayerView` is.
 
     Attributes:
         scores: float32 [L, H, T], the scorer's table of the document.

@@ -123,6 +123,9 @@ Batch = Annotated[
     ),
 ]
 
+Traceback = Annotated[
+    bool, typer.Option("--traceback", help="Print the whole traceback of what a plugin raised, on stderr.")
+]
 Redo = Annotated[
     bool,
     typer.Option("--redo", help="Answer again what is done; an old answer stays until its new one is there."),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import UserError
+from ..errors import printable
 from .command import takes
 from .messages import sentence
 from .options import (
@@ -36,6 +37,7 @@ from .options import (
     Sink,
     Tasks,
     Thinking,
+    Traceback,
     Window,
 )
 from .progress import progress
@@ -77,6 +79,7 @@ class RunOptions:
     no_baselines: NoBaselines = False
     batch: Batch = 1
     redo: Redo = False
+    traceback: Traceback = False
     json: Json = False
 
 
@@ -119,6 +122,9 @@ def run(options: RunOptions) -> int:
             command = recorded_command(sys.argv, describe(url))
             outcome = carry_out(plan, store, command, options.batch, shown.report, redo=options.redo)
         _show(plan, store, outcome, describe(url), options.json)
+    if options.traceback:
+        for trace in outcome.traces.values():
+            print("\n".join(map(printable, trace.splitlines())), file=sys.stderr)
     return 1 if outcome.failures else 0
 
 

@@ -85,9 +85,12 @@ def check_arrays(arrays: Mapping[str, Tensor], allocator: Plugin, loaded: Loaded
     if check is None:
         return
     try:
-        check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
-    except (Exception, SystemExit) as error:  # a stranger's check may raise anything
-        raise ValueError(" ".join(str(error).split()) or type(error).__name__) from error
+        with reading(allocator.instance, [(f"profile's {name}", array) for name, array in arrays.items()]):
+            check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
+    except PluginFailure as error:  # a stranger's check may raise anything
+        raise ValueError(error.said) from error
+    except WriteError as error:
+        raise ValueError(message_of(error)) from error
 
 
 def _said(value: object) -> str:

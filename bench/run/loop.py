@@ -132,6 +132,7 @@ class Loop:
             self.advance(f"{doing}: {together[0].method.label}{rest}", 0)
             for cell, result in answer_cells(self.plan.loaded, self.run_id, together, sample, context, self.barred):
                 if isinstance(result, Exception):
+                    self.outcome.add_trace(result)
                     result = AnswerRecord.failure(cell.id, sample.id, self.run_id, reason_of(result))
                 self._put(result)
             self.advance(doing, len(together))

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass, field
 
+from ..errors import PluginFailure
+
 
 @dataclass
 class Failure:
@@ -23,10 +25,17 @@ class Outcome:
     Attributes:
         failures: By cell id.
         n_new: Answers given by this run.
+        traces: Of each distinct failure of a plugin its whole traceback, by reason.
     """
 
     failures: dict[str, Failure] = field(default_factory=dict)
     n_new: int = 0
+    traces: dict[str, str] = field(default_factory=dict)
+
+    def add_trace(self, error: Exception) -> None:
+        """Where an answer's failure came from, if a plugin's code raised."""
+        if isinstance(error, PluginFailure):
+            self.traces[str(error)] = error.trace
 
     def add_failed_answer(self, cell_id: str, reason: str) -> None:
         """One more answer of a cell failed."""

@@ -1,11 +1,13 @@
 """The registry, plugin by plugin: names, arguments and their types, what is broken and why."""
 
+import json
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint
+from pathlib import Path
 from types import ModuleType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 import pytest
 
@@ -239,3 +241,48 @@ def test_a_scorer_that_fits_a_profile_is_refused_since_it_would_be_handed_none()
             return {}
 
     assert "only allocators" in str(breach("scorer", Learned))
+
+
+@dataclass(frozen=True)
+class Loose(Good):
+    """Defaults of other types than the annotations."""
+
+    tau: float = 1
+    whole: int = 3.0  # type: ignore[assignment]  # on purpose, as in the others
+    flag: bool = 1  # type: ignore[assignment]
+    place: Path = "here"  # type: ignore[assignment]
+    size: Literal[1, 2] = 1
+    sizes: tuple[int, ...] = (1.0, 2)  # type: ignore[assignment]
+    maybe: float | None = 2
+    lax: int = None  # type: ignore[assignment]
+    names: frozenset[str] = frozenset({"b", "a", "c"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "value"),
+    [
+        ("tau=1", 1.0),
+        ("tau=1.0", 1.0),
+        ("whole=3", 3),
+        ("flag=true", True),
+        ("place=here", "here"),
+        ("size=1", 1),
+        ("maybe=2", 2.0),
+    ],
+)
+def test_a_default_is_what_typing_it_gives(register: Callable[..., None], typed: str, value: object) -> None:
+    register(loose=Loose)
+    by_default, by_hand = build("scorer", "loose"), build("scorer", f"loose:{typed}")
+    assert by_default.identity == by_hand.identity
+    assert json.dumps(by_default.identity) == json.dumps(by_hand.identity)
+    name = typed.partition("=")[0]
+    assert (by_hand.arguments[name], type(by_hand.arguments[name])) == (value, type(value))
+    assert by_default.label == by_hand.label == "loose"
+
+
+def test_defaults_that_nobody_could_type_stay_as_they_are(register: Callable[..., None]) -> None:
+    register(loose=Loose)
+    arguments = build("scorer", "loose").arguments
+    assert arguments["lax"] is None
+    assert arguments["sizes"] == [1, 2]
+    assert arguments["names"] == ["a", "b", "c"]

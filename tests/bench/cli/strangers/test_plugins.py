@@ -1,5 +1,7 @@
 """A stranger's plugins, as one finds them: good, wrong, raising, not importable, colliding."""
 
+import importlib
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -446,3 +448,36 @@ def test_list_with_a_name_shows_the_whole_docstring(site: Callable[..., None], l
 @pytest.mark.parametrize("kind", ["allocators", "scorers", "tasks", "models"])
 def test_list_with_an_unknown_name_is_one_sentence(refused: Callable[..., str], kind: str) -> None:
     refused(["list", kind, "nobody"], f"unknown {kind[:-1]} 'nobody'", "known: ")
+
+
+def test_edited_code_is_answered_anew_and_unedited_code_is_not(
+    site: Callable[..., None], run: Callable[..., Any], lukv_bench: Any, home: Path
+) -> None:
+    site("edited", COMMON, scorers={"length": "Length"})
+    command = ("--allocator", "uniform", "--no-baselines", "--scorer", "length", "--json")
+    (first,) = run(*command).rows
+    assert any("0 new answers" in line for line in run(*command).sentences)
+    (shown,) = lukv_bench("list", "scorers", "length", "--json").rows
+    place = home / "site" / "edited.py"
+    place.write_text(COMMON.replace("return layer.keys", "return -layer.keys"))
+    sys.modules.pop("edited")
+    importlib.invalidate_caches()
+    ended = run(*command)
+    assert any("2 new answers" in line for line in ended.sentences)
+    (second,) = ended.rows
+    assert second["configuration"] != first["configuration"]
+    (again,) = lukv_bench("list", "scorers", "length", "--json").rows
+    assert len({shown["code"], again["code"]}) == 2
+    assert again["code"] in lukv_bench("list", "scorers", "length").out
+
+
+@pytest.mark.usefixtures("shaky")
+def test_a_failure_names_file_and_line_and_traceback_shows_all(run: Callable[..., Any]) -> None:
+    command = ("--allocator", "uniform", "--no-baselines", "--scorer", "raising")
+    ended = run(*command)
+    line = 1 + (COMMON + SHAKY).splitlines().index('        raise RuntimeError("out of luck")')
+    assert f"RuntimeError: out of luck (shaky.py:{line})" in ended.err
+    assert "Traceback" not in ended.err
+    shown = run(*command, "--traceback")
+    assert shown.err.count("Traceback (most recent call last)") == 1
+    assert 'raise RuntimeError("out of luck")' in shown.err
