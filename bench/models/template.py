@@ -96,7 +96,7 @@ def settle_template(tokenizer: Any, thinking: bool) -> Settled:
     template = default_template(tokenizer)
     if template is None:
         return Settled(Thinking(thinking, end="" if thinking else MARKS[0][1]), ())
-    dated = (_date_macro() if "strftime_now" in template else "") + template
+    dated = _dated(tokenizer, template)
     switches = _switches(tokenizer, dated, thinking)
     settled = "".join(f"{{%- set {name} = {str(thinking).lower()} %}}\n" for name in switches) + dated
     if settled != template:
@@ -186,12 +186,20 @@ def _rendered(tokenizer: Any, template: str, turns: Sequence[dict[str, str]], **
     return str(text)
 
 
-def _date_macro() -> str:
+def _dated(tokenizer: Any, template: str) -> str:
+    """The template with the fixed date, if it prints one."""
+    if "strftime_now" not in template:
+        return template
+    fixed, other = (_date_macro(day) + template for day in (TEMPLATE_DATE, datetime(2031, 11, 23, 16, 47, 58)))
+    prints = any(_rendered(tokenizer, fixed, turns) != _rendered(tokenizer, other, turns) for turns in _CONVERSATIONS)
+    return fixed if prints else template
+
+
+def _date_macro(day: datetime) -> str:
     """A Jinja macro that stands in for transformers' `strftime_now`; the line end behind it is Jinja's to remove."""
-    padded = {f"%{letter}": TEMPLATE_DATE.strftime(f"%{letter}") for letter in "aAbBcdHIjmMpSuUwWxXyYZ"}
+    padded = {f"%{letter}": day.strftime(f"%{letter}") for letter in "aAbBcdHIjmMpSuUwWxXyYZ"}
     bare = {f"%-{code[1]}": value.lstrip("0") or "0" for code, value in padded.items() if value.isdigit()}
-    joined = {"%F": TEMPLATE_DATE.strftime("%Y-%m-%d"), "%e": f"{TEMPLATE_DATE.day:2d}"}
-    codes = json.dumps(padded | bare | joined)
+    codes = json.dumps(padded | bare | {"%F": day.strftime("%Y-%m-%d"), "%e": f"{day.day:2d}"})
     return (
         "{%- macro strftime_now(form) -%}{%- set date = namespace(text=form) -%}"
         f"{{%- for code, value in {codes}.items() -%}}"

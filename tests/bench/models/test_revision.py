@@ -13,6 +13,7 @@ from tokenizers import AddedToken
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from lukv_bench import UserError
+from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
 from lukv_bench.bench.models.revision import model_revision, weight_files
 
@@ -63,6 +64,11 @@ def folder(model: Any, tmp_path: Path) -> Path:
 
 def test_the_default_models_revision_is_the_one_that_its_profiles_name(smollm2: Any) -> None:
     assert smollm2.revision == SMOLLM2_135M.revision
+
+
+def test_nothing_is_settled_of_the_default_models_template_so_its_configurations_keep_their_ids(smollm2: Any) -> None:
+    assert smollm2.template_record == ()
+    assert content_hash(smollm2.tokenizer.chat_template)[:12] == SMOLLM2_135M.template
 
 
 def test_what_decoding_alone_does_otherwise_is_another_revision(folder: Path) -> None:

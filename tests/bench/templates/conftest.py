@@ -41,6 +41,7 @@ TEMPLATES: Mapping[str, str | None] = {
     '{{- "Today Date: " + date_string + "\\n\\n" }}\n' + CHAT,
     "date in a macro": "{% macro head() %}{% set day = strftime_now('%Y-%m-%d') %}{{ day.split('-')[0] }}/{{ day }}"
     "{% endmacro %}{{ head() }}\n" + CHAT,
+    "date with tools": "{% if tools %}{{ strftime_now('%Y') }}{% endif %}" + CHAT,
     "strict roles": "{% for m in messages %}{% if (m['role'] == 'user') != (loop.index0 % 2 == 0) %}"
     "{{ raise_exception('roles must alternate') }}{% endif %}{% endfor %}" + CHAT,
     "system required": "{% if messages[0]['role'] != 'system' %}{{ raise_exception('a system turn is required') }}"

@@ -135,6 +135,8 @@ def test_a_prompt_is_the_same_whatever_day_it_is(
             assert loaded.template_record == ("date-2025-01-01",)
             prompts.add(render(loaded.tokenizer, "Hello"))
     assert len(prompts) == 3
+    unread = load_with(tokenizer_of("bytes", "date with tools"))
+    assert unread.template_record == (), "a date that no prompt holds changes no configuration"
     days = ("Today is January 01, 2025.\n", "Today Date: 01 Jan 2025\n\n", "2025/2025-01-01\n")
     assert all(any(day in prompt for prompt in prompts) for day in days)
 
