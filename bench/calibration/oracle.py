@@ -5,7 +5,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ... import UserError
 from ...kernels.projected_norm import projected_norm
+from ..models.shape import output_weights
 
 
 class Oracle:
@@ -24,8 +26,12 @@ class Oracle:
         """Prefill observer: take the layer's value term, float32 [HQ, T]; a first layer begins a new pass."""
         if index == 0:
             self._value_terms.clear()
-        n_query_heads, dim = query.shape[1], query.shape[3]
-        weight = module.o_proj.weight.T.reshape(n_query_heads, dim, -1)
+        weight = output_weights(module, query.shape[1], query.shape[3])
+        if weight is None:
+            raise UserError(
+                f"calibration weighs values by the output projection, and that of {module.config.model_type} is not "
+                "one matrix over its heads; use another model."
+            )
         norms = projected_norm(values, weight)[0]
         self._value_terms.append(norms / (norms.sum() + 1e-9))
 

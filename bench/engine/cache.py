@@ -10,6 +10,14 @@ from torch.nn import functional
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ...kernels.store import KVStore
+from ..models.shape import Unsupported
+
+COMPUTES = "it computes with the cached keys and values itself, outside of its attention function"
+
+
+class Missing(Unsupported, AttributeError):
+    """A model wants of a cache layer what tensors or other layers have."""
+
 
 PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
 """Called once a layer with (layer index, attention module, query, keys, values)."""
@@ -24,6 +32,15 @@ class _Layer(CacheLayerMixin):
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index = index
         self.is_initialized = True
+
+    def __getattr__(self, name: str) -> Any:
+        if hasattr(Tensor, name):
+            raise Missing(COMPUTES)
+        raise Missing(f"it asks the cache for {name!r}, and only keys and values are kept")
+
+    @classmethod
+    def __torch_function__(cls, *_: Any) -> Any:
+        raise Unsupported(COMPUTES)
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing to prepare."""
@@ -49,7 +66,7 @@ class PrefillLayer(_Layer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Hold the context's keys and values."""
         self.context_keys, self.context_values = _own(key_states), _own(value_states)
-        return self, None
+        return self, self
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D]."""
@@ -89,7 +106,7 @@ class StoreLayer(_Layer):
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
         """Append the chunk."""
         self.store.append(key_states, value_states, self.cache.chunk_lengths(key_states))
-        return self, None
+        return self, self
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Attend over the store, [B, HQ, Q, D] -> [B, Q, HQ, D]."""

@@ -42,7 +42,8 @@ def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
     probes = {label: _Probe(reads) for label, reads in scorers.items() if watches(reads) or reads.output_weight}
     if not probes:
         return
-    ids = [(1009 + 997 * i) % loaded.model.config.vocab_size for i in range(N_TOKENS)]
+    size = loaded.model.config.get_text_config(decoder=True).vocab_size
+    ids = [(1009 + 997 * i) % size for i in range(min(N_TOKENS, loaded.reach))]
     failures = prefill(loaded, ids, probes, n_kept=dict.fromkeys(probes, 1)).failures
     for label, error in failures.items():
         raise UserError(f"the scorer {label} cannot rank for {loaded.name}: {error}; choose another --scorer.")

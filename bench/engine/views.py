@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
+from ..models.shape import output_weights
 from .rotary import rotary_of
 
 ALLOWED = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
@@ -90,12 +91,10 @@ class LayerAtHand:
 
     def _output_weight(self) -> Tensor:
         """[HQ, D, hidden]."""
-        weight = getattr(getattr(self.module, "o_proj", None), "weight", None)
-        n_heads, dim = self.query.shape[1], self.values.shape[3]
-        if weight is None or weight.dim() != 2 or weight.shape[1] != n_heads * dim:
+        weights = output_weights(self.module, self.query.shape[1], self.values.shape[3])
+        if weights is None:
             raise ViewError(f"the output projection of {self._kind} is not one matrix over its heads")
-        turned: Tensor = weight.T
-        return turned.reshape(n_heads, dim, -1)
+        return weights
 
     def _before_rotary(self, reads: Reads) -> tuple[Tensor, Rotary]:
         """The queries before the rotary embedding, [B, HQ, T or 1, D], and the embedding that turns them into those

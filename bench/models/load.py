@@ -16,21 +16,11 @@ from .aliases import ALIASES
 from .convert import check_tokenizer
 from .find import find_model, model_title
 from .revision import model_revision
+from .shape import ModelShape, attention_modules, check_layers_alike, max_positions, read_shape
 from .template import NO_THINKING, Thinking, settle_template
 from .weights import Weights
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The numbers of a decoder that decide its cache."""
-
-    n_layers: int
-    n_kv_heads: int
-    n_query_heads: int
-    head_dim: int
-    max_positions: int
 
 
 @dataclass(frozen=True)
@@ -71,6 +61,8 @@ class LoadedModel:
         eos: Token ids that end an answer.
         thinking: Whether it is let think.
         template_record: What a configuration says of how the chat template was settled.
+        reach: The longest sequence over which every token attends to all before it, known once `engine.ready` has
+            seen it attend; sliding windows and chunks end it.
     """
 
     name: str
@@ -83,6 +75,7 @@ class LoadedModel:
     eos: frozenset[int]
     thinking: Thinking = NO_THINKING
     template_record: tuple[str, ...] = ()
+    reach: int = sys.maxsize
 
     @property
     def title(self) -> str:
@@ -108,12 +101,6 @@ class LoadedModel:
     def attention_modules(self) -> list[Any]:
         """The attention module of each layer, in order."""
         return attention_modules(self.model)
-
-
-def attention_modules(model: Any) -> list[Any]:
-    """The modules that hold a layer index and an output projection, in layer order."""
-    found = [m for m in model.modules() if hasattr(m, "layer_idx") and hasattr(m, "o_proj")]
-    return sorted(found, key=lambda module: int(module.layer_idx))
 
 
 def resolve_device(name: str | None) -> torch.device:
@@ -156,6 +143,7 @@ def load_model(name: str, device: torch.device, dtype: str, thinking: bool = Fal
     """
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
+    check_layers_alike(name, config)
     revision = _verified(name, path, tokenizer, config, eos)
     settled = settle_template(tokenizer, thinking)
     with _readable(name, path):
@@ -164,7 +152,7 @@ def load_model(name: str, device: torch.device, dtype: str, thinking: bool = Fal
         model.to(device).eval()
     except RuntimeError as error:  # torch's own out-of-memory errors among them
         raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
-    shape = _shape(name, config, model)
+    shape = read_shape(name, model)
     return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
 
 
@@ -178,7 +166,7 @@ def load_prompt_model(name: str, thinking: bool = False) -> PromptModel:
     config, tokenizer, _ = _settings(name, path)
     if name in ALIASES:
         check_tokenizer(ALIASES[name], tokenizer)
-    if not isinstance(positions := getattr(config, "max_position_embeddings", None), int):
+    if (positions := max_positions(config)) is None:
         raise UserError(f"{name} ({config.model_type}) does not say how many tokens it can hold.")
     return PromptModel(name, path, tokenizer, positions, settle_template(tokenizer, thinking).thinking)
 
@@ -211,7 +199,7 @@ def _readable(name: str, path: Path) -> Iterator[None]:
             raise _corrupt(name, path, reason) from error
         if isinstance(error, UserError):
             raise
-        raise UserError(f"{path} is not a model that transformers can load ({reason}).") from error
+        raise UserError(f"the model in {path} cannot be loaded ({reason.rstrip('.')}).") from error
 
 
 def _corrupt(name: str, path: Path, reason: str) -> UserError:
@@ -228,7 +216,7 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
 
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    said = config.eos_token_id
+    said = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
     if (path / "generation_config.json").is_file():
         said = GenerationConfig.from_pretrained(path).eos_token_id
     ids = said if isinstance(said, list) else [said]
@@ -264,17 +252,3 @@ def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset
         if revision != alias.revision:
             raise _corrupt(name, path, "their content is not the model's")
     return revision
-
-
-def _shape(name: str, config: Any, model: Any) -> ModelShape:
-    layers = attention_modules(model)
-    known = all(hasattr(config, name) for name in ("num_hidden_layers", "num_attention_heads", "num_key_value_heads"))
-    if not known or len(layers) != config.num_hidden_layers or not hasattr(layers[0], "head_dim"):
-        raise UserError(f"{name} ({config.model_type}) is not a Llama-, Qwen- or Mistral-style decoder.")
-    return ModelShape(
-        n_layers=config.num_hidden_layers,
-        n_kv_heads=config.num_key_value_heads,
-        n_query_heads=config.num_attention_heads,
-        head_dim=int(layers[0].head_dim),
-        max_positions=int(config.max_position_embeddings),
-    )

@@ -69,7 +69,8 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
     for name, dtype, shape, data in _tensors(weight_files(folder, config)):
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
-    settings = {name: _said(getattr(config, name, None)) for name in SETTINGS}
+    decoder = config.get_text_config(decoder=True)  # of a model that takes images besides, the part that is run
+    settings = {name: _said(getattr(decoder, name, None)) for name in SETTINGS}
     settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
     digest.update(content_hash([settings, sorted(eos), tokens]).encode())

@@ -14,7 +14,8 @@ from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig, 
 
 from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.ready import prove_attention
-from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.models.shape import ModelShape, read_shape
 from lukv_bench.kernels.select import Kept
 from lukv_bench.scorers.base import Protection
 
@@ -73,15 +74,8 @@ def random_model(config: Any, attention: str = "sdpa") -> Any:
 
 def as_loaded(model: Any, name: str = "tiny") -> LoadedModel:
     """What load_model would say of it."""
-    modules, config = attention_modules(model), model.config
-    shape = ModelShape(
-        n_layers=config.num_hidden_layers,
-        n_kv_heads=config.num_key_value_heads,
-        n_query_heads=config.num_attention_heads,
-        head_dim=int(modules[0].head_dim),
-        max_positions=config.max_position_embeddings,
-    )
-    return LoadedModel(name, Path("nowhere"), "none", model, LetterTokenizer(), shape, "float32", frozenset())
+    shape, dtype = read_shape(name, model), str(model.dtype).removeprefix("torch.")
+    return LoadedModel(name, Path("nowhere"), "none", model, LetterTokenizer(), shape, dtype, frozenset())
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -106,9 +100,7 @@ def sizes() -> dict[str, Any]:
 
 def make_tiny(name: str) -> Tiny:
     plain = random_model(CONFIGS[name]())
-    loaded = as_loaded(copy.deepcopy(plain), name)
-    prove_attention(loaded)
-    return Tiny(loaded, plain)
+    return Tiny(prove_attention(as_loaded(copy.deepcopy(plain), name)), plain)
 
 
 @pytest.fixture(scope="session", params=CONFIGS)

@@ -25,5 +25,5 @@ def test_attention_with_another_scale_is_refused(dtype: str, monkeypatch: pytest
         return attend(self, module, query, scale / 2)
 
     monkeypatch.setattr(PrefillLayer, "attend", flat)
-    with pytest.raises(UserError, match="attends in a way"):
+    with pytest.raises(UserError, match="attention in layer 0 differs"):
         ready_model("smollm2-135m", CPU, dtype)

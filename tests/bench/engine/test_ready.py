@@ -5,13 +5,22 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import Gemma2Config, GptOssConfig, GraniteConfig, MistralConfig, Qwen2Config
+from transformers import (
+    Gemma2Config,
+    GptOssConfig,
+    GraniteConfig,
+    Llama4TextConfig,
+    MistralConfig,
+    Qwen2Config,
+    SmolLM3Config,
+)
 
 from lukv_bench import UserError
 from lukv_bench.bench.engine.attention import NAME
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention, refuse_sliding_window
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.models.shape import Unsupported
 
 Build = Callable[..., LoadedModel]
 HEADS = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
@@ -56,10 +65,13 @@ def test_a_sequence_is_refused_from_the_first_token_that_a_sliding_window_hides(
     build: Build, sizes: dict[str, Any], some_ids: Callable[..., list[int]]
 ) -> None:
     windowed, whole = build(mistral(sizes, 16)), build(mistral(sizes, None))
-    for n_tokens, hidden in ((15, False), (16, False), (17, True), (60, True)):
+    counts = {15: False, 16: False, 17: True, 60: True}
+    for n_tokens, hidden in counts.items():
         ids = torch.tensor([some_ids(n_tokens, 0)])
         differ = float((windowed.model(ids).logits - whole.model(ids).logits).abs().max()) > 1e-3
         assert differ == hidden, "what this test takes for granted of transformers"
+    windowed, whole = prove_attention(windowed), prove_attention(whole)
+    for n_tokens, hidden in counts.items():
         refuse_sliding_window(whole, n_tokens)
         if hidden:
             with pytest.raises(UserError, match=rf"16 .*{n_tokens}"):
@@ -69,21 +81,60 @@ def test_a_sequence_is_refused_from_the_first_token_that_a_sliding_window_hides(
 
 
 def test_a_window_that_no_layer_uses_is_no_reason_to_refuse(build: Build, sizes: dict[str, Any]) -> None:
-    refuse_sliding_window(build(qwen2(sizes, use_sliding_window=False)), 500)
-    refuse_sliding_window(build(qwen2(sizes, use_sliding_window=True, max_window_layers=3)), 500)
+    refuse_sliding_window(prove_attention(build(qwen2(sizes, use_sliding_window=False))), 500)
+    refuse_sliding_window(prove_attention(build(qwen2(sizes, use_sliding_window=True, max_window_layers=3))), 500)
 
 
 def test_a_window_that_only_some_layers_use_is_refused(build: Build, sizes: dict[str, Any]) -> None:
+    loaded = prove_attention(build(qwen2(sizes, use_sliding_window=True, max_window_layers=2)))
     with pytest.raises(UserError, match="sliding window of 16"):
-        refuse_sliding_window(build(qwen2(sizes, use_sliding_window=True, max_window_layers=2)), 17)
+        refuse_sliding_window(loaded, 17)
+
+
+def test_what_slides_is_told_by_the_mask_and_not_by_a_switch_beside_it(build: Build, sizes: dict[str, Any]) -> None:
+    sliding = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 16}
+    loaded = build(SmolLM3Config(**sizes, **HEADS, **sliding, use_sliding_window=False, pad_token_id=0))
+    ids = torch.arange(1, 41).unsqueeze(0)
+    changed = ids.clone()
+    changed[0, 0] = 50
+    own, other = loaded.model(ids).logits[0, 16], loaded.model(changed).logits[0, 16]
+    loaded = prove_attention(loaded)
+    assert loaded.reach == 16
+    with pytest.raises(UserError, match="sliding window of 16"):
+        refuse_sliding_window(loaded, 40)
+    assert not torch.equal(own, other)  # the full layer still sees the first token
+
+
+def test_a_chunk_is_a_window(build: Build, sizes: dict[str, Any]) -> None:
+    config = Llama4TextConfig(
+        **sizes,
+        **HEADS,
+        head_dim=12,
+        attention_chunk_size=16,
+        intermediate_size_mlp=64,
+        num_local_experts=2,
+        num_experts_per_tok=1,
+        pad_token_id=0,
+    )
+    loaded = prove_attention(build(config))
+    assert loaded.reach == 16
+    with pytest.raises(UserError, match="of 16 tokens"):
+        refuse_sliding_window(loaded, 17)
+
+
+def test_a_pass_beyond_the_window_fails_even_where_nobody_asked_first(
+    build: Build, sizes: dict[str, Any], some_ids: Callable[..., list[int]]
+) -> None:
+    loaded = prove_attention(build(mistral(sizes, 16)))
+    prefill(loaded, some_ids(16, 1), {})
+    with pytest.raises(Unsupported, match="hides some of 17 tokens"):
+        prefill(loaded, some_ids(17, 1), {})
 
 
 def test_a_windowed_model_is_served_as_long_as_the_window_hides_nothing(
     build: Build, sizes: dict[str, Any], some_ids: Callable[..., list[int]]
 ) -> None:
-    windowed, whole = build(mistral(sizes, 16)), build(mistral(sizes, None))
-    for loaded in (windowed, whole):
-        prove_attention(loaded)
+    windowed, whole = prove_attention(build(mistral(sizes, 16))), prove_attention(build(mistral(sizes, None)))
     ids = some_ids(16, 1)
     for ours, theirs in zip(prefill(windowed, ids, {}).keys, prefill(whole, ids, {}).keys, strict=True):
         assert torch.equal(ours, theirs)

@@ -7,7 +7,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
-from lukv_bench.bench.models.load import LoadedModel, ModelShape
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.models.shape import ModelShape
 
 from .presses import obstacle, score_presses
 from .scorer import KVPress
@@ -29,8 +30,7 @@ def tiny_model() -> LoadedModel:
     )
     model = AutoModelForCausalLM.from_config(config).eval()
     loaded = LoadedModel("tiny", Path("."), "none", model, None, ModelShape(2, 2, 6, 20, 2048), "float32", frozenset())
-    prove_attention(loaded)
-    return loaded
+    return prove_attention(loaded)
 
 
 def verdict(name: str, loaded: LoadedModel) -> str:

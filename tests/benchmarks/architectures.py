@@ -1,0 +1,181 @@
+"""Which decoders of transformers run here? Each is built tiny; it runs as `generate` does, or one sentence refuses it.
+
+    python tests/benchmarks/architectures.py [TYPE ...] [--out docs/architectures.md]
+
+A type that runs gives the tokens of `generate` under the full cache, up to ties, and under eviction the logits of a
+float64 mask over the whole sequence. Anything else than that or one sentence makes the exit code 1.
+"""
+
+import argparse
+import json
+import os
+import resource
+import signal
+import sys
+import tempfile
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import tiny_architectures as tiny
+import torch
+import transformers
+from full_vs_oracle import evicted_error, first_difference, score_all
+
+from lukv_bench import UserError
+from lukv_bench.bench.engine.ready import ready_model, refuse_sliding_window
+
+SECONDS, GIGABYTES = 60, 12
+PROMPT = 48
+
+
+@dataclass
+class Row:
+    """What became of one type: at most one of the two reasons, or neither."""
+
+    model_type: str
+    layers: str = ""
+    unbuilt: str | None = None
+    refused: str | None = None
+    wrong: str | None = None
+    reach: int | None = None
+    scorers: dict[str, str] = field(default_factory=dict)
+
+
+def examine(model_type: str) -> Row:
+    """Build, load, run and compare one type."""
+    row = Row(model_type)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            tiny.save_tiny(model_type, Path(folder))
+        except BaseException as error:
+            return _with(row, unbuilt=_short(error))
+        try:
+            loaded = ready_model(folder, torch.device("cpu"), "float32")
+        except UserError as error:
+            return _with(row, refused=str(error).replace(folder, "FOLDER"))
+        except BaseException as error:
+            return _with(row, wrong=f"loading: {_short(error)}")
+        shape = loaded.shape
+        row.layers = f"{shape.n_layers} x {shape.n_query_heads}/{shape.n_kv_heads} x {shape.head_dim}"
+        row.reach = loaded.reach if loaded.reach < shape.max_positions else None
+        try:
+            refuse_sliding_window(loaded, PROMPT + 16)
+            plain = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
+            row.wrong = first_difference(loaded, plain, PROMPT) or evicted_error(loaded, plain, PROMPT)
+            row.scorers = score_all(loaded, PROMPT)
+        except BaseException as error:
+            row.wrong = f"running: {_short(error)}"
+    return row
+
+
+def _with(row: Row, **changes: str) -> Row:
+    for name, value in changes.items():
+        setattr(row, name, value)
+    return row
+
+
+def _short(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+
+
+def in_child(model_type: str) -> Row:
+    """Examine a type in a process of its own, so that nothing stays and a crash is a row."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if child == 0:
+        os.close(reader)
+        resource.setrlimit(resource.RLIMIT_AS, (GIGABYTES << 30, GIGABYTES << 30))
+        signal.alarm(SECONDS)
+        os.write(writer, json.dumps(asdict(examine(model_type))).encode())
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        text = pipe.read()
+    _, status = os.waitpid(child, 0)
+    return Row(**json.loads(text)) if text else Row(model_type, wrong=f"the process ended ({status})")
+
+
+def table(rows: Sequence[Row]) -> str:
+    """The page."""
+    ran = [row for row in rows if not (row.unbuilt or row.refused or row.wrong)]
+    refused, unbuilt = [row for row in rows if row.refused], [row for row in rows if row.unbuilt]
+    parts = [
+        "# Architectures",
+        f"Of the {len(rows)} decoders that transformers {transformers.__version__} builds with `AutoModelForCausalLM`, "
+        f"{len(ran)} run here, {len(refused)} are refused when they are loaded and {len(unbuilt)} could not be built "
+        "tiny with random weights. Written by `python tests/benchmarks/architectures.py` "
+        f"(torch {torch.__version__.partition('+')[0]}).",
+        "## Run",
+        "Under the full cache each gives the tokens of `generate`, up to ties, and under eviction the logits of a "
+        "float64 mask over the whole sequence. Window: the longest sequence served where the type's sliding window "
+        f"or chunk is made {tiny.WINDOW} tokens; longer ones are refused. Scorers: those that it cannot serve, "
+        "of all installed; the others score it.",
+        _rows(
+            ["type", "layers x HQ/H x D", "window", "scorers refused"],
+            [
+                [
+                    row.model_type,
+                    row.layers,
+                    str(row.reach or ""),
+                    ", ".join(n for n, said in row.scorers.items() if said),
+                ]
+                for row in ran
+            ],
+        ),
+        "### What a refused scorer is told",
+        _rows(
+            ["sentence", "scorers", "types"],
+            [[said, ", ".join(names), ", ".join(types)] for said, (names, types) in _sentences(ran).items()],
+        ),
+        "## Refused",
+        _rows(["type", "the sentence"], [[row.model_type, row.refused or ""] for row in refused]),
+        "## Not built",
+        _rows(["type", "why"], [[row.model_type, row.unbuilt or ""] for row in unbuilt]),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _sentences(rows: Sequence[Row]) -> dict[str, tuple[list[str], list[str]]]:
+    """By sentence the scorers and the types that it was told to."""
+    told: dict[str, tuple[list[str], list[str]]] = {}
+    for row in rows:
+        for name, said in row.scorers.items():
+            if said:
+                names, types = told.setdefault(said.replace(row.model_type, "TYPE"), ([], []))
+                names += [name] * (name not in names)
+                types += [row.model_type] * (row.model_type not in types)
+    return told
+
+
+def _rows(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    cells = [[cell.replace("|", "\\|") for cell in row] for row in rows]
+    return "\n".join("| " + " | ".join(row) + " |" for row in [head, ["---"] * len(head), *cells])
+
+
+def main() -> int:
+    """Examine every type, or those named."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("types", nargs="*", default=None)
+    parser.add_argument("--out", type=Path)
+    asked: Any = parser.parse_args()
+    warnings.simplefilter("ignore")
+    transformers.logging.set_verbosity_error()
+    transformers.logging.disable_progress_bar()
+    torch.set_num_threads(1)
+    examine("llama")  # what it imports, every child has
+    rows = []
+    for model_type in asked.types or tiny.model_types():
+        row = in_child(model_type)
+        rows.append(row)
+        said = row.wrong and f"WRONG {row.wrong}"
+        print(model_type, "|", said or row.refused or row.unbuilt or "runs", flush=True)
+    if asked.out:
+        asked.out.write_text(table(rows), encoding="utf-8")
+    return 1 if any(row.wrong for row in rows) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,103 @@
+"""A model over our cache against transformers' own: full against `generate`, evicted against a float64 mask."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface, AttentionMaskInterface
+
+from lukv_bench.bench.engine.decode import Stop, decode
+from lukv_bench.bench.engine.evict import choose, evict, keep_everything
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.scorers.base import Protection
+
+NEW, QUESTION = 14, 8
+TIE = 1e-3
+
+
+def prompt_ids(loaded: LoadedModel, n: int) -> list[int]:
+    """Ordinary token ids."""
+    made = torch.Generator().manual_seed(0)
+    size = loaded.model.config.get_text_config(decoder=True).vocab_size
+    return torch.randint(10, size, (n,), generator=made).tolist()
+
+
+@torch.inference_mode()
+def first_difference(loaded: LoadedModel, plain: Any, n: int) -> str | None:
+    """How the full cache's tokens differ from those of `generate`; None where they do not, up to ties."""
+    ids = prompt_ids(loaded, n)
+    out = plain.generate(
+        torch.tensor([ids]),
+        attention_mask=torch.ones(1, n, dtype=torch.int64),
+        max_new_tokens=NEW,
+        min_new_tokens=NEW,
+        do_sample=False,
+        pad_token_id=0,
+        eos_token_id=None,
+        output_logits=True,
+        return_dict_in_generate=True,
+    )
+    theirs = out.sequences[0, n:].tolist()
+    context = prefill(loaded, ids[:-QUESTION], {})
+    cache = evict(context, keep_everything(context), QUESTION + NEW)
+    (row,) = decode(loaded, cache, [ids[-QUESTION:]], Stop(NEW, frozenset())).rows
+    for step, (mine, their) in enumerate(zip(row.ids, theirs, strict=True)):
+        if mine != their:
+            best, second = out.logits[step][0].topk(2).values.tolist()
+            return None if best - second < TIE else f"token {step} of generate is {their}, here {mine}"
+    return None
+
+
+@torch.inference_mode()
+def evicted_error(loaded: LoadedModel, plain: Any, n: int) -> str | None:
+    """How logits after a random eviction differ from those of one pass under a mask; None where they do not."""
+    ids, shape = prompt_ids(loaded, n), loaded.shape
+    context = prefill(loaded, ids[:-QUESTION], {})
+    made = torch.Generator().manual_seed(1)
+    heads = (shape.n_layers, 1, shape.n_kv_heads)
+    counts = torch.randint(6, n // 2, heads, generator=made)
+    scores = torch.rand(*heads, context.n_tokens, generator=made)
+    kept = choose(counts, scores, Protection(sink=4, window=1).mask(context.n_tokens))
+    logits: list[Tensor] = []
+
+    def watch(chosen: Tensor) -> Tensor:
+        logits.append(chosen[0])
+        return torch.tensor([ids[-1]])
+
+    decode(loaded, evict(context, kept, QUESTION), [ids[-QUESTION:]], Stop(1, frozenset()), watch)
+    wanted = unsplit_logits(plain, ids, [layer.mask for layer in kept])
+    whole = unsplit_logits(plain, ids, [torch.ones_like(layer.mask) for layer in kept])
+    error, effect = (float((other - logits[0]).abs().max()) for other in (wanted, whole))
+    if not error < 1e-3 * float(wanted.std()) + 1e-4:
+        return f"logits under eviction are {error:.2g} from the oracle's"
+    return None if effect > 10 * error else "eviction changes nothing: this test cannot fail"
+
+
+def unsplit_logits(model: Any, ids: Sequence[int], masks: Sequence[Tensor]) -> Tensor:
+    """Float32 logits after the last token, in one pass without cache; tokens after the context see what is kept."""
+
+    def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **more: Any) -> tuple[Tensor, None]:
+        kept = masks[module.layer_idx][0]
+        n_heads, n_context = kept.shape
+        n = key.shape[2]
+        visible = torch.ones(n, n, dtype=torch.bool).tril().repeat(n_heads, 1, 1)
+        visible[:, n_context:, :n_context] &= kept.unsqueeze(1)
+        group = query.shape[1] // n_heads
+        scale = more.get("scaling") or query.shape[-1] ** -0.5
+        weights = query.double() @ key.double().repeat_interleave(group, 1).transpose(2, 3) * scale
+        weights = weights.masked_fill(~visible.repeat_interleave(group, 0), float("-inf")).softmax(-1)
+        out = weights @ value.double().repeat_interleave(group, 1)
+        return out.transpose(1, 2).contiguous().to(query.dtype), None
+
+    AttentionInterface.register("oracle", attend)
+    AttentionMaskInterface.register("oracle", lambda *_, **__: None)
+    model.set_attn_implementation("oracle")
+    logits: Tensor = model(torch.tensor([list(ids)]), use_cache=False).logits[0, -1].float()
+    return logits
+
+
+def score_all(loaded: LoadedModel, n: int) -> dict[str, str]:
+    """By installed scorer what it is told where it cannot score this model, else nothing."""
+    return {}

@@ -1,0 +1,104 @@
+"""A tiny model with random weights of any decoder that transformers knows, in a folder as a user would have it."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import torch
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+from transformers import AutoModelForCausalLM, PreTrainedConfig, PreTrainedTokenizerFast
+from transformers.models.auto.configuration_auto import CONFIG_MAPPING
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+
+VOCABULARY = 128
+WINDOW = 64
+"""Tokens that any sliding window or chunk spans."""
+POSITIONS = 512
+SIZES: dict[str, Any] = {
+    r"vocab_size|.*_vocab_size|vocab_size_per_layer_input|unpadded_vocab_size|entity_vocab_size": VOCABULARY,
+    r"hidden_size|n_embd|d_model|embedding_size|dim_model|embedding_dim|emb_dim|word_embed_proj_dim|lru_width"
+    r"|backbone_hidden_size|input_embedding_size|output_embedding_size|hidden_size_global|attention_hidden_size": 32,
+    r".*intermediate_size(_mlp)?|.*ffn_dim|n_inner|ffn_hidden_size|dff|dim_ff|d_inner|feed_forward_size|mlp_dim": 48,
+    r"num_hidden_layers|n_layers?|num_layers|num_decoder_layers|decoder_layers|encoder_layers|num_encoder_layers"
+    r"|num_blocks|depth": 4,
+    r"num_attention_heads|n_heads?|num_heads|decoder_attention_heads|encoder_attention_heads|attention_heads"
+    r"|num_decoder_attention_heads|num_encoder_attention_heads|swa_num_attention_heads": 4,
+    r"num_key_value_heads|swa_num_key_value_heads|num_kv_heads|num_query_groups|num_global_key_value_heads": 2,
+    r"head_dim|swa_head_dim|global_head_dim|dim_head|d_head|attention_head_size|kv_channels|d_kv": 8,
+    r"qk_nope_head_dim|v_head_dim|index_head_dim": 16,
+    r"qk_rope_head_dim|rotary_dim": 8,
+    r"kv_lora_rank|q_lora_rank|o_lora_rank": 16,
+    r"index_n_heads|index_topk.*|index_block_size|o_groups": 4,
+    r"max_position_embeddings|n_positions|n_ctx|max_seq_len|context_length|model_max_length|max_target_positions"
+    r"|max_source_positions": POSITIONS,
+    r"sliding_window(_size)?|attention_chunk_size|window_size|local_attention|attention_window_size"
+    r"|keep_window_size|local_attention_window_len": WINDOW,
+    r"num_experts|n_routed_experts|num_local_experts|moe_num_experts|zero_expert_num": 4,
+    r"num_experts_per_tok(en)?|moe_topk": 2,
+    r"n_group|topk_group|num_expert_group|n_groups|mamba_n_groups|first_k_dense_replace|moe_layer_start_index": 1,
+    r"linear_num_key_heads|linear_num_value_heads|linear_num_heads|mamba_n_heads|mamba_num_heads": 4,
+    r"linear_key_head_dim|linear_value_head_dim|linear_head_dim|mamba_d_head|mamba_head_dim|mamba_headdim": 16,
+    r"mamba_d_state|state_size|ssm_state_size|mamba_chunk_size|chunk_size|block_size|adapter_rank": 8,
+    r"bos_token_id": 1,
+    r"eos_token_id|decoder_start_token_id|sep_token_id|cls_token_id": 2,
+    r"pad_token_id": 0,
+    r"(image|video|audio|vision_start|vision_end|boi|eoi|boa|eoa|mask)_token_id|(image|boi|eoi|eoa)_token_index": 3,
+    r"query_pre_attn_scalar": 8,
+}
+"""By the name of a setting what it is made; what is not named stays as transformers has it."""
+OWN: dict[str, dict[str, Any]] = {
+    "dots3_note_text": {"num_key_value_heads": 4},
+}
+"""By model type what it needs besides."""
+
+
+def model_types() -> list[str]:
+    """Every decoder that transformers builds with `AutoModelForCausalLM`."""
+    return sorted(MODEL_FOR_CAUSAL_LM_MAPPING_NAMES)
+
+
+def tiny_config(model_type: str, **settings: Any) -> PreTrainedConfig:
+    """A configuration of the type, made small."""
+    kind = CONFIG_MAPPING[model_type]
+    return kind(**_shrunk(kind()) | OWN.get(model_type, {}) | settings)
+
+
+def _shrunk(config: PreTrainedConfig) -> dict[str, Any]:
+    small: dict[str, Any] = {}
+    for name, value in vars(config).items():
+        if isinstance(value, PreTrainedConfig):
+            small[name] = type(value)(**_shrunk(value) | OWN.get(value.model_type, {}))
+        elif isinstance(value, int) and not isinstance(value, bool):
+            sizes = [size for pattern, size in SIZES.items() if re.fullmatch(pattern, name)]
+            small |= {name: sizes[0]} if sizes else {}
+    return small
+
+
+def random_model(config: PreTrainedConfig) -> Any:
+    """A model in float32 whose every weight matters, biases and norms included."""
+    torch.manual_seed(0)
+    model: Any = AutoModelForCausalLM.from_config(config).float().eval()
+    for parameter in model.parameters():
+        noise = torch.randn_like(parameter)
+        parameter.data = (
+            parameter.data + 0.2 * noise if parameter.dim() < 2 else noise * 1.5 / parameter.shape[-1] ** 0.5
+        )
+    return model
+
+
+def tokenizer() -> PreTrainedTokenizerFast:
+    """A fast tokenizer of as many words as the vocabulary has."""
+    words = {"<pad>": 0, "<s>": 1, "</s>": 2} | {f"w{i}": i for i in range(3, VOCABULARY)}
+    backend = Tokenizer(models.WordLevel(words, unk_token="<pad>"))
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    backend.decoder = decoders.Fuse()
+    return PreTrainedTokenizerFast(
+        tokenizer_object=backend, bos_token="<s>", eos_token="</s>", pad_token="<pad>", unk_token="<pad>"
+    )
+
+
+def save_tiny(model_type: str, folder: Path, **settings: Any) -> None:
+    """Save a tiny model of the type and its tokenizer into a folder."""
+    model = random_model(tiny_config(model_type, **settings))
+    model.save_pretrained(folder)
+    tokenizer().save_pretrained(folder)
