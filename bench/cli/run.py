@@ -42,7 +42,7 @@ from .options import (
 )
 from .progress import progress
 from .recorded import recorded_command
-from .values import at_least_one, axis, one_of, storable, whole_numbers
+from .values import at_least_one, axis, one_of, samples_limit, whole_numbers
 
 if TYPE_CHECKING:
     from ...db.store import Store
@@ -148,9 +148,8 @@ def _checked(options: RunOptions) -> _Axes:
     from ..models.find import check_model_name
     from ..plugins.names import split_specs
 
-    at_least_one("--limit", options.limit)
+    samples_limit(options.limit)
     at_least_one("--batch", options.batch)
-    storable("--limit", options.limit)
     one_of("--protocol", options.protocol, ("agnostic", "aware"))
     if options.samples is not None and options.data_dir is not None:
         raise UserError("give either --samples or --data-dir: exported samples hold their data.")

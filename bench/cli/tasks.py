@@ -12,7 +12,7 @@ from ... import UserError
 from ...tasks.json_text import read_json
 from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
 from .progress import progress
-from .values import at_least_one, axis, storable, whole_numbers
+from .values import axis, samples_limit, storable, whole_numbers
 
 
 def export(
@@ -36,7 +36,7 @@ def export(
     from ..models.find import check_model_name
     from ..writable import check_file_place
 
-    at_least_one("--limit", limit)
+    samples_limit(limit)
     storable("--seed", seed)
     lengths = whole_numbers("--length", length or [LENGTH])
     check_model_name(model)

@@ -35,6 +35,21 @@ def whole_numbers(option: str, texts: Sequence[str]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
+MOST_SAMPLES = 10**6
+"""Of one task: far more than any data have; what is made takes memory."""
+
+
+def samples_limit(limit: int) -> None:
+    """Refuse a number of samples that cannot be meant.
+
+    Raises:
+        UserError: it is below 1, or beyond MOST_SAMPLES.
+    """
+    at_least_one("--limit", limit)
+    if limit > MOST_SAMPLES:
+        raise UserError(f"--limit takes at most {MOST_SAMPLES} samples of each task, not {limit}.")
+
+
 def at_least_one(option: str, value: int) -> None:
     """Refuse a count below 1.
 

@@ -1,5 +1,7 @@
 """ROUGE-L against the package `rouge`, whose numbers LongBench's are."""
 
+import tracemalloc
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,3 +43,15 @@ def test_a_long_sentence_is_scored_however_deep_the_caller_stands() -> None:
 def test_words_count_once() -> None:
     """Both have the same distinct words, however often and in many sentences."""
     assert rouge_l("to be or not to be", "to be. or not") == pytest.approx(1)
+
+
+def test_two_very_long_sentences_take_little_memory() -> None:
+    """A table of lengths would hold 16 million numbers."""
+    said = " ".join(f"w{i * i % 977}" for i in range(4000))
+    wanted = " ".join(f"w{i * 31 % 977}" for i in range(4000))
+    tracemalloc.start()
+    score = rouge_l(said, wanted)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert 0 < score < 1
+    assert peak < 16e6
