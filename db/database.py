@@ -4,7 +4,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +14,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreError
+from .read_only import readable_url
 from .same_file import SameFile
 from .urls import describe, sqlite_path
 
@@ -83,8 +84,11 @@ class Database:
                 self.on_lock(waited)
 
     def close(self) -> None:
-        """Close every connection; the last process to do so folds the WAL into the file."""
+        """Close every connection; the last process to do so leaves one file that can be read anywhere."""
         self._engine.dispose()
+        if self._file is not None and self._wal_on:
+            turn_wal_off(self._engine)
+            self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -110,7 +114,7 @@ def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True) -> 
         engine = create_engine(url, pool_pre_ping=True, **settings)
         event.listen(engine, "begin", _begin_on_server)
         return engine
-    engine = create_engine(url, connect_args={"timeout": BUSY_S, "isolation_level": None}, **settings)
+    engine = create_engine(readable_url(url), connect_args={"timeout": BUSY_S, "isolation_level": None}, **settings)
     event.listen(engine, "begin", _begin_on_file)
     if foreign_keys:
         event.listen(engine, "connect", _turn_foreign_keys_on)
@@ -152,6 +156,19 @@ def turn_wal_on(engine: Engine) -> None:
             if not _is_busy(error) or time.monotonic() > until:
                 raise
         time.sleep(0.05)
+
+
+def turn_wal_off(engine: Engine) -> None:
+    """Fold SQLite's WAL in and go without, unless another process has the database open: that one does it later.
+
+    A file in WAL mode could not be read on a read-only mount. A database that broke or went away stays as it is.
+    """
+    with (
+        suppress(DatabaseError, StoreError),
+        engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
 
 
 def _is_busy(error: OperationalError) -> bool:

@@ -94,9 +94,14 @@ def check_regular(path: Path) -> None:
 
 def check_changeable(path: Path) -> None:
     """UserError when an existing file, or the folder that SQLite keeps its journal in, cannot be written."""
-    if _read_only(path) or not os.access(path, os.W_OK):
+    if not is_changeable(path):
         raise UserError(f'"{path}" cannot be written; name another file with --db.')
     _check_folder(path.parent, path)
+
+
+def is_changeable(path: Path) -> bool:
+    """Whether an existing file or folder can be written."""
+    return not _read_only(path) and os.access(path, os.W_OK)
 
 
 def check_creatable(path: Path) -> None:

@@ -126,17 +126,29 @@ def test_open_reader_does_not_hold_up_a_writer(url: URL, store: Store, rows: "Ro
 
 
 def test_published_file_can_be_read_without_changing_it(url: URL, rows: "Rows") -> None:
-    """DELETE mode stays DELETE mode for readers; the first write turns WAL on."""
+    """A closed database is in DELETE mode, which readers leave; the first write turns WAL on."""
     with Store.open(url, create=True) as store:
         rows.put_all(store)
-    _pragma(url, "journal_mode=DELETE")
+        assert _pragma(url, "journal_mode") == "wal"
+    assert [path.name for path in Path(url.database).parent.glob("results.db*")] == ["results.db"]
     before = Path(url.database).read_bytes()
     with Store.open(url, create=False) as store:
         assert len(results_frame(store)) == 1
         check_writable(url)
         assert Path(url.database).read_bytes() == before
         store.put(rows.cell(samples=9))
-    assert _pragma(url, "journal_mode") == "wal"
+        assert _pragma(url, "journal_mode") == "wal"
+    assert _pragma(url, "journal_mode") == "delete"
+
+
+def test_the_last_to_close_turns_wal_off(url: URL, rows: "Rows") -> None:
+    with Store.open(url, create=True) as first, Store.open(url, create=True) as second:
+        rows.put_all(first)
+        second.put(rows.cell(samples=9))
+        first.close()
+        assert _pragma(url, "journal_mode") == "wal"
+        second.put(rows.cell(samples=10))
+    assert _pragma(url, "journal_mode") == "delete"
 
 
 def test_writing_is_undone_by_any_exception(store: Store, rows: "Rows") -> None:
