@@ -1,7 +1,7 @@
 """Configurations and cells: everything that is ranked, under ids that are hashes of their content."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
@@ -14,15 +14,28 @@ ATTENTION = "ragged-torch"
 """How an accuracy run attends after the eviction: the ragged store's plain torch form."""
 
 
-class Method(BaseModel):
+class _Content(BaseModel):
+    """What an id is a hash of. A field that a later version added and that does not apply is left out, so that the ids
+    of earlier results stay."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    ADDED: ClassVar[frozenset[str]] = frozenset()
+
+    @model_serializer(mode="wrap")
+    def _without_added(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {name: value for name, value in serialize(self).items() if name not in self.ADDED or value is not None}
+
+
+class Method(_Content):
     """A plugin as configured.
 
     Attributes:
         arguments: All hyper-parameters, defaults resolved; a profile's path is left out, since its hash counts.
-        code: Hash of a stranger's source.
+        code: Hash of a stranger's source; None for our own plugins, whose code the code version names.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    ADDED = frozenset({"code"})
 
     name: str
     arguments: Mapping[str, Any]
@@ -30,27 +43,25 @@ class Method(BaseModel):
     version: str
     code: str | None = None
 
-    @model_serializer(mode="wrap")
-    def _without_code(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Our own plugins have no code of theirs to tell, and ids from before it was told stay valid."""
-        return {name: value for name, value in serialize(self).items() if name != "code" or value is not None}
 
-
-class Configuration(BaseModel):
+class Configuration(_Content):
     """Everything that decides an answer, but for the task. Same content, same id, same result up to rounding.
 
     Attributes:
         chat_form: "chat" with a hash of the template and what was settled of it (a date, thinking), where anything
-            was; or "plain" where the model has none or the task forbids it.
+            was; or "plain" where the model has none or the task forbids it, "plain-without-eos" where the tokenizer
+            would put EOS behind the prompt.
         truncation: What happens to prompts that are too long: "refuse", or "middle" = their context loses its middle,
             "middle-N" beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.
         ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
         schedule: When eviction happens: "one-shot" = once, after the whole context.
         seed: Of the samples, and of what methods draw at random.
+        rotation: "whole-sequence" where the model's rotary embedding depends on the length of the sequence; None
+            elsewhere.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    ADDED = frozenset({"rotation"})
 
     model_revision: str
     dtype: str
@@ -68,6 +79,7 @@ class Configuration(BaseModel):
     profile_hash: str | None
     seed: int
     code_version: str = CODE_VERSION
+    rotation: Literal["whole-sequence"] | None = None
 
     @property
     def id(self) -> str:

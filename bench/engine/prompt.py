@@ -121,6 +121,11 @@ def tokens_of(tokenizer: Any, text: str, special_tokens: bool) -> Tokens:
     return Tokens(tuple(coded["input_ids"][:end]), coded["offset_mapping"][:end])
 
 
+def appends_special_tokens(tokenizer: Any) -> bool:
+    """Whether the tokenizer would put special tokens (EOS) behind a text."""
+    return _n_behind(tokenizer) > 0
+
+
 def _n_behind(tokenizer: Any) -> int:
     """How many special tokens the tokenizer puts behind a text."""
     added = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]

@@ -56,6 +56,11 @@ class _ByLength:
             call(self.module, self.layer_type, torch.tensor([position], device=device))
 
 
+def depends_on_length(model: Any) -> bool:
+    """Whether the model rotates a token otherwise in a longer sequence."""
+    return bool(_by_length(model))
+
+
 def shortest_alike(model: Any, n_tokens: int) -> int:
     """Tokens of the shortest sequence that the model rotates as one of `n_tokens`: two lengths are rotated alike where
     it is the same. Always 0 where the rotary embedding does not depend on the length."""

@@ -7,7 +7,8 @@ from ...scorers.base import Profile, Protection
 from ..calibration.calibrate import Report
 from ..configuration import Configuration, cell_id
 from ..configuration import Method as MethodRecord
-from ..engine.prompt import chat_form
+from ..engine.prompt import appends_special_tokens, chat_form
+from ..engine.rotary import depends_on_length
 from ..errors import PluginError
 from ..hashing import content_hash
 from ..models.load import LoadedModel
@@ -148,11 +149,12 @@ def _plan_method(
     truncation, templated, seed = rules
     template = content_hash(loaded.tokenizer.chat_template)[:12]
     form = chat_form(loaded.tokenizer, templated)
+    plain = "plain-without-eos" if appends_special_tokens(loaded.tokenizer) else "plain"
     configuration = Configuration(
         model_revision=loaded.revision,
         dtype=loaded.dtype,
         protocol=request.protocol,
-        chat_form="-".join((form, template, *loaded.template_record)) if form == "chat" else form,
+        chat_form="-".join((form, template, *loaded.template_record)) if form == "chat" else plain,
         truncation=truncation,
         allocator=_record(method.allocator),
         scorer=None if method.scorer is None else _record(method.scorer),
@@ -162,6 +164,7 @@ def _plan_method(
         window=method.protection.window,
         profile_hash=None if profile is None else profile_hash(profile),
         seed=seed,
+        rotation="whole-sequence" if depends_on_length(loaded.model) else None,
     )
     return PlannedMethod(method, profile, failure, configuration)
 

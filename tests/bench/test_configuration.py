@@ -39,6 +39,7 @@ CHANGED: dict[str, Any] = {
     "profile_hash": None,
     "seed": 1,
     "code_version": "9+results.9",
+    "rotation": "whole-sequence",
 }
 METHODS = [
     {"name": "other"},
@@ -73,6 +74,11 @@ def test_an_id_is_known_forever() -> None:
 @pytest.mark.parametrize("field", CHANGED)
 def test_every_field_changes_the_id(field: str) -> None:
     assert configuration(**{field: CHANGED[field]}).id != configuration().id
+
+
+def test_a_field_that_does_not_apply_is_in_no_record() -> None:
+    assert "rotation" not in configuration().model_dump(mode="json")
+    assert configuration(rotation="whole-sequence").model_dump(mode="json")["rotation"] == "whole-sequence"
 
 
 def test_every_field_is_covered_here() -> None:
