@@ -22,6 +22,7 @@ KNOWN = (
     "window",
     "truncation",
     "max_length",
+    "context_field",
     "seed",
     "device",
     "dtype",
@@ -49,6 +50,7 @@ class ModelArguments:
             in the middle.
         max_length: Tokens of prompt and answer together; None = the model's positions.
         seed: For methods that draw at random.
+        context_field: The field of a task's documents that holds the context; None = `context`, where there is one.
         enable_thinking: Whether the model is let think; lm-eval's `hf` leaves it to the template where it is not given.
         think_end_token: Text that ends the thoughts; None = as the chat template has it.
     """
@@ -65,6 +67,7 @@ class ModelArguments:
     seed: int
     device: str | None
     dtype: str | None
+    context_field: str | None = None
     enable_thinking: bool = False
     think_end_token: str | None = None
 
@@ -95,6 +98,7 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         seed=_count(given, "seed", least=0) or 0,
         device=str(given["device"]) if "device" in given else None,
         dtype=None if given.get("dtype", "auto") == "auto" else str(given["dtype"]),
+        context_field=_field(given),
         enable_thinking=_switch(given, "enable_thinking"),
         think_end_token=_think_end(given),
     )
@@ -129,6 +133,14 @@ def _count(given: dict[str, Any], name: str, least: int) -> int | None:
     if count < least:
         raise UserError(f"the model argument {name} takes a number of at least {least}, not {count}.")
     return count
+
+
+def _field(given: dict[str, Any]) -> str | None:
+    if "context_field" not in given:
+        return None
+    if not (name := str(given["context_field"]).strip()):
+        raise UserError("the model argument context_field names a field of a task's documents, such as passage.")
+    return name
 
 
 def _switch(given: dict[str, Any], name: str) -> bool:

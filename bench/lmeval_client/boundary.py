@@ -21,14 +21,21 @@ Source: lm_eval/tasks/ruler/{niah,vt,cwe,fwe,qa}_utils.py, the templates.
 """
 
 
-def context_end(task: str, document: Mapping[str, Any], prompt: str) -> int | None:
+def context_end(task: str, document: Mapping[str, Any], prompt: str, field: str | None = None) -> int | None:
     """The character at which the question begins, or None where the document does not tell.
 
     A document with a text field `context` ends its context there, found as in a run (the last occurrence in the
     prompt: few-shot examples stand in front). lm-eval's RULER tasks are known by name.
 
+    Args:
+        task: Its name.
+        document: What the task made the prompt of.
+        prompt: As the model is asked.
+        field: The document's field that holds the context, where the user named one.
+
     Raises:
-        UserError: it is a RULER prompt without its question; compressing it would compress the question, too.
+        UserError: the document has no such field; or it is a RULER prompt without its question, which would be evicted
+            with it.
     """
     opening = next((regex for name, regex in RULER_QUESTIONS.items() if re.fullmatch(name, task)), None)
     if opening is not None and "input" in document:
@@ -36,7 +43,10 @@ def context_end(task: str, document: Mapping[str, Any], prompt: str) -> int | No
         if not found:
             raise UserError(f"a prompt of {task} does not hold RULER's question, so its context has no known end.")
         return found[-1].start()
-    context = document.get("context")
+    context = document.get(field or "context")
+    if field is not None and not isinstance(context, str):
+        texts = ", ".join(name for name, value in document.items() if isinstance(value, str)) or "none"
+        raise UserError(f"the documents of {task} have no text field {field!r} (context_field); they have: {texts}.")
     if not isinstance(context, str) or not context.strip():
         return None
     return end_of_context(prompt, context)

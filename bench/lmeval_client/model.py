@@ -221,7 +221,8 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def _cut(self, request: Any, prompt: str, text: str) -> tuple[tuple[int, ...], int | None]:
         """The ids of a text that begins with the prompt, and how many of them are context."""
-        end = context_end(request.task_name or "", request.doc if isinstance(request.doc, dict) else {}, prompt)
+        document = request.doc if isinstance(request.doc, dict) else {}
+        end = context_end(request.task_name or "", document, prompt, self.arguments.context_field)
         ids, cut = cut_at(self.tokenizer, text, len(prompt) if end is None else end, self._adds_special(prompt))
         return ids, None if end is None else cut
 

@@ -2,7 +2,10 @@
 
 import json
 import random
+import re
+import shlex
 import shutil
+from argparse import Namespace
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from lm_eval._cli import HarnessCLI
 from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
@@ -17,9 +21,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from lukv_bench import UserError
-from lukv_bench.bench.cli.lm_eval import _completed
 from lukv_bench.bench.lmeval_client.arguments import parse_arguments
 from lukv_bench.bench.lmeval_client.boundary import context_end
+from lukv_bench.bench.lmeval_client.command import complete
 from lukv_bench.bench.lmeval_client.model import LukvLM
 
 WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]
@@ -448,22 +452,94 @@ def test_a_users_mistake_is_one_sentence_and_exit_2(
         assert word in ended.err.splitlines()[-1]
 
 
-def test_lm_eval_is_told_where_an_alias_has_its_tokenizer_and_which_device_there_is(
-    home: Path, real_model: Path
+def completed(*words: str) -> Namespace:
+    """A command as lm-eval parses it, completed."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["lm-eval", *words])
+        given = HarnessCLI().parse_args()
+    complete(given)
+    return given
+
+
+def test_lm_eval_is_told_the_model_its_tokenizer_and_a_device(home: Path, real_model: Path, slow: Path) -> None:
+    folder = str(home / "cache" / "models" / real_model.name)
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    for named in ("", "pretrained=smollm2-135m,"):
+        given = completed("run", "--model", "lukv", "--model_args", f"{named}ratio=0.5", "--tasks", "t")
+        assert (given.model_args["pretrained"], given.metadata, given.device) == (
+            "smollm2-135m",
+            {"tokenizer": folder},
+            device,
+        )
+    own = ("--device", "cpu", "--metadata", "tokenizer=other")
+    given = completed("--model", "lukv", "--model_args", f"pretrained={slow}", "--tasks", "t", *own)
+    assert (given.metadata, given.device) == ({"tokenizer": "other"}, "cpu"), "what the user says wins"
+
+
+@pytest.mark.parametrize("words", [["run", "--model", "hf", "--model_args", "pretrained=gpt2", "--tasks", "t"]])
+def test_another_model_class_is_left_alone(words: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["lm-eval", *words])
+        before = HarnessCLI().parse_args()
+    assert vars(completed(*words)) == vars(before)
+
+
+def test_a_configuration_file_is_completed_too(home: Path) -> None:
+    (home / "c.yaml").write_text(
+        yaml.safe_dump({"model": "lukv", "model_args": {"ratio": 0.5}, "metadata": {"max_seq_lengths": [512]}})
+    )
+    given = completed("run", "--config", str(home / "c.yaml"), "--tasks", "t")
+    assert given.model_args == {"ratio": 0.5, "pretrained": "smollm2-135m"}
+    assert given.metadata.keys() == {"tokenizer", "max_seq_lengths"}
+
+
+@pytest.mark.parametrize(
+    ("model_args", "words"),
+    [
+        ("ratio=2", ("--ratio", "2")),
+        ("scorrer=keydiff", ("did you mean 'scorer'",)),
+        ("allocator=unifrom", ("did you mean 'uniform'",)),
+        ("pretrained=nowhere", ("unknown model", "nowhere")),
+        ("tokenizer=gpt2", ("--metadata",)),
+    ],
+)
+def test_bad_model_args_are_refused_before_the_tasks_are_indexed(
+    lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, model_args: str, words: tuple[str, ...]
 ) -> None:
-    ours = ["--model", "lukv", "--model_args", "pretrained=smollm2-135m,ratio=0.5"]
-    told = ["--metadata", json.dumps({"tokenizer": str(home / "cache" / "models" / real_model.name)})]
-    assert _completed(["run", *ours])[:4] == [
-        "run",
-        "--device",
-        "cuda" if torch.cuda.is_available() else "cpu",
-        told[0],
-    ]
-    own = ["--device", "cpu", "--metadata", "tokenizer=other"]
-    assert _completed(["run", *ours, *own]) == ["run", *told, *ours, *own], "what the user says comes last and wins"
-    assert _completed([*ours, *own]) == [*told, *ours, *own], "lm-eval's old form without `run`"
-    for others in (["run", "--model", "hf", "--model_args", "pretrained=gpt2"], ["ls", "tasks"], ["run", "--help"], []):
-        assert _completed(others) == others
+    monkeypatch.setattr(TaskManager, "__init__", lambda *_, **__: pytest.fail("a minute of indexing for nothing"))
+    ended = lukv_bench("lm-eval", "run", "--model", "lukv", "--model_args", model_args, "--tasks", "arc_easy")
+    assert ended.code == 2, ended.err
+    for word in words:
+        assert word in ended.err.splitlines()[-1]
+
+
+def test_the_readmes_line_runs_as_it_stands_on_a_task_that_needs_a_tokenizer(lukv_bench: Any, home: Path) -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^    (lukv-bench lm-eval run .*--tasks T)", readme, re.MULTILINE)
+    words = shlex.split(line.replace("--tasks T", "--tasks ruler_vt"))[1:]
+    assert not any("pretrained" in word for word in words)
+    few = ("--metadata", json.dumps({"max_seq_lengths": [512]}), "--limit", 1, "--output_path", home / "out")
+    ended = lukv_bench(*words, *few)
+    assert ended.code == 0, ended.err[-2000:]
+    (results,) = (home / "out").rglob("results_*.json")
+    assert results.parent.name == "smollm2-135m", "the folder is called like the model"
+    found = json.loads(results.read_text())["config"]
+    assert (found["allocator"], found["scorer"], found["ratio"]) == ("lukv", "keydiff", "0.8")
+
+
+def test_the_contexts_field_may_have_any_name(slow: Path, evaluate: Evaluate) -> None:
+    assert_same(
+        evaluate(ours(slow, allocator="uniform", ratio=0.5, context_field="context"), ("t_generate",)),
+        evaluate(ours(slow, allocator="uniform", ratio=0.5), ("t_generate",)),
+    )
+    asked = Seen(pretrained=str(slow), allocator="uniform", ratio=0.5, context_field="question", sink=2, window=2)
+    evaluate(asked, ("t_generate",))
+    default = Seen(pretrained=str(slow), allocator="uniform", ratio=0.5, sink=2, window=2)
+    evaluate(default, ("t_generate",))
+    assert all(len(a.context) > len(b.context) for a, b in zip(asked.feeds, default.feeds, strict=True))
+    assert all(feed.told for feed in asked.feeds)
+    with pytest.raises(UserError, match=r"t_generate have no text field 'passage' .*they have: context, question"):
+        evaluate(ours(slow, allocator="uniform", ratio=0.5, context_field="passage"), ("t_generate",))
 
 
 def test_the_help_says_how_a_model_is_given(program: Any) -> None:
