@@ -85,6 +85,14 @@ def settle(connection: Connection, cell_id: str, sample_id: str, run_id: str) ->
     connection.execute(delete(Claim).where(*here))
 
 
+def live_claims(connection: Connection, cell_id: str) -> bool:
+    """Whether any live run is at work on a cell."""
+    columns = (Run.status, Run.heartbeat_at, Run.pid, Run.pid_space)
+    holders = select(*columns).join(Claim, Claim.run_id == Run.id).where(Claim.cell_id == cell_id).distinct()
+    now = moment(connection)
+    return any(_is_alive(run, now) for run in connection.execute(holders).mappings())
+
+
 def _portions(cell_ids: Sequence[str]) -> Iterator[Sequence[str]]:
     for first in range(0, len(cell_ids), _AT_ONCE):
         yield cell_ids[first : first + _AT_ONCE]

@@ -23,10 +23,20 @@ _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 
 class Contents(NamedTuple):
-    """What a database was seen to hold; revision is None where the version table is missing or empty."""
+    """What a database was seen to hold.
 
-    tables: frozenset[str]
+    Attributes:
+        columns: (table, column) of every table.
+        revision: None where the version table is missing or empty.
+    """
+
+    columns: frozenset[tuple[str, str]]
     revision: str | None
+
+    @property
+    def tables(self) -> frozenset[str]:
+        """The names of all tables."""
+        return frozenset(owner for owner, _ in self.columns)
 
 
 def known_revisions() -> tuple[str, ...]:
@@ -42,8 +52,11 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     (a file belongs to one program, a server's schema may be shared).
     """
     known = known_revisions()
+    if contents.revision == known[-1]:
+        _check_whole(contents, where)
+        return "current"
     if contents.revision in known:
-        return "current" if contents.revision == known[-1] else "older"
+        return "older"
     if contents.revision is not None:
         raise UserError(
             f'"{where}" was written by a newer lukv-bench (schema {contents.revision}, this one knows {known[-1]}); '
@@ -57,6 +70,19 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
             "name another with --db."
         )
     return "empty"
+
+
+def _check_whole(contents: Contents, where: str) -> None:
+    """UserError where a table or a column of our newest schema is gone."""
+    from .schema import Base  # the ORM is not needed for a new file
+
+    ours = [(each.name, own.name) for each in Base.metadata.sorted_tables for own in each.columns]
+    for owner, name in ours:
+        if (owner, name) not in contents.columns:
+            what = f'column "{owner}.{name}"' if owner in contents.tables else f'table "{owner}"'
+            raise UserError(
+                f'"{where}" lacks its {what}: another program changed it; restore a copy, or name another with --db.'
+            )
 
 
 def peek_file(path: Path) -> Contents:
@@ -82,18 +108,20 @@ def peek_file(path: Path) -> Contents:
 
 def peek_connection(connection: Connection) -> Contents:
     """Look into the database behind an open connection."""
-    names = frozenset(inspect(connection).get_table_names())
-    if VERSION_TABLE not in names:
-        return Contents(names, None)
-    return Contents(names, connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))))
+    tables = inspect(connection).get_multi_columns()
+    columns = frozenset((name, str(found["name"])) for (_, name), some in tables.items() for found in some)
+    if VERSION_TABLE not in {name for name, _ in columns}:
+        return Contents(columns, None)
+    return Contents(columns, connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))))
 
 
 def _contents(connection: sqlite3.Connection) -> Contents:
     rows = connection.execute(
-        "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"
+        "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c "
+        "WHERE m.type = 'table' AND m.name NOT LIKE 'sqlite~_%' ESCAPE '~'"
     )
-    names = frozenset(str(name) for (name,) in rows)
-    if VERSION_TABLE not in names:
-        return Contents(names, None)
+    columns = frozenset((str(owner), str(name)) for owner, name in rows)
+    if VERSION_TABLE not in {name for name, _ in columns}:
+        return Contents(columns, None)
     row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
-    return Contents(names, None if row is None else str(row[0]))
+    return Contents(columns, None if row is None else str(row[0]))

@@ -53,7 +53,7 @@ class Field:
             value = parsed(value)
         if value is None and self.nullable:
             return None
-        if type(value) is not self.kind and not (self.kind is float and _is_number(value)):
+        if not (_is_number(value) if self.kind is float else type(value) is self.kind):
             raise Unreadable(f'"{self.name}" of row {row[:12]} in table "{self.table}" is not {KINDS[self.kind]}')
         return value
 

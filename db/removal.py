@@ -1,0 +1,58 @@
+"""Taking results out again: a cell with its answers, so that the next run answers anew."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from sqlalchemy import Connection, delete, func, select
+
+from .. import UserError
+from .claims import live_claims
+from .schema import Answer, Cell, Claim, Configuration
+from .store import Store
+
+
+class Removed(NamedTuple):
+    """What is gone."""
+
+    cell: str
+    task: str
+    n_answers: int
+
+
+def delete_cell(store: Store, prefix: str) -> Removed:
+    """Delete the one cell whose id begins so, with its answers; its configuration too where it was the last.
+
+    Raises:
+        UserError: no cell's id begins so, or several do, or a run is at work on the cell.
+    """
+    with store.writing() as connection:
+        cell_id = _only_one(prefix, _beginning_with(connection, prefix))
+        if live_claims(connection, cell_id):
+            raise UserError(f"a run is at work on cell {cell_id[:12]}; nothing was deleted, let that run end first.")
+        task, configuration = connection.execute(
+            select(Cell.task, Cell.configuration_id).where(Cell.id == cell_id)
+        ).one()
+        here = Answer.cell_id == cell_id
+        n_answers = connection.scalar(select(func.count()).select_from(Answer).where(here)) or 0
+        connection.execute(delete(Answer).where(here))  # timings and keep counts go with them
+        connection.execute(delete(Claim).where(Claim.cell_id == cell_id))
+        connection.execute(delete(Cell).where(Cell.id == cell_id))
+        others = select(Cell.id).where(Cell.configuration_id == configuration)
+        if connection.execute(others.limit(1)).first() is None:
+            connection.execute(delete(Configuration).where(Configuration.id == configuration))
+    return Removed(cell_id, task, n_answers)
+
+
+def _beginning_with(connection: Connection, prefix: str) -> Sequence[str]:
+    query = select(Cell.id).where(func.substr(Cell.id, 1, len(prefix)) == prefix).order_by(Cell.id)
+    return connection.scalars(query.limit(4)).all()
+
+
+def _only_one(prefix: str, cells: Sequence[str]) -> str:
+    if prefix and len(cells) == 1:
+        return cells[0]
+    if not cells or not prefix:
+        raise UserError(f'no cell\'s id begins with "{prefix}"; `results --json` shows the ids.')
+    raise UserError(
+        f'"{prefix}" begins the ids of several cells ({", ".join(cell[:12] for cell in cells)}); type more of one.'
+    )
