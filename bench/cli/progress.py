@@ -16,7 +16,7 @@ class Progress(Protocol):
     """Shows what is going on."""
 
     def report(self, doing: str, done: int, total: int) -> None:
-        """`done` of `total` steps of what is being done."""
+        """`done` of `total` steps of what is being done; a total of 1 is a stage that cannot be counted."""
 
     def message(self, text: str) -> None:
         """A line that stays."""
@@ -35,10 +35,14 @@ class _Lines:
         if not (new or now - (self._last or 0) >= EVERY_S):
             return
         self._last, self._stage = now, stage
-        self.message(f"[{now - self._started:5.0f}s] {done}/{total} {doing}")
+        self.message(f"[{now - self._started:5.0f}s] {_count(done, total)}{doing}")
 
     def message(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
+
+
+def _count(done: int, total: int) -> str:
+    return f"{done}/{total} " if total > 1 else ""
 
 
 @contextmanager
@@ -50,7 +54,6 @@ def progress() -> Iterator[Progress]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
-        MofNCompleteColumn,
         SpinnerColumn,
         TextColumn,
         TimeElapsedColumn,
@@ -61,13 +64,12 @@ def progress() -> Iterator[Progress]:
     columns = (
         SpinnerColumn(),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}", markup=False),
+        TextColumn("{task.fields[count]}{task.description}", markup=False),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None)
+        task = bar.add_task("starting", total=None, count="")
 
         class _Live:
             stage = ""
@@ -77,7 +79,8 @@ def progress() -> Iterator[Progress]:
                 if stage != self.stage:
                     bar.reset(task)
                     self.stage = stage
-                bar.update(task, description=printable(doing), completed=done, total=total)
+                steps = total if total > 1 else None
+                bar.update(task, description=printable(doing), completed=done, total=steps, count=_count(done, total))
 
             def message(self, text: str) -> None:
                 bar.console.print(printable(text), markup=False, highlight=False)

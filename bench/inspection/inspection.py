@@ -83,6 +83,7 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         PluginError: the scorer or the allocator failed.
     """
     check_scorers(loaded, [method])
+    _refuse_far_too_long(loaded, text)
     prompt = render(loaded.tokenizer, text)
     ids, n_tokens = cut_at_context(loaded.tokenizer, prompt, text.strip())
     if n_tokens > loaded.shape.max_positions:
@@ -101,6 +102,20 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         texts=_texts(loaded.tokenizer, prompt)[:n_tokens],
         events=choice.events,
     )
+
+
+def _refuse_far_too_long(loaded: LoadedModel, text: str) -> None:
+    """Known from its characters alone: to cut many megabytes into tokens takes gigabytes.
+
+    Raises:
+        UserError: the model's positions could not hold the text if each were its longest token.
+    """
+    longest = max(len(token) for token in loaded.tokenizer.get_vocab())
+    if len(text) > longest * loaded.shape.max_positions:
+        raise UserError(
+            f"the context has {len(text)} characters, more than fit into {loaded.name}, which has "
+            f"{loaded.shape.max_positions} positions; give a shorter one."
+        )
 
 
 def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:

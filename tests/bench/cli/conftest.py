@@ -30,7 +30,7 @@ from lukv_bench.tasks.ruler.wording import NOISE
 L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
 BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
 """Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
-PROGRESS = re.compile(r"\[ *\d+s\] \d+/\d+ ")
+PROGRESS = re.compile(r"\[ *\d+s\] ")
 PROGRAM = str(Path(sys.executable).with_name("lukv-bench"))
 
 

@@ -396,6 +396,12 @@ def test_inspect_refuses(
     refused(["inspect", *defaults(inspect, arguments), *arguments], *words)
 
 
+def test_inspect_refuses_a_text_of_megabytes_before_it_cuts_it_into_tokens(refused: Refused, tiny: Path) -> None:
+    Path("huge.txt").write_text("word " * 400_000)
+    sentence = refused(["inspect", "--model", tiny, "--context", "huge.txt", "--ratio", "0.5"], "characters", "2048")
+    assert "1999999" in sentence or "2000000" in sentence
+
+
 def test_profile_refuses_texts_and_questions_that_do_not_pair(
     refused: Refused, tiny: Path, texts: tuple[Path, Path]
 ) -> None:
