@@ -30,7 +30,12 @@ MARKS = (
 
 PROBE = "lukv-bench probe"
 _SYSTEM, _USER, _ASSISTANT = ({"role": role, "content": PROBE} for role in ("system", "user", "assistant"))
-_CONVERSATIONS: Sequence[Sequence[dict[str, str]]] = ((_USER,), (_SYSTEM, _USER), (_USER, _ASSISTANT))
+_CONVERSATIONS: Sequence[Sequence[dict[str, str]]] = (
+    (_USER,),
+    (_SYSTEM, _USER),
+    (_USER, _ASSISTANT),
+    (_SYSTEM, _USER, _ASSISTANT),
+)
 
 
 @dataclass(frozen=True)
@@ -41,12 +46,14 @@ class Thinking:
         on: The part of the answer behind the last end of thoughts counts.
         start: Text that opens the thoughts.
         end: Text that closes them; "" where it is not known.
+        openings: What the template writes behind the last user turn where it opens the thoughts and leaves them open.
         opened: Whether the prompt ends inside the thoughts.
     """
 
     on: bool = False
     start: str = MARKS[0][0]
     end: str = MARKS[0][1]
+    openings: tuple[str, ...] = ()
     opened: bool = False
 
     def behind(self, prompt: str, chat: bool) -> "Thinking":
@@ -62,7 +69,7 @@ class Thinking:
                 "thinking is on, and the chat template has no mark that ends the thoughts, so the answer could not be "
                 "told from them; leave thinking off, or name the mark (from lm-eval: think_end_token)."
             )
-        opened = bool(self.start) and prompt.rstrip().endswith(self.start)
+        opened = any(text in prompt and self.end not in prompt.rpartition(text)[2] for text in self.openings)
         if opened and not self.on:
             raise UserError(
                 f"the chat template ends the prompt inside a thinking block ({self.start}) that none of its switches "
@@ -104,7 +111,7 @@ def settle_template(tokenizer: Any, thinking: bool) -> Settled:
     record = [f"date-{TEMPLATE_DATE:%Y-%m-%d}"] if dated != template else []
     if thinking or switches:
         record.append(f"thinking-{'on' if thinking else 'off'}")
-    return Settled(_thinking(template, thinking), tuple(record))
+    return Settled(_thinking(tokenizer, settled, thinking), tuple(record))
 
 
 def default_template(tokenizer: Any) -> str | None:
@@ -151,9 +158,20 @@ def _surroundings(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]
         yield head, rest.rpartition(PROBE)[2]
 
 
-def _thinking(template: str, on: bool) -> Thinking:
+def _thinking(tokenizer: Any, template: str, on: bool) -> Thinking:
     start, end = next((marks for marks in MARKS if any(mark in template for mark in marks)), ("", ""))
-    return Thinking(on, start, end) if on or end else NO_THINKING
+    if not end:
+        return Thinking(on, start, end) if on else NO_THINKING
+    behind = [text for turns in _CONVERSATIONS for text in _behind_user(tokenizer, template, turns)]
+    openings = (text.strip() for text in behind if start in text and end not in text.rpartition(start)[2])
+    return Thinking(on, start, end, tuple(dict.fromkeys(openings)))
+
+
+def _behind_user(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]) -> Iterator[str]:
+    """What the template writes between the last user turn and the model's own words."""
+    parts = (_rendered(tokenizer, template, turns) or "").split(PROBE)
+    if len(parts) == len(turns) + 1:
+        yield parts[-1] if turns[-1]["role"] == "user" else parts[-2]
 
 
 def _switches(tokenizer: Any, template: str, value: bool) -> list[str]:

@@ -59,6 +59,9 @@ TEMPLATES: Mapping[str, str | None] = {
     "{% endfor %}" + OPEN + "{{ '<think></think>\n' if (enable_thinking is defined and not enable_thinking) }}"
     "{% endif %}",
     "thinking opened": TURNS + OPEN + "<think>\n{% endif %}",
+    "thinking opened at every answer": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n"
+    "{% if m['role'] == 'assistant' %}<think>\n\n{% endif %}{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    + OPEN + "<think>\n\n{% endif %}",
     "thoughts stripped": "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{% if m['role'] == 'assistant' %}"
     "{{ m['content'].split('</think>')[-1] }}{% else %}{{ m['content'] }}{% endif %}<|im_end|>\n{% endfor %}"
     + OPEN + "{% endif %}",

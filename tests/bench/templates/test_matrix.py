@@ -33,6 +33,8 @@ REFUSED = {
     ("repeats", "chat"): "more than once",
     ("repeats", "prefixed"): "more than once",
     ("thinking opened", "chat"): "thinking block",
+    ("thinking opened at every answer", "chat"): "thinking block",
+    ("thinking opened at every answer", "prefixed"): "thinking block",
 }
 CLIENT_CANNOT_TELL = ("upper case", "repeats")
 """A foreign document names no question; where its context is not found, the prompt is evicted whole, and so it says."""
