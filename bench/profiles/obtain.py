@@ -3,15 +3,12 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import fields, replace
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from ... import UserError, __version__
-from ...scorers.base import CalibrationDocument, Profile, Protection
+from ...scorers.base import Profile, Protection
 from ..calibration.calibrate import (
     CALIBRATION_VERSION,
     KEPT_SHARE,
@@ -26,16 +23,15 @@ from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
 from ..configuration import CODE_VERSION
 from ..environment import package_versions
-from ..errors import PluginError, PluginFailure, WriteError, message_of
 from ..file_kinds import ANY
 from ..files import check_readable
 from ..hashing import content_hash
 from ..models.load import LoadedModel
 from ..places import cache_folder
 from ..plugins.plugin import Plugin
-from ..plugins.read_only import reading
 from ..writable import check_file_place
-from .file import load_profile, read_header, save_profile, storable_arrays
+from .file import load_profile, read_header, save_profile
+from .fit import check_arrays, fit_arrays
 from .lock import only_process
 
 DEFAULT_SEED = 0
@@ -73,24 +69,6 @@ def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugi
                 f"{path} was made with {what} ({_said(made.get(name))}, here {_said(value)}); leave out profile= and "
                 "the run makes one of its own."
             )
-
-
-def check_arrays(arrays: Mapping[str, Tensor], allocator: Plugin, loaded: LoadedModel) -> None:
-    """Hold a profile's arrays to what the allocator says of them (`scorers.base.Verifying`); many say nothing.
-
-    Raises:
-        ValueError: with what is wrong.
-    """
-    check = getattr(allocator.instance, "check_profile", None)
-    if check is None:
-        return
-    try:
-        with reading(allocator.instance, [(f"profile's {name}", array) for name, array in arrays.items()]):
-            check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
-    except PluginFailure as error:  # a stranger's check may raise anything
-        raise ValueError(error.said) from error
-    except WriteError as error:
-        raise ValueError(message_of(error)) from error
 
 
 def _said(value: object) -> str:
@@ -204,7 +182,7 @@ def making(
     profiles = {}
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
-        arrays = _fit(allocator, seen[name], loaded)
+        arrays = fit_arrays(allocator, seen[name], loaded)
         made = _identity(allocator, scorer, protection, loaded, documents, seed)
         profiles[name] = Profile(allocator.name, arrays, made, _circumstances(loaded))
     yield profiles
@@ -225,24 +203,6 @@ def _partial(key: str) -> Partial | None:
 
 def _fitted(loaded: LoadedModel, documents: Sequence[Document]) -> tuple[Document, ...]:
     return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS) for document in documents)
-
-
-def _fit(allocator: Plugin, documents: tuple[CalibrationDocument, ...], loaded: LoadedModel) -> dict[str, Tensor]:
-    """What the allocator fits, from copies: the importance is shared between the scorers of a calibration."""
-    own = tuple(replace(one, **{name: tensor.clone() for name, tensor in _shown(one)}) for one in documents)
-    try:
-        with reading(
-            allocator.instance, [(f"document's {name}", tensor) for one in own for name, tensor in _shown(one)]
-        ):
-            arrays = storable_arrays(allocator.instance.fit(own))
-            check_arrays(arrays, allocator, loaded)
-            return arrays
-    except (UserError, PluginFailure, WriteError) as error:
-        raise PluginError(f"fitting a profile of {allocator.name} failed: {message_of(error)}") from error
-
-
-def _shown(document: CalibrationDocument) -> list[tuple[str, Tensor]]:
-    return [(field.name, getattr(document, field.name)) for field in fields(document)]
 
 
 def _fit_arguments(allocator: Plugin) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.plugins.registry import build, describe_all
+from lukv_bench.bench.profiles import fit as fit_module
 from lukv_bench.bench.profiles import obtain as profiles
 from lukv_bench.bench.profiles.file import load_profile, profile_hash, save_profile, storable_arrays
 from lukv_bench.bench.profiles.obtain import check_profile, making, obtain_profile
@@ -245,7 +246,7 @@ def test_a_fit_that_raises_anything_is_one_sentence(
 
 
 def test_a_fit_that_returns_nonsense_costs_its_own_method_only(cache: "Cache", monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(profiles, "storable_arrays", storable_arrays)
+    monkeypatch.setattr(fit_module, "storable_arrays", storable_arrays)
     monkeypatch.setattr(LUKV, "fit", lambda self, documents: [1, 2])
     asked = ask_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], []), 2, 3, baselines=False)
     found = _obtain_profiles(asked, cache.loaded, no_report)
@@ -279,7 +280,7 @@ class Cache:
 def cache(smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cache:
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
     monkeypatch.setattr(profiles, "calibrate", lambda loaded, targets, *_: dict.fromkeys(targets, ()))
-    monkeypatch.setattr(profiles, "storable_arrays", lambda fitted: dict(made().arrays))
+    monkeypatch.setattr(fit_module, "storable_arrays", lambda fitted: dict(made().arrays))
     monkeypatch.setattr(LUKV, "fit", lambda self, documents: None)
     return Cache(tmp_path, smollm2)
 
