@@ -38,10 +38,10 @@ def _ask_for_more(connection: Connection, cell: Cell) -> None:
 
 
 def _fill_in(connection: Connection, sample: Sample) -> None:
-    """What rows of an older schema lack is null; what is there is kept."""
-    for column, value in ((Sample.facets, sample.facets), (Sample.reference_answers, sample.reference_answers)):
-        if value is not None:
-            connection.execute(update(Sample).where(Sample.id == sample.id, column.is_(None)).values({column: value}))
+    """What a row of an older schema lacks is null; what is there is kept."""
+    if sample.facets is not None:
+        lacking = update(Sample).where(Sample.id == sample.id, Sample.facets.is_(None))
+        connection.execute(lacking.values(facets=sample.facets, reference_answers=sample.reference_answers))
 
 
 def _insert_missing(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from .clock import moment
+from .errors import MissingRowError
 from .processes import Process, has_ended, this_process
-from .schema import Answer, Claim, Run
+from .schema import Answer, Cell, Claim, Run, Sample
 
 EXPIRY_S = 60.0
 """A run whose last heartbeat is older than this many seconds is taken for dead."""
@@ -55,11 +56,12 @@ def beat(connection: Connection, run_id: str) -> None:
 def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool) -> Claims:
     """Claim a sample for those of the cells that need it and that no live run holds, in a writing transaction.
 
-    With `redo` an answer counts as done only if it was given since the run began. LookupError for an unknown run.
+    With `redo` an answer counts as done only if it was given since the run began. MissingRowError for an unknown run,
+    cell or sample.
     """
     began = connection.scalar(select(Run.started_at).where(Run.id == run_id))
     if began is None:
-        raise LookupError(f"no run {run_id}")
+        raise MissingRowError("run", run_id)
     claims, now = Claims(), moment(connection)
     for cells in _portions(cell_ids):
         answers = _answers(connection, sample_id, cells)
@@ -68,10 +70,20 @@ def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequenc
             _decide(claims, cell, answers.get(cell), holders.get(cell), began, now, redo)
         wanted = [cell for cell in cells if cell in claims.granted]
         if wanted:
+            _check_there(connection, sample_id, wanted)
             connection.execute(delete(Claim).where(Claim.sample_id == sample_id, Claim.cell_id.in_(wanted)))
             rows = [{"cell_id": cell, "sample_id": sample_id, "run_id": run_id} for cell in wanted]
             connection.execute(insert(Claim), rows)
     return claims
+
+
+def _check_there(connection: Connection, sample_id: str, cells: Sequence[str]) -> None:
+    if connection.scalar(select(Sample.id).where(Sample.id == sample_id)) is None:
+        raise MissingRowError("sample", sample_id)
+    there = set(connection.scalars(select(Cell.id).where(Cell.id.in_(cells))))
+    for cell in cells:
+        if cell not in there:
+            raise MissingRowError("cell", cell)
 
 
 def release(connection: Connection, run_id: str) -> None:

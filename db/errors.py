@@ -6,3 +6,13 @@ class StoreError(Exception):
 
     One sentence that names the database. A `UserError` is raised instead for whatever can be seen before work starts.
     """
+
+
+class MissingRowError(StoreError, LookupError):
+    """A cell, a sample or a run that is written to is not in the database: somebody deleted it in the meantime."""
+
+    def __init__(self, kind: str, identity: str) -> None:
+        super().__init__(
+            f"There is no {kind} {identity} in the database: it was deleted while it was in use; the same command "
+            "makes what is missing."
+        )

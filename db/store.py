@@ -14,6 +14,7 @@ from .asked import Asked, put_all
 from .claims import Claims
 from .clock import moment
 from .database import Database
+from .errors import MissingRowError
 from .opening import check_there, make_place, prepare
 from .records import AnswerRecord, StoredAnswer
 from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
@@ -62,19 +63,19 @@ class Store(Database):
             claims.beat(connection, run_id)
 
     def finish_run(self, run_id: str, exit_code: int) -> None:
-        """Record how a run ended, and give up what it claims. LookupError for an unknown run."""
+        """Record how a run ended, and give up what it claims. MissingRowError for an unknown run."""
         ended = "interrupted" if exit_code > _BY_SIGNAL else "failed"
         with self.writing() as connection:
             values = {"status": ended if exit_code else "finished", "exit_code": exit_code}
             finished = update(Run).where(Run.id == run_id).values(finished_at=moment(connection), **values)
             if connection.execute(finished).rowcount == 0:
-                raise LookupError(f"no run {run_id}")
+                raise MissingRowError("run", run_id)
             claims.release(connection, run_id)
 
     def claim(self, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool = False) -> Claims:
         """Claim a sample for those of the cells that need its answer and that no other live run is at work on.
 
-        With `redo` an answer given before the run began does not count. LookupError for an unknown run.
+        With `redo` an answer given before the run began does not count. MissingRowError for an unknown run.
         """
         with self.writing() as connection:
             return claims.claim(connection, run_id, sample_id, cell_ids, redo=redo)
@@ -93,7 +94,7 @@ class Store(Database):
 
         A failed answer is replaced; with `redo` also a done one that was given before the answer's run began, but never
         by a failure. The cell loses its score to a new done answer, which the score did not see.
-        LookupError for an unknown cell.
+        MissingRowError for an unknown cell.
         """
         with self.writing() as connection:
             _lock_cell(connection, answer.cell_id)
@@ -174,7 +175,7 @@ class Store(Database):
         """Give a cell its score [0, 100] over its first `samples` samples, and its answers theirs [0, 1] by sample id.
 
         False, and nothing is written, when that is not all that was asked for by now, or an answer is missing.
-        LookupError for an unknown cell, ValueError for a score out of range.
+        MissingRowError for an unknown cell, ValueError for a score out of range.
         """
         if not 0 <= score <= 100:  # NaN too, which SQLite would store as null
             raise ValueError(f"a cell's score is in [0, 100], not {score}")
@@ -189,7 +190,7 @@ class Store(Database):
         return True
 
     def set_cell_error(self, cell_id: str, error: str | None) -> None:
-        """Mark a cell as failed as a whole, or take that back. LookupError for an unknown cell."""
+        """Mark a cell as failed as a whole, or take that back. MissingRowError for an unknown cell."""
         with self.writing() as connection:
             _lock_cell(connection, cell_id)
             connection.execute(update(Cell).where(Cell.id == cell_id).values(error=error))
@@ -199,7 +200,7 @@ def _lock_cell(connection: Connection, cell_id: str) -> int:
     """Samples asked of a cell, whose row no other process changes until the end, under any database."""
     asked = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id).with_for_update())
     if asked is None:
-        raise LookupError(f"no cell {cell_id}")
+        raise MissingRowError("cell", cell_id)
     return asked
 
 

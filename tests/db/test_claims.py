@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import URL, func, select, update
 
 from lukv_bench.db.claims import EXPIRY_S, Claims
+from lukv_bench.db.errors import MissingRowError
 from lukv_bench.db.heartbeat import BEAT_S
 from lukv_bench.db.records import AnswerRecord
 from lukv_bench.db.schema import Answer, Claim, Run
@@ -170,9 +171,12 @@ def test_claims_of_more_cells_than_a_statement_takes(any_store: Store, rows: "Ro
     assert claims.granted == set(names) - {"c700"}
 
 
-def test_an_unknown_run_claims_nothing(any_store: Store, first: str) -> None:
-    with pytest.raises(LookupError, match="no run nope"):
-        any_store.claim("nope", "s0", ["cell"])
+@pytest.mark.parametrize("unknown", ["run", "sample", "cell"])
+def test_what_is_not_in_the_database_is_named(any_store: Store, first: str, unknown: str) -> None:
+    named = {"run": first, "sample": "s0", "cell": "cell"} | {unknown: "nope"}
+    with pytest.raises(MissingRowError, match=f"There is no {unknown} nope in the database"):
+        any_store.claim(named["run"], named["sample"], ["cell", named["cell"]])
+    assert _n_claims(any_store) == 0
 
 
 def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows", tmp_path: Path) -> None:

@@ -118,7 +118,7 @@ def test_what_no_database_takes_is_replaced(store: Store, rows: "Rows") -> None:
 
 def test_unknown_rows_are_refused(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store)
-    with pytest.raises(LookupError, match="no cell nope"):
+    with pytest.raises(LookupError, match="no cell nope in the database"):
         store.put_answer(rows.answer(run, cell="nope"))
     with pytest.raises(LookupError):
         store.set_score("nope", 1.0, None, samples=1)

@@ -94,3 +94,30 @@ def test_a_database_that_goes_away_under_a_run_is_noticed(
     assert "out.db was deleted, moved or replaced while it was in use" in sentence
     assert len(calls) == at, "nothing is computed for a database that is not there"
     assert Path("out.db").exists() == (happens is replace)
+
+
+@pytest.mark.parametrize("table", ["run", "cell"])
+def test_rows_that_somebody_deletes_under_a_run_are_named(
+    command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    real, calls = answer.decode, []
+
+    def decode(*arguments: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 2:
+            connection = sqlite3.connect("out.db", isolation_level=None)
+            connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("DELETE FROM answer")
+            connection.execute(f"DELETE FROM {table}")
+            connection.close()
+        return real(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(answer, "decode", decode)
+        ended = lukv_bench(*command)
+    assert (ended.code, ended.out) == (1, "")
+    (sentence,) = ended.sentences
+    assert f"There is no {table} " in sentence
+    again = lukv_bench(*command, "--json")
+    assert again.code == 0
+    assert [(row["status"], row["n"]) for row in again.rows] == [("complete", SAMPLES)]
