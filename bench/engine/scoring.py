@@ -145,8 +145,8 @@ def _shown(layer: LayerAtHand, scorer: Scorer) -> Iterator[tuple[str, Tensor]]:
     if scorer.reads.module:
         yield from layer.module.named_parameters()
         yield from layer.module.named_buffers()
-    elif scorer.reads.output_weight:
-        yield "output weight", layer.module.o_proj.weight
+    elif scorer.reads.output_weight and (weight := layer.output_weight) is not None:
+        yield "output weight", weight
 
 
 def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:

@@ -81,7 +81,7 @@ class LayerAtHand:
             hidden_states=self.kwargs["hidden_states"] if reads.hidden_states else None,
             queries_before_rotary=before if reads.queries_before_rotary else None,
             rotary=rotary if reads.rotary else None,
-            output_weight=self._output_weight() if reads.output_weight else None,
+            output_weight=self._needed_output_weight() if reads.output_weight else None,
             n_kept=n_kept if reads.budget else None,
             module=self.module if reads.module else None,
             kwargs=dict(self.kwargs) if reads.module else None,
@@ -89,12 +89,16 @@ class LayerAtHand:
             scaling=getattr(self.module, "scaling", None),
         )
 
-    def _output_weight(self) -> Tensor:
-        """[HQ, D, hidden]."""
-        weights = output_weights(self.module, self.query.shape[1], self.values.shape[3])
-        if weights is None:
+    @property
+    def output_weight(self) -> Tensor | None:
+        """[HQ, D, hidden], on the memory of the module's own weight; None where there is no such matrix."""
+        return output_weights(self.module, self.query.shape[1], self.values.shape[3])
+
+    def _needed_output_weight(self) -> Tensor:
+        weight = self.output_weight
+        if weight is None:
             raise ViewError(f"the output projection of {self._kind} is not one matrix over its heads")
-        return weights
+        return weight
 
     def _before_rotary(self, reads: Reads) -> tuple[Tensor, Rotary]:
         """The queries before the rotary embedding, [B, HQ, T or 1, D], and the embedding that turns them into those
