@@ -25,13 +25,15 @@ def delete_cell(store: Store, prefix: str) -> Removed:
     Raises:
         UserError: no cell's id begins so, or several do, or a run is at work on the cell.
     """
-    with store.writing() as connection:
+    with store.reading() as connection:
         cell_id = _only_one(prefix, _beginning_with(connection, prefix))
+    with store.writing() as connection:
         if live_claims(connection, cell_id):
             raise UserError(f"a run is at work on cell {cell_id[:12]}; nothing was deleted, let that run end first.")
-        task, configuration = connection.execute(
-            select(Cell.task, Cell.configuration_id).where(Cell.id == cell_id)
-        ).one()
+        cell = connection.execute(select(Cell.task, Cell.configuration_id).where(Cell.id == cell_id)).first()
+        if cell is None:
+            raise UserError(f"another process has just deleted cell {cell_id[:12]}.")
+        task, configuration = cell
         here = Answer.cell_id == cell_id
         n_answers = connection.scalar(select(func.count()).select_from(Answer).where(here)) or 0
         connection.execute(delete(Answer).where(here))  # timings and keep counts go with them

@@ -1,13 +1,17 @@
 """`lukv-bench results`."""
 
 from collections.abc import Collection, Sequence
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
-from .options import Database, Json
-from .values import axis
+from .options import Database, Json, whole_number
+from .values import axis, samples_limit
+
+if TYPE_CHECKING:
+    from ...db.store import Store
+    from ..reports.columns import Row
 
 
 def results(
@@ -21,33 +25,124 @@ def results(
     task: Annotated[
         list[str] | None, typer.Option("--task", help="Only these tasks or families.", metavar="T,T")
     ] = None,
+    against: Annotated[
+        str | None,
+        typer.Option(
+            "--against",
+            help='Differences to this row: an allocator, "ALLOCATOR x SCORER", or the beginning of a cell\'s or '
+            "configuration's id.  [default: uniform]",
+            metavar="ROW",
+        ),
+    ] = None,
+    answers: Annotated[
+        bool, typer.Option("--answers", help="Show the answers themselves, side by side, with their references.")
+    ] = False,
+    limit: Annotated[
+        int | None,
+        typer.Option("--limit", help="With --answers, samples of each task.", metavar="N", parser=whole_number),
+    ] = None,
+    delete: Annotated[
+        str | None,
+        typer.Option("--delete", help="Delete the cell whose id begins so, with its answers.", metavar="CELL"),
+    ] = None,
 ) -> int:
     """Show what the database holds: a row per cell (a configuration on a task at a length).
 
     Scores and means are null until every sample ever asked of the cell is answered.
     """
+    _check(json, csv, markdown, grid, answers, limit, task, against, delete)
+    from ...db.store import Store
+    from ...db.urls import describe, resolve_url
+    from ..reports.table import result_rows
+
+    url = resolve_url(db)
+    with Store.open(url, create=False) as store:
+        if delete is not None:
+            return _delete(store, delete)
+        rows = result_rows(store, against=against)
+        if task is not None:
+            wanted = _tasks(axis("--task", task), {row["task"] for row in rows})
+            rows = [row for row in rows if row["task"] in wanted]
+        if not rows and not (json or csv):
+            tasks = "" if task is None else f" for {', '.join(axis('--task', task))}"
+            print(f'no results{tasks} in {describe(url)} yet; "lukv-bench run" makes some')
+        elif answers:
+            _show_answers(store, rows, limit, json, csv, markdown)
+        else:
+            _show(rows, against or "uniform", json, csv, markdown, grid)
+    return 0
+
+
+def _check(
+    json: bool,
+    csv: bool,
+    markdown: bool,
+    grid: bool,
+    answers: bool,
+    limit: int | None,
+    task: Sequence[str] | None,
+    against: str | None,
+    delete: str | None,
+) -> None:
+    """Refuse options that do not go together.
+
+    Raises:
+        UserError: they do not.
+    """
     if sum((json, csv, markdown, grid)) > 1:
         raise UserError("give one of --json, --csv, --markdown and --grid.")
-    from ...db.store import Store
-    from ...db.urls import resolve_url
-    from ..reports import grid as report_grid
-    from ..reports import table as report
+    if delete is not None and any((json, csv, markdown, grid, answers, task, against)):
+        raise UserError("--delete stands alone beside --db: it shows nothing.")
+    if answers and grid:
+        raise UserError("--grid shows scores, not answers; leave one of --grid and --answers out.")
+    if answers and against is not None:
+        raise UserError("--against compares scores, not answers; leave one of --against and --answers out.")
+    if limit is not None:
+        if not answers:
+            raise UserError("--limit is for --answers; scores are over all samples.")
+        samples_limit(limit)
 
-    with Store.open(resolve_url(db), create=False) as store:
-        rows = report.result_rows(store)
-    if task is not None:
-        wanted = _tasks(axis("--task", task), {row["task"] for row in rows})
-        rows = [row for row in rows if row["task"] in wanted]
+
+def _show(rows: "Sequence[Row]", against: str, json: bool, csv: bool, markdown: bool, grid: bool) -> None:
+    from ..reports import table
+
     if json:
-        report.print_json(rows)
+        table.print_json(rows)
     elif csv:
-        report.print_csv(rows)
+        table.print_csv(rows)
     elif markdown:
-        print(report.markdown(rows))
+        print(table.markdown(rows, against))
     elif grid:
-        print(report_grid.grid(rows, report.terminal_width()))
+        from ..reports import grid as report_grid
+
+        print(report_grid.grid(rows, table.terminal_width(), against))
     else:
-        report.print_table(rows)
+        table.print_table(rows, against)
+
+
+def _show_answers(
+    store: "Store", rows: "Sequence[Row]", limit: int | None, json: bool, csv: bool, markdown: bool
+) -> None:
+    from ...db.answers import read_answers
+    from ..reports.answers import answers_markdown, print_answers, print_answers_csv
+    from ..reports.table import print_json, terminal_width
+
+    found = read_answers(store, [dict(row) for row in rows], limit)
+    if json:
+        print_json(found)
+    elif csv:
+        print_answers_csv(found)
+    elif markdown:
+        print(answers_markdown(found))
+    else:
+        print_answers(found, terminal_width())
+
+
+def _delete(store: "Store", prefix: str) -> int:
+    from ...db.removal import delete_cell
+
+    removed = delete_cell(store, prefix)
+    print(f"deleted cell {removed.cell[:12]} ({removed.task}) with {removed.n_answers} answers")
     return 0
 
 

@@ -1,0 +1,102 @@
+"""Answers as people read them: for every sample its references, and below what each configuration answered."""
+
+import csv
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+from ...db.answers import ANSWER_COLUMNS
+from .columns import as_json
+from .layout import printable, shortened, text_width
+
+AnswerRow = Mapping[str, Any]
+"""An answer of `db.answers.read_answers`."""
+
+LONGEST = 160
+"""Characters of an answer or a reference that the table shows; `--json` has it whole."""
+
+_NOTE = "score: 0 to 100, higher is better; long texts lose their middle here, --json and --csv have them whole."
+
+
+def print_answers(answers: Sequence[AnswerRow], width: int | None) -> None:
+    """A paragraph for each sample on stdout."""
+    for heading, rows in _samples(answers):
+        print(heading)
+        names = [_method(row, rows) for row in rows]
+        column = max(map(text_width, ["reference", *names]))
+        room = max(20, width - column - 10) if width is not None else LONGEST
+        print(f"  {'reference':{column}}         {_references(rows[0], room)}")
+        for name, row in zip(names, rows, strict=True):
+            blanks = " " * (column - text_width(name))
+            print(f"  {name}{blanks}  {_score(row):>5}  {_text(row, room)}")
+        print()
+    print(_NOTE)
+
+
+def answers_markdown(answers: Sequence[AnswerRow]) -> str:
+    """The same as a table for each sample, in Markdown."""
+    lines = []
+    for heading, rows in _samples(answers):
+        lines += [f"{heading}:", "", "| configuration | score | answer |", "|---|---|---|"]
+        lines.append(f"| reference |  | {_escaped(_references(rows[0], LONGEST))} |")
+        lines += [
+            f"| {_escaped(_method(row, rows))} | {_score(row)} | {_escaped(_text(row, LONGEST))} |" for row in rows
+        ]
+        lines.append("")
+    return "\n".join([*lines, _NOTE])
+
+
+def print_answers_csv(answers: Sequence[AnswerRow]) -> None:
+    """CSV on stdout, nulls empty, references as a JSON list."""
+    writer = csv.writer(sys.stdout)
+    writer.writerow(ANSWER_COLUMNS)
+    for row in answers:
+        writer.writerow(as_json(row[name]) for name in ANSWER_COLUMNS)
+
+
+def _samples(answers: Sequence[AnswerRow]) -> Iterator[tuple[str, list[AnswerRow]]]:
+    """(heading, answers) of each sample as each model was asked it."""
+    for (model, task, length, ordinal, sample), rows in groupby(answers, key=_sample):
+        place = task if length is None else f"{task} {length}"
+        yield printable(f"{place}, sample {ordinal} ({sample[:8]}), {model}"), list(rows)
+
+
+def _sample(row: AnswerRow) -> tuple[Any, ...]:
+    return tuple(row[name] for name in ("model", "task", "length", "ordinal", "sample"))
+
+
+def _method(row: AnswerRow, beside: Sequence[AnswerRow]) -> str:
+    """What tells an answer apart from those beside it; the cell's id where nothing else does."""
+    name = _label(row)
+    alike = [other for other in beside if _label(other) == name]
+    return f"{name}, cell {row['cell'][:8]}" if len(alike) > 1 else name
+
+
+def _label(row: AnswerRow) -> str:
+    method = row["allocator"] if row["scorer"] is None else f"{row['allocator']} x {row['scorer']}"
+    parts = [method, *([row["budget"]] if row["budget"] != "-" else []), *(["aware"] * (row["protocol"] == "aware"))]
+    return printable(", ".join(parts))
+
+
+def _score(row: AnswerRow) -> str:
+    return "-" if row["score"] is None else f"{row['score']:.1f}"
+
+
+def _references(row: AnswerRow, room: int) -> str:
+    references = row["references"]
+    if not isinstance(references, list) or not references:
+        return "(none is stored)"
+    return _line(" | ".join(map(str, references)), room)
+
+
+def _text(row: AnswerRow, room: int) -> str:
+    return _line(str(row["text"]), room) if row["text"] is not None else _line(f"failed: {row['error']}", room)
+
+
+def _line(text: str, room: int) -> str:
+    return shortened(printable(" ".join(text.split())) or "(empty)", min(room, LONGEST))
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|")

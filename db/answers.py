@@ -1,0 +1,64 @@
+"""Answers side by side: what each configuration gave for the same sample, beside its references."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import RowMapping, Text, cast, select
+
+from .labels import budget_label, method_label
+from .readable import parsed
+from .results import Row
+from .schema import Answer, Sample
+from .store import Store
+from .totals import of_cells, portions
+
+ANSWER_COLUMNS = (
+    *("model", "task", "length", "ordinal", "sample", "references", "facets", "cell", "allocator", "scorer", "budget"),
+    *("protocol", "seed", "status", "score", "text", "error"),
+)
+"""The columns of an answer, in order."""
+
+
+def read_answers(store: Store, rows: Sequence[Row], limit: int | None = None) -> list[dict[str, Any]]:
+    """The answers of some cells with ANSWER_COLUMNS, sample by sample, the cells of a sample in the order of `rows`.
+
+    - `score` is in [0, 100], null for a failed answer, which has an `error` in place of its `text`.
+    - `references` are the texts that count as right, null where the sample keeps none; `facets` group samples.
+
+    Args:
+        store: The results.
+        rows: Of `read_results`.
+        limit: Samples of each task and length, the first by ordinal; None = all.
+    """
+    place = {str(row["cell"]): number for number, row in enumerate(rows)}
+    query = select(
+        *(Answer.cell_id, Answer.status, Answer.score, Answer.text, Answer.error, Sample.id, Sample.ordinal),
+        cast(Sample.reference_answers, Text).label("references"),
+        cast(Sample.facets, Text).label("facets"),
+    ).join(Sample, Sample.id == Answer.sample_id)
+    if limit is not None:
+        query = query.where(Sample.ordinal < limit)
+    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    with store.reading() as connection:
+        for some in portions(list(place)):
+            for answer in connection.execute(of_cells(query, Answer.cell_id, some)).mappings():
+                number = place[answer["cell_id"]]
+                row = rows[number]
+                order = (row["task"], row["length"] or 0, answer["ordinal"], row["model"], answer["id"], number)
+                found.append((order, _answer(row, answer)))
+    return [answer for _, answer in sorted(found, key=lambda item: item[0])]
+
+
+def _answer(row: Row, answer: RowMapping) -> dict[str, Any]:
+    values = {
+        **{name: row[name] for name in ("model", "task", "length", "cell", "protocol", "seed")},
+        **{name: answer[name] for name in ("ordinal", "status", "text", "error")},
+        "sample": answer["id"],
+        "references": parsed(answer["references"]),
+        "facets": parsed(answer["facets"]),
+        "allocator": method_label(row["allocator"], row["allocator_args"]),
+        "scorer": None if row["scorer"] is None else method_label(row["scorer"], row["scorer_args"]),
+        "budget": budget_label(row),
+        "score": None if answer["score"] is None else 100 * answer["score"],
+    }
+    return {name: values[name] for name in ANSWER_COLUMNS}
