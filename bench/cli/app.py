@@ -11,7 +11,7 @@ import typer
 from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError
-from . import doctor, inspect, listing, lm_eval, profile, results, run, tasks
+from . import doctor, estimate, inspect, listing, lm_eval, profile, results, run, tasks
 from .command import Command
 from .messages import sentence
 from .signals import as_interrupts
@@ -77,6 +77,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "results": (results.results, "Show what was measured, a row per cell."),
     "profile": (profile.profile, "Calibrate LU-KV for a model and its scorers."),
     "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),
+    "estimate": (estimate.estimate, "What fits on a card, from a model's configuration alone."),
     "list": (listing.list_, "List allocators, scorers, tasks or models."),
     "doctor": (doctor.doctor, "Say what works here and what is missing."),
 }
@@ -112,14 +113,15 @@ def _checked(output: Output, code: int) -> int:
 
 def _code() -> int:
     try:
-        returned = app(standalone_mode=False)
+        returned = app(standalone_mode=False, prog_name="lukv-bench")
     except UserError as error:
         return _say(str(error), EXIT_USER)
     except (StoreError, PluginError) as error:
         return _say(str(error), EXIT_FAILED)
     except UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
-        return _say(f"{message.rstrip('.')}; see `lukv-bench --help`.", EXIT_USER)
+        command = getattr(getattr(error, "ctx", None), "command_path", "lukv-bench")
+        return _say(f"{message.rstrip('.')}; see `{command} --help`.", EXIT_USER)
     return returned if isinstance(returned, int) else 0
 
 

@@ -7,7 +7,7 @@ from .options import Database
 
 
 def doctor(db: Database = None) -> int:
-    """Say what works on this machine, what is missing and how to get it. Exit code 1 if something needed is broken."""
+    """Say what works here, what is broken or missing, and the cure; exit code 1 if a run needs what is broken."""
     from ..checkup import checkup
 
     with redirect_stdout(sys.stderr):  # of the plugins that are looked at
@@ -16,4 +16,4 @@ def doctor(db: Database = None) -> int:
         print(f"{finding.mark:<7} {finding.what:<22} {finding.detail}")
         if finding.cure:
             print(f"{'':<30} -> {finding.cure}")
-    return 1 if any(finding.mark == "broken" for finding in findings) else 0
+    return 1 if any(finding.mark == "broken" and finding.needed for finding in findings) else 0

@@ -63,7 +63,7 @@ def inspect(
     from ..budget import parse_budgets
     from ..file_kinds import INSPECTION
     from ..files import user_path
-    from ..models.find import check_model_name
+    from ..models.find import check_model_name, loading
     from ..plugins.names import check_name
     from ..writable import check_file_place
 
@@ -87,7 +87,7 @@ def inspect(
         (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)
-        shown.report(f"loading {model} (fetched on first use)", 0, 1)
+        shown.report(loading(model), 0, 1)
         loaded = ready_model(model, place, kind)
         shown.report("evicting", 0, 1)
         inspection = inspect_context(loaded, method, text, seed, shown.report)

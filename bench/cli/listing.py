@@ -23,6 +23,8 @@ def list_(
 ) -> int:
     """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not.
 
+    Tasks are listed by family, a line each.
+
     With a NAME everything that is said of that one: its formula, where its defaults come from, where it differs from
     its paper. A task family's NAME lists its tasks.
     """
@@ -30,6 +32,9 @@ def list_(
         raise unknown("kind", kind, KINDS)
     with redirect_stdout(sys.stderr):  # what a plugin prints while it is imported is no part of the list
         rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
+    if kind == "tasks" and name is None and not json:
+        _print_families(rows)
+        return 0
     if name is not None:
         rows = [row for row in rows if row["name"] == name] or _family(kind, name, rows) or _not_there(kind, name, rows)
     if json:
@@ -43,6 +48,23 @@ def list_(
         if name is not None and row.get("details"):
             print(f"\n{textwrap.indent(row['details'], '  ')}")
     return 0
+
+
+def _print_families(rows: list[dict[str, Any]]) -> None:
+    """A family a paragraph, a task a line: what `--tasks` takes."""
+    from ...tasks.catalog import families
+
+    by_name = {row["name"]: row for row in rows}
+    known = families()
+    for family in dict.fromkeys(row["family"] for row in rows):
+        members = known[family]
+        groups = [f"{group} ({len(of)})" for group, of in known.items() if group != family and set(of) <= set(members)]
+        print(f"{family} ({len(members)} tasks{'; groups: ' + ', '.join(groups) if groups else ''})")
+        width = max(map(len, members))
+        for member in members:
+            print(f"  {member:<{width}}  {by_name[member]['summary']}")
+        print()
+    print("`lukv-bench list tasks NAME` shows all there is to know of a task, or of a family's; --tasks takes either.")
 
 
 def _family(kind: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -74,4 +74,4 @@ def _is_users(error: Exception) -> bool:
     frames = traceback.extract_tb(error.__traceback__)
     files = {Path(frame.filename).name for frame in frames}
     downloads = isinstance(error, OSError) and any(frame.name == "download" for frame in frames)
-    return downloads or "evaluate_config.py" in files or frames[-1].name in {"get_model", "simple_evaluate"}
+    return downloads or "evaluate_config.py" in files or frames[-1].name in {"get_model", "simple_evaluate", "evaluate"}

@@ -74,7 +74,12 @@ Tasks = Annotated[
 ]
 Length = Annotated[
     list[str] | None,
-    typer.Option("--length", help=f"Tokens, prompt and answer together.  [default: {LENGTH}]", metavar="N,N"),
+    typer.Option(
+        "--length",
+        help="Tokens of template, context, question and the whole room of the answer together: "
+        f"`list tasks NAME` shows that room (max_new_tokens).  [default: {LENGTH}]",
+        metavar="N,N",
+    ),
 ]
 Limit = Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)]
 Protocol = Annotated[

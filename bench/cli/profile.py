@@ -142,7 +142,7 @@ def _make(
     shown: Progress,
 ) -> "Mapping[str, Profile]":
     """The profiles by scorer, saved."""
-    from ..models.find import check_model_name
+    from ..models.find import check_model_name, loading
 
     check_model_name(model)
     shown.report("loading torch and transformers", 0, 1)
@@ -167,7 +167,7 @@ def _make(
     documents = read_documents(*asked) or built_in_documents()
     where = resolve_device(device)
     kind = resolve_dtype(dtype, where)
-    shown.report(f"loading {model} (fetched on first use)", 0, 1)
+    shown.report(loading(model), 0, 1)
     loaded = ready_model(model, where, kind)
     check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
     with making(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report) as profiles:

@@ -105,6 +105,7 @@ def run(options: RunOptions) -> int:
         shown.report("loading torch and transformers", 0, 1)
         from ...db.store import Store
         from ..engine.ready import ready_model
+        from ..models.find import loading
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
         from ..run.request import without_length
@@ -115,7 +116,7 @@ def run(options: RunOptions) -> int:
             shown.message(note)
         place = resolve_device(options.device)
         kind = resolve_dtype(options.dtype, place)
-        shown.report(f"loading {options.model} (fetched on first use)", 0, 1)
+        shown.report(loading(options.model), 0, 1)
         plan = make_plan(request, ready_model(options.model, place, kind, options.thinking), shown.report)
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:

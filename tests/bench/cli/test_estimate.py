@@ -1,0 +1,52 @@
+"""`estimate`: before any weights are fetched."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+def test_a_folder_with_its_configuration_alone_is_enough(lukv_bench: Any, tiny: Path, home: Path) -> None:
+    folder = home / "work" / "bare"
+    folder.mkdir()
+    (folder / "config.json").write_text((tiny / "config.json").read_text())
+    command = ("estimate", "--model", "bare", "--context", "1000,2000", "--ratio", "0.5,0.8", "--memory", 1)
+    ended = lukv_bench(*command, "--json")
+    assert ended.code == 0, ended.err
+    rows = json.loads(ended.out)
+    per_token = 2 * 2 * 2 * 16 * 2
+    assert [(row["n_context_tokens"], row["ratio"], row["kv_bytes_kept"]) for row in rows] == [
+        (1000, "0.5", 500 * per_token),
+        (1000, "0.8", 200 * per_token),
+        (2000, "0.5", 1000 * per_token),
+        (2000, "0.8", 400 * per_token),
+    ]
+    assert all(row["batch_kept"] > row["batch_full"] > 0 for row in rows)
+    shown = lukv_bench(*command)
+    assert "2000 tokens, prune 0.8: KV 100.00 KiB of 500.00 KiB; batch" in shown.out
+
+
+def test_the_default_model_is_known_before_it_is_fetched(
+    lukv_bench: Any, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(home / "empty"))
+    ended = lukv_bench("estimate", "--dtype", "float32")
+    assert ended.code == 0, ended.err
+    assert "KV 45.00 KiB a token" in ended.out
+    assert not (home / "empty").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--memory", "0"), ("--memory",)),
+        (("--context", "0"), ("--context",)),
+        (("--context", "9000"), ("9000", "8192")),
+        (("--dtype", "int4"), ("--dtype", "bfloat16")),
+        (("--ratio", "2"), ("--ratio",)),
+        (("--model", "nowhere"), ("nowhere",)),
+    ],
+)
+def test_what_makes_no_sense_is_refused(refused: Any, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
+    refused(["estimate", *arguments], *words)

@@ -1,0 +1,64 @@
+"""What `doctor`, `list` and messages say to someone in their first hour."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lukv_bench.bench import checkup
+from lukv_bench.bench.models.find import loading
+from lukv_bench.bench.plugins.plugin import Description
+from lukv_bench.tasks.catalog import families, names, task_info
+
+
+def test_a_usage_error_names_the_commands_own_help(refused: Callable[..., str]) -> None:
+    assert refused(["run", "--nosuch"]).endswith("see `lukv-bench run --help`.")
+    assert refused(["tasks", "export", "--limit", "x"]).endswith("see `lukv-bench tasks export --help`.")
+    assert refused(["nosuch"]).endswith("see `lukv-bench --help`.")
+
+
+def test_list_tasks_is_a_line_a_task_by_family(lukv_bench: Any) -> None:
+    out = lukv_bench("list", "tasks").out
+    lines = out.splitlines()
+    n_families = len({task_info(name).family for name in names()})
+    assert len(lines) == len(names()) + 2 * n_families + 1
+    for family, members in families().items():
+        head = [line for line in lines if f"{family} ({len(members)}" in line and not line.startswith(" ")]
+        assert head, f"{family} and its number of tasks"
+    for name in names():
+        (line,) = [line for line in lines if line.split()[:1] == [name] and line.startswith("  ")]
+        assert task_info(name).summary in line
+    full = lukv_bench("list", "tasks", "niah_single_1").out
+    assert "max_new_tokens 128" in full
+
+
+def test_a_local_folder_is_not_fetched(tmp_path: Path) -> None:
+    assert loading(str(tmp_path)) == f"loading {tmp_path}"
+    assert loading("organisation/name") == "loading organisation/name (fetched on first use)"
+
+
+@pytest.mark.parametrize(("kind", "name", "code"), [("scorer", "keydiff", 1), ("scorer", "strange", 0)])
+def test_doctor_fails_where_a_run_without_options_would(
+    lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int
+) -> None:
+    real = checkup.describe_all
+
+    def described(asked: Any) -> list[Description]:
+        found = [known for known in real(asked) if known.name != name]
+        broken = Description(asked, name, distribution="d", origin="d 1 (m:C)", broken="it fails")
+        return [*found, broken] if asked == kind else found
+
+    monkeypatch.setattr(checkup, "describe_all", described)
+    ended = lukv_bench("doctor", "--db", "out.db")
+    assert ended.code == code
+    (line,) = [line for line in ended.out.splitlines() if f"{kind} {name}" in line]
+    assert line.startswith("broken")
+
+
+def test_doctor_misses_a_default_that_is_not_installed(lukv_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = checkup.describe_all
+    monkeypatch.setattr(checkup, "describe_all", lambda kind: [k for k in real(kind) if k.name != "lukv"])
+    ended = lukv_bench("doctor", "--db", "out.db")
+    assert ended.code == 1
+    assert any(line.startswith("broken") and "allocator lukv" in line for line in ended.out.splitlines())
