@@ -1,12 +1,15 @@
 """Rows known before any answer: what was used and what was asked. Written if they are not there yet."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .schema import Base, Cell, Configuration, Environment, Method, Model, Profile, Sample
+
+_AT_ONCE = 500
+"""Samples in one statement: databases take a limited number of parameters."""
 
 Asked = Environment | Model | Method | Profile | Configuration | Cell | Sample
 
@@ -19,7 +22,11 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
     that is nowhere.
     """
     rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
+    samples: dict[str, Sample] = {}
     for row in sorted(rows, key=lambda row: rank[row.__tablename__]):
+        if isinstance(row, Sample):
+            samples.setdefault(row.id, row)
+            continue
         values = _values(row)
         if _insert_missing(connection, _table(row), values):
             continue
@@ -27,8 +34,21 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
             _ask_for_more(connection, row)
         elif isinstance(row, Method):
             connection.execute(update(Method).where(_is(_table(row), values)).values(values))
-        elif isinstance(row, Sample):
-            _fill_in(connection, row)
+    _put_samples(connection, list(samples.values()))
+
+
+def _put_samples(connection: Connection, samples: Sequence[Sample]) -> None:
+    """In few statements, since a run has thousands; no other row that is put here refers to them."""
+    for first in range(0, len(samples), _AT_ONCE):
+        portion = samples[first : first + _AT_ONCE]
+        there = select(Sample.id, Sample.facets.is_(None)).where(Sample.id.in_([sample.id for sample in portion]))
+        is_lacking = {row[0]: row[1] for row in connection.execute(there)}
+        missing = [_values(sample) for sample in portion if sample.id not in is_lacking]
+        if missing:
+            connection.execute(insert(Base.metadata.tables[Sample.__tablename__]), missing)
+        for sample in portion:
+            if is_lacking.get(sample.id):
+                _fill_in(connection, sample)
 
 
 def _ask_for_more(connection: Connection, cell: Cell) -> None:

@@ -7,7 +7,7 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from lukv_bench.db.queries import results_frame
 from lukv_bench.db.records import AnswerRecord
-from lukv_bench.db.schema import Answer, Cell, Configuration, KeepCounts, Method, Model, Run, Timing
+from lukv_bench.db.schema import Answer, Cell, Configuration, KeepCounts, Method, Model, Run, Sample, Timing
 from lukv_bench.db.store import Store
 
 if TYPE_CHECKING:
@@ -33,6 +33,15 @@ def test_what_is_hashed_never_changes_but_a_method_takes_newer_words(store: Stor
     with store.reading() as connection:
         assert connection.scalar(select(Model.name)) == "tiny"
         assert connection.execute(select(Method.summary, Method.arguments)).one() == ("new", {"a": 1})
+
+
+def test_more_samples_than_a_statement_takes_are_put_and_filled_in(store: Store, rows: "Rows") -> None:
+    store.put(*rows.samples(700))
+    store.put(*rows.samples(1203, facets={"bucket": "8k+"}, reference_answers=["blue"]))
+    store.put(*rows.samples(1203, facets={"bucket": "other"}, reference_answers=["red"]))
+    with store.reading() as connection:
+        found = connection.execute(select(Sample.facets, Sample.reference_answers)).all()
+    assert found == [({"bucket": "8k+"}, ["blue"])] * 1203
 
 
 def test_samples_asked_only_grows(store: Store, rows: "Rows") -> None:
