@@ -144,10 +144,11 @@ def weights_of(model: Any) -> list[Tensor]:
 @pytest.fixture
 def on_disk(llama: Any, tmp_path: Any) -> Any:
     """The tiny Llama with its files, from which weights can be read again."""
+    import copy
     import dataclasses
 
     llama.loaded.model.save_pretrained(tmp_path)
-    return dataclasses.replace(llama.loaded, path=tmp_path)
+    return dataclasses.replace(llama.loaded, path=tmp_path, model=copy.deepcopy(llama.loaded.model))
 
 
 @pytest.mark.parametrize(("reads", "write", "told"), WRITES.values(), ids=WRITES.keys())
