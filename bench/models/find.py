@@ -35,6 +35,7 @@ def check_model_name(name: str) -> None:
         return
     folder = user_path(name, "--model")
     if (folder / "config.json").is_file():
+        _check_files(folder)
         return
     if folder.is_dir():
         raise UserError(f"{folder} holds no model (no config.json); name a folder made by save_pretrained().")
@@ -46,6 +47,13 @@ def loading(name: str) -> str:
     """What is going on while a model is loaded: whether it may have to be fetched."""
     there = alias_folder(ALIASES[name]).is_dir() if name in ALIASES else Path(name).expanduser().is_dir()
     return f"loading {name}" if there else f"loading {name} (fetched on first use)"
+
+
+def _check_files(folder: Path) -> None:
+    """Refuse a folder with something in it that cannot be read to its end."""
+    for path in sorted(folder.iterdir()):
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise UserError(f"{path} is a device or a pipe, and a model's folder holds files; remove it.")
 
 
 def model_title(name: str) -> str:

@@ -283,6 +283,14 @@ def test_run_refuses_a_spoilt_model_folder(
     refused(["run", *BASE, "--model", "spoilt"], "spoilt")
 
 
+def test_run_refuses_a_model_folder_with_a_pipe_in_it(refused: Refused, copy_of: Callable[[str], Path]) -> None:
+    """Reading it would wait for ever."""
+    folder = copy_of("piped")
+    (folder / "tokenizer.json").unlink()
+    os.mkfifo(folder / "tokenizer.json")
+    refused(["run", *BASE, "--model", "piped"], "tokenizer.json", "pipe")
+
+
 def test_run_refuses_weights_that_are_not_numbers(
     refused: Refused, copy_of: Callable[[str], Path], change_tensors: Any
 ) -> None:
