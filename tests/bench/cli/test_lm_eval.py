@@ -308,7 +308,7 @@ def test_a_document_too_short_for_the_budget_is_kept_whole_and_told(
 
 
 def test_a_budget_that_no_context_could_be_served_is_still_refused(slow: Path, evaluate: Evaluate) -> None:
-    with pytest.raises(UserError, match=r"4 tokens/head keeps 4 of .* fewer than the 8 protected"):
+    with pytest.raises(UserError, match="4 tokens/head is fewer than the 8 protected"):
         evaluate(ours(slow, allocator="uniform", keep_tokens=4, sink=4, window=4), ("t_generate",))
 
 
