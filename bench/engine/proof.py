@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from ... import UserError
 from ..models.load import LoadedModel
 from ..models.shape import Unsupported
 from .attention import PartialMask, use_store_attention
@@ -38,6 +39,7 @@ def prove(loaded: LoadedModel) -> int:
 
     Raises:
         Unsupported: something differs by more than rounding.
+        UserError: its own logits are not finite.
     """
     model: Any = loaded.model
     spread = torch.arange(N_TOKENS) * 997 + 1009  # ordinary tokens; the first ids are special ones
@@ -46,7 +48,7 @@ def prove(loaded: LoadedModel) -> int:
     with _each(loaded.attention_modules, own.record):
         wanted = model(input_ids=torch.tensor([ids], device=loaded.device), use_cache=False).logits[0].float()
     if not bool(wanted.isfinite().all()):
-        raise Unsupported(f"its own logits are not finite in {loaded.dtype} (try --dtype bfloat16 or float32)")
+        raise UserError(_not_finite(loaded))
     use_store_attention(model)
     reach = _reach(loaded, ids[0])
     n_tokens = min(N_TOKENS, reach)
@@ -55,6 +57,12 @@ def prove(loaded: LoadedModel) -> int:
         _logits_over_stores(loaded, ids)
     _compare_logits(loaded.dtype, _logits_over_stores(loaded, ids), wanted[:n_tokens])
     return reach
+
+
+def _not_finite(loaded: LoadedModel) -> str:
+    if loaded.dtype == "float16":
+        return f"{loaded.name} overflows in float16 (its own logits are not finite); use --dtype bfloat16 or float32."
+    return f"{loaded.name} gives logits that are not finite, in {loaded.dtype} and by itself; look at its weights."
 
 
 def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int]) -> Tensor:

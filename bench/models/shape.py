@@ -44,9 +44,14 @@ def attention_modules(model: Any) -> list[Any]:
     return [by_layer[index] for index in sorted(by_layer)]
 
 
+def output_projection(module: Any) -> Any | None:
+    """The linear layer behind an attention module's heads; None where the module holds none by a known name."""
+    return next((getattr(module, name) for name in OUTPUT_PROJECTIONS if hasattr(module, name)), None)
+
+
 def output_weights(module: Any, n_query_heads: int, dim: int) -> Tensor | None:
-    """The matrix behind each head of an attention module, [HQ, D, hidden]; None where it holds none by a known name."""
-    projection = next((getattr(module, name) for name in OUTPUT_PROJECTIONS if hasattr(module, name)), None)
+    """The matrix behind each head of an attention module, [HQ, D, hidden]; None where it has no such matrix."""
+    projection = output_projection(module)
     weight = getattr(projection, "weight", None)
     if not isinstance(weight, Tensor) or weight.dim() != 2:
         return None

@@ -7,10 +7,14 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
 
+from lukv_bench import UserError
 from lukv_bench.bench.engine.decode import Stop, decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.reads import check_reads
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.plugins.names import registered
+from lukv_bench.bench.plugins.registry import build
 from lukv_bench.scorers.base import Protection
 
 NEW, QUESTION = 14, 8
@@ -36,6 +40,7 @@ def first_difference(loaded: LoadedModel, plain: Any, n: int) -> str | None:
         do_sample=False,
         pad_token_id=0,
         eos_token_id=None,
+        forced_eos_token_id=None,
         output_logits=True,
         return_dict_in_generate=True,
     )
@@ -99,5 +104,20 @@ def unsplit_logits(model: Any, ids: Sequence[int], masks: Sequence[Tensor]) -> T
 
 
 def score_all(loaded: LoadedModel, n: int) -> dict[str, str]:
-    """By installed scorer what it is told where it cannot score this model, else nothing."""
-    return {}
+    """By installed scorer, critical around one of them too, the sentence that refuses it here; empty where it scores.
+
+    Raises:
+        Exception: a scorer that was not refused fails.
+    """
+    said = {}
+    for name in (*sorted(set(registered("scorer")) - {"critical"}), "critical:of=snapkv"):
+        plugin = build("scorer", name)
+        try:
+            check_reads(loaded, {name: plugin.instance.reads})
+        except UserError as error:
+            said[name] = str(error).replace(loaded.name, "FOLDER")
+            continue
+        context = prefill(loaded, prompt_ids(loaded, n), {name: plugin.instance}, n_kept={name: n // 2})
+        context.table(name)
+        said[name] = ""
+    return said

@@ -34,7 +34,7 @@ SIZES: dict[str, Any] = {
     r"sliding_window(_size)?|attention_chunk_size|window_size|local_attention|attention_window_size"
     r"|keep_window_size|local_attention_window_len": WINDOW,
     r"num_experts|n_routed_experts|num_local_experts|moe_num_experts|zero_expert_num": 4,
-    r"num_experts_per_tok(en)?|moe_topk": 2,
+    r"num_experts_per_tok(en)?|moe_topk|moe_k": 2,
     r"n_group|topk_group|num_expert_group|n_groups|mamba_n_groups|first_k_dense_replace|moe_layer_start_index": 1,
     r"linear_num_key_heads|linear_num_value_heads|linear_num_heads|mamba_n_heads|mamba_num_heads": 4,
     r"linear_key_head_dim|linear_value_head_dim|linear_head_dim|mamba_d_head|mamba_head_dim|mamba_headdim": 16,
@@ -46,8 +46,18 @@ SIZES: dict[str, Any] = {
     r"query_pre_attn_scalar": 8,
 }
 """By the name of a setting what it is made; what is not named stays as transformers has it."""
+UNSET = r"head_dim|num_key_value_heads|n_routed_experts|num_experts_per_tok|moe_intermediate_size"
+"""Settings that are made small where transformers leaves them unset, too."""
 OWN: dict[str, dict[str, Any]] = {
-    "dots3_note_text": {"num_key_value_heads": 4},
+    "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
+    "bamba": {"attn_layer_indices": [1, 3]},
+    "falcon_h1": {"mamba_d_ssm": 64},
+    "gemma3n_text": {"num_hidden_layers": 10, "num_kv_shared_layers": 5, "activation_sparsity_pattern": [0.0] * 10},
+    "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
+    "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
+    "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
+    "mamba2": {"num_heads": 4, "head_dim": 16},
+    "zaya": {"num_experts_per_tok": 1},
 }
 """By model type what it needs besides."""
 
@@ -68,9 +78,13 @@ def _shrunk(config: PreTrainedConfig) -> dict[str, Any]:
     for name, value in vars(config).items():
         if isinstance(value, PreTrainedConfig):
             small[name] = type(value)(**_shrunk(value) | OWN.get(value.model_type, {}))
-        elif isinstance(value, int) and not isinstance(value, bool):
+        elif (isinstance(value, int) and not isinstance(value, bool)) or (value is None and re.fullmatch(UNSET, name)):
             sizes = [size for pattern, size in SIZES.items() if re.fullmatch(pattern, name)]
             small |= {name: sizes[0]} if sizes else {}
+    if "kv_lora_rank" in vars(config):  # latent attention has no groups
+        small["num_key_value_heads"] = 4
+    if "is_decoder" in vars(config):  # what BERT's kind has to be told
+        small["is_decoder"] = True
     return small
 
 

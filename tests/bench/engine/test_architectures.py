@@ -1,0 +1,67 @@
+"""A dozen kinds of decoder, tiny: those that run give what `generate` gives, the others are one sentence."""
+
+import importlib.util
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM
+
+from lukv_bench import UserError
+from lukv_bench.bench.engine.ready import ready_model
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+CPU = torch.device("cpu")
+
+
+def script(name: str) -> Any:
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+tiny, oracle = script("tiny_architectures"), script("full_vs_oracle")
+
+RUNS = ["afmoe", "bart", "bert", "gpt2", "gpt_neox", "phi", "gemma3_text", "cohere", "olmo2", "opt"]
+REFUSED = {
+    "diffllama": "computes with the cached keys and values itself",
+    "doge": "computes with the cached keys and values itself",
+    "deepseek_v3": r"keys and values differ in size \(\d+ and \d+ numbers",
+    "deepseek_v32": "keys of an index",
+    "falcon": "does not attend through transformers' attention interface",
+    "gemma2": "caps its attention logits",
+    "gemma4_text": "its layers differ in .*head_dim",
+    "gpt_oss": "attention sinks",
+    "lfm2": "recurrent or convolution state",
+    "mamba": "keeps no cache of keys and values",
+}
+
+
+@pytest.mark.parametrize("model_type", RUNS)
+def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(model_type: str, tmp_path: Path) -> None:
+    tiny.save_tiny(model_type, tmp_path)
+    loaded = ready_model(str(tmp_path), CPU, "float32")
+    plain = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
+    assert oracle.first_difference(loaded, plain, 48) is None
+    assert oracle.evicted_error(loaded, plain, 48) is None
+    oracle.score_all(loaded, 48)
+
+
+@pytest.mark.parametrize("model_type", REFUSED)
+def test_it_is_refused_in_one_sentence_that_says_why(model_type: str, tmp_path: Path) -> None:
+    tiny.save_tiny(model_type, tmp_path)
+    with pytest.raises(UserError, match=REFUSED[model_type]) as refused:
+        ready_model(str(tmp_path), CPU, "float32")
+    assert "\n" not in str(refused.value)
+    assert len(str(refused.value)) <= 400
+
+
+def test_the_decoder_of_a_model_that_takes_images_is_found(tmp_path: Path) -> None:
+    tiny.save_tiny("gemma3", tmp_path)
+    assert ready_model(str(tmp_path), CPU, "float32").shape.n_layers == 4
