@@ -575,3 +575,30 @@ def test_the_help_says_how_a_model_is_given(program: Any) -> None:
     ended = program("lm-eval", "--help")
     assert ended.code == 0
     assert "pretrained=M,allocator=uniform" in ended.out
+
+
+def test_likelihoods_behind_a_rotary_switch_are_those_of_lm_evals_own_model(
+    slow: Path, tmp_path: Path, evaluate: Evaluate
+) -> None:
+    """LongRoPE whose switch lies behind the first half of every text, and behind the contexts of the questions."""
+    folder = tmp_path / "longrope"
+    shutil.copytree(slow, folder)
+    config = json.loads((folder / "config.json").read_text())
+    factors = {"short_factor": [1.0] * 8, "long_factor": [1.5 + n for n in range(8)], "attention_factor": 1.0}
+    names = ("t_choice", "t_choice_no_context", "t_rolling")
+
+    def switching_behind(switch: int) -> None:
+        rope = {"rope_type": "longrope", "rope_theta": 10000.0, "original_max_position_embeddings": switch, **factors}
+        (folder / "config.json").write_text(json.dumps(config | {"rope_parameters": rope}))
+
+    model = Seen(pretrained=str(slow), allocator="full")
+    evaluate(model, ("t_choice",))
+    switch = max(len(feed.context) for feed in model.feeds)
+    assert any(len(feed.context) + len(feed.rest) > switch for feed in model.feeds)
+    found = []
+    for behind in (switch, switch * 3 // 4):  # the whole texts are as long as the contexts
+        switching_behind(behind)
+        theirs = HFLM(pretrained=str(folder), device="cpu", dtype="float32", max_length=48 * 8)
+        found.append(evaluate(ours(folder, allocator="full", max_length=48 * 8), names))
+        assert_same(found[-1], evaluate(theirs, names))
+    assert found[0]["t_rolling"] != found[1]["t_rolling"], "the texts reach beyond the second switch"
