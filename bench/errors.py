@@ -49,6 +49,10 @@ class PluginFailure(Exception):
         self.trace = trace
 
 
+class ViewError(Exception):
+    """The model does not have what a scorer asks to see, or not where it is looked for."""
+
+
 class WriteError(Exception):
     """A plugin changed what it was shown, which is for reading."""
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import LayerView, Protection, Reads
+from ..errors import ViewError, reason_of
 from ..models.load import LoadedModel
 from .prefill import prefill
 from .views import watches
@@ -46,4 +47,5 @@ def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
     ids = [(1009 + 997 * i) % size for i in range(min(N_TOKENS, loaded.reach))]
     failures = prefill(loaded, ids, probes, n_kept=dict.fromkeys(probes, 1)).failures
     for label, error in failures.items():
-        raise UserError(f"the scorer {label} cannot rank for {loaded.name}: {error}; choose another --scorer.")
+        reason = str(error) if isinstance(error, ViewError) else f"its own code fails ({reason_of(error)})"
+        raise UserError(f"the scorer {label} cannot rank for {loaded.name}: {reason}; choose another --scorer.")

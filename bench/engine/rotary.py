@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from ...scorers.base import Rotary
+from ..errors import ViewError
 
 HELD = "held"
 """A rope type that transformers adapts to no call."""
@@ -143,14 +144,20 @@ def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
         model: The transformers model.
         attention: The attention module of the layer.
         index: Of the layer.
+
+    Raises:
+        ViewError: the model has one for other types of layers alone.
     """
     own = [attention.rotary_emb] if hasattr(attention, "rotary_emb") else _shared(model)
     if len(own) > 1:  # those of an image or sound tower among them
         own = [module for module in own if getattr(module, "config", None) is attention.config]
     if len(own) != 1:
         return None
-    by_type = isinstance(getattr(own[0], "rope_type", None), dict)
-    layer_type = attention.config.layer_types[index] if by_type else None
+    kinds = getattr(own[0], "rope_type", None)
+    layer_type = attention.config.layer_types[index] if isinstance(kinds, dict) else None
+    if layer_type is not None and layer_type not in kinds:  # position may act in another way there, as in Beam's
+        kind = attention.config.model_type
+        raise ViewError(f"the layers of type {layer_type} of {kind} have no rotary embedding")
 
     def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = call(own[0], layer_type, positions)

@@ -10,15 +10,12 @@ from torch import Tensor
 
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
+from ..errors import ViewError
 from ..models.shape import output_weights
 from .rotary import rotary_of
 
 ALLOWED = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 """Largest difference between our rotated query and the model's, per unit of its largest value."""
-
-
-class ViewError(Exception):
-    """The model does not have what a scorer asks to see, or not where it is looked for."""
 
 
 @dataclass

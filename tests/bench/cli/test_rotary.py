@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from safetensors.torch import load_file
-from transformers import AutoTokenizer
+from transformers import AutoModelForCausalLM, AutoTokenizer, CohereConfig
 
 D = 16
 RUN = ("--tasks", "niah_single_1", "--length", "360", "--limit", "1", "--db", "out.db")
@@ -104,3 +105,36 @@ def test_a_profile_is_calibrated_for_the_length_of_its_answers(
     for name, array in always.items():
         assert array.equal(here[name]), name
     assert not always["curve"].equal(never["curve"])
+
+
+@pytest.fixture
+def cohere(tiny: Path, home: Path) -> Path:
+    """A model that rotates neighbouring dims together: its queries before the rotary embedding are not read."""
+    folder = home / "work" / "cohere"
+    tokenizer = AutoTokenizer.from_pretrained(tiny)
+    torch.manual_seed(0)
+    config = CohereConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=0,
+        max_position_embeddings=2048,
+    )
+    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_scorer_that_reads_what_the_model_lacks_is_refused_before_anything_is_written(
+    refused: Callable[..., str], cohere: Path, texts: tuple[Path, Path]
+) -> None:
+    expected = ("expected_attention", "cohere", "before the rotary embedding", "choose another --scorer")
+    scorer = ("--model", cohere, "--scorer", "expected_attention")
+    refused(["run", *scorer, *RUN], *expected)
+    refused(["profile", *scorer, "--text", texts[0], "--questions", texts[1], "--out", "p.safetensors"], *expected)
+    refused(["inspect", *scorer, "--context", texts[0], "--allocator", "uniform", "--out", "kept.npz"], *expected)

@@ -34,8 +34,12 @@ REFUSED = {
     "doge": "computes with the cached keys and values itself",
     "deepseek_v3": r"keys and values differ in size \(\d+ and \d+ numbers",
     "deepseek_v32": "keys of an index",
+    "camembert": "does not count positions from 0",
+    "data2vec-text": "does not count positions from 0",
+    "roberta": "does not count positions from 0",
     "falcon": "does not attend through transformers' attention interface",
     "gemma2": "caps its attention logits",
+    "gemma3n_text": r"layer 5 keeps no keys and values of its own \(layers that share",
     "gemma4_text": "its layers differ in .*head_dim",
     "gpt_oss": "attention sinks",
     "lfm2": "recurrent or convolution state",
@@ -60,6 +64,16 @@ def test_it_is_refused_in_one_sentence_that_says_why(model_type: str, tmp_path: 
         ready_model(str(tmp_path), CPU, "float32")
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) <= 400
+
+
+def test_a_scorer_is_refused_in_words_where_some_layers_have_no_rotary_embedding(tmp_path: Path) -> None:
+    """Beam's layers of full attention have none; their queries are scaled by position instead."""
+    tiny.save_tiny("beam", tmp_path)
+    sentences = oracle.score_all(ready_model(str(tmp_path), CPU, "float32"), 48)
+    assert {name: sentence for name, sentence in sentences.items() if sentence} == {
+        "expected_attention": "the scorer expected_attention cannot rank for FOLDER: the layers of type "
+        "full_attention of beam have no rotary embedding; choose another --scorer."
+    }
 
 
 def test_the_decoder_of_a_model_that_takes_images_is_found(tmp_path: Path) -> None:
