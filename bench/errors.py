@@ -65,6 +65,12 @@ def message_of(error: BaseException) -> str:
         return "its message cannot be read"
 
 
+def first_line(error: Exception) -> str:
+    """The first line of a library's message, and the next where it ends in a colon; the type where there is none."""
+    lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
+    return one_line(" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])
+
+
 def reason_of(error: Exception) -> str:
     """Why an answer failed, as it is stored: one line."""
     return str(error) if isinstance(error, PluginFailure) else f"{type(error).__name__}: {message_of(error)}"

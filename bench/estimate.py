@@ -7,7 +7,9 @@ import torch
 
 from .. import UserError
 from .budget import Budget
+from .errors import first_line
 from .models.load import DTYPES
+from .models.shape import max_positions
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,7 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
     Raises:
         UserError: its layers do not all keep keys and values of every token, so that these numbers would be wrong.
     """
+    positions = max_positions(config)
     kinds = set(getattr(config, "layer_types", None) or ())
     strange = next(
         (
@@ -80,7 +83,9 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
     numbers = (n_heads, n_kv_heads, getattr(config, "num_hidden_layers", None), getattr(config, "hidden_size", None))
     if strange is None and not all(isinstance(number, int) and number > 0 for number in numbers):
         strange = "it does not say its layers and heads as a Llama-style decoder does"
-    if strange is not None:
+    if strange is None and positions is None:
+        strange = "it does not say how many tokens it can hold"
+    if strange is not None or positions is None:
         raise UserError(f"{name} ({config.model_type}) cannot be estimated: {strange}; name a full-attention decoder.")
     return CacheShape(
         n_layers=config.num_hidden_layers,
@@ -88,7 +93,7 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
         head_dim=getattr(config, "head_dim", None) or config.hidden_size // n_heads,
         itemsize=DTYPES[dtype].itemsize,
         weight_bytes=_n_parameters(name, config) * DTYPES[dtype].itemsize,
-        max_positions=int(config.max_position_embeddings),
+        max_positions=positions,
     )
 
 
@@ -112,6 +117,6 @@ def _n_parameters(name: str, config: Any) -> int:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
     except Exception as error:  # a configuration may be wrong in any way
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{name} ({config.model_type}) cannot be estimated: {reason[:200]}.") from error
+        reason = first_line(error).rstrip(".")
+        raise UserError(f"{name} ({config.model_type}) cannot be estimated: {reason}.") from error
     return sum(parameter.numel() for parameter in model.parameters())

@@ -4,6 +4,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from .. import UserError
@@ -85,8 +86,8 @@ def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> Non
     except OSError as error:
         raise UserError(f"cannot write {option} {path} ({_reason(error)}); choose another place.") from error
     finally:
-        for folder in made:
-            if not any(folder.iterdir()):
+        with suppress(OSError):  # one with a file in it stays
+            for folder in made:
                 folder.rmdir()
 
 
@@ -99,8 +100,9 @@ def _make_folders(folder: Path) -> list[Path]:
             place.mkdir(exist_ok=True)
             made.insert(0, place)
     except OSError:
-        for place in made:
-            place.rmdir()
+        with suppress(OSError):
+            for place in made:
+                place.rmdir()
         raise
     return made
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ... import UserError
+from ..errors import first_line
 from .truncate import cut_middle
 
 
@@ -59,13 +60,9 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
     except Exception as error:  # a template is a program of the model's author; it may raise anything
         roles = ", ".join(str(turn["role"]) for turn in turns)
         raise UserError(
-            f"the chat template of {tokenizer.name_or_path} cannot render the turns {roles} ({_reason(error)})."
+            f"the chat template of {tokenizer.name_or_path} cannot render the turns {roles} ({first_line(error)})."
         ) from error
     return str(text)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0]
 
 
 def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True) -> str:

@@ -1,10 +1,10 @@
 """A model's configuration without its weights."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ... import UserError
+from ..errors import first_line
 from .aliases import ALIASES
 from .convert import alias_folder
 from .find import check_model_name
@@ -24,6 +24,8 @@ def read_config(name: str) -> Any:
     folder = alias_folder(ALIASES[name]) if name in ALIASES else Path(name).expanduser()
     try:
         return AutoConfig.from_pretrained(folder if folder.is_dir() else name, trust_remote_code=False)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, json.JSONDecodeError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(f"the configuration of {name} cannot be read ({reason}); check its spelling.") from error
+    except Exception as error:  # transformers and the hub's client raise anything over a file or a network
+        reason = first_line(error).rstrip(".")
+        raise UserError(
+            f"the configuration of {name} cannot be read ({reason}); check the model's name and its config.json."
+        ) from error

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from ... import UserError
+from ..errors import message_of
 from ..files import user_path
 from ..suggest import unknown
 from .aliases import ALIASES
@@ -70,7 +71,7 @@ def _from_hub(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=twice))
     except Exception as error:  # the hub's client lets its network library's errors through
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = message_of(error) or type(error).__name__
         raise UserError(
             f"cannot get the model {name!r} from the hub ({reason}); check its spelling and the network, or use "
             f"the model {', '.join(ALIASES)} or a local folder."

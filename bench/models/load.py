@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from ... import UserError
+from ..errors import first_line
 from .aliases import ALIASES
 from .convert import check_tokenizer
 from .find import find_model, model_title
@@ -194,7 +195,7 @@ def _readable(name: str, path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # transformers and tokenizers raise anything, bare Exception included
-        reason = (str(error).strip().splitlines() or [""])[0] or type(error).__name__
+        reason = first_line(error)
         if name in ALIASES:
             raise _corrupt(name, path, reason) from error
         if isinstance(error, UserError):

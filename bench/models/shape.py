@@ -11,6 +11,7 @@ from transformers.cache_utils import Cache, DummyLayer, DynamicLayer, DynamicSli
 from transformers.pytorch_utils import Conv1D
 
 from ... import UserError
+from ..errors import reason_of
 
 OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "Wo", "attention_output")
 """What attention modules of transformers call the layer that takes the heads' outputs back to the hidden size."""
@@ -140,15 +141,13 @@ def one_sentence(name: str, model: Any) -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:  # a model's own code may raise anything
-        reason = str(error) if isinstance(error, Unsupported) else f"its own code fails ({_first_line(error)})"
+        reason = (
+            str(error)
+            if isinstance(error, Unsupported)
+            else f"its own code fails ({reason_of(error)[:200].rstrip(' .:')})"
+        )
         raise _unsupported(name, model.config.model_type, reason) from error
 
 
 def _unsupported(name: str, model_type: str, reason: str) -> UserError:
     return UserError(f"{name} ({model_type}) cannot be served: {reason}; use a Llama-, Qwen- or Mistral-style decoder.")
-
-
-def _first_line(error: Exception) -> str:
-    """The beginning of an error's text, with its type, in printable characters."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text[:160]}".rstrip(" .:")

@@ -5,8 +5,7 @@ import hashlib
 import json
 import sys
 from collections.abc import Iterator
-from importlib.machinery import ModuleSpec
-from importlib.util import find_spec
+from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
 OWN = "lukv_bench"
@@ -42,13 +41,15 @@ def code_of(plugin: Any, version: str) -> str:
 
 
 def _spec(name: str) -> ModuleSpec | None:
+    """Where a module is, None where there is none; a module that is not imported yet is not imported for it."""
     loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
-    if loaded is not None:
+    package = name.rpartition(".")[0]
+    if loaded is not None or not package:
         return loaded
-    try:
-        return find_spec(name)
-    except (ImportError, ValueError):  # no module of that name, or one in something that is no package
+    above = _spec(package)
+    if above is None or above.submodule_search_locations is None:
         return None
+    return PathFinder.find_spec(name, above.submodule_search_locations)
 
 
 def _text(name: str) -> str | None:
@@ -67,7 +68,11 @@ def _imports(name: str, text: str, package: str) -> Iterator[str]:
     """Modules of the same package that a module names in its imports, at any depth of its code."""
     spec = _spec(name)
     inside = name if spec is not None and spec.submodule_search_locations is not None else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(text)):
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):  # it cannot be imported either, and counts as its text
+        return
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.partition(".")[0] == package)
         elif isinstance(node, ast.ImportFrom):

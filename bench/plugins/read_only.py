@@ -29,8 +29,17 @@ def reading(plugin: Any, shown: Iterable[tuple[str, Tensor]]) -> Iterator[None]:
     try:
         with plugin_code(package_of(plugin)), torch.no_grad():
             yield
-    finally:
-        changed = [*(f"the {name}" for name in stamps.written()), *process.changed()]
+    except KeyboardInterrupt:  # ends the run, whatever the plugin was in the middle of
         process.restore()
-        if changed:
-            raise WriteError(f"it changed {changed[0]}: what a plugin is shown is for reading")
+        raise
+    except Exception:
+        _restore(stamps, process)
+        raise
+    _restore(stamps, process)
+
+
+def _restore(stamps: Stamps, process: ProcessState) -> None:
+    changed = [*(f"the {name}" for name in stamps.written()), *process.changed()]
+    process.restore()
+    if changed:
+        raise WriteError(f"it changed {changed[0]}: what a plugin is shown is for reading")

@@ -38,6 +38,25 @@ def test_the_default_model_is_known_before_it_is_fetched(
 
 
 @pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"hidden_size": "wide"}, ("hidden_size", "config.json")),
+        ({"max_position_embeddings": None}, ("max_position_embeddings", "config.json")),
+        ({"model_type": "bloom", "max_position_embeddings": None}, ("how many tokens",)),
+    ],
+)
+def test_a_configuration_that_says_too_little_is_one_sentence(
+    refused: Any, tiny: Path, home: Path, changed: dict[str, Any], words: tuple[str, ...]
+) -> None:
+    folder = home / "work" / "odd"
+    folder.mkdir()
+    facts = json.loads((tiny / "config.json").read_text()) | changed
+    facts = json.loads((tiny / "config.json").read_text()) | changed
+    (folder / "config.json").write_text(json.dumps(facts))
+    refused(["estimate", "--model", "odd"], *words)
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (("--memory", "0"), ("--memory",)),

@@ -95,5 +95,19 @@ def test_a_plugin_without_source_is_told_apart_by_its_version_and_says_so(tmp_pa
     assert load(folder).code == "no source, version 1.0"
 
 
+def test_modules_that_are_not_imported_stay_so_and_may_be_broken(tmp_path: Path, load: Load) -> None:
+    files = {
+        "methods/helper.py": "def late():\n    from .side.effect import X\n    from .future import Y\n",
+        "methods/side/__init__.py": "raise RuntimeError('only with a licence')\n",
+        "methods/side/effect.py": "X = 1\n",
+        "methods/future.py": "def of python4:\n",
+    }
+    found = load(write(tmp_path / "a", files))
+    assert found.hash is not None
+    assert "methods.side" not in sys.modules
+    assert load(write(tmp_path / "b", files | {"methods/side/effect.py": "X = 2\n"})).hash != found.hash
+    assert load(write(tmp_path / "c", files | {"methods/future.py": "def of python5:\n"})).hash != found.hash
+
+
 def test_our_own_plugins_have_none(tmp_path: Path) -> None:
     assert code_of(KeyDiff, "0.1") == ""
