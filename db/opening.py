@@ -7,21 +7,10 @@ from .database import Database, as_store_error, make_engine, turn_wal_on, writin
 from .errors import StoreError
 from .identity import State, judge, peek_connection
 from .migrate import upgrade
-from .places import check_local, check_regular, real_path
+from .named import nothing_yet
+from .places import real_path
 from .schema import Base
 from .urls import describe, sqlite_path
-
-
-def check_there(url: URL) -> None:
-    """UserError when a SQLite file is missing or may not be used where it is."""
-    path = sqlite_path(url)
-    if path is None:
-        return
-    real = real_path(path)
-    check_local(real)
-    if not real.exists():
-        raise UserError(_nothing_yet(url))
-    check_regular(real)
 
 
 def make_place(url: URL) -> None:
@@ -44,7 +33,7 @@ def prepare(database: Database, *, create: bool) -> None:
     except StoreError as error:
         raise UserError(f"{error} Name another with --db.") from error
     if state == "empty":
-        raise UserError(_nothing_yet(database.url))
+        raise UserError(nothing_yet(describe(database.url)))
     if state == "older":
         raise UserError(
             f'"{describe(database.url)}" was written by an older lukv-bench; '
@@ -66,7 +55,3 @@ def _migrate(url: URL) -> None:
         if engine.dialect.name == "sqlite":
             turn_wal_on(engine)
         upgrade(writing_engine(engine))
-
-
-def _nothing_yet(url: URL) -> str:
-    return f'There are no results at "{describe(url)}" yet; make some with "lukv-bench run", or name others with --db.'

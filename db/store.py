@@ -15,11 +15,12 @@ from .claims import Claims
 from .clock import moment
 from .database import Database
 from .errors import MissingRowError
-from .opening import check_there, make_place, prepare
+from .named import check_there
+from .opening import make_place, prepare
 from .records import AnswerRecord, StoredAnswer
 from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
 from .standing import DONE, FAILED, n_covered
-from .urls import check_writable
+from .urls import check_writable, sqlite_path
 
 _BY_SIGNAL = 128
 """An exit code above it is that of a signal: 130 is Ctrl-C, 143 SIGTERM."""
@@ -38,8 +39,8 @@ class Store(Database):
         if create:
             check_writable(url)
             make_place(url)
-        else:
-            check_there(url)
+        elif (path := sqlite_path(url)) is not None:
+            check_there(path)
         with ExitStack() as undo:
             store = cls(url)
             undo.callback(store.close)

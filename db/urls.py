@@ -1,20 +1,15 @@
 """From what the user typed to a database URL, and whether results can be written there."""
 
 import re
-from difflib import get_close_matches
 from pathlib import Path
 
-import platformdirs
 from sqlalchemy import URL, NullPool, create_engine, make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from .. import UserError
 from .identity import Contents, judge, peek_connection, peek_file
-from .places import check_changeable, check_creatable, check_local, check_regular, real_path, user_folder
-
-KINDS = ("sqlite", "postgresql")
-"""The schema and the lock that lets one process write at a time were made for these, and tested with them."""
+from .named import KINDS, absolute, check_usable, in_memory, named_file, no_kind
 
 _TO_INSTALL = {"psycopg": "psycopg[binary]", "psycopg2": "psycopg2-binary"}
 _SECRET = re.compile("passw|pwd|secret|token", re.IGNORECASE)
@@ -27,22 +22,8 @@ def resolve_url(text: str | None) -> URL:
     so a later change of folder does not move the database. UserError when the text is neither, or when the driver is
     missing.
     """
-    if text is None:
-        folder = user_folder(platformdirs.user_data_dir, "lukv-bench", False)
-        if folder is None:
-            raise UserError("There is no home folder to keep results in; name a file with --db, such as results.db.")
-        return _file_url(folder / "results.db")
-    if not text.strip():
-        raise UserError("The database name is empty; name a file with --db, such as results.db, or leave --db out.")
-    if text.strip() == ":memory:":
-        text = "sqlite:///:memory:"
-    if "://" in text:
-        return _url(text)
-    if kind := re.match(r"(sqlite|postgres(?:ql)?|mysql|mariadb)(\+\w+)?:", text):
-        if kind[1] not in KINDS:
-            raise _no_kind(kind[1])
-        raise UserError(f'"{kind[0]}" lacks its slashes; write {kind[0]}// in front of the rest, or a plain path.')
-    return _file_url(Path(text))
+    path = named_file(text)
+    return _url(str(text)) if path is None else URL.create("sqlite", database=str(path))
 
 
 def sqlite_path(url: URL) -> Path | None:
@@ -70,21 +51,9 @@ def check_writable(url: URL) -> None:
     if path is None:
         _check_server(url)
         return
-    real = real_path(path)
-    check_local(real)
-    if not real.exists():
-        check_creatable(real)
-        return
-    check_regular(real)
-    check_changeable(real)
-    judge(peek_file(real), describe(url))
-
-
-def _file_url(path: Path) -> URL:
-    try:
-        return URL.create("sqlite", database=str(path.expanduser().absolute()))
-    except RuntimeError as error:  # "~nobody/x.db"
-        raise UserError(f'"{path}" names a home folder that is not there; write the whole path.') from error
+    real = check_usable(path)
+    if real is not None:
+        judge(peek_file(real), describe(url))
 
 
 def _url(text: str) -> URL:
@@ -97,15 +66,9 @@ def _url(text: str) -> URL:
             "postgresql://USER:PASSWORD@HOST/NAME."
         ) from error
     if url.get_backend_name() not in KINDS:
-        raise _no_kind(url.drivername)
+        raise no_kind(url.drivername)
     _check_driver(url)
     return _sqlite_url(url) if url.get_backend_name() == "sqlite" else url
-
-
-def _no_kind(given: str) -> UserError:
-    near = get_close_matches(given, KINDS, n=1)
-    hint = f"did you mean {near[0]}://?" if near else "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
-    return UserError(f'"{given}" is no kind of database that holds results, SQLite and PostgreSQL are; {hint}')
 
 
 def _check_driver(url: URL) -> None:
@@ -138,10 +101,10 @@ def _sqlite_url(url: URL) -> URL:
             "or sqlite:////folder/results.db."
         )
     if name in ("", ":memory:") or url.query.get("mode") == "memory":
-        raise UserError("A database in memory would be lost at the end; name a file with --db, such as results.db.")
+        raise in_memory()
     if name.startswith("file:"):
         raise UserError(f'"{name}" is a SQLite URI, which is not supported; write the plain path of the file.')
-    return url.set(database=_file_url(Path(name)).database)
+    return url.set(database=str(absolute(Path(name))))
 
 
 def _check_server(url: URL) -> None:

@@ -65,6 +65,7 @@ def inspect(
     from ..files import user_path
     from ..models.find import check_model_name, loading
     from ..plugins.names import check_name
+    from ..protected import check_budgets
     from ..writable import check_file_place
 
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
@@ -77,6 +78,8 @@ def inspect(
     check_name("allocator", allocator)
     check_name("scorer", scorer)
     check_model_name(model)
+    if allocator.partition(":")[0] != "full":
+        check_budgets(budgets, [scorer], sink, window)
     with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model

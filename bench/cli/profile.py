@@ -124,7 +124,7 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
     from ..files import check_readable
     from ..profiles.file import load_profile
-    from ..run.request import check_protection
+    from ..protected import check_protection
 
     check_protection(sink, window)
     return load_profile(check_readable(path, "--from"))

@@ -51,6 +51,10 @@ def results(
     Scores and means are null until every sample ever asked of the cell is answered.
     """
     _check(json, csv, markdown, grid, answers, limit, task, against, delete)
+    from ...db.named import check_there, named_file
+
+    if (file := named_file(db)) is not None:
+        check_there(file)
     from ...db.store import Store
     from ...db.urls import describe, resolve_url
     from ..reports.table import result_rows

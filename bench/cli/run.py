@@ -142,12 +142,11 @@ class _Axes:
 
 
 def _checked(options: RunOptions) -> _Axes:
-    """Everything that can be known to be wrong before torch is imported."""
-    from ...tasks.catalog import expand
+    """Everything that can be known to be wrong before torch is imported, what is quick to know first."""
+    from ...db.named import check_usable, named_file
     from ..budget import parse_budgets
     from ..files import user_path
     from ..models.find import check_model_name
-    from ..plugins.names import split_specs
 
     samples_limit(options.limit)
     at_least_one("--batch", options.batch)
@@ -157,18 +156,34 @@ def _checked(options: RunOptions) -> _Axes:
     if options.max_length is not None:
         at_least_one("--max-length", options.max_length)
     keep_tokens = [] if options.keep_tokens is None else whole_numbers("--keep-tokens", options.keep_tokens)
-    axes = _Axes(
-        allocators=split_specs("allocator", options.allocator or ["lukv"]),
-        scorers=split_specs("scorer", options.scorer or ["keydiff"]),
-        budgets=parse_budgets([] if options.ratio is None else axis("--ratio", options.ratio), keep_tokens),
-        tasks=expand(axis("--tasks", options.tasks or [TASKS])),
-        lengths=whole_numbers("--length", options.length or [LENGTH]),
-        seeds=whole_numbers("--seed", options.seed or ["0"]),
-    )
+    budgets = parse_budgets([] if options.ratio is None else axis("--ratio", options.ratio), keep_tokens)
+    lengths = whole_numbers("--length", options.length or [LENGTH])
+    seeds = whole_numbers("--seed", options.seed or ["0"])
     check_model_name(options.model)
+    if (file := named_file(options.db)) is not None:
+        check_usable(file)
     for option, folder in (("--samples", options.samples), ("--data-dir", options.data_dir)):
         if folder is not None and not user_path(folder, option).is_dir():
             raise UserError(f"{option} {folder} is no folder.")
+    return _named(options, budgets, lengths, seeds)
+
+
+def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[int], seeds: Sequence[int]) -> _Axes:
+    """The axes, when the plugins and tasks that are named exist and the budgets hold what scorers protect."""
+    from ...tasks.catalog import expand
+    from ..plugins.names import split_specs
+    from ..protected import check_budgets
+
+    axes = _Axes(
+        allocators=split_specs("allocator", options.allocator or ["lukv"]),
+        scorers=split_specs("scorer", options.scorer or ["keydiff"]),
+        budgets=budgets,
+        tasks=expand(axis("--tasks", options.tasks or [TASKS])),
+        lengths=lengths,
+        seeds=seeds,
+    )
+    if not options.no_baselines or any(spec.partition(":")[0] != "full" for spec in axes.allocators):
+        check_budgets(axes.budgets, axes.scorers, options.sink, options.window)
     return axes
 
 

@@ -22,10 +22,26 @@ def describe_listed(kind: Kind) -> list[Description]:
 
 
 def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
-    (point, *others) = points
-    if others or point.dist is None or point.dist.name != BUILT_IN:
+    if not _is_built_in(points):
         return describe(kind, name, points)
-    return read_plugin(origin_of(kind, name, point), point)
+    return read_plugin(origin_of(kind, name, points[0]), points[0])
+
+
+def _is_built_in(points: list[EntryPoint]) -> bool:
+    return len(points) == 1 and points[0].dist is not None and points[0].dist.name == BUILT_IN
+
+
+def written_protection(scorer: str) -> tuple[int, int] | None:
+    """The (sink, window) that a registered scorer is written to have, whatever its arguments.
+
+    None where only its instance can tell: a stranger's, or one whose window is an argument.
+    """
+    points = registered("scorer")[scorer]
+    field = _fields(_class(points[0])).get("protection") if _is_built_in(points) else None
+    if field is None or not isinstance(field.value, ast.Call):
+        return None
+    given = {word.arg: _literal(word.value) for word in field.value.keywords}
+    return int(str(given["sink"])), int(str(given["window"]))
 
 
 def read_plugin(known: Description, point: EntryPoint) -> Description:
@@ -34,15 +50,9 @@ def read_plugin(known: Description, point: EntryPoint) -> Description:
     Raises:
         ValueError: its class is not written as the built-in ones are: literal defaults, no base with fields.
     """
-    package, *folders = point.module.split(".")
-    module = files(package).joinpath(*folders[:-1], f"{folders[-1]}.py")
-    tree = ast.parse(module.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == point.attr]
-    if len(found) != 1 or found[0].bases:
-        raise ValueError(f"{point.value} cannot be read as a plugin's class")
-    summary, _, details = inspect.cleandoc(ast.get_docstring(found[0]) or "").partition("\n")
-    fields = [node for node in found[0].body if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)]
-    own = {node.target.id: node for node in fields if isinstance(node.target, ast.Name)}
+    written = _class(point)
+    summary, _, details = inspect.cleandoc(ast.get_docstring(written) or "").partition("\n")
+    own = _fields(written)
     constants = {name: node for name, node in own.items() if _is_class_variable(node)}
     return Description(
         kind=known.kind,
@@ -55,6 +65,22 @@ def read_plugin(known: Description, point: EntryPoint) -> Description:
         version=known.version,
         arguments=tuple(_argument(name, node) for name, node in own.items() if name not in constants),
     )
+
+
+def _class(point: EntryPoint) -> ast.ClassDef:
+    package, *folders = point.module.split(".")
+    module = files(package).joinpath(*folders[:-1], f"{folders[-1]}.py")
+    tree = ast.parse(module.read_text(encoding="utf-8"))
+    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == point.attr]
+    if len(found) != 1 or found[0].bases:
+        raise ValueError(f"{point.value} cannot be read as a plugin's class")
+    return found[0]
+
+
+def _fields(written: ast.ClassDef) -> dict[str, ast.AnnAssign]:
+    """The annotated fields and constants of a class by name."""
+    nodes = [node for node in written.body if isinstance(node, ast.AnnAssign)]
+    return {node.target.id: node for node in nodes if isinstance(node.target, ast.Name)}
 
 
 def _is_class_variable(node: ast.AnnAssign) -> bool:

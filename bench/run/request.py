@@ -11,6 +11,7 @@ from ..budget import Budget
 from ..configuration import Protocol
 from ..plugins.plugin import Plugin
 from ..plugins.registry import build
+from ..protected import check_protected, check_protection
 
 
 @dataclass(frozen=True)
@@ -92,19 +93,9 @@ def ask_methods(
         if allocator.name != "full"
     ]
     for method in methods:
-        _check_protected(method)
+        check_protected(method.budget, method.protection.sink + method.protection.window)
     full = [Method(plugin, None, Budget(), Protection(0, 0)) for plugin in plugins.values() if plugin.name == "full"]
     return (*full, *methods)
-
-
-def _check_protected(method: Method) -> None:
-    """Refuse a number of tokens to keep that is known to be too small, whatever the contexts."""
-    keep, protected = method.budget.keep_tokens, method.protection.sink + method.protection.window
-    if keep is not None and keep < protected:
-        raise UserError(
-            f"the budget {method.budget} is fewer than the {protected} protected ones (sink + window); keep more, or "
-            "lower --sink and --window."
-        )
 
 
 def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:
@@ -116,17 +107,6 @@ def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Prot
     check_protection(sink, window)
     own: Protection = scorer.instance.protection
     return Protection(own.sink if sink is None else sink, own.window if window is None else window)
-
-
-def check_protection(sink: int | None, window: int | None) -> None:
-    """Refuse what is no number of tokens.
-
-    Raises:
-        UserError: one is negative, or absurd.
-    """
-    for name, value in (("--sink", sink), ("--window", window)):
-        if value is not None and not 0 <= value < 2**31:
-            raise UserError(f"{name} takes a number of tokens, 0 or more, not {value}.")
 
 
 def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskInfo, int | None], ...]:

@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = {"torch", "transformers", "lm_eval", "pandas", "scipy", "datasets"}
+HEAVY = {"torch", "transformers", "lm_eval", "pandas", "scipy", "datasets", "huggingface_hub"}
 LIGHT = [
     "run --help", "run --allocator nosuch", "run --scorer keydiff,nosuch", "run --ratio 2", "run --tasks nosuch",
-    "run --keep-tokens 0", "run --model nosuch", "run --db .", "run --samples nosuch", "run --limit 0",
+    "run --keep-tokens 0", "run --keep-tokens 3", "run --keep-tokens 9,3 --scorer snapkv,h2o", "run --sink -1",
+    "run --model nosuch", "run --db .", "run --samples nosuch", "run --limit 0",
     "results --db none.db", "profile --out . --scorer keydiff", "profile --out p --scorer nosuch",
     "profile --out p --text none.txt --questions none.txt", "inspect --context none.txt", "list tasks", "list models",
-    "inspect --context here.txt --allocator nosuch",
+    "inspect --context here.txt --allocator nosuch", "inspect --context here.txt --keep-tokens 3",
     "tasks export --out . --tasks nosuch", "tasks score niah_single_1 none.jsonl",
 ]  # fmt: skip
 PROBE = """
@@ -29,9 +30,9 @@ for line in sys.argv[1:]:
 """
 
 
-def loaded(lines: list[str], folder: Path) -> list[str]:
+def loaded(lines: list[str], folder: Path, heavy: set[str] = HEAVY) -> list[str]:
     """The heavy libraries that the commands load, in a process of their own."""
-    probe = PROBE.format(heavy=sorted(HEAVY))
+    probe = PROBE.format(heavy=sorted(heavy))
     environment = {**os.environ, "XDG_DATA_HOME": str(folder / "data")}
     ended = subprocess.run(
         [sys.executable, "-c", probe, *lines], capture_output=True, text=True, cwd=folder, env=environment, check=True
@@ -42,6 +43,11 @@ def loaded(lines: list[str], folder: Path) -> list[str]:
 def test_commands_that_need_no_model_load_no_heavy_library(tmp_path: Path) -> None:
     (tmp_path / "here.txt").write_text("some words")
     assert loaded(LIGHT, tmp_path) == []
+
+
+def test_a_file_that_cannot_hold_results_is_refused_without_sqlalchemy(tmp_path: Path) -> None:
+    lines = ["run --db .", "run --db mysql:x", "results --db .", "results --db none.db", "results --task nosuch"]
+    assert loaded(lines, tmp_path, HEAVY | {"sqlalchemy"}) == []
 
 
 @pytest.mark.parametrize("line", ["list allocators", "list scorers --json", "list scorers snapkv"])

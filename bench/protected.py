@@ -1,0 +1,50 @@
+"""Protected tokens, checked before any plugin is imported."""
+
+from collections.abc import Sequence
+
+from .. import UserError
+from .budget import Budget
+from .plugins.source import written_protection
+
+
+def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int | None, window: int | None) -> None:
+    """Refuse budgets below the protected tokens, as far as no scorer must be imported to know them.
+
+    Args:
+        scorers: Registered ones, as typed.
+        sink: As typed; None = each scorer's own.
+        window: As typed; None = each scorer's own.
+
+    Raises:
+        UserError: one is below them, or sink or window is no number of tokens.
+    """
+    check_protection(sink, window)
+    for budget in (budget for budget in budgets if budget.keep_tokens is not None):
+        for spec in scorers:
+            own_sink, own_window = written_protection(spec.partition(":")[0]) or (0, 0)
+            check_protected(budget, (own_sink if sink is None else sink) + (own_window if window is None else window))
+
+
+def check_protection(sink: int | None, window: int | None) -> None:
+    """Refuse what is no number of tokens.
+
+    Raises:
+        UserError: one is negative, or absurd.
+    """
+    for name, value in (("--sink", sink), ("--window", window)):
+        if value is not None and not 0 <= value < 2**31:
+            raise UserError(f"{name} takes a number of tokens, 0 or more, not {value}.")
+
+
+def check_protected(budget: Budget, n_protected: int) -> None:
+    """Refuse a number of tokens to keep that is known to be too small, whatever the contexts.
+
+    Raises:
+        UserError: it is below the protected ones.
+    """
+    keep = budget.keep_tokens
+    if keep is not None and keep < n_protected:
+        raise UserError(
+            f"the budget {budget} is fewer than the {n_protected} protected ones (sink + window); keep more, or "
+            "lower --sink and --window."
+        )
