@@ -7,22 +7,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from ... import UserError, __version__
+from ... import UserError
 from ...scorers.base import Profile, Protection
-from ..calibration.calibrate import (
-    CALIBRATION_VERSION,
-    KEPT_SHARE,
-    MAX_NEW_TOKENS,
-    TEMPERATURE,
-    Report,
-    Target,
-    calibrate,
-)
+from ..calibration.calibrate import MAX_NEW_TOKENS, Report, Target, calibrate
 from ..calibration.documents import Document, built_in_documents
 from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
 from ..configuration import CODE_VERSION
-from ..environment import package_versions
 from ..file_kinds import ANY
 from ..files import check_readable
 from ..hashing import content_hash
@@ -30,49 +21,13 @@ from ..models.load import LoadedModel
 from ..places import cache_folder
 from ..plugins.plugin import Plugin
 from ..writable import check_file_place
+from .check import check_profile
 from .file import load_profile, read_header, save_profile
 from .fit import check_arrays, fit_arrays
+from .identity import circumstances, profile_identity
 from .lock import only_process
 
 DEFAULT_SEED = 0
-
-
-def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
-    """Refuse a profile that was made for something else, or does not say what it was made for.
-
-    Raises:
-        UserError: with what it was made for.
-    """
-    made = profile.made
-    if profile.kind != allocator.name:
-        raise UserError(f"{path} is a profile of {profile.kind}, not of {allocator.name}.")
-    if made.get("model_revision") != loaded.revision:
-        raise UserError(
-            f"{path} was made for another model ({profile.notes.get('model')}, revision "
-            f"{str(made.get('model_revision'))[:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
-            f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
-        )
-    here = {"scorer": scorer.name, "scorer_arguments": _arguments(scorer), "scorer_code": _code(scorer)}
-    if any(made.get(name) != value for name, value in here.items()):
-        there = " ".join(str(made[name]) for name in here if made.get(name))
-        raise UserError(
-            f"{path} was made for the scorer {there or '(none is named)'}, not for {scorer.label} "
-            f"{_code(scorer) or ''}; make one with `lukv-bench profile --scorer {scorer.label} --out FILE`."
-        )
-    for what, name, value in (
-        (f"other arguments of {allocator.name}", "arguments", _fit_arguments(allocator)),
-        (f"other code of {allocator.name}", "allocator_code", _code(allocator)),
-        ("another chat template", "chat_template", _template(loaded)),
-    ):
-        if made.get(name) != value:
-            raise UserError(
-                f"{path} was made with {what} ({_said(made.get(name))}, here {_said(value)}); leave out profile= and "
-                "the run makes one of its own."
-            )
-
-
-def _said(value: object) -> str:
-    return "none" if value is None or value == {} else str(value)
 
 
 def obtain_profile(
@@ -101,7 +56,7 @@ def obtain_profile(
             ) from error
         return profile
     documents = _fitted(loaded, built_in_documents())
-    wanted = _identity(allocator, scorer, protection, loaded, documents, DEFAULT_SEED)
+    wanted = profile_identity(allocator, scorer, protection, loaded, documents, DEFAULT_SEED)
     shipped = {name: value for name, value in wanted.items() if name != "dtype"}
     for path in sorted(_shipped_folder().glob("*.safetensors")):
         if _is_made_as(path, allocator.name, shipped):
@@ -176,15 +131,15 @@ def making(
                 file=sys.stderr,
             )
     targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
-    wanted = {name: _identity(allocator, *of, loaded, (), seed) for name, of in scorers.items()}
+    wanted = {name: profile_identity(allocator, *of, loaded, (), seed) for name, of in scorers.items()}
     partial = _partial(content_hash([wanted, loaded.device.type, CODE_VERSION]))
     seen = calibrate(loaded, targets, documents, seed, report, partial)
     profiles = {}
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):
         report(f"fitting the profile of {name}", number, len(scorers))
         arrays = fit_arrays(allocator, seen[name], loaded)
-        made = _identity(allocator, scorer, protection, loaded, documents, seed)
-        profiles[name] = Profile(allocator.name, arrays, made, _circumstances(loaded))
+        made = profile_identity(allocator, scorer, protection, loaded, documents, seed)
+        profiles[name] = Profile(allocator.name, arrays, made, circumstances(loaded))
     yield profiles
     if partial is not None:
         partial.clear()
@@ -203,71 +158,3 @@ def _partial(key: str) -> Partial | None:
 
 def _fitted(loaded: LoadedModel, documents: Sequence[Document]) -> tuple[Document, ...]:
     return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS) for document in documents)
-
-
-def _fit_arguments(allocator: Plugin) -> dict[str, Any]:
-    return {name: value for name, value in _arguments(allocator).items() if name != "profile"}
-
-
-def _arguments(plugin: Plugin) -> dict[str, Any]:
-    """A plugin's arguments, an inner plugin's by its name, arguments and code."""
-    inner = {
-        name: {"name": held.name, "arguments": _arguments(held), "code": _code(held)}
-        for name, held in plugin.inner.items()
-    }
-    return {**plugin.arguments, **inner}
-
-
-def _identity(
-    allocator: Plugin,
-    scorer: Plugin,
-    protection: Protection,
-    loaded: LoadedModel,
-    documents: Sequence[Document],
-    seed: int,
-) -> dict[str, Any]:
-    """What tells one profile from another before it is made."""
-    told: dict[str, Any] = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
-    if loaded.dtype != "float32":  # float32 goes without saying: profiles from before the dtype was told stay valid
-        told["dtype"] = loaded.dtype
-    return told | {
-        "model_revision": loaded.revision,
-        "arguments": _fit_arguments(allocator),
-        "scorer": scorer.name,
-        "scorer_arguments": _arguments(scorer),
-        "scorer_code": _code(scorer),
-        "allocator_code": _code(allocator),
-        "chat_template": _template(loaded),
-        "sink": protection.sink,
-        "window": protection.window,
-        "documents": [document.record for document in documents],
-        "seed": seed,
-        "temperature": TEMPERATURE,
-        "max_new_tokens": MAX_NEW_TOKENS,
-        "calibration_version": CALIBRATION_VERSION,
-    }
-
-
-def _template(loaded: LoadedModel) -> str:
-    return content_hash(loaded.tokenizer.chat_template)[:12]
-
-
-def _code(plugin: Plugin) -> str | None:
-    """Whose code a plugin is; None for our own, which `CALIBRATION_VERSION` speaks for."""
-    known = plugin.description
-    return (
-        None
-        if known.distribution == "lukv-bench"
-        else " ".join(filter(None, (known.distribution, known.version, known.code)))
-    )
-
-
-def _circumstances(loaded: LoadedModel) -> dict[str, Any]:
-    """What else a reader wants to know of how a profile was made."""
-    return {
-        "model": loaded.title,
-        "dtype": loaded.dtype,
-        "device": loaded.device.type,
-        "version": __version__,
-        "packages": package_versions(),
-    }

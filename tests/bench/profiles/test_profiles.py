@@ -23,8 +23,9 @@ from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.bench.profiles import fit as fit_module
 from lukv_bench.bench.profiles import obtain as profiles
+from lukv_bench.bench.profiles.check import check_profile
 from lukv_bench.bench.profiles.file import load_profile, profile_hash, save_profile, storable_arrays
-from lukv_bench.bench.profiles.obtain import check_profile, making, obtain_profile
+from lukv_bench.bench.profiles.obtain import making, obtain_profile
 from lukv_bench.bench.run.plan import _obtain_profiles
 from lukv_bench.bench.run.request import ask_methods
 from lukv_bench.scorers.base import Profile, Protection
