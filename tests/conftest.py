@@ -1,6 +1,7 @@
 """The root must not be on sys.path: its kernels/ would pass for Hugging Face's package of that name."""
 
 import os
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ settings.register_profile("untimed", deadline=None)  # no property is about time
 settings.load_profile("untimed")
 
 _ROOT = Path(__file__).resolve().parents[1]
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+"""A fenced block of a document: its language and its text."""
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
 
 
@@ -40,3 +43,27 @@ def shared_data() -> Path:
     if not folder.is_dir():
         leave_out(f"real rows and recordings are expected in {folder}, or where LUKV_BENCH_TEST_DATA points to")
     return folder
+
+
+def follow_document(document: str, run: Callable[[str], str]) -> list[str]:
+    """Do what a document says: write its files, named by a comment on top, and run its bash blocks, in order.
+
+    Gives what each bash block printed.
+    """
+    printed = []
+    for language, text in BLOCK.findall((_ROOT / "docs" / document).read_text(encoding="utf-8")):
+        if language == "bash":
+            printed.append(run(text))
+            continue
+        place = Path(re.findall(r"\A# (\S+)\n", text)[0])
+        assert not place.is_absolute()
+        place.parent.mkdir(exist_ok=True)
+        place.write_text(text, encoding="utf-8")
+    assert printed
+    return printed
+
+
+@pytest.fixture(scope="session")
+def follow() -> Callable[[str, Callable[[str], str]], list[str]]:
+    """Goes through a document of docs/ in the working folder."""
+    return follow_document

@@ -56,6 +56,8 @@ def lm_eval(context: typer.Context) -> int:
 
 def _register(given: Namespace) -> None:
     """What is wrong with our model class's arguments is known before lm-eval reads all its task files."""
+    import lm_eval.models  # noqa: F401  # lm-eval does it where no class is registered, and ours will be
+
     from ..lmeval_client.command import complete
 
     complete(given)

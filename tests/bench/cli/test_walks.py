@@ -1,32 +1,59 @@
 """The documents that lead a newcomer run as they stand."""
 
-import re
+import json
 import shlex
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-HOWTO = Path(__file__).parents[3] / "docs" / "howto"
+import pytest
+from lm_eval.tasks import TaskManager
+
+Follow = Callable[[str, Callable[[str], str]], list[str]]
 
 
-def commands(document: str) -> list[list[str]]:
-    """The commands of a document's bash blocks, the program's name left out."""
-    blocks = re.findall(
-        r"^```bash\n(.*?)^```", (HOWTO / document).read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE
-    )
-    words = [shlex.split(line) for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    assert words
-    assert all(line[0] == "lukv-bench" for line in words)
-    return [line[1:] for line in words]
+@pytest.fixture
+def commands(lukv_bench: Any) -> Callable[[str], str]:
+    """Runs lines of our command line, which must all end well; gives what they printed."""
+
+    def run(lines: str) -> str:
+        printed = ""
+        for line in lines.splitlines():
+            program, *words = shlex.split(line)
+            assert program == "lukv-bench"
+            ended = lukv_bench(*words)
+            assert ended.code == 0, (line, ended.err[-1000:])
+            printed += str(ended.out)
+        return printed
+
+    return run
 
 
-def test_an_engineer_goes_from_a_model_folder_to_a_table(lukv_bench: Any, tiny: Path, home: Path) -> None:
+def test_an_engineer_goes_from_a_model_folder_to_a_table(
+    tiny: Path, home: Path, follow: Follow, commands: Callable[[str], str]
+) -> None:
     shutil.copytree(tiny, home / "work" / "model")
-    shown = {}
-    for command in commands("local-model.md"):
-        ended = lukv_bench(*command)
-        assert ended.code == 0, (command, ended.err[-1000:])
-        shown[command[0]] = ended.out
-    assert shown.keys() == {"estimate", "run", "results", "doctor"}
-    assert "batch" in shown["estimate"]
-    assert all(name in shown["results"] for name in ("full", "uniform", "lukv"))
+    estimate, run, results_and_doctor = follow("howto/local-model.md", commands)
+    assert "batch" in estimate
+    for printed in (run, results_and_doctor):
+        assert all(f" {name} " in printed for name in ("full", "uniform", "lukv"))
+
+
+def test_an_lm_eval_user_sees_what_an_eviction_changes(
+    slow: Path, home: Path, follow: Follow, commands: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = TaskManager.__init__  # without the thousands of tasks that are not asked for
+    monkeypatch.setattr(TaskManager, "__init__", lambda *a, **more: real(*a, **more | {"include_defaults": False}))
+    shutil.copytree(slow, home / "work" / "model")
+    follow("howto/lm-eval.md", commands)
+
+    def answers(folder: str) -> list[Any]:
+        (samples,) = Path(folder).rglob("samples_*.jsonl")
+        return [json.loads(line)["resps"] for line in samples.read_text(encoding="utf-8").splitlines()]
+
+    assert answers("hf") == answers("full") != answers("half")
+    assert len(answers("half")) == 3
+    (results,) = Path("half").rglob("results_*.json")
+    evicted = json.loads(results.read_text(encoding="utf-8"))["config"]
+    assert (evicted["allocator"], evicted["scorer"], evicted["ratio"]) == ("uniform", "keydiff", "0.5")

@@ -1,39 +1,59 @@
-"""docs/plugins.md is run as it stands."""
+"""The documents for a plugin's author are run as they stand."""
 
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-DOCUMENT = Path(__file__).resolve().parents[4] / "docs" / "plugins.md"
-BLOCK = re.compile(r"^```(toml|python|bash)\n(.*?)^```$", re.M | re.S)
+import pytest
+
+TUTORIAL = Path(__file__).resolve().parents[4] / "docs" / "plugins.md"
+Follow = Callable[[str, Callable[[str], str]], list[str]]
 
 
-def test_the_tutorial_s_files_and_commands_work(site: Any, home: Path) -> None:
-    blocks = BLOCK.findall(DOCUMENT.read_text(encoding="utf-8"))
-    assert [kind for kind, _ in blocks] == ["toml", "python", "bash"]
-    for kind, text in blocks[:2]:
-        place = Path(re.findall(r"\A# (\S+)\n", text)[0])
-        assert not place.is_absolute()
-        place.parent.mkdir(exist_ok=True)
-        place.write_text(text, encoding="utf-8")
-        assert place.suffix == {"toml": ".toml", "python": ".py"}[kind]
-    outputs = []
-    for command in blocks[2][1].strip().splitlines():
-        ended = site.call("bash", "-c", command)
-        assert ended.returncode == 0, (command, ended.stdout, ended.stderr)
-        outputs.append(ended.stdout)
-    assert "staircase" in outputs[1]
-    assert "Gives deep layers less than early ones, in equal steps." in outputs[1]
-    assert "my-methods 0.1" in outputs[1]
-    kept = dict(re.findall(r"(uniform|staircase:steepness=0\.3) +lastword .* ([\d.]+) of [\d.]+ ", outputs[2]))
-    assert set(kept) == {"uniform", "staircase:steepness=0.3"}, outputs[2]
+@pytest.fixture
+def shell(site: Any) -> Callable[[str], str]:
+    """Runs commands that must end well; gives stdout and stderr together."""
+
+    def run(commands: str) -> str:
+        ended = site.call("bash", "-ec", f"exec 2>&1\n{commands}")
+        assert ended.returncode == 0, (commands, ended.stdout)
+        return str(ended.stdout)
+
+    return run
+
+
+def test_the_tutorial_s_files_and_commands_work(
+    site: Any, home: Path, follow: Follow, shell: Callable[[str], str]
+) -> None:
+    (printed,) = follow("plugins.md", shell)
+    assert "Gives deep layers less than early ones, in equal steps." in printed
+    assert "my-methods 0.1" in printed
+    kept = dict(re.findall(r"(uniform|staircase:steepness=0\.3) +lastword .* ([\d.]+) of [\d.]+ ", printed))
+    assert set(kept) == {"uniform", "staircase:steepness=0.3"}, printed
     assert len(set(kept.values())) == 1, "budgets are exact"
     site.pip("uninstall", "--quiet", "--yes", "my-methods")
 
 
+def test_an_author_writes_runs_edits_and_removes_a_scorer(
+    tiny: Path, home: Path, follow: Follow, shell: Callable[[str], str]
+) -> None:
+    shutil.copytree(tiny, home / "work" / "model")
+    first, edited, removed = follow("howto/plugin-author.md", shell)
+    assert "Ranks tokens by their position." in first
+    assert "4 new answers" in first
+    assert "2 new answers" in edited, "the scorer's, and not the full cache's"
+    rows = [re.findall(r" uniform +recency +[0-9a-f]{8} ", printed) for printed in (first, edited, removed)]
+    assert len(rows[1]) == 2
+    assert rows[1][0] != rows[1][1]
+    assert rows[2] == rows[1], "answers outlive the plugin"
+    assert "Ranks tokens by their position." not in removed
+
+
 def test_the_tutorial_s_allocator_is_exact_at_any_steepness(site: Any) -> None:
     """The code block's own arithmetic, over odd sizes."""
-    source = next(text for kind, text in BLOCK.findall(DOCUMENT.read_text(encoding="utf-8")) if kind == "python")
+    (source,) = re.findall(r"^```python\n(.*?)^```$", TUTORIAL.read_text(encoding="utf-8"), re.M | re.S)
     Path("my_methods.py").write_text(source, encoding="utf-8")
     check = """
 import torch
