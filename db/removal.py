@@ -9,6 +9,7 @@ from .. import UserError
 from .claims import live_claims
 from .schema import Answer, Cell, Claim, Configuration
 from .store import Store
+from .urls import check_writable
 
 
 class Removed(NamedTuple):
@@ -23,8 +24,9 @@ def delete_cell(store: Store, prefix: str) -> Removed:
     """Delete the one cell whose id begins so, with its answers; its configuration too where it was the last.
 
     Raises:
-        UserError: no cell's id begins so, or several do, or a run is at work on the cell.
+        UserError: no cell's id begins so, or several do; a run is at work on the cell; the database is read-only.
     """
+    check_writable(store.url)
     with store.reading() as connection:
         cell_id = _only_one(prefix, _beginning_with(connection, prefix))
     with store.writing() as connection:

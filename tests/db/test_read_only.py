@@ -12,6 +12,7 @@ import pytest
 
 from lukv_bench import UserError
 from lukv_bench.db.queries import results_frame
+from lukv_bench.db.removal import delete_cell
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
@@ -69,6 +70,15 @@ def test_a_database_in_wal_mode_is_read_where_its_wal_is_folded_in(mount: Path, 
     connection.commit()
     connection.close()
     freeze(mount)
+    assert numbers(mount / "x.db") == [1]
+
+
+def test_a_cell_cannot_be_deleted_there(mount: Path, rows: "Rows") -> None:
+    filled(mount / "x.db", rows)
+    freeze(mount)
+    url = resolve_url(str(mount / "x.db"))
+    with Store.open(url, create=False) as store, pytest.raises(UserError, match="cannot be written"):
+        delete_cell(store, "cell")
     assert numbers(mount / "x.db") == [1]
 
 
