@@ -6,11 +6,12 @@ from typing import Any
 from sqlalchemy import RowMapping, Text, cast, select
 
 from .labels import budget_label, method_label
+from .portions import portions
 from .readable import parsed
 from .results import Row
 from .schema import Answer, Sample
 from .store import Store
-from .totals import of_cells, portions
+from .totals import of_cells
 
 ANSWER_COLUMNS = (
     *("model", "task", "length", "ordinal", "sample", "references", "facets", "cell", "allocator", "scorer", "budget"),
@@ -40,7 +41,7 @@ def read_answers(store: Store, rows: Sequence[Row], limit: int | None = None) ->
         query = query.where(Sample.ordinal < limit)
     found: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     with store.reading() as connection:
-        for some in portions(list(place)):
+        for some in portions([*place]):
             for answer in connection.execute(of_cells(query, Answer.cell_id, some)).mappings():
                 number = place[answer["cell_id"]]
                 row = rows[number]

@@ -6,10 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from .portions import portions
 from .schema import Base, Cell, Configuration, Environment, Method, Model, Profile, Sample
-
-_AT_ONCE = 500
-"""Samples in one statement: databases take a limited number of parameters."""
 
 Asked = Environment | Model | Method | Profile | Configuration | Cell | Sample
 
@@ -39,8 +37,7 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
 
 def _put_samples(connection: Connection, samples: Sequence[Sample]) -> None:
     """In few statements, since a run has thousands; no other row that is put here refers to them."""
-    for first in range(0, len(samples), _AT_ONCE):
-        portion = samples[first : first + _AT_ONCE]
+    for portion in portions(samples):
         there = select(Sample.id, Sample.facets.is_(None)).where(Sample.id.in_([sample.id for sample in portion]))
         is_lacking = {row[0]: row[1] for row in connection.execute(there)}
         missing = [_values(sample) for sample in portion if sample.id not in is_lacking]

@@ -4,7 +4,7 @@ A run is alive while its heartbeat is younger than EXPIRY_S and its process, whe
 share a database claim before they compute, so that each answer is computed once; a claim of a dead run is taken over.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -13,14 +13,12 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 
 from .clock import moment
 from .errors import MissingRowError
+from .portions import portions
 from .processes import Process, has_ended, this_process
 from .schema import Answer, Cell, Claim, Run, Sample
 
 EXPIRY_S = 60.0
 """A run whose last heartbeat is older than this many seconds is taken for dead."""
-
-_AT_ONCE = 500
-"""Cells in one statement: databases take a limited number of parameters."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +61,7 @@ def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequenc
     if began is None:
         raise MissingRowError("run", run_id)
     claims, now = Claims(), moment(connection)
-    for cells in _portions(cell_ids):
+    for cells in portions(cell_ids):
         answers = _answers(connection, sample_id, cells)
         holders = _holders(connection, sample_id, cells, run_id)
         for cell in cells:
@@ -103,11 +101,6 @@ def live_claims(connection: Connection, cell_id: str) -> bool:
     holders = select(*columns).join(Claim, Claim.run_id == Run.id).where(Claim.cell_id == cell_id).distinct()
     now = moment(connection)
     return any(_is_alive(run, now) for run in connection.execute(holders).mappings())
-
-
-def _portions(cell_ids: Sequence[str]) -> Iterator[Sequence[str]]:
-    for first in range(0, len(cell_ids), _AT_ONCE):
-        yield cell_ids[first : first + _AT_ONCE]
 
 
 def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> dict[str, RowMapping]:

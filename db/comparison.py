@@ -6,12 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import select
 
+from .portions import AT_ONCE
 from .results import Row
 from .schema import Answer
 from .standing import DONE
 from .stats import Floats, Integers, bonett_price, wilson
 from .store import Store
-from .totals import AT_ONCE
 
 
 @dataclass(frozen=True)

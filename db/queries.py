@@ -6,11 +6,12 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import select
 
+from .portions import portions
 from .results import COLUMNS, read_results
 from .schema import Answer, Sample
 from .standing import DONE
 from .store import Store
-from .totals import of_cells, portions
+from .totals import of_cells
 
 RESULTS_COLUMNS = COLUMNS
 
@@ -34,13 +35,14 @@ def results_frame(store: Store, cells: Sequence[str] | None = None) -> pd.DataFr
 
 def scores_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
     """The scored answers of some cells: columns cell, sample, ordinal and score [0, 100], by cell and ordinal."""
+    once = list(dict.fromkeys(cells))
     query = (
         select(Answer.cell_id, Answer.sample_id, Sample.ordinal, (Answer.score * 100.0).label("score"))
         .join(Sample)
         .where(DONE, Answer.score.is_not(None))
     )
     with store.reading() as connection:
-        rows = [row for some in portions(cells) for row in connection.execute(of_cells(query, Answer.cell_id, some))]
+        rows = [row for some in portions(once) for row in connection.execute(of_cells(query, Answer.cell_id, some))]
     rows.sort(key=lambda row: (row.cell_id, row.ordinal, row.sample_id))
     dtypes = {"cell": "object", "sample": "object", "ordinal": "int64", "score": "float64"}
     return pd.DataFrame(

@@ -6,11 +6,12 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from .portions import portions
 from .readable import Field, Unreadable, field
 from .schema import Cell, Configuration, Model
 from .standing import status
 from .store import Store
-from .totals import MEANS, SECONDS, of_cells, portions, read_events, read_machines, read_seconds, totals
+from .totals import MEANS, SECONDS, of_cells, read_events, read_machines, read_seconds, totals
 
 Row = dict[str, Any]
 """A cell's results, every value one that JSON takes."""
@@ -72,7 +73,7 @@ def read_results(store: Store, cells: Sequence[str] | None = None) -> list[Row]:
     """
     rows: list[Row] = []
     with store.reading() as connection:
-        for some in portions(cells):
+        for some in [None] if cells is None else portions([*dict.fromkeys(cells)]):
             rows += _read_some(connection, some)
     return sorted(rows, key=_order)
 

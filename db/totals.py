@@ -1,8 +1,7 @@
 """What the answers of each cell amount to: counts, means, events, and the seconds of one machine."""
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Select, Subquery, Text, and_, case, cast, func, select
@@ -24,9 +23,6 @@ SECONDS = {
     "evict_s": Timing.evict_s,
 }
 _TIMED = and_(DONE, Timing.answer_id.is_not(None))
-
-AT_ONCE = 1000
-"""Cells named in one statement: SQLite takes 32,766 values, PostgreSQL 65,535."""
 
 
 def totals() -> Subquery:
@@ -99,18 +95,8 @@ def read_events(connection: Connection, cells: Sequence[str] | None) -> tuple[di
     return counts, broken
 
 
-def portions(cells: Sequence[str] | None) -> Iterator[list[str] | None]:
-    """The cells, each once, as many at a time as one statement may name; None for all is one portion."""
-    if cells is None:
-        yield None
-        return
-    rest = iter(dict.fromkeys(cells))
-    while some := list(islice(rest, AT_ONCE)):
-        yield some
-
-
 def of_cells(query: Any, column: Any, cells: Sequence[str] | None) -> Select[Any]:
-    """The query over a portion of the cells."""
+    """The query over some cells, no more than one statement may name; None = over all."""
     selected: Select[Any] = query
     return selected if cells is None else selected.where(column.in_(cells))
 

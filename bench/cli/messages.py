@@ -1,5 +1,7 @@
 """What is said on stderr: one line of printable characters, however long or strange the names in it are."""
 
+from ..errors import printable
+
 LONGEST = 400
 """Characters of a message: three lines of a wide terminal."""
 
@@ -13,18 +15,9 @@ def sentence(text: str, longest: int = LONGEST) -> str:
     return shortened(words, longest)
 
 
-def printable(text: str) -> str:
-    """The text with everything that a terminal would obey, or cannot show, as an escape."""
-    return "".join(letter if letter.isprintable() else _escaped(letter) for letter in text)
-
-
 def shortened(text: str, longest: int) -> str:
     """A text of at most so many characters: its beginning and its end, which say what was wrong and what to do."""
     if len(text) <= longest:
         return text
     kept = longest - len(" ... ")
     return f"{text[: kept - kept // 2]} ... {text[-(kept // 2) :]}"
-
-
-def _escaped(letter: str) -> str:
-    return letter.encode("unicode_escape").decode("ascii")

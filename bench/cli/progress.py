@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from .messages import printable
+from ..errors import printable
 
 EVERY_S = 5.0
 """Seconds between two lines where no bar can be drawn."""

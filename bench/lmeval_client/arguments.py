@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args
 from ... import UserError
 from ..budget import Budget, parse_budgets
 from ..configuration import Protocol
+from ..run.request import Method, ask_methods
 from ..suggest import unknown
 
 Truncation = Literal["refuse", "middle"]
@@ -102,6 +103,17 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         enable_thinking=_switch(given, "enable_thinking"),
         think_end_token=_think_end(given),
     )
+
+
+def ask_method(arguments: ModelArguments) -> Method:
+    """The method that the arguments name, without any model.
+
+    Raises:
+        UserError: an unknown or broken plugin, or its arguments.
+    """
+    allocators, scorers, budgets = [arguments.allocator], [arguments.scorer], [arguments.budget]
+    (method,) = ask_methods(allocators, scorers, budgets, arguments.sink, arguments.window, baselines=False)
+    return method
 
 
 def plugin_text(text: str) -> str:

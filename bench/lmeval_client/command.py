@@ -9,8 +9,7 @@ from typing import Any
 from ... import UserError
 from ..models.aliases import ALIASES
 from ..models.find import check_model_name, find_model
-from ..run.request import ask_methods
-from .arguments import NO_CACHE, ModelArguments, parse_arguments
+from .arguments import NO_CACHE, ask_method, parse_arguments
 
 
 def complete(given: Namespace) -> None:
@@ -29,7 +28,7 @@ def complete(given: Namespace) -> None:
         raise UserError(NO_CACHE)
     model_args = _mapping(settings.get("model_args"))
     arguments = parse_arguments(dict(model_args))
-    check_methods(arguments)
+    ask_method(arguments)
     check_model_name(arguments.pretrained)
     given.model_args = {**model_args, "pretrained": arguments.pretrained}
     if settings.get("device") is None:
@@ -39,22 +38,6 @@ def complete(given: Namespace) -> None:
     if arguments.pretrained in ALIASES or Path(arguments.pretrained).expanduser().is_dir():
         tokenizer = {"tokenizer": str(find_model(arguments.pretrained))}
         given.metadata = tokenizer | dict(_mapping(settings.get("metadata")))
-
-
-def check_methods(arguments: ModelArguments) -> None:
-    """Refuse an unknown or broken plugin, or its arguments, without any model.
-
-    Raises:
-        UserError: with what is wrong.
-    """
-    ask_methods(
-        [arguments.allocator],
-        [arguments.scorer],
-        [arguments.budget],
-        arguments.sink,
-        arguments.window,
-        baselines=False,
-    )
 
 
 def _settings(given: Namespace) -> dict[str, Any]:

@@ -21,9 +21,8 @@ from ..models.find import loading
 from ..models.load import resolve_device, resolve_dtype
 from ..models.template import conversation_heads
 from ..run.events import Event
-from ..run.request import ask_methods
 from .answering import Answered, answer_all, notes
-from .arguments import NO_CACHE, parse_arguments
+from .arguments import NO_CACHE, ask_method, parse_arguments
 from .boundary import context_end
 from .evictor import Evictor, Reading
 from .feed import Feed, fitted, make_feed, stop_of
@@ -46,14 +45,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         """Takes what `arguments.parse_arguments` knows."""
         super().__init__()
         arguments = parse_arguments(given)
-        (method,) = ask_methods(
-            [arguments.allocator],
-            [arguments.scorer],
-            [arguments.budget],
-            arguments.sink,
-            arguments.window,
-            baselines=False,
-        )
+        method = ask_method(arguments)
         place = resolve_device(arguments.device)
         self.arguments = arguments
         with progress() as shown:
