@@ -1,6 +1,6 @@
 """Is the full cache right where LongRoPE changes between a context and its answer? Against `model.generate`, listed.
 
-    python tests/benchmarks/rotary_switch.py [--length N] [--limit N] [--switch N]
+    python tests/benchmarks/rotary_switch.py [--length N] [--limit N] [--switch N] [--new-tokens N]
 
 The default model is given two sets of frequencies, divided by 1.25 up to 480 positions and its own beyond. RULER's
 single needle at 640 tokens has contexts around the switch, and sequences beyond it. `attention_factor` is 1, so that
@@ -26,7 +26,7 @@ from lukv_bench.bench.engine.rotary import switch_events
 from lukv_bench.bench.models.find import find_model
 from lukv_bench.bench.models.load import LoadedModel
 
-TASK, NEW_TOKENS = "niah_single_1", 128
+TASK = "niah_single_1"
 
 
 def save_switching(folder: Path, switch: int) -> None:
@@ -68,33 +68,33 @@ class Compared:
     equal: bool
 
 
-def compare(loaded: LoadedModel, prompt: Prompt, outputs: list[str], store_attention: str) -> Compared:
+def compare(loaded: LoadedModel, prompt: Prompt, outputs: list[str], store_attention: str, new_tokens: int) -> Compared:
     """Answer a sample by both."""
     n_prompt = len(prompt.context) + len(prompt.question)
     loaded.model.set_attn_implementation(store_attention)
-    mine = ours(loaded, prompt, NEW_TOKENS)
+    mine = ours(loaded, prompt, new_tokens)
     loaded.model.set_attn_implementation("sdpa")
-    own, leads = theirs(loaded, prompt, NEW_TOKENS)
+    own, leads = theirs(loaded, prompt, new_tokens)
     shorter = min(len(mine), len(own))
     at = next((i for i in range(shorter) if mine[i] != own[i]), shorter)
     return Compared(
         n_context=len(prompt.context),
         n_prompt=n_prompt,
-        crosses=bool(switch_events(loaded.model, n_prompt, n_prompt + fed_at_most(NEW_TOKENS))),
+        crosses=bool(switch_events(loaded.model, n_prompt, n_prompt + fed_at_most(new_tokens))),
         generate=all(text in loaded.tokenizer.decode(own) for text in outputs),
         full=all(text in loaded.tokenizer.decode(mine) for text in outputs),
         equal=mine == own or leads[at] <= ALLOWED,
     )
 
 
-def compare_all(length: int, limit: int, switch: int) -> list[Compared]:
+def compare_all(length: int, limit: int, switch: int, new_tokens: int) -> list[Compared]:
     """Every sample by both."""
     with tempfile.TemporaryDirectory() as folder:
         save_switching(Path(folder), switch)
         loaded = ready_model(folder, torch.device("cpu"), "float32")
         store_attention = loaded.model.config._attn_implementation
         return [
-            compare(loaded, prompt, outputs, store_attention)
+            compare(loaded, prompt, outputs, store_attention, new_tokens)
             for prompt, outputs in prompts(loaded, TASK, length, limit)
         ]
 
@@ -105,8 +105,9 @@ def main() -> int:
     options.add_argument("--length", type=int, default=640)
     options.add_argument("--limit", type=int, default=6)
     options.add_argument("--switch", type=int, default=480)
+    options.add_argument("--new-tokens", type=int, default=128)
     asked = options.parse_args()
-    found = compare_all(asked.length, asked.limit, asked.switch)
+    found = compare_all(asked.length, asked.limit, asked.switch, asked.new_tokens)
     for number, row in enumerate(found):
         print(f"sample {number}: {row}")
     apart = [row for row in found if row.crosses]

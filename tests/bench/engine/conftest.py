@@ -1,6 +1,8 @@
 """Tiny models with random weights, and what the engine is held against."""
 
 import copy
+import importlib.util
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,6 +78,23 @@ def as_loaded(model: Any, name: str = "tiny") -> LoadedModel:
     """What load_model would say of it."""
     shape, dtype = read_shape(name, model), str(model.dtype).removeprefix("torch.")
     return LoadedModel(name, Path("nowhere"), "none", model, LetterTokenizer(), shape, dtype, frozenset())
+
+
+@pytest.fixture(scope="session")
+def script() -> Callable[[str], Any]:
+    """A benchmark by its name, as a module that others of them import."""
+
+    def load(name: str) -> Any:
+        path = Path(__file__).resolve().parents[2] / "benchmarks" / f"{name}.py"
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture(scope="module", autouse=True)

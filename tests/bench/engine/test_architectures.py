@@ -1,7 +1,6 @@
 """A dozen kinds of decoder, tiny: those that run give what `generate` gives, the others are one sentence."""
 
-import importlib.util
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,21 +11,8 @@ from transformers import AutoModelForCausalLM
 from lukv_bench import UserError
 from lukv_bench.bench.engine.ready import ready_model
 
-BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 CPU = torch.device("cpu")
 
-
-def script(name: str) -> Any:
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-tiny, oracle = script("tiny_architectures"), script("full_vs_oracle")
 
 RUNS = ["afmoe", "bart", "bert", "gpt2", "gpt_neox", "phi", "gemma3_text", "cohere", "olmo2", "opt"]
 REFUSED = {
@@ -47,8 +33,20 @@ REFUSED = {
 }
 
 
+@pytest.fixture(scope="module")
+def tiny(script: Callable[[str], Any]) -> Any:
+    return script("tiny_architectures")
+
+
+@pytest.fixture(scope="module")
+def oracle(script: Callable[[str], Any]) -> Any:
+    return script("full_vs_oracle")
+
+
 @pytest.mark.parametrize("model_type", RUNS)
-def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(model_type: str, tmp_path: Path) -> None:
+def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(
+    tiny: Any, oracle: Any, model_type: str, tmp_path: Path
+) -> None:
     tiny.save_tiny(model_type, tmp_path)
     loaded = ready_model(str(tmp_path), CPU, "float32")
     plain = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
@@ -58,7 +56,7 @@ def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(model_type: str, tmp
 
 
 @pytest.mark.parametrize("model_type", REFUSED)
-def test_it_is_refused_in_one_sentence_that_says_why(model_type: str, tmp_path: Path) -> None:
+def test_it_is_refused_in_one_sentence_that_says_why(tiny: Any, model_type: str, tmp_path: Path) -> None:
     tiny.save_tiny(model_type, tmp_path)
     with pytest.raises(UserError, match=REFUSED[model_type]) as refused:
         ready_model(str(tmp_path), CPU, "float32")
@@ -66,7 +64,9 @@ def test_it_is_refused_in_one_sentence_that_says_why(model_type: str, tmp_path: 
     assert len(str(refused.value)) <= 400
 
 
-def test_a_scorer_is_refused_in_words_where_some_layers_have_no_rotary_embedding(tmp_path: Path) -> None:
+def test_a_scorer_is_refused_in_words_where_some_layers_have_no_rotary_embedding(
+    tiny: Any, oracle: Any, tmp_path: Path
+) -> None:
     """Beam's layers of full attention have none; their queries are scaled by position instead."""
     tiny.save_tiny("beam", tmp_path)
     sentences = oracle.score_all(ready_model(str(tmp_path), CPU, "float32"), 48)
@@ -76,6 +76,6 @@ def test_a_scorer_is_refused_in_words_where_some_layers_have_no_rotary_embedding
     }
 
 
-def test_the_decoder_of_a_model_that_takes_images_is_found(tmp_path: Path) -> None:
+def test_the_decoder_of_a_model_that_takes_images_is_found(tiny: Any, tmp_path: Path) -> None:
     tiny.save_tiny("gemma3", tmp_path)
     assert ready_model(str(tmp_path), CPU, "float32").shape.n_layers == 4

@@ -292,3 +292,13 @@ def test_eviction_behind_the_switch_is_a_mask_over_one_pass(
     decode(switching.loaded, cache, [question], Stop(len(answer), frozenset()), teacher)
     expected = unsplit_logits(copy.deepcopy(switching.plain), whole, [layer.mask for layer in kept])
     torch.testing.assert_close(teacher.seen[:, 0], expected[-len(answer) :], atol=1e-3, rtol=1e-3)
+
+
+def test_an_answer_to_a_prompt_beyond_the_switch_is_that_of_generate(script: Callable[[str], Any]) -> None:
+    """The default model's, whose context ends before the switch."""
+    script("full_vs_generate")
+    (row,) = script("rotary_switch").compare_all(length=640, limit=1, switch=480, new_tokens=16)
+    assert row.n_context <= 480 < row.n_prompt
+    assert row.generate, "the needle must be there to be found"
+    assert row.full
+    assert row.equal
