@@ -106,8 +106,8 @@ def _cache_folder() -> Finding:
 
 def _plugins() -> Iterator[Finding]:
     for kind, defaults in DEFAULTS.items():
-        found = describe_all(kind)
-        for known in found:
+        plugins = describe_all(kind)
+        for known in plugins:
             what, needed = f"{kind} {known.name}", known.name in defaults
             if known.broken is None:
                 yield Finding("ok", what, known.origin)
@@ -115,7 +115,7 @@ def _plugins() -> Iterator[Finding]:
                 cure = f"pip uninstall {known.distribution}, or mend it"
                 yield Finding("broken", what, f"{known.origin}: {known.broken}", cure, needed)
         for name in defaults:
-            if name not in {known.name for known in found}:
+            if name not in {known.name for known in plugins}:
                 cure = "pip install --force-reinstall lukv-bench"
                 yield Finding("broken", f"{kind} {name}", "not installed, and a run without options needs it", cure)
 

@@ -51,9 +51,9 @@ def _is_samples(path: Path) -> bool:
 
 def _has(content: bytes, inside: str | None, *keys: str) -> bool:
     """Whether the content is a JSON object with these keys, itself or inside one of its own."""
-    found: Any = json.loads(content)
-    found = found.get(inside) if inside is not None and isinstance(found, dict) else found
-    return isinstance(found, dict) and set(keys) <= found.keys()
+    value: Any = json.loads(content)
+    value = value.get(inside) if inside is not None and isinstance(value, dict) else value
+    return isinstance(value, dict) and set(keys) <= value.keys()
 
 
 PROFILE = FileKind("profile", _is_profile)

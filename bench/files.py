@@ -76,9 +76,9 @@ def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> Non
     Raises:
         UserError: the place cannot be written to.
     """
-    made: list[Path] = []
+    new_folders: list[Path] = []
     try:
-        made = _make_folders(path.absolute().parent)
+        new_folders = _make_folders(path.absolute().parent)
         with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
             beside = Path(scratch) / path.name
             write(beside)
@@ -87,24 +87,24 @@ def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> Non
         raise UserError(f"cannot write {option} {path} ({_reason(error)}); choose another place.") from error
     finally:
         with suppress(OSError):  # one with a file in it stays
-            for folder in made:
+            for folder in new_folders:
                 folder.rmdir()
 
 
 def _make_folders(folder: Path) -> list[Path]:
     """The folders that were not there, deepest first, made; all or none of them."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    made: list[Path] = []
+    new: list[Path] = []
     try:
         for place in reversed(missing):
             place.mkdir(exist_ok=True)
-            made.insert(0, place)
+            new.insert(0, place)
     except OSError:
         with suppress(OSError):
-            for place in made:
+            for place in new:
                 place.rmdir()
         raise
-    return made
+    return new
 
 
 def _reason(error: Exception) -> str:

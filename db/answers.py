@@ -39,15 +39,15 @@ def read_answers(store: Store, rows: Sequence[Row], limit: int | None = None) ->
     ).join(Sample, Sample.id == Answer.sample_id)
     if limit is not None:
         query = query.where(Sample.ordinal < limit)
-    found: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
+    answers: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
     with store.reading() as connection:
         for some in portions([*place]):
             for answer in connection.execute(of_cells(query, Answer.cell_id, some)).mappings():
                 number = place[answer["cell_id"]]
                 row = rows[number]
                 order = (row["task"], row["length"] or 0, answer["ordinal"], row["model"], answer["id"], number)
-                found.append((order, _answer(row, answer)))
-    return [answer for _, answer in sorted(found, key=lambda item: item[0])]
+                answers.append((order, _answer(row, answer)))
+    return [answer for _, answer in sorted(answers, key=lambda item: item[0])]
 
 
 def _answer(row: Row, answer: RowMapping) -> dict[str, Any]:

@@ -91,8 +91,8 @@ def release(connection: Connection, run_id: str) -> None:
 
 def settle(connection: Connection, cell_id: str, sample_id: str, run_id: str) -> None:
     """Give up one claim of a run, whose answer is there."""
-    here = (Claim.cell_id == cell_id, Claim.sample_id == sample_id, Claim.run_id == run_id)
-    connection.execute(delete(Claim).where(*here))
+    own = (Claim.cell_id == cell_id, Claim.sample_id == sample_id, Claim.run_id == run_id)
+    connection.execute(delete(Claim).where(*own))
 
 
 def live_claims(connection: Connection, cell_id: str) -> bool:

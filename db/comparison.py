@@ -101,6 +101,6 @@ def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
     )
     some = n > 0
     low, high = bonett_price(sums[some], squares[some], n[some])
-    found = np.stack([sums[some] / n[some], low, high], axis=1).tolist()
+    gains = np.stack([sums[some] / n[some], low, high], axis=1).tolist()
     names = [name for name, number in scores.cells.items() if some[number]]
-    return dict(zip(names, found, strict=True))
+    return dict(zip(names, gains, strict=True))

@@ -36,9 +36,9 @@ def delete_cell(store: Store, prefix: str) -> Removed:
         if cell is None:
             raise UserError(f"another process has just deleted cell {cell_id[:12]}.")
         task, configuration = cell
-        here = Answer.cell_id == cell_id
-        n_answers = connection.scalar(select(func.count()).select_from(Answer).where(here)) or 0
-        connection.execute(delete(Answer).where(here))  # timings and keep counts go with them
+        own = Answer.cell_id == cell_id
+        n_answers = connection.scalar(select(func.count()).select_from(Answer).where(own)) or 0
+        connection.execute(delete(Answer).where(own))  # timings and keep counts go with them
         connection.execute(delete(Claim).where(Claim.cell_id == cell_id))
         connection.execute(delete(Cell).where(Cell.id == cell_id))
         others = select(Cell.id).where(Cell.configuration_id == configuration)

@@ -81,10 +81,10 @@ def read_results(store: Store, cells: Sequence[str] | None = None) -> list[Row]:
 def _read_some(connection: Connection, cells: Sequence[str] | None) -> Iterator[Row]:
     events, broken = read_events(connection, cells)
     machines = read_machines(connection)
-    found = connection.execute(of_cells(_results(), Cell.id, cells)).mappings().all()
-    several = [row["cell"] for row in found if row["environment"] != row["_other_environment"]]
+    stored_rows = connection.execute(of_cells(_results(), Cell.id, cells)).mappings().all()
+    several = [row["cell"] for row in stored_rows if row["environment"] != row["_other_environment"]]
     seconds = {cell: timed for some in portions(several) for cell, timed in read_seconds(connection, some).items()}
-    for stored in found:
+    for stored in stored_rows:
         row, errors = _row(dict(stored) | seconds.get(stored["cell"], {}))
         row["machine"] = machines.get(row["environment"])
         row["events"] = dict(sorted(events.get(row["cell"], {}).items()))

@@ -94,11 +94,11 @@ def find_rivals(rows: Sequence[Row], against: Against) -> Rivals:
     for row in complete:
         if against.is_one(row):
             continue
-        found = _closest(row, candidates.get(_key(row, against.named), []))
-        if len(found) == 1:
-            of[row["cell"]] = found[0]["cell"]
-        elif found:
-            ambiguous[row["cell"]] = [other["cell"] for other in found]
+        rivals = _closest(row, candidates.get(_key(row, against.named), []))
+        if len(rivals) == 1:
+            of[row["cell"]] = rivals[0]["cell"]
+        elif rivals:
+            ambiguous[row["cell"]] = [other["cell"] for other in rivals]
     return Rivals(of, ambiguous)
 
 

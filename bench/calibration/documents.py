@@ -35,8 +35,8 @@ class Document:
     @property
     def record(self) -> dict[str, str | int]:
         """What a profile says of it."""
-        told: dict[str, str | int] = {"name": self.name, "sha256": self.sha256, "questions": len(self.questions)}
-        return told if self.whole is None else told | {"characters": len(self.text), "of_characters": self.whole}
+        facts: dict[str, str | int] = {"name": self.name, "sha256": self.sha256, "questions": len(self.questions)}
+        return facts if self.whole is None else facts | {"characters": len(self.text), "of_characters": self.whole}
 
 
 def built_in_documents() -> tuple[Document, ...]:

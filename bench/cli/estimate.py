@@ -48,7 +48,7 @@ def estimate(
         raise UserError(f"--context takes a number of tokens such as 4096, not {wrong[0]}.")
     check_model_name(model)
     from ..estimate import cache_shape
-    from ..estimate import estimate as made
+    from ..estimate import estimate as estimate_one
     from ..models.config import read_config
     from ..models.load import DTYPES
 
@@ -57,7 +57,7 @@ def estimate(
     if wrong := [n for n in lengths if n > shape.max_positions]:
         raise UserError(f"--context {wrong[0]} is more than {model} has, {shape.max_positions} positions.")
     memory_bytes = None if memory is None else int(memory * 2**30)
-    rows = [made(shape, n, budget, memory_bytes) for n in dict.fromkeys(lengths) for budget in budgets]
+    rows = [estimate_one(shape, n, budget, memory_bytes) for n in dict.fromkeys(lengths) for budget in budgets]
     if json:
         print(json_.dumps([_row(model, dtype, shape, memory_bytes, row) for row in rows], indent=1))
     else:

@@ -55,10 +55,14 @@ def _print_families(rows: list[dict[str, Any]]) -> None:
     from ...tasks.catalog import families
 
     by_name = {row["name"]: row for row in rows}
-    known = families()
+    tasks_by_family = families()
     for family in dict.fromkeys(row["family"] for row in rows):
-        members = known[family]
-        groups = [f"{group} ({len(of)})" for group, of in known.items() if group != family and set(of) <= set(members)]
+        members = tasks_by_family[family]
+        groups = [
+            f"{group} ({len(of)})"
+            for group, of in tasks_by_family.items()
+            if group != family and set(of) <= set(members)
+        ]
         print(f"{family} ({len(members)} tasks{'; groups: ' + ', '.join(groups) if groups else ''})")
         width = max(map(len, members))
         for member in members:

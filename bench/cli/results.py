@@ -131,15 +131,15 @@ def _show_answers(
     from ..reports.answers import answers_markdown, print_answers, print_answers_csv
     from ..reports.table import print_json, terminal_width
 
-    found = read_answers(store, [dict(row) for row in rows], limit)
+    answers = read_answers(store, [dict(row) for row in rows], limit)
     if json:
-        print_json(found)
+        print_json(answers)
     elif csv:
-        print_answers_csv(found)
+        print_answers_csv(answers)
     elif markdown:
-        print(answers_markdown(found))
+        print(answers_markdown(answers))
     else:
-        print_answers(found, terminal_width())
+        print_answers(answers, terminal_width())
 
 
 def _delete(store: "Store", prefix: str) -> int:

@@ -95,7 +95,7 @@ def run(options: RunOptions) -> int:
     Exit code 0: all cells done; 1: an answer or a cell failed; 2: the command was wrong; 130: interrupted (143 by
     SIGTERM).
     """
-    asked = _checked(options)
+    axes = _checked(options)
     from ...db.urls import check_writable, describe, resolve_url
 
     url = resolve_url(options.db)
@@ -111,7 +111,7 @@ def run(options: RunOptions) -> int:
         from ..run.request import without_length
         from ..run.session import carry_out
 
-        request = _request(options, asked)
+        request = _request(options, axes)
         if options.length is not None and (note := without_length(request.tasks)):
             shown.message(note)
         place = resolve_device(options.device)

@@ -52,16 +52,20 @@ def export(
         from ..run.request import RunRequest, ask_tasks, without_length
         from ..run.samples import make_task
 
-        asked = ask_tasks(named, lengths)
-        if length is not None and (note := without_length(asked)):
+        tasks_at_lengths = ask_tasks(named, lengths)
+        if length is not None and (note := without_length(tasks_at_lengths)):
             shown.message(note)
-        for info, tokens in asked:
+        for info, tokens in tasks_at_lengths:
             check_file_place(out / file_name(info.name, tokens), "--out", SAMPLES)
-        request = RunRequest((), asked, limit, (seed,), "agnostic", data_dir=data_dir)
+        request = RunRequest((), tasks_at_lengths, limit, (seed,), "agnostic", data_dir=data_dir)
         prompts = load_prompt_model(model, thinking)
-        made = [make_task(request, prompts, number, seed, shown.report) for number in range(len(asked))]
-        lines = [sample_lines(task, render_samples(task, prompts.tokenizer), prompts, seed, limit) for task in made]
-        for task, written in zip(made, lines, strict=True):
+        loaded_tasks = [
+            make_task(request, prompts, number, seed, shown.report) for number in range(len(tasks_at_lengths))
+        ]
+        lines = [
+            sample_lines(task, render_samples(task, prompts.tokenizer), prompts, seed, limit) for task in loaded_tasks
+        ]
+        for task, written in zip(loaded_tasks, lines, strict=True):
             path = write_samples(out, task, written)
             shown.message(f"wrote {path} ({len(task.task.eval_docs)} samples)")
     return 0

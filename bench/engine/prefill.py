@@ -148,14 +148,14 @@ def _read_whole(wanted: _Wanted, scorers: Mapping[str, Scorer]) -> Context:
 
 def _culprits(wanted: _Wanted, scorers: Mapping[str, Scorer], taint: Tainted) -> Mapping[str, Exception]:
     """Who changed what was found changed when a pass had ended: each scorer by itself; all where none does it alone."""
-    found: dict[str, Exception] = {}
+    culprits: dict[str, Exception] = {}
     for name, scorer in scorers.items():
         try:
             _read(wanted, {name: scorer})
         except Tainted as alone:
-            found[name] = alone.error
-    told = f"{taint.error}; it, or one of {', '.join(scorers)}, and which of them cannot be told"
-    return found or dict.fromkeys(scorers, WriteError(told))
+            culprits[name] = alone.error
+    reason = f"{taint.error}, or another of {', '.join(scorers)} did: none of them does it alone"
+    return culprits or dict.fromkeys(scorers, WriteError(reason))
 
 
 @torch.inference_mode(mode=False)  # tensors of an inference do not count the writes into them

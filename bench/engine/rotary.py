@@ -128,13 +128,13 @@ def _one_scale(config: Any, n_sequence: int) -> Any:
 
 
 def _by_length(model: Any) -> list[_ByLength]:
-    found = []
+    parts = []
     for module in model.modules():
         kinds = getattr(module, "rope_type", None)
         for layer_type, kind in kinds.items() if isinstance(kinds, dict) else [(None, kinds)]:
             if isinstance(kind, str) and (kind == "longrope" or "dynamic" in kind):
-                found.append(_ByLength(module, layer_type, kind))
-    return found
+                parts.append(_ByLength(module, layer_type, kind))
+    return parts
 
 
 def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:

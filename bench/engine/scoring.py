@@ -82,8 +82,8 @@ class Scoring:
             self._tables.pop(name, None)
         changed = [*shown.written(), *(module.restore() if module is not None else ())]
         if changed:
-            told = f"it changed the {changed[0]} of layer {layer.index}: what a scorer is shown is for reading"
-            raise Tainted(name, WriteError(told))
+            reason = f"it changed the {changed[0]} of layer {layer.index}: what a scorer is shown is for reading"
+            raise Tainted(name, WriteError(reason))
 
     def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
         began = now(self._loaded.device)
@@ -178,7 +178,7 @@ def _checked(scores: Any, layer: LayerAtHand) -> Tensor:
 
 def _not_finite(n_scores: int, layer: LayerAtHand) -> str:
     """Whose fault it is: a model that overflows leaves no scorer anything to rank."""
-    told = f"{n_scores} scores are NaN or infinite"
+    reason = f"{n_scores} scores are NaN or infinite"
     shown = {"keys": layer.keys, "values": layer.values, "queries": layer.query}
     own = [name for name, tensor in shown.items() if not bool(tensor.isfinite().all())]
-    return f"{told}, as are the model's own {' and '.join(own)} in layer {layer.index}" if own else told
+    return f"{reason}, as are the model's own {' and '.join(own)} in layer {layer.index}" if own else reason

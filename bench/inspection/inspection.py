@@ -13,11 +13,10 @@ from ... import UserError
 from ..calibration.calibrate import Report
 from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
-from ..errors import PluginError, reason_of, without_frames
 from ..files import write_whole
 from ..models.load import LoadedModel
 from ..run.allocation import check_budget
-from ..run.choosing import Choice, check_scorers, choose_kept, obtain_for, read_context
+from ..run.choosing import Choice, check_scorers, choose_alone, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -131,9 +130,4 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
 def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
     profile = obtain_for(method, loaded, report)
     context = read_context(loaded, ids, [method], seed, n_sequence=len(ids))
-    try:
-        return choose_kept(loaded, method, profile, context, seed)
-    except UserError:
-        raise
-    except (Exception, SystemExit) as error:  # a plugin may raise anything
-        raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error
+    return choose_alone(loaded, method, profile, context, seed)

@@ -12,11 +12,10 @@ from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
-from ..errors import PluginError, reason_of, without_frames
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
 from ..run.allocation import check_budget
-from ..run.choosing import check_scorers, choose_kept, obtain_for, read_context
+from ..run.choosing import check_scorers, choose_alone, obtain_for, read_context
 from ..run.events import Event
 from ..run.request import Method
 
@@ -122,8 +121,5 @@ class Evictor:
             context = read_context(self.loaded, ids, [], self.seed, n_sequence)
             return Reading(context, keep_everything(context), ({"event": KEPT_WHOLE, "n_tokens": len(ids)},))
         context = read_context(self.loaded, ids, [self.method], self.seed, n_sequence)
-        try:
-            choice = choose_kept(self.loaded, self.method, self.profile, context, self.seed)
-        except (Exception, SystemExit) as error:  # a plugin may raise anything
-            raise PluginError(f"{self.method.label} failed: {reason_of(without_frames(error))}") from error
+        choice = choose_alone(self.loaded, self.method, self.profile, context, self.seed)
         return Reading(context, choice.kept, choice.events)

@@ -133,10 +133,10 @@ def conversation_heads(tokenizer: Any) -> tuple[str, ...]:
 
 def held_mark(tokenizer: Any, text: str) -> str | None:
     """A mark of a chat template that a text holds already, so that it must not be put into the template again."""
-    found = next((mark for mark in _WELL_KNOWN if mark in text), None)
+    mark_in_text = next((mark for mark in _WELL_KNOWN if mark in text), None)
     template = default_template(tokenizer)
-    if found is not None or template is None:
-        return found
+    if mark_in_text is not None or template is None:
+        return mark_in_text
     for head, tail in _surroundings(tokenizer, template, (_USER,)):
         tokens = (token.content for token in tokenizer.added_tokens_decoder.values())
         if (token := next((t for t in tokens if t.strip() and t in head + tail and t in text), None)) is not None:

@@ -44,14 +44,14 @@ def package_of(plugin: Any) -> str:
 
 def _line(error: BaseException, package: str) -> str:
     if isinstance(error, SystemExit):
-        told = f"it tried to end the program ({message_of(error)})"
+        reason = f"it tried to end the program ({message_of(error)})"
     elif isinstance(error, ForcedExit):
-        told = f"it tried to end the program ({error})"
+        reason = f"it tried to end the program ({error})"
     else:
         message = message_of(error)
-        told = one_line(type(error).__name__) + (f": {message}" if message else "")
+        reason = one_line(type(error).__name__) + (f": {message}" if message else "")
     place = _place(error, package)
-    return f"{told} ({place})" if place else told
+    return f"{reason} ({place})" if place else reason
 
 
 def _place(error: BaseException, package: str) -> str:

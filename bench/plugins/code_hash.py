@@ -29,8 +29,8 @@ def source_hash(plugin: Any) -> str | None:
             waiting += [] if text is None else _imports(name, text, package)
     if texts[module] is None:
         return None
-    found = sorted((name, text) for name, text in texts.items() if text is not None)
-    return hashlib.sha256(json.dumps(found).encode()).hexdigest()[:DIGITS]
+    sources = sorted((name, text) for name, text in texts.items() if text is not None)
+    return hashlib.sha256(json.dumps(sources).encode()).hexdigest()[:DIGITS]
 
 
 def code_of(plugin: Any, version: str) -> str:

@@ -11,12 +11,12 @@ from .contract import Kind
 
 def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
     """Name -> where it is registered; more than one place is a collision."""
-    found: dict[str, list[EntryPoint]] = {}
+    points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"lukv_bench.{kind}s"):
-        same = found.setdefault(point.name, [])
+        same = points.setdefault(point.name, [])
         if all(point.value != other.value for other in same):
             same.append(point)
-    return found
+    return points
 
 
 def check_name(kind: Kind, spec: str) -> None:
@@ -44,10 +44,10 @@ def split_specs(kind: Kind, texts: Sequence[str]) -> list[str]:
     known = registered(kind)
     specs: list[str] = []
     for text in texts:
-        here = [spec.strip() for spec in _split(text, known) if spec.strip()]
-        if not here:
+        parts = [spec.strip() for spec in _split(text, known) if spec.strip()]
+        if not parts:
             raise UserError(f"--{kind} is empty; name at least one, or leave the option out.")
-        specs += here
+        specs += parts
     for spec in specs:
         check_name(kind, spec)
     return list(dict.fromkeys(specs))

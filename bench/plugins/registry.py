@@ -112,8 +112,8 @@ def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
     replaced = process.changed()
     process.restore()
     if replaced:
-        told = f"importing it changes {replaced[0]}, on which the answers of all methods stand"
-        described = dataclasses.replace(described, broken=told)
+        reason = f"importing it changes {replaced[0]}, on which the answers of all methods stand"
+        described = dataclasses.replace(described, broken=reason)
     return described
 
 

@@ -71,10 +71,10 @@ def _class(point: EntryPoint) -> ast.ClassDef:
     package, *folders = point.module.split(".")
     module = files(package).joinpath(*folders[:-1], f"{folders[-1]}.py")
     tree = ast.parse(module.read_text(encoding="utf-8"))
-    found = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == point.attr]
-    if len(found) != 1 or found[0].bases:
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == point.attr]
+    if len(classes) != 1 or classes[0].bases:
         raise ValueError(f"{point.value} cannot be read as a plugin's class")
-    return found[0]
+    return classes[0]
 
 
 def _fields(written: ast.ClassDef) -> dict[str, ast.AnnAssign]:

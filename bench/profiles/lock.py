@@ -47,13 +47,15 @@ def _acquire(path: Path, waiting: Callable[[str], None]) -> int:
                 os.ftruncate(handle, 0)
                 os.write(handle, str(os.getpid()).encode())
                 return handle
+            os.close(handle)
         except BlockingIOError:
-            waiting(os.read(handle, 20).decode(errors="replace") or "?")
+            holder = os.read(handle, 20).decode(errors="replace") or "?"
+            os.close(handle)
+            waiting(holder)
             time.sleep(EVERY_S)
         except BaseException:
             os.close(handle)
             raise
-        os.close(handle)
 
 
 def _is_at(handle: int, path: Path) -> bool:

@@ -118,15 +118,15 @@ def varying(group: Sequence[Row]) -> dict[str, Text]:
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in group:
         alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
-    found = {
+    columns = {
         name: column
         for name, column in VARYING.items()
         if any(len({column(row) for row in rows}) > 1 for rows in alike.values())
     }
-    telling = [*IDENTITY.values(), *found.values()]
+    telling = [*IDENTITY.values(), *columns.values()]
     if len({tuple(column(row) for column in telling) for row in group}) < len(group):
-        found["cell"] = lambda row: str(row["cell"])[:8]
-    return found
+        columns["cell"] = lambda row: str(row["cell"])[:8]
+    return columns
 
 
 def groups(rows: Sequence[Row], against: str = "uniform") -> Iterator[Group]:

@@ -46,9 +46,9 @@ def answer_cells(
         return
     answers = _try(loaded, run_id, chosen, sample, context)
     if isinstance(answers, Exception) and len(chosen) > 1:
-        told = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(chosen)}
+        event = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(chosen)}
         for cell, choice in chosen:
-            alone = replace(choice, events=(*choice.events, told))
+            alone = replace(choice, events=(*choice.events, event))
             answer = _try(loaded, run_id, [(cell, alone)], sample, context)
             yield cell, answer if isinstance(answer, Exception) else answer[0]
         return

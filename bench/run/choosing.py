@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ... import UserError
 from ...kernels.select import Kept
 from ...scorers.base import Profile
 from ..calibration.calibrate import Report
@@ -10,7 +11,7 @@ from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
 from ..engine.prefill import Context, prefill
 from ..engine.reads import check_reads
-from ..errors import WriteError, without_frames
+from ..errors import PluginError, WriteError, reason_of, without_frames
 from ..models.load import LoadedModel
 from ..profiles.obtain import obtain_profile
 from .allocation import Allocation, allocate
@@ -99,14 +100,29 @@ def choose_kept(
         raise barred[method.label]
     scores = context.table(method.table)
     try:
-        made = _allocated(loaded, method, profile, context, seed)
+        allocation = _allocated(loaded, method, profile, context, seed)
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise
     started = now(loaded.device)
-    kept = choose(made.counts, scores, method.protection.mask(context.n_tokens))
-    choose_s = context.score_s[method.table] + made.allocate_s + now(loaded.device) - started
-    return Choice(kept, made.events, choose_s)
+    kept = choose(allocation.counts, scores, method.protection.mask(context.n_tokens))
+    choose_s = context.score_s[method.table] + allocation.allocate_s + now(loaded.device) - started
+    return Choice(kept, allocation.events, choose_s)
+
+
+def choose_alone(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Choice:
+    """What the only method of a command keeps: where its plugins fail, nothing is left to go on with.
+
+    Raises:
+        UserError: it cannot serve the budget.
+        PluginError: its scorer or its allocator failed.
+    """
+    try:
+        return choose_kept(loaded, method, profile, context, seed)
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error
 
 
 def _allocated(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Allocation:
@@ -117,9 +133,9 @@ def _allocated(loaded: LoadedModel, method: Method, profile: Profile | None, con
     """
     weights = loaded.weights
     try:
-        made = allocate(method, loaded.shape, context.n_tokens, context.table(method.table), profile, seed)
+        allocation = allocate(method, loaded.shape, context.n_tokens, context.table(method.table), profile, seed)
     finally:
         changed = [what for what in (weights.restored(), context.restored()) if what is not None]
     if changed:
         raise WriteError(f"it changed the {changed[0]}, which is not an allocator's to change")
-    return made
+    return allocation

@@ -66,8 +66,8 @@ class Loop:
         for task in self.plan.tasks:
             cells = [cell for cell in self.plan.cells if cell.task is task and self._is_ready(cell)]
             for sample in task.samples:
-                asked = [cell for cell in cells if sample.id in self.todo[cell.id]]
-                held += self._answer(sample, asked)
+                missing_cells = [cell for cell in cells if sample.id in self.todo[cell.id]]
+                held += self._answer(sample, missing_cells)
             self._score(cells, task.loaded.info.name)
         waiting = {cell.id: cell for _, cells in held for cell in cells}
         self._wait(held)

@@ -32,9 +32,9 @@ def score_cell(loaded: LoadedModel, store: Store, cell: PlannedCell, outcome: Ou
     if len(answers) < len(prompts):
         return
     try:
-        found = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
+        result = replay(cell.task.loaded, loaded.tokenizer, [(prompts[a.sample_id], a.text) for a in answers])
     except Exception as error:
         outcome.add_failed_cell(cell.id, reason_of(error))
         store.set_cell_error(cell.id, reason_of(error))
         return
-    store.set_score(cell.id, found.score, found.stderr, samples=len(answers))
+    store.set_score(cell.id, result.score, result.stderr, samples=len(answers))

@@ -55,11 +55,11 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
-    asked = sum(len(cell.task.samples) for cell in plan.cells)
+    n_asked = sum(len(cell.task.samples) for cell in plan.cells)
     if redo:
-        return f"{outcome.n_new} of {asked} answers were given again, the others are as they were."
-    stored = asked - sum(len(samples) for samples in missing(plan, store).values())
-    return f"{stored} of {asked} answers are stored; the same command goes on from there."
+        return f"{outcome.n_new} of {n_asked} answers were given again, the others are as they were."
+    stored = n_asked - sum(len(samples) for samples in missing(plan, store).values())
+    return f"{stored} of {n_asked} answers are stored; the same command goes on from there."
 
 
 def failures(plan: Plan, outcome: Outcome) -> list[str]:

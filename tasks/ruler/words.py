@@ -43,9 +43,8 @@ def word_lists() -> WordLists:
 
 
 def _read(name: str) -> tuple[str, ...]:
-    spec = find_spec(
-        "wonderwords"
-    )  # importing it reads its lists in the locale's encoding, which may lack their letters
+    # Importing it would read its lists in the locale's encoding, which may lack their letters.
+    spec = find_spec("wonderwords")
     assert spec is not None, "a requirement of this package"
     assert spec.origin is not None
     text = Path(spec.origin).with_name("assets").joinpath(name).read_text(encoding="utf-8")
