@@ -1,12 +1,14 @@
 """What is on disk and what is packaged are the same."""
 
+import re
 import tomllib
 from importlib import resources
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("bench", "allocators", "scorers", "kernels", "tasks", "leaderboard", "db")
-SETUPTOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 
 
 def test_every_folder_of_code_is_packaged() -> None:
@@ -53,3 +55,22 @@ def test_no_other_code_lies_in_the_root() -> None:
 def test_the_calibration_texts_are_found_by_the_installed_package() -> None:
     folder = resources.files("lukv_bench.bench") / "texts"
     assert (folder / "narrative.txt").is_file()
+
+
+def test_a_container_is_built_from_all_that_a_wheel_needs() -> None:
+    project = PYPROJECT["project"]
+    given = set(re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE))
+    assert all((ROOT / path).exists() for path in given)
+    assert given >= {
+        *FOLDERS,
+        "pyproject.toml",
+        "__init__.py",
+        "py.typed",
+        project["readme"],
+        *project["license-files"],
+    }
+    recipe = (ROOT / "Containerfile").read_text()
+    copied = set(re.findall(r"^COPY (?!--from)(\S+) ", recipe, re.MULTILINE)) - {"."}
+    assert copied <= given
+    (entry,) = re.findall(r'^ENTRYPOINT \["(.+)"\]$', recipe, re.MULTILINE)
+    assert entry in project["scripts"]
