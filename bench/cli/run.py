@@ -174,17 +174,12 @@ def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[i
     from ..plugins.names import split_specs
     from ..protected import check_budgets
 
-    axes = _Axes(
-        allocators=split_specs("allocator", options.allocator or ["lukv"]),
-        scorers=split_specs("scorer", options.scorer or ["keydiff"]),
-        budgets=budgets,
-        tasks=expand(axis("--tasks", options.tasks or [TASKS])),
-        lengths=lengths,
-        seeds=seeds,
-    )
-    if not options.no_baselines or any(spec.partition(":")[0] != "full" for spec in axes.allocators):
-        check_budgets(axes.budgets, axes.scorers, options.sink, options.window)
-    return axes
+    allocators = split_specs("allocator", options.allocator or ["lukv"])
+    scorers = split_specs("scorer", options.scorer or ["keydiff"])
+    if not options.no_baselines or any(spec.partition(":")[0] != "full" for spec in allocators):
+        check_budgets(budgets, scorers, options.sink, options.window)
+    tasks = expand(axis("--tasks", options.tasks or [TASKS]))  # last: every definition is read
+    return _Axes(allocators, scorers, budgets, tasks, lengths, seeds)
 
 
 def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
