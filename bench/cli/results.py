@@ -1,11 +1,13 @@
 """`lukv-bench results`."""
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
+from .command import takes
 from .options import Database, Json, whole_number
 from .values import axis, samples_limit
 
@@ -14,17 +16,20 @@ if TYPE_CHECKING:
     from ..reports.columns import Row
 
 
-def results(
-    db: Database = None,
-    json: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout and nothing else.")] = False,
-    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False,
+@dataclass(frozen=True)
+class ResultsOptions:
+    """The options of `results`, as typed."""
+
+    db: Database = None
+    json: Json = False
+    csv: Annotated[bool, typer.Option("--csv", help="Print CSV on stdout and nothing else.")] = False
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table in Markdown.")] = False
     grid: Annotated[
         bool, typer.Option("--grid", help="Print Markdown with a table for each task, budgets side by side.")
-    ] = False,
-    task: Annotated[
-        list[str] | None, typer.Option("--task", help="Only these tasks or families.", metavar="T,T")
-    ] = None,
+    ] = False
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks or families.", metavar="T,T")] = (
+        None
+    )
     against: Annotated[
         str | None,
         typer.Option(
@@ -33,90 +38,85 @@ def results(
             "configuration's id.  [default: uniform]",
             metavar="ROW",
         ),
-    ] = None,
+    ] = None
     answers: Annotated[
         bool, typer.Option("--answers", help="Show the answers themselves, side by side, with their references.")
-    ] = False,
+    ] = False
     limit: Annotated[
         int | None,
         typer.Option("--limit", help="With --answers, samples of each task.", metavar="N", parser=whole_number),
-    ] = None,
+    ] = None
     delete: Annotated[
         str | None,
         typer.Option("--delete", help="Delete the cell whose id begins so, with its answers.", metavar="CELL"),
-    ] = None,
-) -> int:
+    ] = None
+
+
+@takes(ResultsOptions)
+def results(options: ResultsOptions) -> int:
     """Show what the database holds: a row per cell (a configuration on a task at a length).
 
     Scores and means are null until every sample ever asked of the cell is answered.
     """
-    _check(json, csv, markdown, grid, answers, limit, task, against, delete)
+    _check(options)
     from ...db.named import check_there, named_file
 
-    if (file := named_file(db)) is not None:
+    if (file := named_file(options.db)) is not None:
         check_there(file)
     from ...db.store import Store
     from ...db.urls import describe, resolve_url
     from ..reports.table import result_rows
 
-    url = resolve_url(db)
+    url = resolve_url(options.db)
     with Store.open(url, create=False) as store:
-        if delete is not None:
-            return _delete(store, delete)
-        rows = result_rows(store, against=against)
-        if task is not None:
-            wanted = _tasks(axis("--task", task), {row["task"] for row in rows})
+        if options.delete is not None:
+            return _delete(store, options.delete)
+        rows = result_rows(store, against=options.against)
+        if options.task is not None:
+            wanted = _tasks(axis("--task", options.task), {row["task"] for row in rows})
             rows = [row for row in rows if row["task"] in wanted]
-        if not rows and not (json or csv):
-            tasks = "" if task is None else f" for {', '.join(axis('--task', task))}"
+        if not rows and not (options.json or options.csv):
+            tasks = "" if options.task is None else f" for {', '.join(axis('--task', options.task))}"
             print(f'no results{tasks} in {describe(url)} yet; "lukv-bench run" makes some')
-        elif answers:
-            _show_answers(store, rows, limit, json, csv, markdown)
+        elif options.answers:
+            _show_answers(store, rows, options)
         else:
-            _show(rows, against or "uniform", json, csv, markdown, grid)
+            _show(rows, options)
     return 0
 
 
-def _check(
-    json: bool,
-    csv: bool,
-    markdown: bool,
-    grid: bool,
-    answers: bool,
-    limit: int | None,
-    task: Sequence[str] | None,
-    against: str | None,
-    delete: str | None,
-) -> None:
+def _check(options: ResultsOptions) -> None:
     """Refuse options that do not go together.
 
     Raises:
         UserError: they do not.
     """
-    if sum((json, csv, markdown, grid)) > 1:
+    views = (options.json, options.csv, options.markdown, options.grid)
+    if sum(views) > 1:
         raise UserError("give one of --json, --csv, --markdown and --grid.")
-    if delete is not None and any((json, csv, markdown, grid, answers, task, against)):
+    if options.delete is not None and any((*views, options.answers, options.task, options.against)):
         raise UserError("--delete stands alone beside --db: it shows nothing.")
-    if answers and grid:
+    if options.answers and options.grid:
         raise UserError("--grid shows scores, not answers; leave one of --grid and --answers out.")
-    if answers and against is not None:
+    if options.answers and options.against is not None:
         raise UserError("--against compares scores, not answers; leave one of --against and --answers out.")
-    if limit is not None:
-        if not answers:
+    if options.limit is not None:
+        if not options.answers:
             raise UserError("--limit is for --answers; scores are over all samples.")
-        samples_limit(limit)
+        samples_limit(options.limit)
 
 
-def _show(rows: "Sequence[Row]", against: str, json: bool, csv: bool, markdown: bool, grid: bool) -> None:
+def _show(rows: "Sequence[Row]", options: ResultsOptions) -> None:
     from ..reports import table
 
-    if json:
+    against = options.against or "uniform"
+    if options.json:
         table.print_json(rows)
-    elif csv:
+    elif options.csv:
         table.print_csv(rows)
-    elif markdown:
+    elif options.markdown:
         print(table.markdown(rows, against))
-    elif grid:
+    elif options.grid:
         from ..reports import grid as report_grid
 
         print(report_grid.grid(rows, table.terminal_width(), against))
@@ -124,19 +124,17 @@ def _show(rows: "Sequence[Row]", against: str, json: bool, csv: bool, markdown: 
         table.print_table(rows, against)
 
 
-def _show_answers(
-    store: "Store", rows: "Sequence[Row]", limit: int | None, json: bool, csv: bool, markdown: bool
-) -> None:
+def _show_answers(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) -> None:
     from ...db.answers import read_answers
     from ..reports.answers import answers_markdown, print_answers, print_answers_csv
     from ..reports.table import print_json, terminal_width
 
-    answers = read_answers(store, [dict(row) for row in rows], limit)
-    if json:
+    answers = read_answers(store, [dict(row) for row in rows], options.limit)
+    if options.json:
         print_json(answers)
-    elif csv:
+    elif options.csv:
         print_answers_csv(answers)
-    elif markdown:
+    elif options.markdown:
         print(answers_markdown(answers))
     else:
         print_answers(answers, terminal_width())

@@ -50,7 +50,10 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
         if doing:
             report(doing, done, total)
 
-    store.on_lock = lambda waited_s: advance(f"waiting for the database: locked for {waited_s:.0f} s", 0)
+    def on_lock(waited_s: float) -> None:  # from the heartbeat's thread, too, so that it counts nothing
+        report(f"waiting for the database: locked for {waited_s:.0f} s", done, total)
+
+    store.on_lock = on_lock
     Loop(plan, store, run_id, todo, batch, redo, advance, outcome).run()
 
 
