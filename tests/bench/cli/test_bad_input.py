@@ -423,16 +423,10 @@ def test_profile_refuses_texts_and_questions_that_do_not_pair(
 def test_profile_refuses_texts_that_serve_nothing(refused: Refused, tiny: Path, texts: tuple[Path, Path]) -> None:
     Path("blank.txt").write_text("\n \n")
     Path("short.txt").write_text("Too short to rank.")
-    Path("long.txt").write_text("word " * 2100)
     profile = ["profile", "--model", tiny, "--out", "p.safetensors", "--text"]
     refused([*profile, "missing.txt", "--questions", texts[1]], "--text", "missing.txt")
     refused([*profile, texts[0], "--questions", "blank.txt"], "--questions", "blank.txt")
     refused([*profile, "short.txt", "--questions", texts[1]], "short.txt", "too few")
-    refused([*profile, "long.txt", "--questions", texts[1]], "long.txt", "2048")
-
-
-def test_a_profile_from_texts_of_ones_own_never_falls_back_to_the_built_in_ones(refused: Refused, tiny: Path) -> None:
-    refused(["profile", "--model", tiny, "--out", "p.safetensors"], "2048", "--text")
 
 
 def test_a_real_process_says_one_sentence_too(program: Any, copy_of: Callable[[str], Path]) -> None:
