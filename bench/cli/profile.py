@@ -175,12 +175,18 @@ def _make(
             save_profile(made, place := _place(out, name, len(profiles)))
             shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
     first = plugins[0]
-    allocator = f"lukv:profile={_place(out, first.name, len(profiles))}"
-    use = ["lukv-bench", "run", "--model", model, "--allocator", allocator, "--scorer", first.label]
-    for option, value in zip(("--sink", "--window"), protection, strict=True):
-        use += [] if value is None else [option, str(value)]
-    shown.message(f"use it with: {shlex.join(use)}")
+    shown.message(
+        f"use it with: {_run_command(model, _place(out, first.name, len(profiles)), first.label, protection)}"
+    )
     return profiles
+
+
+def _run_command(model: str, profile: Path, scorer: str, protection: tuple[int | None, int | None]) -> str:
+    """The run that a profile is for, as one would type it."""
+    words = ["lukv-bench", "run", "--model", model, "--allocator", f"lukv:profile={profile}", "--scorer", scorer]
+    for option, value in zip(("--sink", "--window"), protection, strict=True):
+        words += [] if value is None else [option, str(value)]
+    return shlex.join(words)
 
 
 def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
