@@ -115,6 +115,7 @@ def base(command: str, model: Path) -> dict[str, str]:
         "run": {"--model": str(model), "--db": "out.db", **short, **cheap},
         "results": {"--db": "half.db"},
         "doctor": {"--db": "out.db"},
+        "estimate": {"--model": str(model), "--ratio": "0.5"},
         "profile": {"--model": str(model), "--text": "text", "--questions": "questions", "--out": "made"},
         "inspect": {"--model": str(model), "--context": "text", "--out": "made", **cheap},
         "tasks export": {"--model": str(model), "--out": "exported", **short},

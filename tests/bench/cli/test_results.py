@@ -213,7 +213,7 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
 
     real = answer.answer_cells
 
-    def answer_cells(loaded: Any, run_id: str, cells: Any, sample: Any, context: Any) -> Any:
+    def answer_cells(loaded: Any, run_id: str, cells: Any, sample: Any, *reading: Any) -> Any:
         given = sample.rendered.document["outputs"]
 
         def decode(*arguments: Any) -> Any:
@@ -223,7 +223,7 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(answer, "decode", decode)
-            yield from real(loaded, run_id, cells, sample, context)
+            yield from real(loaded, run_id, cells, sample, *reading)
 
     real_decode = answer.decode
     monkeypatch.setattr("lukv_bench.bench.run.loop.answer_cells", answer_cells)

@@ -151,18 +151,9 @@ def test_every_run_says_how_it_ended(history: History) -> None:
 
 
 @pytest.fixture
-def run(lukv_bench: Any, tiny: Path) -> Callable[..., Any]:
-    base = (
-        "--model",
-        tiny,
-        *SHORT,
-        "--ratio",
-        "0.5",
-        "--db",
-        "out.db",
-        "--json",
-    )
-    return lambda *arguments: lukv_bench("run", *base, "--allocator", "uniform", *arguments)
+def run(lukv_bench: Any, defaults: Callable[..., list[object]], tiny: Path) -> Callable[..., Any]:
+    base = ("--model", tiny, *SHORT, "--ratio", "0.5", "--db", "out.db", "--allocator", "uniform")
+    return lambda *arguments: lukv_bench("run", *defaults(base, arguments), *arguments, "--json")
 
 
 def test_more_samples_make_a_cell_partial_until_they_are_there(

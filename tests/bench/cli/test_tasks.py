@@ -149,7 +149,8 @@ def test_data_that_no_run_could_use_are_refused_before_anything_is_written(
 ) -> None:
     name = {"qa_2": "hotpotqa"}.get(task, task.removeprefix("longbench_"))
     (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
-    command = ["--model", tiny, "--tasks", task, "--length", 1000, "--limit", 1, "--data-dir", tmp_path]
+    length = [] if task.startswith("longbench") else ["--length", 1000]
+    command = ["--model", tiny, "--tasks", task, *length, "--limit", 1, "--data-dir", tmp_path]
     refused(["run", *command], *words)
     refused(["tasks", "export", *command, "--out", tmp_path / "out"], *words)
 
