@@ -79,3 +79,11 @@ def test_a_scorer_is_refused_in_words_where_some_layers_have_no_rotary_embedding
 def test_the_decoder_of_a_model_that_takes_images_is_found(tiny: Any, tmp_path: Path) -> None:
     tiny.save_tiny("gemma3", tmp_path)
     assert ready_model(str(tmp_path), CPU, "float32").shape.n_layers == 4
+
+
+def test_the_table_is_of_the_release_that_is_tested() -> None:
+    root = Path(__file__).resolve().parents[3]
+    pinned = next(
+        line for line in (root / "constraints.txt").read_text().splitlines() if line.startswith("transformers==")
+    )
+    assert f"transformers {pinned.partition('==')[2]} builds" in (root / "docs" / "architectures.md").read_text()
