@@ -1,5 +1,5 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
-# make test   all tests
+# make test   all tests, a worker process per core (eight at most: each may load the default model)
 # make check  formatting, lint, types
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
@@ -15,7 +15,7 @@ run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 check: $(VENV)/installed-dev .typing/lukv_bench
 	$(BIN)/ruff format --check .

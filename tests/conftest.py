@@ -10,6 +10,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # test workers share the cores, and small products gain nothing
 os.environ.setdefault("TRITON_INTERPRET", "1")  # read by `import triton`, so set before any import
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")

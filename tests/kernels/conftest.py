@@ -1,6 +1,6 @@
 """What the stores are held against: the tokens of every row and head, attended in float64, one query at a time."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
@@ -127,15 +127,6 @@ def assert_same() -> Callable[..., None]:
         torch.testing.assert_close(got[real].double(), expected[real].double(), atol=atol, rtol=atol)
 
     return assert_same
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Thousands of tiny products: a second thread only waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,12 +32,6 @@ BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
 """Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
 PROGRESS = re.compile(r"\[ *\d+s\] ")
 PROGRAM = str(Path(sys.executable).with_name("lukv-bench"))
-
-
-@cache
-def default_model() -> Path:
-    """The real default model's folder; asked for before any test moves the cache."""
-    return find_model("smollm2-135m")
 
 
 @dataclass(frozen=True)
@@ -93,7 +87,7 @@ def spawn(*arguments: object, env: Mapping[str, str] | None = None) -> "subproce
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **(env or {})},
+        env={**os.environ, **(env or {})},
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background shell leaves it ignored
     )
 
@@ -130,20 +124,6 @@ def program() -> Run:
         return Finished(process.returncode, out, err)
 
     return run
-
-
-@pytest.fixture(scope="package", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Thousands of tiny products: a second thread only waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="session")
-def real_model() -> Path:
-    return default_model()
 
 
 @pytest.fixture(autouse=True)
@@ -207,7 +187,7 @@ def small_tokenizer() -> Any:
     )
     backend.train_from_iterator([document.text for document in built_in_documents()] + [NOISE] * 9, trainer)
     made = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|im_start|>", eos_token="<|im_end|>")
-    made.chat_template = (default_model() / "chat_template.jinja").read_text(encoding="utf-8")
+    made.chat_template = (find_model("smollm2-135m") / "chat_template.jinja").read_text(encoding="utf-8")
     return made
 
 

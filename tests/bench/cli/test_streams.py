@@ -23,7 +23,7 @@ def shell(start: Any) -> Shell:
     program = start.__globals__["PROGRAM"]
 
     def run(line: str, env: Mapping[str, str] | None = None) -> "subprocess.CompletedProcess[str]":
-        whole = {**os.environ, "OMP_NUM_THREADS": "1", **(env or {})}
+        whole = {**os.environ, **(env or {})}
         return subprocess.run(
             ["bash", "-c", f"{program} {line}"], capture_output=True, text=True, env=whole, timeout=120, check=False
         )

@@ -97,15 +97,6 @@ def script() -> Callable[[str], Any]:
     return load
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small products on shared cores: a second thread mostly waits for the first."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def build() -> Callable[..., LoadedModel]:
     """From a transformers configuration to a model that is not switched to store attention yet."""

@@ -28,7 +28,6 @@ class Site:
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         env = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         env |= {
-            "OMP_NUM_THREADS": "1",
             "PATH": path,
             "PIP_NO_BUILD_ISOLATION": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
