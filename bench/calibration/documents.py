@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from ... import UserError
-from ..files import read_text
+from ..files.access import read_text
 
 BUILT_IN = ("narrative", "code", "records")
 """Three kinds of text, because a single narrative is the likely reason that LU-KV's published profile loses to

@@ -8,7 +8,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
 from ...scorers.base import CalibrationDocument
-from ..files import write_whole
+from ..files.access import write_whole
 from .documents import Document
 
 

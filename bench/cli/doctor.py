@@ -8,7 +8,7 @@ from .options import Database
 
 def doctor(db: Database = None) -> int:
     """Say what works here, what is broken or missing, and the cure; exit code 1 if a run needs what is broken."""
-    from ..checkup import checkup
+    from ..reports.checkup import checkup
 
     with redirect_stdout(sys.stderr):  # of the plugins that are looked at
         findings = checkup(db)

@@ -60,13 +60,13 @@ def inspect(
     With --out also as a NumPy archive: token_ids int64 [T] as fed; counts int64 [L, H]; offsets int64 [L*H+1];
     positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
     """
-    from ..budget import parse_budgets
-    from ..file_kinds import INSPECTION
-    from ..files import user_path
+    from ..files.access import user_path
+    from ..files.kinds import INSPECTION
+    from ..files.writable import check_file_place
+    from ..methods.budget import parse_budgets
+    from ..methods.protection import check_budgets
     from ..models.find import check_model_name, loading
     from ..plugins.names import check_name
-    from ..protected import check_budgets
-    from ..writable import check_file_place
 
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
     text = _read(context)
@@ -84,8 +84,8 @@ def inspect(
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model
         from ..inspection.inspection import inspect_context
+        from ..methods.method import ask_methods
         from ..models.load import resolve_device, resolve_dtype
-        from ..run.request import ask_methods
 
         (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
         place = resolve_device(device)
@@ -137,7 +137,7 @@ def _encodable(line: str) -> str:
 
 
 def _read(path: Path) -> str:
-    from ..files import read_text
+    from ..files.access import read_text
 
     text = read_text(path, "--context")
     if not text.strip():

@@ -73,10 +73,10 @@ def profile(
 
     --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one.
     """
-    from ..file_kinds import ARRAY
-    from ..files import check_readable, user_path
+    from ..files.access import check_readable, user_path
+    from ..files.kinds import ARRAY
+    from ..files.writable import check_file_place
     from ..plugins.names import split_specs
-    from ..writable import check_file_place
 
     at_least_one("--export-length", export_length)
     storable("--seed", seed)
@@ -122,9 +122,9 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
-    from ..files import check_readable
+    from ..files.access import check_readable
+    from ..methods.protection import check_protection
     from ..profiles.file import load_profile
-    from ..protected import check_protection
 
     check_protection(sink, window)
     return load_profile(check_readable(path, "--from"))
@@ -149,12 +149,12 @@ def _make(
     from ..calibration.documents import built_in_documents, read_documents
     from ..engine.reads import check_reads
     from ..engine.ready import ready_model
+    from ..methods.method import ask_protection
     from ..models.load import resolve_device, resolve_dtype
     from ..plugins.registry import build
     from ..profiles.file import profile_hash, save_profile
     from ..profiles.kvpress import check_length
     from ..profiles.obtain import making
-    from ..run.request import ask_protection
 
     plugins = [build("scorer", spec) for spec in specs]
     targets = {plugin.name: (plugin, ask_protection(plugin, *protection)) for plugin in plugins}
@@ -191,8 +191,8 @@ def _run_command(model: str, profile: Path, scorer: str, protection: tuple[int |
 
 def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
     """Every file that will be written, before the work that fills it."""
-    from ..file_kinds import ARRAY, PROFILE, PROFILE_NOTES
-    from ..writable import check_file_place
+    from ..files.kinds import ARRAY, PROFILE, PROFILE_NOTES
+    from ..files.writable import check_file_place
 
     place = _place(out, scorer, scorers)
     check_file_place(place, "--out", PROFILE)

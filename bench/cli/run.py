@@ -46,7 +46,7 @@ from .values import at_least_one, axis, one_of, samples_limit, whole_numbers
 
 if TYPE_CHECKING:
     from ...db.store import Store
-    from ..budget import Budget
+    from ..methods.budget import Budget
     from ..run.outcome import Outcome
     from ..run.plan import Plan
     from ..run.request import RunRequest
@@ -144,8 +144,8 @@ class _Axes:
 def _checked(options: RunOptions) -> _Axes:
     """Everything that can be known to be wrong before torch is imported, what is quick to know first."""
     from ...db.named import check_usable, named_file
-    from ..budget import parse_budgets
-    from ..files import user_path
+    from ..files.access import user_path
+    from ..methods.budget import parse_budgets
     from ..models.find import check_model_name
 
     samples_limit(options.limit)
@@ -171,8 +171,8 @@ def _checked(options: RunOptions) -> _Axes:
 def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[int], seeds: Sequence[int]) -> _Axes:
     """The axes, when the plugins and tasks that are named exist and the budgets hold what scorers protect."""
     from ...tasks.catalog import expand
+    from ..methods.protection import check_budgets
     from ..plugins.names import split_specs
-    from ..protected import check_budgets
 
     allocators = split_specs("allocator", options.allocator or ["lukv"])
     scorers = split_specs("scorer", options.scorer or ["keydiff"])
@@ -183,7 +183,8 @@ def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[i
 
 
 def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
-    from ..run.request import RunRequest, ask_methods, ask_tasks
+    from ..methods.method import ask_methods
+    from ..run.request import RunRequest, ask_tasks
 
     baselines = not options.no_baselines
     return RunRequest(

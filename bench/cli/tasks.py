@@ -31,10 +31,10 @@ def export(
     arguments and hashes. `run --samples DIR` reads them; its cells and answers are those of a run that makes them.
     """
     from ...tasks.catalog import expand
-    from ..file_kinds import SAMPLES
-    from ..files import user_path
+    from ..files.access import user_path
+    from ..files.kinds import SAMPLES
+    from ..files.writable import check_file_place
     from ..models.find import check_model_name
-    from ..writable import check_file_place
 
     samples_limit(limit)
     storable("--seed", seed)
@@ -46,9 +46,9 @@ def export(
     named = expand(axis("--tasks", tasks or [TASKS]))
     with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading transformers", 0, 1)
-        from ..lmeval import render_samples
         from ..models.load import load_prompt_model
         from ..run.exported import file_name, sample_lines, write_samples
+        from ..run.lmeval import render_samples
         from ..run.request import RunRequest, ask_tasks, without_length
         from ..run.samples import make_task
 
@@ -101,7 +101,7 @@ def score(
 
 
 def _lines(file: Path) -> list[tuple[int, str]]:
-    from ..files import read_text
+    from ..files.access import read_text
 
     text = read_text(file, "the predictions")
     return [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]

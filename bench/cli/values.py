@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ... import UserError
-from ..files import user_path
+from ..files.access import user_path
 
 
 def axis(option: str, texts: Sequence[str]) -> list[str]:

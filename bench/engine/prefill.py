@@ -13,8 +13,8 @@ from transformers.cache_utils import Cache
 
 from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
+from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
-from ..stamps import Stamps
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
 from .rotary import rotating_for

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ...scorers.base import Scorer
 from ..errors import WriteError, without_frames
+from ..guard.call import package_of, plugin_code
+from ..guard.module_state import ModuleState
+from ..guard.process import ProcessState
+from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
-from ..plugins.call import package_of, plugin_code
-from ..plugins.process import ProcessState
-from ..stamps import Stamps
 from .clock import now
-from .module_state import ModuleState
 from .views import LayerAtHand
 
 See = Callable[[str, Scorer, LayerAtHand], Any]

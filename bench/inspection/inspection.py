@@ -13,12 +13,12 @@ from ... import UserError
 from ..calibration.calibrate import Report
 from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
-from ..files import write_whole
+from ..files.access import write_whole
+from ..methods.allocation import check_budget
+from ..methods.choosing import Choice, check_scorers, choose_alone, obtain_for, read_context
+from ..methods.events import Event
+from ..methods.method import Method
 from ..models.load import LoadedModel
-from ..run.allocation import check_budget
-from ..run.choosing import Choice, check_scorers, choose_alone, obtain_for, read_context
-from ..run.events import Event
-from ..run.request import Method
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ..cli.progress import progress
-from ..configuration import Protocol
 from ..engine.rotary import shortest_alike
-from ..run.events import Event
+from ..methods.events import Event
+from ..record.configuration import RunProtocol
 from .evictor import Evictor, Reading
 from .feed import Feed
 from .tally import evicted_whole
@@ -57,7 +57,7 @@ def answer_all(
     return answers
 
 
-def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: Protocol) -> Iterator[str]:
+def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: RunProtocol) -> Iterator[str]:
     """What is not as one would expect from the protocol and the prompts."""
     untold = [feed for feed in feeds if evicted_whole(feed, protocol)]
     if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in untold):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from ... import UserError
-from ..budget import Budget, parse_budgets
-from ..configuration import Protocol
-from ..run.request import Method, ask_methods
+from ..methods.budget import Budget, parse_budgets
+from ..methods.method import Method, ask_methods
+from ..record.configuration import RunProtocol
 from ..suggest import unknown
 
 Truncation = Literal["refuse", "middle"]
@@ -60,7 +60,7 @@ class ModelArguments:
     allocator: str
     scorer: str
     budget: Budget
-    protocol: Protocol
+    protocol: RunProtocol
     sink: int | None
     window: int | None
     truncation: Truncation
@@ -91,7 +91,7 @@ def parse_arguments(given: dict[str, Any]) -> ModelArguments:
         allocator=plugin_text(str(given.get("allocator", "lukv"))),
         scorer=plugin_text(str(given.get("scorer", "keydiff"))),
         budget=budget,
-        protocol=_choice(given, "protocol", get_args(Protocol)),
+        protocol=_choice(given, "protocol", get_args(RunProtocol)),
         sink=_count(given, "sink", least=0),
         window=_count(given, "window", least=0),
         truncation=_choice(given, "truncation", get_args(Truncation)),

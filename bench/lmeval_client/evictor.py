@@ -12,12 +12,12 @@ from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
+from ..methods.allocation import check_budget
+from ..methods.choosing import check_scorers, choose_alone, obtain_for, read_context
+from ..methods.events import Event
+from ..methods.method import Method
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
-from ..run.allocation import check_budget
-from ..run.choosing import check_scorers, choose_alone, obtain_for, read_context
-from ..run.events import Event
-from ..run.request import Method
 
 KEPT_WHOLE = "kept_whole"
 """The event of a context that is too short for the budget: it keeps fewer tokens than are protected, or than the

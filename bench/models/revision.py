@@ -10,7 +10,7 @@ from typing import Any
 from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ... import UserError
-from ..hashing import content_hash
+from ..record.hashing import content_hash
 
 TOKEN_PROBES = (
     "The quick brown fox, 12345!",

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import PluginError
-from ..stamps import Stamps
+from ..guard.stamps import Stamps
 
 
 class ModelChanged(PluginError):

@@ -9,13 +9,13 @@ from typing import Any
 
 from ... import UserError
 from ..errors import PluginError, PluginFailure, one_line, printable
+from ..guard.call import plugin_code
+from ..guard.process import ProcessState
 from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_default, typed_value
-from .call import plugin_code
 from .code_hash import code_of
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
 from .names import check_name, registered
 from .plugin import Argument, Description, Plugin, fits, inner_owners, record
-from .process import ProcessState
 
 
 def describe_all(kind: Kind) -> list[Description]:

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import Profile
-from ..files import write_whole
-from ..hashing import content_hash
+from ..files.access import write_whole
+from ..record.hashing import content_hash
 
 MOST_BYTES = 2**30
 """Of a profile's arrays together: a curve of LU-KV's takes kilobytes to a few megabytes."""

@@ -7,9 +7,9 @@ from torch import Tensor
 
 from ...scorers.base import CalibrationDocument
 from ..errors import PluginError, PluginFailure, WriteError, message_of
+from ..guard.read_only import reading
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
-from ..plugins.read_only import reading
 from .file import storable_arrays
 
 

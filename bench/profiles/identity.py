@@ -7,10 +7,10 @@ from ... import __version__
 from ...scorers.base import Protection
 from ..calibration.calibrate import CALIBRATION_VERSION, KEPT_SHARE, MAX_NEW_TOKENS, TEMPERATURE
 from ..calibration.documents import Document
-from ..environment import package_versions
-from ..hashing import content_hash
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
+from ..record.environment import package_versions
+from ..record.hashing import content_hash
 
 
 def fit_arguments(allocator: Plugin) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from ... import UserError
 from ...allocators.lukv import check_curve
 from ...allocators.lukv_export import kvpress_ratios
 from ...scorers.base import Profile, Protection
-from ..files import write_whole
+from ..files.access import write_whole
 
 LONGEST = 2**24
 """Tokens of context: kvpress counts in float32, which holds whole numbers up to here."""

@@ -13,14 +13,14 @@ from ..calibration.calibrate import MAX_NEW_TOKENS, Report, Target, calibrate
 from ..calibration.documents import Document, built_in_documents
 from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
-from ..configuration import CODE_VERSION
-from ..file_kinds import ANY
-from ..files import check_readable
-from ..hashing import content_hash
+from ..files.access import check_readable
+from ..files.kinds import ANY
+from ..files.places import cache_folder
+from ..files.writable import check_file_place
 from ..models.load import LoadedModel
-from ..places import cache_folder
 from ..plugins.plugin import Plugin
-from ..writable import check_file_place
+from ..record.configuration import CODE_VERSION
+from ..record.hashing import content_hash
 from .check import check_profile
 from .file import load_profile, read_header, save_profile
 from .fit import check_arrays, fit_arrays

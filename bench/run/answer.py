@@ -10,9 +10,9 @@ from ..engine.decode import Decoded, Decoding, decode
 from ..engine.evict import evict, kept_bytes
 from ..engine.prefill import Context
 from ..errors import reason_of, without_frames
+from ..methods.choosing import Barred, Choice, choose_kept
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
-from .choosing import Barred, Choice, choose_kept
 from .plan import PlannedCell, PlannedSample
 from .scoring import score_text
 

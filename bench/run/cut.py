@@ -3,8 +3,8 @@
 from ... import UserError
 from ...tasks.load import LoadedTask
 from ..engine.prompt import Prompt, chat_form, split
-from ..lmeval import RenderedSample
 from ..models.load import PromptModel
+from .lmeval import RenderedSample
 
 
 def cut_sample(task: LoadedTask, sample: RenderedSample, model: PromptModel) -> Prompt:

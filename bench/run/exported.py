@@ -10,14 +10,14 @@ from ...tasks.catalog import TaskInfo
 from ...tasks.document import own_fields
 from ...tasks.load import LoadedTask, given_task
 from ...tasks.request import Samples
-from ..configuration import sample_id
 from ..engine.prompt import encode
-from ..files import write_whole
-from ..hashing import content_hash
-from ..lmeval import RenderedSample
+from ..files.access import write_whole
 from ..models.load import PromptModel
+from ..record.configuration import sample_id
+from ..record.hashing import content_hash
 from .cut import cut_sample
 from .exported_line import verified
+from .lmeval import RenderedSample
 
 ALIKE = ("data_revision", "asked", "n", "model")
 """Fields that all lines of an export have in common; what the run itself says is not among them."""

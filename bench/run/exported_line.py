@@ -5,7 +5,7 @@ from typing import Any
 
 from ... import UserError
 from ...tasks.json_text import read_json
-from ..hashing import content_hash
+from ..record.hashing import content_hash
 
 
 def _is_text(value: Any) -> bool:

@@ -11,9 +11,9 @@ from time import sleep
 from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of
+from ..methods.choosing import Barred, read_context
 from ..models.weights import ModelChanged
 from .answer import answer_cells
-from .choosing import Barred, read_context
 from .outcome import Outcome
 from .plan import Plan, PlannedCell, PlannedSample
 from .scoring import score_cell, score_text

@@ -5,19 +5,19 @@ from dataclasses import dataclass, replace
 
 from ...scorers.base import Profile, Protection
 from ..calibration.calibrate import Report
-from ..configuration import Configuration, cell_id
-from ..configuration import Method as MethodRecord
 from ..engine.prompt import appends_special_tokens, chat_form
 from ..engine.rotary import depends_on_length
 from ..errors import PluginError
-from ..hashing import content_hash
+from ..methods.allocation import check_budget
+from ..methods.choosing import check_scorers
+from ..methods.method import Method
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
 from ..profiles.obtain import obtain_profile
-from .allocation import check_budget
-from .choosing import check_scorers
-from .request import Method, RunRequest
+from ..record.configuration import Configuration, PluginRecord, cell_id
+from ..record.hashing import content_hash
+from .request import RunRequest
 from .samples import PlannedSample, PlannedTask, plan_task
 
 __all__ = ["Plan", "PlannedCell", "PlannedMethod", "PlannedSample", "PlannedTask", "make_plan"]
@@ -169,8 +169,8 @@ def _plan_method(
     return PlannedMethod(method, profile, failure, configuration)
 
 
-def _record(plugin: Plugin) -> MethodRecord:
-    return MethodRecord(**plugin.identity)
+def _record(plugin: Plugin) -> PluginRecord:
+    return PluginRecord(**plugin.identity)
 
 
 def _plan_cell(task: PlannedTask, method: PlannedMethod) -> PlannedCell:

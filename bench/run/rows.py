@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from ...db import schema
 from ...db.asked import Asked
 from ...tasks.document import facets
-from ..environment import machine, package_versions
-from ..hashing import content_hash
 from ..models.load import LoadedModel
+from ..record.environment import machine, package_versions
+from ..record.hashing import content_hash
 from .plan import Plan, PlannedCell, PlannedMethod, PlannedTask
 
 

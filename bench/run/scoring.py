@@ -6,8 +6,8 @@ the same run again scores it without decoding.
 
 from ...db.store import Store
 from ..errors import reason_of, without_frames
-from ..lmeval import RenderedSample, replay, score_answer
 from ..models.load import LoadedModel
+from .lmeval import RenderedSample, replay, score_answer
 from .outcome import Outcome
 from .plan import PlannedCell, PlannedTask
 

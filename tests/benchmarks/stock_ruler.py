@@ -22,8 +22,8 @@ from lm_eval.evaluator import simple_evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.find import find_model
+from lukv_bench.bench.record.hashing import content_hash
 
 STOCK = {
     "niah_single_1": "niah_single_1",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lukv_bench.allocators.base import NoteError
-from lukv_bench.bench.run.events import allocator_events
+from lukv_bench.bench.methods.events import allocator_events
 
 RUN = ("--tasks", "niah_single_1", "--length", "360", "--limit", "1", "--no-baselines", "--db", "out.db")
 

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench import checkup
 from lukv_bench.bench.models.find import loading
 from lukv_bench.bench.plugins.plugin import Description
+from lukv_bench.bench.reports import checkup
 from lukv_bench.tasks.catalog import families, names, task_info
 
 

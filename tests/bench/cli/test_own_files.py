@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run import choosing
+from lukv_bench.bench.methods import choosing
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.load import load_prompt_model
+from lukv_bench.bench.record.hashing import content_hash
 from lukv_bench.tasks.catalog import families
 
 WORDS = ["lamp", "keeper", "light", "storm", "boat", "harbour", "north", "stone", "letter", "ledger"]

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from lukv_bench.bench.budget import parse_budgets
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.run.choosing import read_context
-from lukv_bench.bench.run.request import Method, ask_methods
+from lukv_bench.bench.methods.budget import parse_budgets
+from lukv_bench.bench.methods.choosing import read_context
+from lukv_bench.bench.methods.method import Method, ask_methods
 
 
 def methods() -> tuple[Method, ...]:

@@ -13,9 +13,9 @@ from tokenizers import AddedToken
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig
 
 from lukv_bench import UserError
-from lukv_bench.bench.hashing import content_hash
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
 from lukv_bench.bench.models.revision import model_revision, weight_files
+from lukv_bench.bench.record.hashing import content_hash
 
 
 class Letters:

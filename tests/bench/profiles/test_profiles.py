@@ -14,10 +14,10 @@ from safetensors.torch import save_file
 
 from lukv_bench import UserError
 from lukv_bench.allocators.lukv import LUKV
-from lukv_bench.bench.budget import parse_budgets
 from lukv_bench.bench.calibration.documents import Document
 from lukv_bench.bench.errors import PluginError
-from lukv_bench.bench.hashing import content_hash
+from lukv_bench.bench.methods.budget import parse_budgets
+from lukv_bench.bench.methods.method import ask_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.plugins.registry import build, describe_all
@@ -26,8 +26,8 @@ from lukv_bench.bench.profiles import obtain as profiles
 from lukv_bench.bench.profiles.check import check_profile
 from lukv_bench.bench.profiles.file import load_profile, profile_hash, save_profile, storable_arrays
 from lukv_bench.bench.profiles.obtain import making, obtain_profile
+from lukv_bench.bench.record.hashing import content_hash
 from lukv_bench.bench.run.plan import _obtain_profiles
-from lukv_bench.bench.run.request import ask_methods
 from lukv_bench.scorers.base import Profile, Protection
 
 

@@ -15,10 +15,10 @@ from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import render
-from lukv_bench.bench.lmeval import render_samples
 from lukv_bench.bench.lmeval_client import model as client
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run.cut import cut_sample
+from lukv_bench.bench.run.lmeval import render_samples
 from lukv_bench.bench.run.samples import PlannedSample, PlannedTask
 from lukv_bench.tasks.load import LoadedTask, given_task
 from lukv_bench.tasks.request import Samples

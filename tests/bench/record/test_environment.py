@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 import torch
 
-from lukv_bench.bench import environment
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.record import environment
 from lukv_bench.bench.run.rows import environment_row
 
 

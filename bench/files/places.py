@@ -5,8 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
-from .. import UserError
-from ..db.places import user_folder
+from ... import UserError
+from ...db.places import user_folder
 
 
 def cache_folder() -> Path:

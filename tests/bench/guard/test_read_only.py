@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lukv_bench.bench.errors import PluginFailure, WriteError
-from lukv_bench.bench.plugins.read_only import reading
+from lukv_bench.bench.guard.read_only import reading
 
 
 @pytest.mark.parametrize("raised", [None, ValueError("its own fault")])

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from lukv_bench import UserError
-from lukv_bench.bench.file_kinds import ARRAY, INSPECTION, PROFILE, PROFILE_NOTES, SAMPLES, is_of_kind
-from lukv_bench.bench.files import check_readable, read_text, user_path, write_whole
-from lukv_bench.bench.writable import check_file_place
+from lukv_bench.bench.files.access import check_readable, read_text, user_path, write_whole
+from lukv_bench.bench.files.kinds import ARRAY, INSPECTION, PROFILE, PROFILE_NOTES, SAMPLES, is_of_kind
+from lukv_bench.bench.files.writable import check_file_place
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from lukv_bench import UserError
-from lukv_bench.bench.budget import DEFAULT_RATIO, Budget, parse_budgets, parse_ratio
+from lukv_bench.bench.methods.budget import DEFAULT_RATIO, Budget, parse_budgets, parse_ratio
 
 
 def kept(ratio: str, n_tokens: int) -> int:

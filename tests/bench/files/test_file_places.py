@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from lukv_bench import UserError
-from lukv_bench.bench import writable
-from lukv_bench.bench.writable import check_file_place
+from lukv_bench.bench.files import writable
+from lukv_bench.bench.files.writable import check_file_place
 
 MOUNTS = """overlay / overlay rw 0 0
 proc /proc proc rw 0 0

@@ -16,7 +16,7 @@ from ..models.load import LoadedModel
 from ..profiles.obtain import obtain_profile
 from .allocation import Allocation, allocate
 from .events import Event
-from .request import Method
+from .method import Method
 
 
 @dataclass(frozen=True)

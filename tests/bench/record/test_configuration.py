@@ -6,16 +6,16 @@ import pytest
 from pydantic import ValidationError
 
 from lukv_bench import RESULTS_VERSION, __version__
-from lukv_bench.bench.configuration import Configuration, Method, cell_id, sample_id
-from lukv_bench.bench.hashing import content_hash
+from lukv_bench.bench.record.configuration import Configuration, PluginRecord, cell_id, sample_id
+from lukv_bench.bench.record.hashing import content_hash
 
 FIELDS: dict[str, Any] = {
     "model_revision": "a" * 64,
     "dtype": "float32",
     "protocol": "agnostic",
     "chat_form": "chat-1",
-    "allocator": Method(name="lukv", arguments={"n": 1}, distribution="lukv-bench", version="1"),
-    "scorer": Method(name="keydiff", arguments={}, distribution="lukv-bench", version="1"),
+    "allocator": PluginRecord(name="lukv", arguments={"n": 1}, distribution="lukv-bench", version="1"),
+    "scorer": PluginRecord(name="keydiff", arguments={}, distribution="lukv-bench", version="1"),
     "ratio": "0.8",
     "keep_tokens": None,
     "sink": 4,
@@ -61,7 +61,9 @@ def test_the_same_content_has_the_same_id_whatever_its_order() -> None:
     backwards = Configuration(**dict(reversed(FIELDS.items())))
     assert configuration().id == backwards.id == configuration().id
     arguments = [{"a": 1, "b": 2}, {"b": 2, "a": 1}]
-    ids = {configuration(scorer=Method(name="s", arguments=a, distribution="d", version="1")).id for a in arguments}
+    ids = {
+        configuration(scorer=PluginRecord(name="s", arguments=a, distribution="d", version="1")).id for a in arguments
+    }
     assert len(ids) == 1
 
 
@@ -89,7 +91,7 @@ def test_every_field_is_covered_here() -> None:
 @pytest.mark.parametrize("kind", ["allocator", "scorer"])
 def test_every_part_of_a_method_changes_the_id(kind: str, changed: dict[str, Any]) -> None:
     method = FIELDS["allocator"]
-    ids = {configuration(**{kind: made}).id for made in (method, Method(**method.model_dump() | changed))}
+    ids = {configuration(**{kind: made}).id for made in (method, PluginRecord(**method.model_dump() | changed))}
     assert len(ids) == 2
 
 

@@ -5,11 +5,11 @@ from typing import Any
 
 import torch
 
-from .. import UserError
-from .budget import Budget
-from .errors import first_line
-from .models.load import DTYPES
-from .models.shape import max_positions
+from ... import UserError
+from ..errors import first_line
+from ..methods.budget import Budget
+from .load import DTYPES
+from .shape import max_positions
 
 
 @dataclass(frozen=True)

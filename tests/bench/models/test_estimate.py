@@ -7,11 +7,11 @@ from transformers import AutoConfig, DeepseekV2Config, Gemma2Config, LlamaConfig
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest
-from lukv_bench.bench.budget import Budget, parse_budgets
 from lukv_bench.bench.engine.evict import choose, evict, kept_bytes
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.estimate import cache_shape, estimate
+from lukv_bench.bench.methods.budget import Budget, parse_budgets
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
+from lukv_bench.bench.models.estimate import cache_shape, estimate
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.scorers.base import Protection

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from .. import UserError
+from ... import UserError
+from ..plugins.source import written_protection
 from .budget import Budget
-from .plugins.source import written_protection
 
 
 def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int | None, window: int | None) -> None:

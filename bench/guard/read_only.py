@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ..errors import WriteError
-from ..stamps import Stamps
 from .call import package_of, plugin_code
 from .process import ProcessState
+from .stamps import Stamps
 
 
 @contextmanager

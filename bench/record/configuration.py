@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer
 
-from .. import RESULTS_VERSION, __version__
+from ... import RESULTS_VERSION, __version__
 from .hashing import content_hash
 
-Protocol = Literal["agnostic", "aware"]
+RunProtocol = Literal["agnostic", "aware"]
 CODE_VERSION = f"{__version__}+results.{RESULTS_VERSION}"
 ATTENTION = "ragged-torch"
 """How an accuracy run attends after the eviction: the ragged store's plain torch form."""
@@ -27,7 +27,7 @@ class _Content(BaseModel):
         return {name: value for name, value in serialize(self).items() if name not in self.ADDED or value is not None}
 
 
-class Method(_Content):
+class PluginRecord(_Content):
     """A plugin as configured.
 
     Attributes:
@@ -66,11 +66,11 @@ class Configuration(_Content):
     model_revision: str
     dtype: str
     attention: str = ATTENTION
-    protocol: Protocol
+    protocol: RunProtocol
     chat_form: str
     truncation: str = "refuse"
-    allocator: Method
-    scorer: Method | None
+    allocator: PluginRecord
+    scorer: PluginRecord | None
     ratio: str | None
     keep_tokens: int | None
     sink: int

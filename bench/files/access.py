@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from .. import UserError
+from ... import UserError
 
 LARGEST_TEXT = 256 * 2**20
 """Bytes of a text that is read whole."""

@@ -8,7 +8,7 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from .. import UserError
+from ... import UserError
 from .places import cache_folder
 
 

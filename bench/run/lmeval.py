@@ -7,9 +7,9 @@ from typing import Any
 from lm_eval.api.model import LM
 from lm_eval.evaluator import evaluate
 
-from ..tasks.load import LoadedTask
-from .engine.prompt import chat_form, render_turns
-from .hashing import content_hash
+from ...tasks.load import LoadedTask
+from ..engine.prompt import chat_form, render_turns
+from ..record.hashing import content_hash
 
 
 class ReplayLM(LM):  # type: ignore[misc]  # lm-eval is untyped

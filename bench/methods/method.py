@@ -1,0 +1,73 @@
+"""A method: an allocator, a scorer and a budget."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ...scorers.base import Protection
+from ..plugins.plugin import Plugin
+from ..plugins.registry import build
+from .budget import Budget
+from .protection import check_protected, check_protection
+
+
+@dataclass(frozen=True)
+class Method:
+    """One configuration as asked: an allocator, its scorer and a budget; the full cache has neither of the two."""
+
+    allocator: Plugin
+    scorer: Plugin | None
+    budget: Budget
+    protection: Protection
+
+    @property
+    def label(self) -> str:
+        """As one would type it."""
+        return self.allocator.label + ("" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}")
+
+    @property
+    def table(self) -> str:
+        """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
+        if self.scorer is None:
+            return ""
+        return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
+
+
+def ask_methods(
+    allocators: Sequence[str],
+    scorers: Sequence[str],
+    budgets: Sequence[Budget],
+    sink: int | None,
+    window: int | None,
+    baselines: bool,
+) -> tuple[Method, ...]:
+    """Every allocator with every scorer at every budget, the full cache once.
+
+    Raises:
+        UserError: an unknown or broken plugin, a bad argument, a negative sink or window.
+    """
+    check_protection(sink, window)
+    wanted = [*(["full", "uniform"] if baselines else []), *allocators]
+    plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in wanted)}
+    ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
+    methods = [
+        Method(allocator, scorer, budget, ask_protection(scorer, sink, window))
+        for budget in budgets
+        for scorer in ranked.values()
+        for allocator in plugins.values()
+        if allocator.name != "full"
+    ]
+    for method in methods:
+        check_protected(method.budget, method.protection.sink + method.protection.window)
+    full = [Method(plugin, None, Budget(), Protection(0, 0)) for plugin in plugins.values() if plugin.name == "full"]
+    return (*full, *methods)
+
+
+def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:
+    """The scorer's own sink and window where the user gave none.
+
+    Raises:
+        UserError: one is negative.
+    """
+    check_protection(sink, window)
+    own: Protection = scorer.instance.protection
+    return Protection(own.sink if sink is None else sink, own.window if window is None else window)

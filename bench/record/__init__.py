@@ -1,0 +1,1 @@
+"""The identity of what is recorded: configurations, environments, content hashes."""
