@@ -1,7 +1,8 @@
 """Which run answers what: a claim on a cell's sample counts for as long as the run that holds it is alive.
 
-A run is alive while its heartbeat is younger than EXPIRY_S and its process, where it can be seen, is there. Runs that
-share a database claim before they compute, so that each answer is computed once; a claim of a dead run is taken over.
+A run is alive while its process is there or, where that cannot be seen from this machine, while its heartbeat is
+younger than EXPIRY_S. Runs that share a database claim before they compute, so that each answer is computed once; a
+claim of a dead run is taken over.
 """
 
 from collections.abc import Sequence
@@ -14,11 +15,13 @@ from sqlalchemy import Connection, RowMapping, delete, insert, select, update
 from .clock import moment
 from .errors import MissingRowError
 from .portions import portions
-from .processes import Process, has_ended, this_process
+from .processes import Process, is_running, this_process
 from .schema import Answer, Cell, Claim, Run, Sample
 
 EXPIRY_S = 60.0
-"""A run whose last heartbeat is older than this many seconds is taken for dead."""
+"""A run whose process cannot be seen is taken for dead once its last heartbeat is older than this many seconds."""
+
+_SIGNS = (Run.status, Run.heartbeat_at, Run.pid, Run.pid_space, Run.pid_start)
 
 
 @dataclass(frozen=True)
@@ -43,12 +46,30 @@ class Claims:
 def signs_of_life(connection: Connection) -> dict[str, Any]:
     """The columns of a run by which others see that it is alive."""
     process = this_process()
-    return {"heartbeat_at": moment(connection), "pid": process.pid, "pid_space": process.pid_space}
+    return {
+        "heartbeat_at": moment(connection),
+        "pid": process.pid,
+        "pid_space": process.space,
+        "pid_start": process.start,
+    }
 
 
 def beat(connection: Connection, run_id: str) -> None:
-    """Say that a run is still alive."""
-    connection.execute(update(Run).where(Run.id == run_id).values(heartbeat_at=moment(connection)))
+    """Say that a run is still alive, also to those who took its silence for its end."""
+    own = (Run.id == run_id, Run.exit_code.is_(None))
+    alive = {"heartbeat_at": moment(connection), "status": "running", "finished_at": None}
+    connection.execute(update(Run).where(*own).values(alive))
+
+
+def interrupt_dead_runs(connection: Connection) -> None:
+    """Record as interrupted, at its last heartbeat, every run that was killed, and give up what it claims."""
+    now = moment(connection)
+    running = select(Run.id, *_SIGNS).where(Run.status == "running")
+    dead = [run for run in connection.execute(running).mappings() if not _is_alive(run, now)]
+    for run in dead:
+        ended = {"status": "interrupted", "finished_at": run["heartbeat_at"]}
+        connection.execute(update(Run).where(Run.id == run["id"]).values(ended))
+        release(connection, run["id"])
 
 
 def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool) -> Claims:
@@ -97,8 +118,7 @@ def settle(connection: Connection, cell_id: str, sample_id: str, run_id: str) ->
 
 def live_claims(connection: Connection, cell_id: str) -> bool:
     """Whether any live run is at work on a cell."""
-    columns = (Run.status, Run.heartbeat_at, Run.pid, Run.pid_space)
-    holders = select(*columns).join(Claim, Claim.run_id == Run.id).where(Claim.cell_id == cell_id).distinct()
+    holders = select(*_SIGNS).join(Claim, Claim.run_id == Run.id).where(Claim.cell_id == cell_id).distinct()
     now = moment(connection)
     return any(_is_alive(run, now) for run in connection.execute(holders).mappings())
 
@@ -111,8 +131,7 @@ def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> di
 
 def _holders(connection: Connection, sample_id: str, cells: Sequence[str], run_id: str) -> dict[str, RowMapping]:
     """By cell, the other run that claims it."""
-    columns = (Claim.cell_id, Run.status, Run.heartbeat_at, Run.pid, Run.pid_space)
-    query = select(*columns).join(Run, Run.id == Claim.run_id)
+    query = select(Claim.cell_id, *_SIGNS).join(Run, Run.id == Claim.run_id)
     query = query.where(Claim.sample_id == sample_id, Claim.cell_id.in_(cells), Claim.run_id != run_id)
     return {row["cell_id"]: row for row in connection.execute(query).mappings()}
 
@@ -140,7 +159,11 @@ def _decide(
 
 
 def _is_alive(run: RowMapping, now: datetime) -> bool:
-    beat_at = run["heartbeat_at"]
-    if run["status"] != "running" or beat_at is None or now - beat_at > timedelta(seconds=EXPIRY_S):
+    if run["status"] != "running" or run["heartbeat_at"] is None:  # an older schema had no heartbeat
         return False
-    return run["pid"] is None or not has_ended(Process(run["pid"], run["pid_space"]))
+    if run["pid"] is not None:
+        is_seen = is_running(Process(run["pid"], run["pid_space"], run["pid_start"]))
+        if is_seen is not None:
+            return is_seen
+    silence: timedelta = now - run["heartbeat_at"]
+    return silence <= timedelta(seconds=EXPIRY_S)

@@ -6,38 +6,59 @@ from typing import NamedTuple
 
 
 class Process(NamedTuple):
-    """A process by its number, and the space in which numbers are unique: one boot of a machine, one container."""
+    """A process by its number, which the system gives again once the process has ended.
+
+    Attributes:
+        pid: Its number.
+        space: Where numbers are unique: one boot of a machine, one container; None where the system does not name it.
+        start: When it began, in the kernel's ticks since boot; None where the system does not say.
+    """
 
     pid: int
-    pid_space: str | None
+    space: str | None
+    start: int | None
 
 
 def this_process() -> Process:
-    """The space is None where the system does not name it; then only a heartbeat tells who is alive."""
+    """Without a space only a heartbeat tells who is alive."""
+    pid = os.getpid()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-        return Process(os.getpid(), f"{boot} {os.readlink('/proc/self/ns/pid')}")
+        space = f"{boot} {os.readlink('/proc/self/ns/pid')}"
     except OSError:
-        return Process(os.getpid(), None)
+        return Process(pid, None, None)
+    stat = _stat(pid)
+    return Process(pid, space, None if stat is None else stat.start)
 
 
-def has_ended(process: Process) -> bool:
-    """Whether a process is certainly gone; False for one that cannot be seen from here."""
-    if process.pid_space is None or process.pid_space != this_process().pid_space:
-        return False
+def is_running(process: Process) -> bool | None:
+    """Whether a process is there and is still the same one; None where it cannot be seen from here."""
+    if process.space is None or process.space != this_process().space:
+        return None
     try:
         os.kill(process.pid, 0)
     except ProcessLookupError:
-        return True
-    except OSError:  # another user's
         return False
-    return _is_zombie(process.pid)
+    except PermissionError:  # another user's, whose start is readable all the same
+        pass
+    stat = _stat(process.pid)
+    if stat is None:
+        return None
+    return stat.state != "Z" and process.start in (None, stat.start)
 
 
-def _is_zombie(pid: int) -> bool:
-    """Killed, and not yet waited for by its parent."""
+class _Stat(NamedTuple):
+    """Attributes: state: one letter; "Z" is killed, and not yet waited for by its parent. start: in ticks."""
+
+    state: str
+    start: int
+
+
+def _stat(pid: int) -> _Stat | None:
+    """What Linux says of a process; None for one that it does not show."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[:1] == ["Z"]
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        fields = text.rpartition(")")[2].split()  # the name before may hold anything
+        return _Stat(fields[0], int(fields[19]))
+    except (OSError, ValueError, IndexError):
+        return None

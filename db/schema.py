@@ -142,9 +142,10 @@ class Sample(Base):
 
 
 class Run(Base):
-    """One invocation of the program. A run that was killed stays "running", but its heartbeat has stopped.
+    """One invocation of the program. One that was killed stays "running" until the next run finds it gone.
 
-    `pid` names its process among those of `pid_space` (see `processes`), null where that cannot be told.
+    `exit_code` is null unless the run itself recorded its end. `pid` names its process among those of `pid_space`,
+    `pid_start` tells it from a later one of the same number (see `processes`); null where that cannot be told.
     """
 
     __tablename__ = "run"
@@ -160,6 +161,7 @@ class Run(Base):
     heartbeat_at: Mapped[datetime | None] = mapped_column(default=None)
     pid: Mapped[Count | None] = mapped_column(default=None)
     pid_space: Mapped[Name | None] = mapped_column(default=None)
+    pid_start: Mapped[Count | None] = mapped_column(default=None)
 
 
 class Claim(Base):

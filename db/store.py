@@ -17,6 +17,7 @@ from .database import Database
 from .errors import MissingRowError
 from .named import check_there
 from .opening import make_place, prepare
+from .portions import portions
 from .records import AnswerRecord, StoredAnswer
 from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
 from .standing import DONE, FAILED, n_covered
@@ -49,11 +50,15 @@ class Store(Database):
             return store
 
     def start_run(self, command: Sequence[str], environment: Environment) -> str:
-        """Record an invocation by this process, and the environment if it is new; returns the run's id."""
+        """Record an invocation by this process, and the environment if it is new; returns the run's id.
+
+        Runs that were killed are recorded as interrupted.
+        """
         run_id = uuid.uuid4().hex
         values = {"id": run_id, "command": list(command), "environment_id": environment.id, "status": "running"}
         with self.writing() as connection:
             put_all(connection, [environment])
+            claims.interrupt_dead_runs(connection)
             alive = claims.signs_of_life(connection)
             connection.execute(insert(Run).values(started_at=alive["heartbeat_at"], **values, **alive))
         return run_id
@@ -147,12 +152,14 @@ class Store(Database):
 
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
         """Delete the failed answers of these configurations, and the failed cells that are left without any."""
-        cells = select(Cell.id).where(Cell.configuration_id.in_(configuration_ids))
-        failed = cells.where(or_(Cell.error.is_not(None), Cell.id.in_(select(Answer.cell_id).where(FAILED))))
+        is_failed = or_(Cell.error.is_not(None), Cell.id.in_(select(Answer.cell_id).where(FAILED)))
         with self.writing() as connection:
-            ids = connection.scalars(failed).all()
-            connection.execute(delete(Answer).where(Answer.cell_id.in_(ids), FAILED))
-            connection.execute(delete(Cell).where(Cell.id.in_(ids), Cell.id.not_in(select(Answer.cell_id))))
+            for some in portions(configuration_ids):
+                cells = select(Cell.id).where(Cell.configuration_id.in_(some), is_failed)
+                for failed in portions(connection.scalars(cells).all()):
+                    connection.execute(delete(Answer).where(Answer.cell_id.in_(failed), FAILED))
+                    empty = (Cell.id.in_(failed), Cell.id.not_in(select(Answer.cell_id)))
+                    connection.execute(delete(Cell).where(*empty))
 
     def answers(self, cell_id: str) -> list[StoredAnswer]:
         """The cell's done answers, by ordinal."""

@@ -96,6 +96,61 @@ def test_the_claims_of_a_silent_run_lapse_and_a_heartbeat_revives_them(
     assert 3 * BEAT_S < EXPIRY_S, "one late heartbeat must not cost a run its claims"
 
 
+def _change(store: Store, run: str, **values: object) -> None:
+    with store.writing() as connection:
+        connection.execute(update(Run).where(Run.id == run).values(values))
+
+
+def _read(store: Store, run: str) -> Run:
+    with store.reading() as connection:
+        return Run(**connection.execute(select(Run.__table__).where(Run.id == run)).mappings().one())
+
+
+def test_a_silent_run_whose_process_is_there_keeps_its_claims(any_store: Store, first: str, second: str) -> None:
+    """It waits for a lock, or reads one very long prompt in a library that lets no thread beat."""
+    any_store.claim(first, "s0", ["cell"])
+    _change(any_store, first, heartbeat_at=_read(any_store, first).heartbeat_at - timedelta(hours=3))
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+
+
+def test_a_process_that_took_a_dead_runs_number_is_not_that_run(any_store: Store, first: str, second: str) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    start = _read(any_store, first).pid_start
+    assert start is not None
+    _change(any_store, first, pid_start=start - 1)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+
+
+def test_the_next_run_records_killed_ones_as_interrupted_and_leaves_live_ones(
+    any_store: Store, rows: "Rows", first: str, second: str
+) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    any_store.claim(second, "s1", ["cell"])
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    _change(any_store, first, pid=gone.pid)
+    any_store.start_run(["run"], rows.environment)
+    killed, live = _read(any_store, first), _read(any_store, second)
+    assert (killed.status, killed.finished_at, killed.exit_code) == ("interrupted", killed.heartbeat_at, None)
+    assert (live.status, live.finished_at) == ("running", None)
+    assert _n_claims(any_store) == 1
+
+
+def test_a_run_that_was_taken_for_dead_lives_on_with_its_next_heartbeat(
+    any_store: Store, rows: "Rows", first: str
+) -> None:
+    _age(any_store, first, EXPIRY_S + 1)
+    second = any_store.start_run(["run"], rows.environment)
+    assert _read(any_store, first).status == "interrupted"
+    any_store.beat(first)
+    assert (_read(any_store, first).status, _read(any_store, first).finished_at) == ("running", None)
+    any_store.claim(first, "s0", ["cell"])
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    any_store.finish_run(first, 0)
+    any_store.beat(first)
+    assert _read(any_store, first).status == "finished", "a late heartbeat takes no end back"
+
+
 def test_a_run_of_an_older_schema_holds_nothing(any_store: Store, first: str, second: str) -> None:
     any_store.claim(first, "s0", ["cell"])
     with any_store.writing() as connection:
@@ -108,7 +163,7 @@ def test_a_killed_run_on_this_machine_is_dead_at_once(any_store: Store, second: 
     process = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
     any_store.claim(first, "s0", ["cell"])
     with any_store.writing() as connection:
-        connection.execute(update(Run).where(Run.id == first).values(pid=process.pid))
+        connection.execute(update(Run).where(Run.id == first).values(pid=process.pid, pid_start=None))
     assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
     process.send_signal(signal.SIGKILL)
     if not reaped:  # its end shows before anyone waited for it

@@ -174,7 +174,9 @@ def test_a_database_of_the_first_schema_is_upgraded_whole(any_url: URL) -> None:
     assert _contents(any_url, columns) == {name: before[name] for name in columns}
     after = _contents(any_url)
     assert {(row["facets"], row["reference_answers"]) for row in after["sample"]} == {(None, None)}
-    assert {(row["heartbeat_at"], row["pid"], row["pid_space"]) for row in after["run"]} == {(None, None, None)}
+    assert {(row["heartbeat_at"], row["pid"], row["pid_space"], row["pid_start"]) for row in after["run"]} == {
+        (None, None, None, None)
+    }
     assert after["claim"] == []
 
 

@@ -206,3 +206,10 @@ def test_failures_show_and_can_be_taken_back(store: Store, rows: "Rows") -> None
     assert _status(store) == ("failed", None)
     store.set_cell_error("cell", None)
     assert _status(store) == ("complete", 100.0)
+
+
+def test_failures_of_more_configurations_than_a_statement_takes_are_forgotten(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    store.put_answer(AnswerRecord.failure("cell", "s0", run, "out of memory"))
+    store.forget_failures([f"none-{i}" for i in range(260_000)] + [rows.configuration().id])
+    assert results_frame(store).empty
