@@ -66,7 +66,7 @@ def read_text(path: Path | str, option: str) -> str:
 
 def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> None:
     """Have a file written beside its place, then moved there: it is whole or it is not there, and where that fails no
-    folder is left that was made for it.
+    folder is left that was made for it. A link stays, and what it leads to is written.
 
     Args:
         path: The place; folders above it are made.
@@ -77,12 +77,13 @@ def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> Non
         UserError: the place cannot be written to.
     """
     new_folders: list[Path] = []
+    place = path.resolve()
     try:
-        new_folders = _make_folders(path.absolute().parent)
-        with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        new_folders = _make_folders(place.parent)
+        with tempfile.TemporaryDirectory(dir=place.parent) as scratch:
             beside = Path(scratch) / path.name
             write(beside)
-            os.replace(beside, path)
+            os.replace(beside, place)
     except OSError as error:
         raise UserError(f"cannot write {option} {path} ({_reason(error)}); choose another place.") from error
     finally:

@@ -29,11 +29,11 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure
     if path.exists() and not (kind is not None and is_of_kind(path, kind)):
         what = "" if kind is None else f" and no {kind.name}"
         raise UserError(f"{option} {path} is there{what}; choose another place, or remove it.")
-    above = path.absolute().parent
+    above = path.resolve().parent
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir():
         raise UserError(f"{option} {path} lies below {above}, which is a file; {cure}.")
-    of_the_kernel = PSEUDO.fullmatch(file_system(above.resolve(), mount_table()) or "")  # they look writable to root
+    of_the_kernel = PSEUDO.fullmatch(file_system(above, mount_table()) or "")  # they look writable to root
     if of_the_kernel or os.statvfs(above).f_flag & os.ST_RDONLY or not os.access(above, os.W_OK):
         raise UserError(f"{option} {path} cannot be written: {above} is read-only; {cure}.")

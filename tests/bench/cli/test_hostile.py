@@ -147,19 +147,21 @@ def words(command: str, given: dict[str, str]) -> list[str]:
 
 
 def snapshot(folder: Path) -> dict[str, object]:
-    """Everything below, links and pipes not followed."""
+    """Everything below: the bytes of files, where links lead, None for the rest."""
     found: dict[str, object] = {}
     for place, folders, files in os.walk(folder):
         for path in (Path(place, name) for name in (*folders, *files)):
-            found[str(path.relative_to(folder))] = path.read_bytes() if path.is_file() and not path.is_fifo() else None
+            content = path.readlink() if path.is_symlink() else path.read_bytes() if path.is_file() else None
+            found[str(path.relative_to(folder))] = content
     return found
 
 
 def faults(ended: Any, before: dict[str, object], after: dict[str, object]) -> Iterator[str]:
     """What is wrong with how a command ended."""
-    lost = [name for name, content in before.items() if after.get(name, b"lost") != content]
-    if lost:
-        yield f"changed {lost}"
+    changed = [name for name, content in before.items() if after.get(name, "gone") != content]
+    filled = [name for name in changed if before[name] == b"" and name in after]
+    if changed and not (ended.code == 0 and changed == filled):
+        yield f"changed {changed}"
     if ended.code not in (0, 1, 2):
         yield f"ended with {ended.code}"
     if ended.code == 2:
@@ -212,7 +214,8 @@ def test_hostile_commands_end_with_a_sentence(
 
 
 def restore(folder: Path, before: dict[str, object]) -> None:
-    """Take away what a command that was right after all has made."""
+    """Take away what a command that was right after all has made, and empty the file that it filled."""
     for name in sorted(snapshot(folder).keys() - before.keys(), reverse=True):
         path = folder / name
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()
+    (folder / "empty").write_bytes(b"")

@@ -94,3 +94,22 @@ def test_files_of_ones_own_kind_and_empty_ones_are_written_over(tmp_path: Path) 
     with zipfile.ZipFile(tmp_path / "other.npz", "w") as archive:
         archive.writestr("weights.npy", b"")
     assert not is_of_kind(tmp_path / "other.npz", INSPECTION)
+
+
+@pytest.mark.parametrize("target", ["there", "far/not/yet"])
+def test_what_a_link_leads_to_is_written_and_the_link_stays(target: str, tmp_path: Path) -> None:
+    (tmp_path / "there").touch()
+    (tmp_path / "work").mkdir()
+    link = tmp_path / "work" / "link"
+    link.symlink_to(Path("..", target))
+    check_file_place(link, "--out", ARRAY)
+    write_whole(link, "--out", lambda path: path.write_text("whole"))
+    assert link.is_symlink()
+    assert (tmp_path / target).read_text() == "whole"
+    assert sorted(path.name for path in (tmp_path / "work").iterdir()) == ["link"]
+
+
+def test_a_link_into_a_folder_that_cannot_be_written_is_told_before_the_work(tmp_path: Path) -> None:
+    (tmp_path / "link").symlink_to("/proc/sys/nowhere")
+    with pytest.raises(UserError, match="read-only"):
+        check_file_place(tmp_path / "link", "--out", ARRAY)
