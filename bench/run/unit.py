@@ -1,0 +1,107 @@
+"""A unit of work and its answers: what passes between the driver of a run and its workers. Both can be pickled."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from ..engine.decode import StopReason
+from ..engine.stop import Stop
+from ..methods.events import Event
+from ..methods.method import Method
+
+
+@dataclass(frozen=True)
+class UnitConfiguration:
+    """A configuration that a unit is answered for.
+
+    Attributes:
+        id: Returned with the answer; the worker does not read it.
+        method: Allocator, scorer, budget and protection.
+        profile_hashes: The profiles that its plugins need.
+    """
+
+    id: str
+    method: Method
+    profile_hashes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One sample and the configurations that answer it: they share one prefill of its context.
+
+    Attributes:
+        sample_id: Returned with each answer; the worker does not read it.
+        context: Token ids fed before the eviction, at least one.
+        question: Token ids fed after it, at least one.
+        n_sequence: Tokens of context, question and answer that may be fed.
+        stop: When an answer ends.
+        seed: For scorers and allocators that draw at random.
+        configurations: At least one.
+    """
+
+    sample_id: str
+    context: tuple[int, ...]
+    question: tuple[int, ...]
+    n_sequence: int
+    stop: Stop
+    seed: int
+    configurations: tuple[UnitConfiguration, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seconds:
+    """Wall seconds of one answer; None where it has none: of a batch only the prefill is one configuration's.
+
+    Attributes:
+        prefill_s: The model's forward pass over the context, without scoring and eviction.
+        evict_s: Scoring, allocation, selection and compaction.
+        ttft_s: From the first context token fed to the first answer token chosen.
+        tpot_s: Mean of each later token.
+    """
+
+    prefill_s: float | None = None
+    evict_s: float | None = None
+    ttft_s: float | None = None
+    tpot_s: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitAnswer:
+    """What one configuration gave for a unit's sample: a text, or the error it failed with; never both.
+
+    Attributes:
+        configuration_id: Of the `UnitConfiguration`.
+        sample_id: Of the `Unit`.
+        text: None where the answer failed.
+        error: One line; None where there is a text.
+        trace: Traceback of the plugin that raised; "" where none did.
+        stop_reason: Why generation ended.
+        kv_tokens_full: Slots of the full cache of the context over all layers and KV heads.
+        kv_tokens_kept: Slots of it that were kept.
+        kv_bytes_full: Bytes of the full cache of the context.
+        kv_bytes_kept: Bytes of the slots that were kept, without spare room.
+        events: What a reader of the answer must know of the method and of the decoding.
+        keep_counts: Per layer the slots kept in each KV head.
+    """
+
+    configuration_id: str
+    sample_id: str
+    text: str | None = None
+    error: str | None = None
+    trace: str = ""
+    n_context_tokens: int | None = None
+    n_question_tokens: int | None = None
+    n_generated_tokens: int | None = None
+    stop_reason: StopReason | None = None
+    kv_tokens_full: int | None = None
+    kv_tokens_kept: int | None = None
+    kv_bytes_full: int | None = None
+    kv_bytes_kept: int | None = None
+    events: Sequence[Event] = ()
+    seconds: Seconds = Seconds()
+    keep_counts: tuple[tuple[int, ...], ...] | None = None
+
+    @classmethod
+    def failure(cls, configuration: UnitConfiguration, unit: Unit, error: str, trace: str = "") -> Self:
+        """The answer of a configuration that failed on a unit."""
+        return cls(configuration_id=configuration.id, sample_id=unit.sample_id, error=error, trace=trace)
