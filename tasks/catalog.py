@@ -59,8 +59,13 @@ def expand(wanted: Sequence[str]) -> list[str]:
 
     An unknown name is a UserError with the nearest known one.
     """
-    known = families()
-    return list(dict.fromkeys(task for name in wanted for task in known.get(name) or [task_info(name).name]))
+    known = {name: [name] for name in names()}
+    if not known.keys() >= set(wanted):
+        known |= families()  # reads every definition
+    for name in wanted:
+        if name not in known:
+            raise UserError(_unknown(name))
+    return list(dict.fromkeys(task for name in wanted for task in known[name]))
 
 
 def task_info(name: str) -> TaskInfo:

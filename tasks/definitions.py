@@ -5,18 +5,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 ROOT = Path(__file__).parent
 
 Definition = dict[str, Any]
-
-
-class _Loader(yaml.SafeLoader):
-    """Leaves lm-eval's `!function path.name` as the text it is."""
-
-
-_Loader.add_constructor("!function", lambda loader, node: str(node.value))
 
 
 @cache
@@ -46,5 +37,7 @@ def read_definition(path: Path) -> Definition:
 @cache
 def _parsed(path: Path) -> Definition:
     """A file as it stands; the files belong to the package and do not change while it runs."""
-    content: Definition = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
+    from .yaml_text import parse  # names are listed without PyYAML, which takes longer to import
+
+    content: Definition = parse(path.read_text(encoding="utf-8"))
     return content

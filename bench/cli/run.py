@@ -41,7 +41,6 @@ from .options import (
     Window,
 )
 from .progress import progress
-from .recorded import recorded_command
 from .values import at_least_one, axis, one_of, samples_limit, whole_numbers
 
 if TYPE_CHECKING:
@@ -110,6 +109,7 @@ def run(options: RunOptions) -> int:
         from ..run.plan import make_plan
         from ..run.request import without_length
         from ..run.session import carry_out
+        from .recorded import recorded_command
 
         request = _request(options, axes)
         if options.length is not None and (note := without_length(request.tasks)):
@@ -142,11 +142,11 @@ class _Axes:
 
 
 def _checked(options: RunOptions) -> _Axes:
-    """Everything that can be known to be wrong before torch is imported, what is quick to know first."""
-    from ...db.named import check_usable, named_file
-    from ..files.access import user_path
+    """Everything that can be known to be wrong before torch is imported, what is quick to know first.
+
+    Each import stands where it is needed first, so that a wrong number costs no reading of plugins or tasks.
+    """
     from ..methods.budget import parse_budgets
-    from ..models.find import check_model_name
 
     samples_limit(options.limit)
     at_least_one("--batch", options.batch)
@@ -159,18 +159,16 @@ def _checked(options: RunOptions) -> _Axes:
     budgets = parse_budgets([] if options.ratio is None else axis("--ratio", options.ratio), keep_tokens)
     lengths = whole_numbers("--length", options.length or [LENGTH])
     seeds = whole_numbers("--seed", options.seed or ["0"])
-    check_model_name(options.model)
-    if (file := named_file(options.db)) is not None:
-        check_usable(file)
-    for option, folder in (("--samples", options.samples), ("--data-dir", options.data_dir)):
-        if folder is not None and not user_path(folder, option).is_dir():
-            raise UserError(f"{option} {folder} is no folder.")
-    return _named(options, budgets, lengths, seeds)
-
-
-def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[int], seeds: Sequence[int]) -> _Axes:
-    """The axes, when the plugins and tasks that are named exist and the budgets hold what scorers protect."""
     from ...tasks.catalog import expand
+
+    tasks = expand(axis("--tasks", options.tasks or [TASKS]))
+    allocators, scorers = _methods(options, budgets)
+    _check_places(options)
+    return _Axes(allocators, scorers, budgets, tasks, lengths, seeds)
+
+
+def _methods(options: RunOptions, budgets: "Sequence[Budget]") -> tuple[list[str], list[str]]:
+    """Allocators and scorers, when those that are named exist and the budgets hold what the scorers protect."""
     from ..methods.protection import check_budgets
     from ..plugins.names import split_specs
 
@@ -178,8 +176,22 @@ def _named(options: RunOptions, budgets: "Sequence[Budget]", lengths: Sequence[i
     scorers = split_specs("scorer", options.scorer or ["keydiff"])
     if not options.no_baselines or any(spec.partition(":")[0] != "full" for spec in allocators):
         check_budgets(budgets, scorers, options.sink, options.window)
-    tasks = expand(axis("--tasks", options.tasks or [TASKS]))  # last: every definition is read
-    return _Axes(allocators, scorers, budgets, tasks, lengths, seeds)
+    return allocators, scorers
+
+
+def _check_places(options: RunOptions) -> None:
+    """Refuse a model, a database or a folder that cannot be one."""
+    from ..files.access import user_path
+    from ..models.find import check_model_name
+
+    check_model_name(options.model)
+    from ...db.named import check_usable, named_file
+
+    if (file := named_file(options.db)) is not None:
+        check_usable(file)
+    for option, folder in (("--samples", options.samples), ("--data-dir", options.data_dir)):
+        if folder is not None and not user_path(folder, option).is_dir():
+            raise UserError(f"{option} {folder} is no folder.")
 
 
 def _request(options: RunOptions, axes: _Axes) -> "RunRequest":

@@ -19,9 +19,10 @@ def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int |
         UserError: one is below them, or sink or window is no number of tokens.
     """
     check_protection(sink, window)
-    for budget in (budget for budget in budgets if budget.keep_tokens is not None):
-        for spec in scorers:
-            own_sink, own_window = written_protection(spec.partition(":")[0]) or (0, 0)
+    counted = [budget for budget in budgets if budget.keep_tokens is not None]
+    for spec in scorers if counted else ():
+        own_sink, own_window = written_protection(spec.partition(":")[0]) or (0, 0)
+        for budget in counted:
             check_protected(budget, (own_sink if sink is None else sink) + (own_window if window is None else window))
 
 

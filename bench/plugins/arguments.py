@@ -11,6 +11,7 @@ from pydantic import PydanticUserError, ValidationError
 from ... import UserError
 from ..errors import message_of
 from ..suggest import unknown
+from .commas import has_open_bracket, split_at_commas, unmatched_brackets
 from .contract import Kind, is_required
 
 NOT_OF_THE_TYPE = (ValidationError, PydanticUserError)
@@ -25,7 +26,7 @@ def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, s
     """
     fields = {f.name: f for f in dataclasses.fields(plugin) if f.init}
     given: dict[str, str] = {}
-    for part in filter(None, _split(kind, name, text)):
+    for part in filter(None, _parts(kind, name, text)):
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"arguments of the {kind} {name!r} are written key=value, not {part!r}.")
@@ -40,20 +41,11 @@ def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, s
     return given
 
 
-def _split(kind: Kind, name: str, text: str) -> list[str]:
-    """The parts at the commas in front of a key (a value may hold others, a path for one), those in brackets left."""
-    parts, begin, depth = [], 0, 0
-    for at, letter in enumerate(text):
-        if letter == "(" and (depth or text[at - 1 : at] == "="):
-            depth += 1
-        elif letter == ")" and depth:
-            depth -= 1
-        elif letter == "," and not depth and re.match(r"\w+=", text[at + 1 :]):
-            parts.append(text[begin:at])
-            begin = at + 1
-    if depth:
-        raise _brackets(kind, name, text)
-    return [*parts, text[begin:]]
+def _parts(kind: Kind, name: str, text: str) -> list[str]:
+    """The parts at the commas in front of a key: a value may hold others, a path for one."""
+    if has_open_bracket(text):
+        raise unmatched_brackets(kind, name, text)
+    return split_at_commas(text, lambda _, rest: re.match(r"\w+=", rest) is not None)
 
 
 def inner_spec(kind: Kind, name: str, key: str, value: str) -> str:
@@ -65,9 +57,9 @@ def inner_spec(kind: Kind, name: str, key: str, value: str) -> str:
     if value.startswith("(") and value.endswith(")"):
         value = value[1:-1]
         if not _balanced(value):
-            raise _brackets(kind, name, f"({value})")
+            raise unmatched_brackets(kind, name, f"({value})")
     elif not _balanced(value):
-        raise _brackets(kind, name, value)
+        raise unmatched_brackets(kind, name, value)
     elif ":" in value:
         raise UserError(f"arguments of an inner {kind} stand in brackets: {name}:{key}=({value}).")
     if not value.strip():
@@ -82,13 +74,6 @@ def _balanced(text: str) -> bool:
         if depth < 0:
             return False
     return depth == 0
-
-
-def _brackets(kind: Kind, name: str, text: str) -> UserError:
-    return UserError(
-        f"the brackets in {text!r} do not match; an inner {kind} with arguments of its own is written "
-        f"{name}:...=(NAME:key=value,...)."
-    )
 
 
 def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any:

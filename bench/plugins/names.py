@@ -1,12 +1,14 @@
 """Plugins by name, read from installed packages' metadata alone: nothing of a plugin is imported."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import EntryPoint, entry_points
 
 from ... import UserError
 from ..suggest import unknown
+from .commas import has_open_bracket, split_at_commas, unmatched_brackets
 from .contract import Kind
+from .plugin import Description
 
 
 def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
@@ -19,50 +21,67 @@ def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
     return points
 
 
+def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
+    """What the metadata of its distribution say of a plugin."""
+    distribution, version = distribution_of(point)
+    return Description(
+        kind=kind,
+        name=name,
+        origin=f"{distribution} {version} ({point.value})",
+        distribution=distribution,
+        version=version,
+    )
+
+
+def distribution_of(point: EntryPoint) -> tuple[str, str]:
+    """(name, version) of what registered it; metadata may lack either."""
+    if point.dist is None:
+        return "", ""
+    metadata = point.dist.metadata  # once: each look parses the file
+    return str(metadata["Name"] or ""), str(metadata["Version"] or "")
+
+
 def check_name(kind: Kind, spec: str) -> None:
     """Refuse a "name" or "name:key=value,..." whose name no plugin of the kind has.
 
     Raises:
         UserError: it has none, or it is of the other kind.
     """
-    name = spec.partition(":")[0]
-    known = registered(kind)
-    if name in known:
-        return
-    other: Kind = "scorer" if kind == "allocator" else "allocator"
-    if name in registered(other):
-        raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
-    raise unknown(kind, name, known)
+    _check_registered(kind, spec, registered(kind))
 
 
 def split_specs(kind: Kind, texts: Sequence[str]) -> list[str]:
     """The plugins that repeated options name, each of which may name several: "snapkv:window=64,kernel=5,keydiff".
 
     Raises:
-        UserError: a text names none, or a name is unknown.
+        UserError: a text names none, a name is unknown, or brackets do not match.
     """
     known = registered(kind)
+
+    def starts_plugin(before: str, rest: str) -> bool:
+        """Behind a plugin's colon a comma may stand before its next argument or inside a value (a path for one):
+        there only a registered name starts another plugin."""
+        name = re.match(r"\s*([^\s,:=()]+)\s*(?=[,:]|$)", rest)
+        return ":" not in before or (name is not None and name[1] in known)
+
     specs: list[str] = []
     for text in texts:
-        parts = [spec.strip() for spec in _split(text, known) if spec.strip()]
+        parts = [spec.strip() for spec in split_at_commas(text, starts_plugin) if spec.strip()]
         if not parts:
             raise UserError(f"--{kind} is empty; name at least one, or leave the option out.")
         specs += parts
     for spec in specs:
-        check_name(kind, spec)
+        _check_registered(kind, spec, known)
+        if has_open_bracket(spec):
+            raise unmatched_brackets(kind, spec.partition(":")[0], spec)
     return list(dict.fromkeys(specs))
 
 
-def _split(text: str, known: dict[str, list[EntryPoint]]) -> list[str]:
-    """Cut at the commas between plugins. Behind a plugin's colon a comma may stand before its next argument or inside
-    a value (a path for one): there only a registered name begins another plugin."""
-    parts, begin, depth = [], 0, 0
-    for at, letter in enumerate(text):
-        depth += (letter == "(") - (letter == ")" and depth > 0)
-        if letter != "," or depth:
-            continue
-        name = re.match(r"\s*([^\s,:=()]+)\s*(?=[,:]|$)", text[at + 1 :])
-        if ":" not in text[begin:at] or (name and name[1] in known):
-            parts.append(text[begin:at])
-            begin = at + 1
-    return [*parts, text[begin:]]
+def _check_registered(kind: Kind, spec: str, known: Collection[str]) -> None:
+    name = spec.partition(":")[0]
+    if name in known:
+        return
+    other: Kind = "scorer" if kind == "allocator" else "allocator"
+    if name in registered(other):
+        raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
+    raise unknown(kind, name, known)

@@ -14,7 +14,7 @@ from ..guard.process import ProcessState
 from .arguments import default_of, inner_spec, plain, read_arguments, type_name, typed_default, typed_value
 from .code_hash import code_of
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
-from .names import check_name, registered
+from .names import check_name, distribution_of, origin_of, registered
 from .plugin import Argument, Description, Plugin, fits, inner_owners, record
 
 
@@ -80,24 +80,12 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     return built
 
 
-def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
-    """What the metadata of its distribution say of a plugin."""
-    distribution, version = _distribution(point)
-    return Description(
-        kind=kind,
-        name=name,
-        origin=f"{distribution} {version} ({point.value})",
-        distribution=distribution,
-        version=version,
-    )
-
-
 def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
     """A plugin as its class says, imported; broken where that fails, or where several are registered."""
     point = points[0]
     known = origin_of(kind, name, point)
     if len(points) > 1:
-        owners = " and ".join(sorted(_distribution(other)[0] or other.value for other in points))
+        owners = " and ".join(sorted(distribution_of(other)[0] or other.value for other in points))
         return dataclasses.replace(known, broken=f"the name is registered by both {owners}; uninstall one")
     import torch  # noqa: F401  # whole before the plugin is, so that what it replaces of torch is seen
 
@@ -115,13 +103,6 @@ def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
         reason = f"importing it changes {replaced[0]}, on which the answers of all methods stand"
         described = dataclasses.replace(described, broken=reason)
     return described
-
-
-def _distribution(point: EntryPoint) -> tuple[str, str]:
-    """(name, version) of what registered it; metadata may lack either."""
-    if point.dist is None:
-        return "", ""
-    return str(point.dist.metadata["Name"] or ""), str(point.dist.metadata["Version"] or "")
 
 
 def _package(point: EntryPoint) -> str:

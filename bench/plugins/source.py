@@ -6,9 +6,8 @@ from importlib.metadata import EntryPoint
 from importlib.resources import files
 
 from .contract import Kind
-from .names import registered
+from .names import distribution_of, origin_of, registered
 from .plugin import Argument, Description
-from .registry import describe, origin_of
 
 BUILT_IN = "lukv-bench"
 
@@ -22,13 +21,12 @@ def describe_listed(kind: Kind) -> list[Description]:
 
 
 def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
-    if not _is_built_in(points):
-        return describe(kind, name, points)
-    return read_plugin(origin_of(kind, name, points[0]), points[0])
+    known = origin_of(kind, name, points[0])
+    if len(points) == 1 and known.distribution == BUILT_IN:
+        return read_plugin(known, points[0])
+    from .registry import describe  # for a stranger's alone: it loads what plugins are made of
 
-
-def _is_built_in(points: list[EntryPoint]) -> bool:
-    return len(points) == 1 and points[0].dist is not None and points[0].dist.name == BUILT_IN
+    return describe(kind, name, points)
 
 
 def written_protection(scorer: str) -> tuple[int, int] | None:
@@ -37,7 +35,9 @@ def written_protection(scorer: str) -> tuple[int, int] | None:
     None where only its instance can tell: a stranger's, or one whose window is an argument.
     """
     points = registered("scorer")[scorer]
-    field = _fields(_class(points[0])).get("protection") if _is_built_in(points) else None
+    if len(points) > 1 or distribution_of(points[0])[0] != BUILT_IN:
+        return None
+    field = _fields(_class(points[0])).get("protection")
     if field is None or not isinstance(field.value, ast.Call):
         return None
     given = {word.arg: _literal(word.value) for word in field.value.keywords}

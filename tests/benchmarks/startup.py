@@ -1,19 +1,22 @@
 """CPU seconds that commands take which need no model, over those of importing typer and rich alone.
 
-    python tests/benchmarks/startup.py [--repeats N] [--json]
+    python tests/benchmarks/startup.py [--repeats N] [--vs PYTHON] [--json]
 
-Processor time, not the clock's: another process beside it changes little. The least of the repeats is reported.
+Processor time, not the clock's: another process beside it changes little. Every command runs once in each round, and
+the least of the rounds is reported. `--vs` names the Python of another environment, that of an older checkout for one,
+whose commands run in the same rounds.
 """
 
 import argparse
 import json
 import os
+import resource
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
-PROGRAM = Path(sys.executable).with_name("lukv-bench")
 COMMANDS = (
     "--help",
     "run --help",
@@ -37,37 +40,50 @@ COMMANDS = (
 )
 
 
-def cpu_s(command: list[str], repeats: int) -> float:
-    """The least user and system time of a process and its children."""
-    taken = []
+def cpu_s(command: list[str], folder: str) -> float:
+    """The user and system time of a process and its children."""
+    environment = {**os.environ, "XDG_DATA_HOME": folder, "OMP_NUM_THREADS": "1"}
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def least(commands: list[list[str]], repeats: int) -> list[float]:
+    """The least time of each command over the rounds."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "XDG_DATA_HOME": folder, "OMP_NUM_THREADS": "1"}
-        for _ in range(repeats):
-            before = os.times()
-            subprocess.run(command, capture_output=True, cwd=folder, env=environment, check=False)
-            after = os.times()
-            taken.append(sum(after[2:4]) - sum(before[2:4]))
-    return min(taken)
+        rounds = [[cpu_s(command, folder) for command in commands] for _ in range(repeats)]
+    return [min(times) for times in zip(*rounds, strict=True)]
 
 
 def main() -> None:
     """Print a line, or an object, for each command."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--vs", type=Path, help="Python of another environment that lukv-bench is installed in")
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    base = cpu_s([sys.executable, "-c", "import typer, rich"], asked.repeats)
-    rows = [
-        {"command": command, "cpu_s": round(taken := cpu_s([str(PROGRAM), *command.split()], asked.repeats), 3)}
-        | {"ratio": round(taken / base, 1)}
-        for command in COMMANDS
+    options = parser.parse_args()
+    pythons = [Path(sys.executable), *([] if options.vs is None else [options.vs.absolute()])]
+    programs = [str(python.with_name("lukv-bench")) for python in pythons]
+    base, *times = least(
+        [
+            [sys.executable, "-c", "import typer, rich"],
+            *([program, *command.split()] for command in COMMANDS for program in programs),
+        ],
+        options.repeats,
+    )
+    rows: list[dict[str, Any]] = [
+        {"command": command, "cpu_s": times[at], "ratio": times[at] / base}
+        | ({} if options.vs is None else {"vs_cpu_s": times[at + 1], "vs_ratio": times[at + 1] / base})
+        for at, command in zip(range(0, len(times), len(programs)), COMMANDS, strict=True)
     ]
-    if asked.json:
-        print(json.dumps({"typer_and_rich_s": round(base, 3), "commands": rows}, indent=1))
+    if options.json:
+        print(json.dumps({"typer_and_rich_s": base, "commands": rows}, indent=1))
         return
     print(f"{'import typer, rich':<40} {base:6.3f} s")
     for row in rows:
-        print(f"{row['command']:<40} {row['cpu_s']:6.3f} s  {row['ratio']:5.1f} x")
+        other = f"   vs {row['vs_cpu_s']:6.3f} s  {row['vs_ratio']:5.1f} x" if options.vs is not None else ""
+        print(f"{row['command']:<40} {row['cpu_s']:6.3f} s  {row['ratio']:5.1f} x{other}")
 
 
 if __name__ == "__main__":

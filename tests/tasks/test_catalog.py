@@ -7,6 +7,7 @@ import yaml
 from lukv_bench import UserError
 from lukv_bench.tasks.catalog import expand, families, names, task_info
 from lukv_bench.tasks.definitions import ROOT, definition_files, read_definition
+from lukv_bench.tasks.yaml_text import parse
 
 RULER = [
     "cwe",
@@ -107,3 +108,13 @@ def test_the_catalog_is_light() -> None:
     )
     done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, cwd="/", check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_definitions_read_the_same_with_and_without_pyyamls_c_parser() -> None:
+    class Plain(yaml.SafeLoader):
+        pass
+
+    Plain.add_constructor("!function", lambda loader, node: str(node.value))
+    for path in ROOT.rglob("*.yaml"):
+        text = path.read_text(encoding="utf-8")
+        assert parse(text) == yaml.load(text, Loader=Plain), path

@@ -91,3 +91,9 @@ def test_an_option_of_one_value_given_twice_is_refused(refused: Any, command: st
 )
 def test_a_comma_between_plugins_is_told_from_one_inside(text: str, specs: list[str]) -> None:
     assert split_specs("scorer", [text]) == specs
+
+
+@pytest.mark.parametrize("spec", ["critical:of=(snapkv:window=64", "keydiff,critical:of=((snapkv)"])
+def test_an_open_bracket_is_refused_by_name_before_any_plugin_is_loaded(refused: Any, spec: str) -> None:
+    sentence = refused(["run", "--scorer", spec, "--model", "nobody/nothing"], "do not match")
+    assert "critical:...=(NAME:key=value,...)" in sentence
