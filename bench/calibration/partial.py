@@ -1,6 +1,8 @@
-"""What an interrupted calibration leaves: a file for each text that was done."""
+"""What an interrupted calibration leaves: a file for each text that was done, kept for a month."""
 
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,9 @@ from safetensors.torch import load_file, save
 from ...scorers.base import CalibrationDocument
 from ..files.access import write_whole
 from .documents import Document
+
+ABANDONED_S = 30 * 24 * 3600
+"""Seconds after which a calibration that nobody went on with is let go of."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +60,18 @@ class Partial:
 
     def clear(self) -> None:
         """Let go of it, once the profiles are saved."""
-        for path in self.folder.glob(f"{self.key[:16]}-*.safetensors"):
+        for path in filter(self._is_own, self.folder.glob("*-*.safetensors")):
             path.unlink(missing_ok=True)
+
+    def clear_abandoned(self) -> None:
+        """Let go of what other calibrations left long ago."""
+        for path in self.folder.glob("*-*.safetensors"):
+            with suppress(OSError):  # another process was quicker, or it is another user's
+                if time.time() - path.stat().st_mtime > ABANDONED_S and not self._is_own(path):
+                    path.unlink()
+
+    def _is_own(self, path: Path) -> bool:
+        return path.name.startswith(f"{self.key[:16]}-")
 
     def _place(self, document: Document) -> Path:
         return self.folder / f"{self.key[:16]}-{document.sha256[:16]}.safetensors"

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Sink, Window, whole_number
+from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
 from .progress import progress
 from .values import apart, storable
 
@@ -52,6 +52,7 @@ def inspect(
             "--seed", help="For methods that draw at random, as `run --seed`.", metavar="N", parser=whole_number
         ),
     ] = 0,
+    thinking: Thinking = False,
     device: Device = None,
     dtype: Dtype = None,
 ) -> int:
@@ -91,7 +92,7 @@ def inspect(
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)
         shown.report(loading(model), 0, 1)
-        loaded = ready_model(model, place, kind)
+        loaded = ready_model(model, place, kind, thinking)
         shown.report("evicting", 0, 1)
         inspection = inspect_context(loaded, method, text, seed, shown.report)
         if out is not None:

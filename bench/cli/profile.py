@@ -4,24 +4,47 @@ import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
-from .options import Device, Dtype, Model, Seed, Sink, Window, whole_number
+from .options import Device, Dtype, Model, Seed, Sink, Thinking, Window, whole_number
 from .progress import Progress, progress
 from .values import apart, at_least_one, storable
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile
+    from ..models.load import LoadedModel
 
-MAKING = ("out", "model", "scorer", "text", "questions", "seed", "device", "dtype")
+MAKING = ("out", "model", "scorer", "text", "questions", "seed", "thinking", "device", "dtype")
 """Options that make a profile, and mean nothing where one is only exported."""
 
 EXPORT_LENGTH = 4096
 """Tokens of context; the length of kvpress's own leaderboard."""
+
+
+@dataclass(frozen=True)
+class _Model:
+    """The model to calibrate, as typed."""
+
+    name: str
+    thinking: bool
+    device: str | None
+    dtype: str | None
+
+    def load(self, shown: Progress) -> "LoadedModel":
+        """Ready to be read with."""
+        from ..engine.ready import ready_model
+        from ..models.find import loading
+        from ..models.load import resolve_device, resolve_dtype
+
+        device = resolve_device(self.device)
+        dtype = resolve_dtype(self.dtype, device)
+        shown.report(loading(self.name), 0, 1)
+        return ready_model(self.name, device, dtype, self.thinking)
 
 
 def profile(
@@ -61,6 +84,7 @@ def profile(
         ),
     ] = EXPORT_LENGTH,
     seed: Seed = 0,
+    thinking: Thinking = False,
     sink: Sink = None,
     window: Window = None,
     device: Device = None,
@@ -100,7 +124,7 @@ def profile(
         if out is not None:
             places = (out, export_kvpress, export_length)
             asked = (text or [], questions or [])
-            made = _make(places, model, specs, asked, seed, (sink, window), device, dtype, shown)
+            made = _make(places, _Model(model, thinking, device, dtype), specs, asked, seed, (sink, window), shown)
         elif from_ is not None:
             made = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
@@ -132,25 +156,21 @@ def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
 
 def _make(
     places: tuple[Path, Path | None, int],
-    model: str,
+    model: _Model,
     specs: list[str],
     asked: tuple[list[Path], list[Path]],
     seed: int,
     protection: tuple[int | None, int | None],
-    device: str | None,
-    dtype: str | None,
     shown: Progress,
 ) -> "Mapping[str, Profile]":
     """The profiles by scorer, saved."""
-    from ..models.find import check_model_name, loading
+    from ..models.find import check_model_name
 
-    check_model_name(model)
+    check_model_name(model.name)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
     from ..engine.reads import check_reads
-    from ..engine.ready import ready_model
     from ..methods.method import ask_protection
-    from ..models.load import resolve_device, resolve_dtype
     from ..plugins.registry import build
     from ..profiles.file import profile_hash, save_profile
     from ..profiles.kvpress import check_length
@@ -165,10 +185,7 @@ def _make(
         if export is not None:
             check_length(export_length, protected)
     documents = read_documents(*asked) or built_in_documents()
-    where = resolve_device(device)
-    kind = resolve_dtype(dtype, where)
-    shown.report(loading(model), 0, 1)
-    loaded = ready_model(model, where, kind)
+    loaded = model.load(shown)
     check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
     with making(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report) as profiles:
         for name, made in profiles.items():
@@ -181,11 +198,12 @@ def _make(
     return profiles
 
 
-def _run_command(model: str, profile: Path, scorer: str, protection: tuple[int | None, int | None]) -> str:
+def _run_command(model: _Model, profile: Path, scorer: str, protection: tuple[int | None, int | None]) -> str:
     """The run that a profile is for, as one would type it."""
-    words = ["lukv-bench", "run", "--model", model, "--allocator", f"lukv:profile={profile}", "--scorer", scorer]
+    words = ["lukv-bench", "run", "--model", model.name, "--allocator", f"lukv:profile={profile}", "--scorer", scorer]
     for option, value in zip(("--sink", "--window"), protection, strict=True):
         words += [] if value is None else [option, str(value)]
+    words += ["--thinking"] if model.thinking else []
     return shlex.join(words)
 
 

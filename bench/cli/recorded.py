@@ -1,15 +1,14 @@
 """The command of a run as the store keeps it: without passwords and without the folders of the machine."""
 
 import os
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ...db.local_paths import without_folders
 from ..models.find import model_title
 
 PATHS = ("--data-dir", "--samples")
-_ARGUMENT_FOLDERS = re.compile(r"(?<==)[^,()=]*/")
-"""The folders of a plugin's argument: "lukv:profile=mine/a.safetensors"."""
+"""Options whose value is a path, whatever it looks like: a relative one is told from a hub id by its option alone."""
 
 
 def recorded_command(command: Sequence[str], database: str) -> list[str]:
@@ -37,4 +36,4 @@ def _value(option: str, value: str, database: str) -> str:
         return model_title(value)
     if option in PATHS:
         return os.path.basename(os.path.abspath(os.path.expanduser(value)))
-    return _ARGUMENT_FOLDERS.sub("", value)
+    return without_folders(value)

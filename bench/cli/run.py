@@ -221,7 +221,7 @@ def _show(plan: "Plan", store: "Store", outcome: "Outcome", where: str, json: bo
     if json:
         print_json(rows)
     else:
-        print_table(rows)
+        print_table(rows, explained=outcome.failures)
     for line in failures(plan, outcome):
         print(sentence(line), file=sys.stderr)
     print(sentence(f"{outcome.n_new} new answers; all are in {where}"), file=sys.stderr)

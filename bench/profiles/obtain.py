@@ -133,6 +133,8 @@ def making(
     targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
     wanted = {name: profile_identity(allocator, *of, loaded, (), seed) for name, of in scorers.items()}
     partial = _partial(content_hash([wanted, loaded.device.type, CODE_VERSION]))
+    if partial is not None:
+        partial.clear_abandoned()
     seen = calibrate(loaded, targets, documents, seed, report, partial)
     profiles = {}
     for number, (name, (scorer, protection)) in enumerate(scorers.items()):

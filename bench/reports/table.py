@@ -4,7 +4,7 @@ import json
 import shutil
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .columns import Row, as_json, groups
@@ -46,8 +46,11 @@ def terminal_width() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def print_table(rows: Sequence[Row], against: str = "uniform") -> None:
-    """A table on stdout for every group of rows that may stand together, and what there is to say about them."""
+def print_table(rows: Sequence[Row], against: str = "uniform", explained: Collection[str] = ()) -> None:
+    """A table on stdout for every group of rows that may stand together, and what there is to say about them.
+
+    Why the cells in `explained` failed is said elsewhere.
+    """
     width = terminal_width()
     for group in groups(rows, against):
         columns = {name: [printable(text(row)) for row in group.rows] for name, text in group.columns.items()}
@@ -55,7 +58,7 @@ def print_table(rows: Sequence[Row], against: str = "uniform") -> None:
         print("\n".join(lines), end="\n\n")
         if dropped:
             print_note(dropped_note(dropped))
-    for line in reasons(rows):
+    for line in reasons([row for row in rows if row["cell"] not in explained]):
         print_note(line)
     print_note(note(against))
 

@@ -1,7 +1,9 @@
 """Calibration against what transformers' own eager attention says, on a random model with a letter tokenizer."""
 
 import dataclasses
+import os
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,7 +19,7 @@ from lukv_bench.bench.calibration import window as window_module
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
 from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
 from lukv_bench.bench.calibration.oracle import Oracle
-from lukv_bench.bench.calibration.partial import Partial
+from lukv_bench.bench.calibration.partial import ABANDONED_S, Partial
 from lukv_bench.bench.calibration.window import fit_to_window, prompts_of
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import share
@@ -275,6 +277,18 @@ def test_what_an_interrupt_left_is_gone_on_from_and_answers_the_same(loaded: Loa
             assert torch.equal(before.protected, after.protected)
     partial.clear()
     assert list(partial.folder.iterdir()) == []
+
+
+def test_what_other_calibrations_left_long_ago_is_let_go_of(tmp_path: Path) -> None:
+    partial = Partial(tmp_path, "k" * 64)
+    old = time.time() - ABANDONED_S - 1
+    for name in (f"{'k' * 16}-a.safetensors", f"{'o' * 16}-a.safetensors", "notes.txt"):
+        (tmp_path / name).touch()
+        os.utime(tmp_path / name, (old, old))
+    (tmp_path / f"{'n' * 16}-a.safetensors").touch()
+    partial.clear_abandoned()
+    assert {path.name[0] for path in tmp_path.iterdir()} == {"k", "n"}
+    Partial(tmp_path / "not there", "k" * 64).clear_abandoned()
 
 
 def test_a_damaged_or_foreign_partial_is_not_used(loaded: LoadedModel, tmp_path: Path) -> None:

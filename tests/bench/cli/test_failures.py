@@ -102,6 +102,17 @@ def test_a_failed_answer_stops_no_other_answer_of_its_cell_and_is_retried_alone(
     assert len(seen) == 3
 
 
+def test_a_run_says_the_reason_of_a_failure_once(tiny: Path, lukv_bench: Any) -> None:
+    command = ("run", "--model", tiny, "--allocator", "uniform", "--no-baselines", *LIMIT_5[:-1])
+    with pytest.MonkeyPatch.context() as patch:
+        fail_on(patch, answer, "decode", 1)
+        ended = lukv_bench(*command)
+    assert ended.code == 1
+    assert (ended.err + ended.out).count("no room at call 1") == 1
+    assert "partial (4 of 5, 1 failed)" in ended.out
+    assert "no room at call 1" in lukv_bench("results", "--db", "out.db").out
+
+
 @pytest.mark.parametrize("batch", ["1", "8"])
 def test_a_prefill_that_fails_costs_its_sample_alone(tiny: Path, lukv_bench: Any, batch: str) -> None:
     command = ("run", "--model", tiny, "--allocator", "uniform", "--batch", batch, *LIMIT_5)

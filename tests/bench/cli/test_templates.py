@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from lukv_bench.bench.lmeval_client.model import LukvLM
@@ -64,6 +65,35 @@ def test_thinking_is_off_unless_it_is_asked_for_and_the_record_says_which(
         assert ended.code == 0, ended.err
         assert "1 new answers" in ended.err
     assert [form.partition("thinking")[2] for form in stored("chat_form FROM configuration")] == ["-off", "-on"]
+
+
+def test_a_profile_of_a_thinking_model_serves_the_run_that_lets_it_think(
+    lukv_bench: Any, refused: Any, model_with: Callable[[str], Path], rows: tuple[object, ...], texts: tuple[Path, Path]
+) -> None:
+    model = model_with(SWITCH)
+    made = lukv_bench(
+        "profile", "--model", model, "--text", texts[0], "--questions", texts[1], "--out", "p", "--thinking"
+    )
+    assert made.code == 0, made.err
+    assert "--scorer keydiff --thinking" in made.err
+    command = ("run", "--model", model, *rows, "--allocator", "lukv:profile=p", "--no-baselines", "--ratio", "0.5")
+    refused([*command, "--db", "off.db"], "another chat template")
+    ended = lukv_bench(*command, "--db", "on.db", "--thinking")
+    assert ended.code == 0, ended.err
+
+
+def test_inspect_puts_a_text_as_the_run_that_it_stands_for(
+    lukv_bench: Any, model_with: Callable[[str], Path], texts: tuple[Path, Path]
+) -> None:
+    model = model_with("{% if not enable_thinking %}Do not think.\n{% endif %}" + OPEN + "{% endif %}")
+    command = ("inspect", "--model", model, "--context", texts[0], "--allocator", "uniform", "--ratio", "0.5")
+    n_tokens = []
+    for more in ((), ("--thinking",)):
+        ended = lukv_bench(*command, "--out", f"kept{len(more)}.npz", *more)
+        assert ended.code == 0, ended.err
+        with np.load(f"kept{len(more)}.npz") as kept:
+            n_tokens.append(len(kept["token_ids"]))
+    assert n_tokens[0] > n_tokens[1]
 
 
 def test_a_model_that_always_thinks_is_refused_until_it_is_let(
