@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ LENGTH = 1500
 QUESTION = "\nNow: where did the ferryman of Vinterhavn put his seventh lantern?\nAnswer:"
 
 
+@cache  # read from its files once: a test for each task asks for it
 def tokenizer_with(template: str, adds_bos: bool) -> Any:
     made = AutoTokenizer.from_pretrained(find_model("smollm2-135m"))
     if adds_bos:

@@ -391,7 +391,16 @@ def test_what_is_not_greedy_is_refused(slow: Path, evaluate: Evaluate, kwargs: d
         evaluate(ours(slow, allocator="full"), ("t_generate",), gen_kwargs=kwargs)
 
 
-def test_the_command_passes_on_what_lm_eval_knows(lukv_bench: Any, slow: Path, tasks: Path, home: Path) -> None:
+@pytest.fixture
+def own_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval's command line without its thousands of tasks, which take seconds to index."""
+    real = TaskManager.__init__
+    monkeypatch.setattr(TaskManager, "__init__", lambda *a, **more: real(*a, **more | {"include_defaults": False}))
+
+
+def test_the_command_passes_on_what_lm_eval_knows(
+    lukv_bench: Any, slow: Path, tasks: Path, home: Path, own_tasks_alone: None
+) -> None:
     ended = lukv_bench(
         "lm-eval", "run", "--model", "lukv", "--model_args",
         f"pretrained={slow},allocator=uniform,scorer=keydiff,ratio=0.5",
@@ -540,10 +549,8 @@ def counted_task(home: Path) -> Path:
 
 
 def test_the_readmes_line_runs_as_it_stands_on_a_task_that_needs_a_tokenizer(
-    lukv_bench: Any, home: Path, counted_task: Path, monkeypatch: pytest.MonkeyPatch
+    lukv_bench: Any, home: Path, counted_task: Path, own_tasks_alone: None
 ) -> None:
-    real = TaskManager.__init__  # without the thousands of tasks that are not asked for
-    monkeypatch.setattr(TaskManager, "__init__", lambda *a, **more: real(*a, **more | {"include_defaults": False}))
     readme = (Path(__file__).parents[3] / "README.md").read_text(encoding="utf-8")
     (line,) = re.findall(r"^    (lukv-bench lm-eval run .*--tasks T)", readme, re.MULTILINE)
     words = shlex.split(line.replace("--tasks T", f"--tasks {counted_task}"))[1:]
