@@ -1,8 +1,12 @@
 """Plugins by name, read from installed packages' metadata alone: nothing of a plugin is imported."""
 
 import re
+import sys
 from collections.abc import Collection, Sequence
-from importlib.metadata import EntryPoint, entry_points
+from functools import lru_cache
+from importlib.metadata import EntryPoint, EntryPoints
+from importlib.metadata import entry_points as read_entry_points
+from pathlib import Path
 
 from ... import UserError
 from ..suggest import unknown
@@ -19,6 +23,22 @@ def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
         if all(point.value != other.value for other in same):
             same.append(point)
     return points
+
+
+def entry_points(group: str) -> EntryPoints:
+    """What installed packages register under a group."""
+    return _entry_points(group, tuple((place, _changed_ns(Path(place))) for place in sys.path))
+
+
+def _changed_ns(place: Path) -> int:
+    """When a package was last added to a place of the import path or removed from it."""
+    return place.stat().st_mtime_ns if place.exists() else 0
+
+
+@lru_cache(maxsize=2)  # a group of each kind of plugin
+def _entry_points(group: str, places: tuple[tuple[str, int], ...]) -> EntryPoints:
+    """A command asks for plugins a dozen times, and each reading opens a file of every installed package."""
+    return read_entry_points(group=group)
 
 
 def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
