@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from .cell_scores import update_score
 from .portions import portions
 from .schema import Base, Cell, Configuration, Environment, Method, Model, Profile, Sample
 
@@ -49,9 +50,10 @@ def _put_samples(connection: Connection, samples: Sequence[Sample]) -> None:
 
 
 def _ask_for_more(connection: Connection, cell: Cell) -> None:
-    """Raise the number of samples, never lower it; what was computed over fewer samples is not this cell's any more."""
+    """Raise the number of samples, never lower it."""
     more = update(Cell).where(Cell.id == cell.id, Cell.samples_asked < cell.samples_asked)
-    connection.execute(more.values(samples_asked=cell.samples_asked, score=None, stderr=None, error=None))
+    if connection.execute(more.values(samples_asked=cell.samples_asked)).rowcount:
+        update_score(connection, cell.id)
 
 
 def _fill_in(connection: Connection, sample: Sample) -> None:

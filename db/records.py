@@ -18,7 +18,7 @@ class TimingRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class AnswerRecord:
-    """What a cell gave for a sample: a done answer has a text, a failed one an error (ValueError otherwise).
+    """What a cell gave for a sample: a done answer has a text and a score, a failed one an error.
 
     `score` is in [0, 1]; `keep_counts` has a list per layer, a number per KV head; `events` are JSON objects.
     ValueError for what contradicts this.
@@ -44,8 +44,8 @@ class AnswerRecord:
     keep_counts: Sequence[Sequence[int]] | None = None
 
     def __post_init__(self) -> None:
-        if self.status == "done" and (self.text is None or self.error is not None):
-            raise ValueError("a done answer has a text and no error")
+        if self.status == "done" and (self.text is None or self.score is None or self.error is not None):
+            raise ValueError("a done answer has a text, a score and no error")
         if self.status == "failed" and self.error is None:
             raise ValueError("a failed answer has an error")
         if self.score is not None and not 0 <= self.score <= 1:  # NaN too, which SQLite would store as null

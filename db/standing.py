@@ -1,7 +1,7 @@
 """Where a cell stands, as SQL: complete, failed or partial. The one definition, for writers and readers.
 
-- failed: the cell as a whole has an error (its profile, its aggregate metric), or answers failed and none is done.
-- complete: every ordinal in 0..samples_asked-1 has a done answer, and the score over them is there.
+- failed: the cell as a whole has an error (its profile), or answers failed and none is done.
+- complete: every ordinal in 0..samples_asked-1 has a done answer, and with them a score is there.
 - partial: anything else. Failed answers beside done ones are counted, and the same run again retries them alone.
 """
 

@@ -1,16 +1,17 @@
 """The record, as a run writes it. Every method is one transaction: once it has returned, a crash loses nothing."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, Connection, bindparam, delete, insert, or_, select, update
+from sqlalchemy import URL, Connection, delete, insert, or_, select, update
 
 from . import claims
 from .asked import Asked, put_all
+from .cell_scores import update_score
 from .claims import Claims
 from .clock import moment
 from .database import Database
@@ -20,7 +21,7 @@ from .opening import make_place, prepare
 from .portions import portions
 from .records import AnswerRecord, StoredAnswer
 from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
-from .standing import DONE, FAILED, n_covered
+from .standing import DONE, FAILED
 from .urls import check_writable, sqlite_path
 
 _BY_SIGNAL = 128
@@ -89,8 +90,8 @@ class Store(Database):
     def put(self, *rows: Asked) -> None:
         """Write what was used and what is asked, in any order, all or nothing.
 
-        A row that is there stays as it is; but a cell takes the larger `samples_asked` (and then loses its score,
-        which was over fewer), and a method the newer description.
+        A row that is there stays as it is; but a cell takes the larger `samples_asked` (and with it the score over so
+        many), and a method the newer description.
         """
         with self.writing() as connection:
             put_all(connection, rows)
@@ -99,7 +100,7 @@ class Store(Database):
         """Write an answer and give up its claim; False, and no answer is written, when a done one is there.
 
         A failed answer is replaced; with `redo` also a done one that was given before the answer's run began, but never
-        by a failure. The cell loses its score to a new done answer, which the score did not see.
+        by a failure. The cell has its score with the last of the answers asked for.
         MissingRowError for an unknown cell.
         """
         with self.writing() as connection:
@@ -114,7 +115,7 @@ class Store(Database):
             connection.execute(delete(Answer).where(*here))
             _insert_answer(connection, answer)
             if answer.status == "done":
-                _forget_score(connection, answer.cell_id)
+                update_score(connection, answer.cell_id)
         return True
 
     def put_score(self, cell_id: str, sample_id: str, run_id: str, score: float) -> bool:
@@ -130,7 +131,7 @@ class Store(Database):
             done = update(Answer).where(*unscored).values(status="done", error=None, score=score)
             if connection.execute(done).rowcount == 0:
                 return False
-            _forget_score(connection, cell_id)
+            update_score(connection, cell_id)
         return True
 
     def put_score_error(self, cell_id: str, sample_id: str, run_id: str, error: str) -> None:
@@ -144,11 +145,6 @@ class Store(Database):
         """The ids of the samples that the cell has a done answer for."""
         with self.reading() as connection:
             return set(connection.scalars(select(Answer.sample_id).where(Answer.cell_id == cell_id, DONE)))
-
-    def is_scored(self, cell_id: str) -> bool:
-        """Whether the cell has its score over all that was asked of it; false for an unknown cell."""
-        with self.reading() as connection:
-            return connection.scalar(select(Cell.score).where(Cell.id == cell_id)) is not None
 
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
         """Delete the failed answers of these configurations, and the failed cells that are left without any."""
@@ -171,61 +167,24 @@ class Store(Database):
                 for sample, ordinal, text, score in connection.execute(rows)
             ]
 
-    def set_score(
-        self,
-        cell_id: str,
-        score: float,
-        stderr: float | None,
-        *,
-        samples: int,
-        answer_scores: Mapping[str, float] | None = None,
-    ) -> bool:
-        """Give a cell its score [0, 100] over its first `samples` samples, and its answers theirs [0, 1] by sample id.
-
-        False, and nothing is written, when that is not all that was asked for by now, or an answer is missing.
-        MissingRowError for an unknown cell, ValueError for a score out of range.
-        """
-        if not 0 <= score <= 100:  # NaN too, which SQLite would store as null
-            raise ValueError(f"a cell's score is in [0, 100], not {score}")
-        with self.writing() as connection:
-            asked = _lock_cell(connection, cell_id)
-            if samples < 1 or asked != samples or _covered(connection, cell_id) != samples:
-                return False
-            scored = update(Cell).where(Cell.id == cell_id)
-            connection.execute(scored.values(score=score, stderr=stderr, error=None))
-            if answer_scores:
-                _score_answers(connection, cell_id, answer_scores)
-        return True
-
-    def set_cell_error(self, cell_id: str, error: str | None) -> None:
-        """Mark a cell as failed as a whole, or take that back. MissingRowError for an unknown cell."""
+    def fail_cell(self, cell_id: str, error: str) -> None:
+        """Record why a cell could not be begun, until one of its samples is answered. MissingRowError for an unknown
+        cell."""
         with self.writing() as connection:
             _lock_cell(connection, cell_id)
             connection.execute(update(Cell).where(Cell.id == cell_id).values(error=error))
 
 
-def _lock_cell(connection: Connection, cell_id: str) -> int:
-    """Samples asked of a cell, whose row no other process changes until the end, under any database."""
-    asked = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id).with_for_update())
-    if asked is None:
+def _lock_cell(connection: Connection, cell_id: str) -> None:
+    """Let no other process change a cell's row until the end, under any database."""
+    if connection.scalar(select(Cell.id).where(Cell.id == cell_id).with_for_update()) is None:
         raise MissingRowError("cell", cell_id)
-    return asked
-
-
-def _forget_score(connection: Connection, cell_id: str) -> None:
-    """What was computed over a cell's answers does not hold for others."""
-    connection.execute(update(Cell).where(Cell.id == cell_id).values(score=None, stderr=None, error=None))
 
 
 def _precedes(connection: Connection, at: datetime, answer: AnswerRecord) -> bool:
     """Whether a moment lies before the answer's run began."""
     began = connection.scalar(select(Run.started_at).where(Run.id == answer.run_id))
     return began is not None and at < began
-
-
-def _covered(connection: Connection, cell_id: str) -> int:
-    rows = select(n_covered()).select_from(Answer).join(Sample).join(Cell).where(Cell.id == cell_id)
-    return connection.scalar(rows) or 0
 
 
 def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
@@ -238,9 +197,3 @@ def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
         connection.execute(insert(Timing).values(answer_id=answer_id, **timing))
     if counts is not None:
         connection.execute(insert(KeepCounts).values(answer_id=answer_id, counts=counts))
-
-
-def _score_answers(connection: Connection, cell_id: str, scores: Mapping[str, float]) -> None:
-    here = update(Answer).where(Answer.cell_id == cell_id, Answer.sample_id == bindparam("of"), DONE)
-    rows = [{"of": sample_id, "to": score} for sample_id, score in scores.items()]
-    connection.execute(here.values(score=bindparam("to")), rows)

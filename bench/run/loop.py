@@ -16,7 +16,7 @@ from ..models.weights import ModelChanged
 from .answer import answer_cells
 from .outcome import Outcome
 from .plan import Plan, PlannedCell, PlannedSample
-from .scoring import score_cell, score_text
+from .scoring import score_text
 
 POLL_S = 1.0
 """Seconds between two looks at what other runs are at work on."""
@@ -61,17 +61,14 @@ class Loop:
     barred: Barred = field(default_factory=dict)
 
     def run(self) -> None:
-        """Answer task by task, then wait for what other runs are at work on; score every cell that is complete."""
+        """Answer task by task, then wait for what other runs are at work on."""
         held: list[Held] = []
         for task in self.plan.tasks:
             cells = [cell for cell in self.plan.cells if cell.task is task and self._is_ready(cell)]
             for sample in task.samples:
                 missing_cells = [cell for cell in cells if sample.id in self.todo[cell.id]]
                 held += self._answer(sample, missing_cells)
-            self._score(cells, task.loaded.info.name)
-        waiting = {cell.id: cell for _, cells in held for cell in cells}
         self._wait(held)
-        self._score(list(waiting.values()), "answers of another run")
 
     def _is_ready(self, cell: PlannedCell) -> bool:
         """A cell whose profile could not be made has failed before anything is read for it."""
@@ -79,7 +76,7 @@ class Loop:
         if failure is None:
             return True
         self.outcome.add_failed_cell(cell.id, reason_of(failure))
-        self.store.set_cell_error(cell.id, reason_of(failure))
+        self.store.fail_cell(cell.id, reason_of(failure))
         self.advance("", len(self.todo[cell.id]))
         return False
 
@@ -149,9 +146,3 @@ class Loop:
         while held := [rest for sample, cells in held for rest in self._answer(sample, cells)]:
             self.advance(f"waiting for another run: {sum(len(cells) for _, cells in held)} answers", 0)
             sleep(POLL_S)
-
-    def _score(self, cells: Sequence[PlannedCell], of: str) -> None:
-        if cells:
-            self.advance(f"{of}: scoring", 0)
-        for cell in cells:
-            score_cell(self.plan.loaded, self.store, cell, self.outcome)

@@ -205,7 +205,6 @@ def test_redo_asks_for_what_was_done_before_the_run_and_replaces_it_only_by_an_a
     any_store: Store, rows: "Rows", first: str
 ) -> None:
     any_store.put_answer(rows.answer(first, 0, text="old"))
-    any_store.set_score("cell", 100.0, None, samples=2)
     redo = any_store.start_run(["run", "--redo"], rows.environment)
     assert any_store.claim(redo, "s0", ["cell"]) == Claims(done={"cell"})
     assert any_store.claim(redo, "s0", ["cell"], redo=True) == Claims(granted={"cell"})

@@ -190,7 +190,6 @@ def test_an_upgraded_database_resumes_and_repeats_nothing(any_url: URL, rows: "R
         assert store.done_samples("cell") == {"s0"}
         for ordinal in (1, 2):
             assert store.put_answer(rows.answer(run, ordinal))
-        assert store.set_score("cell", 100.0, None, samples=3)
         assert results_frame(store)["status"].tolist() == ["complete"]
         assert store.answers("cell")[0].text == "first \u4e2d"
     filled = _contents(any_url)["sample"]

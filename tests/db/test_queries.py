@@ -36,10 +36,8 @@ def filled(store: Store, rows: "Rows") -> Store:
         store.put_answer(rows.answer(run, i, "full", score=full, kv_tokens_full=2**40 + i, timing=timing))
         store.put_answer(rows.answer(run, i, "uniform", score=uniform, timing=None))
     store.put_answer(rows.answer(run, 0, "lukv", score=1.0))
-    store.put_answer(rows.answer(run, 0, "broken", score=None))
+    store.put_answer(rows.answer(run, 0, "broken"))
     store.put_answer(AnswerRecord.failure("broken", "s1", run, "NaN scores"))
-    store.set_score("full", 100.0, 0.0, samples=2)
-    store.set_score("uniform", 25.0, None, samples=2)
     return store
 
 
@@ -56,7 +54,7 @@ def test_results(filled: Store) -> None:
     assert (full["status"], full["score"], full["stderr"], full["n"]) == ("complete", 100.0, 0.0, 2)
     assert (full["scorer"], full["ratio"], full["keep_tokens"]) == (None, 0.0, None)
     assert (full["ttft_s"], full["tpot_s"], full["kv_tokens_full"]) == (1.5, 0.1, 2**40 + 0.5)
-    assert (uniform["status"], uniform["score"], uniform["stderr"]) == ("complete", 25.0, None)
+    assert (uniform["status"], uniform["score"], uniform["stderr"]) == ("complete", 25.0, pytest.approx(25.0))
     assert (uniform["ratio"], uniform["ttft_s"], uniform["kv_bytes_kept"]) == (0.8, None, 2.0**31)
     assert (lukv["status"], lukv["n"], lukv["allocator_args"]) == ("partial", 1, {"floor": 1})
     assert (broken["status"], broken["n"], broken["n_failed"], broken["error"]) == ("partial", 1, 1, "NaN scores")
@@ -105,7 +103,6 @@ def test_second_sample_for_a_place_does_not_make_up_for_a_missing_one(store: Sto
     store.put(*rows.samples(1, id="twin"))
     store.put_answer(rows.answer(run, 0))
     store.put_answer(rows.answer(run, sample_id="twin"))
-    assert not store.set_score("cell", 100.0, None, samples=2)
     assert results_frame(store)["status"].tolist() == ["partial"]
 
 
@@ -123,7 +120,6 @@ def test_seconds_of_several_machines_are_never_averaged(store: Store, rows: "Row
     other = store.start_run(["run"], Environment(id="f", python="3.11", platform="linux", details=details))
     for ordinal, (by, seconds) in enumerate(((run, 9.0), (other, 1.0), (other, 3.0))):
         store.put_answer(rows.answer(by, ordinal, timing=TimingRecord(ttft_s=seconds, prefill_s=seconds / 2)))
-    store.set_score("cell", 100.0, None, samples=3)
     (row,) = to_records(results_frame(store))
     assert (row["ttft_s"], row["prefill_s"], row["tpot_s"]) == (2.0, 1.0, None)
     assert (row["machine"], row["environment"], row["n_timed"], row["n"]) == ("H900", "f", 2, 3)
@@ -133,7 +129,6 @@ def test_seconds_of_one_machine_in_two_runs_are_averaged(store: Store, rows: "Ro
     runs = [rows.put_all(store, samples=2), store.start_run(["run"], rows.environment)]
     for ordinal, run in enumerate(runs):
         store.put_answer(rows.answer(run, ordinal, timing=TimingRecord(ttft_s=1.0 + ordinal)))
-    store.set_score("cell", 100.0, None, samples=2)
     (row,) = to_records(results_frame(store))
     assert (row["ttft_s"], row["machine"], row["environment"], row["n_timed"]) == (1.5, "linux", "e", 2)
 
@@ -163,6 +158,7 @@ def test_scores(filled: Store) -> None:
     frame = scores_frame(filled, ["uniform", "full", "broken"])
     assert frame.columns.tolist() == ["cell", "sample", "ordinal", "score"]
     assert frame.to_numpy().tolist() == [
+        ["broken", "s0", 0, 100.0],
         ["full", "s0", 0, 100.0],
         ["full", "s1", 1, 100.0],
         ["uniform", "s0", 0, 50.0],

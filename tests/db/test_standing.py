@@ -11,19 +11,17 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.parametrize(
-    ("done", "failed", "scored", "error", "expected"),
+    ("done", "failed", "error", "expected"),
     [
-        ((), (), False, None, "partial"),
-        ((0, 1), (), False, None, "partial"),
-        ((0, 1, 2), (), False, None, "partial"),
-        ((0, 1, 2), (), True, None, "complete"),
-        ((0, 1), (2,), False, None, "partial"),
-        ((2,), (0, 1), False, None, "partial"),
-        ((), (0,), False, None, "failed"),
-        ((), (0, 1, 2), False, None, "failed"),
-        ((), (), False, "no profile", "failed"),
-        ((0, 1, 2), (), False, "metric broke", "failed"),
-        ((0, 1, 2), (), True, "broke later", "failed"),
+        ((), (), None, "partial"),
+        ((0, 1), (), None, "partial"),
+        ((0, 1, 2), (), None, "complete"),
+        ((0, 1), (2,), None, "partial"),
+        ((2,), (0, 1), None, "partial"),
+        ((), (0,), None, "failed"),
+        ((), (0, 1, 2), None, "failed"),
+        ((), (), "no profile", "failed"),
+        ((0, 1, 2), (), "broke later", "failed"),
     ],
 )
 def test_a_cell_is_failed_where_nothing_is_answered_or_it_broke_as_a_whole(
@@ -31,7 +29,6 @@ def test_a_cell_is_failed_where_nothing_is_answered_or_it_broke_as_a_whole(
     rows: "Rows",
     done: tuple[int, ...],
     failed: tuple[int, ...],
-    scored: bool,
     error: str | None,
     expected: str,
 ) -> None:
@@ -40,10 +37,8 @@ def test_a_cell_is_failed_where_nothing_is_answered_or_it_broke_as_a_whole(
         any_store.put_answer(rows.answer(run, ordinal))
     for ordinal in failed:
         any_store.put_answer(AnswerRecord.failure("cell", f"s{ordinal}", run, "out of memory"))
-    if scored:
-        assert any_store.set_score("cell", 100.0, None, samples=3)
     if error is not None:
-        any_store.set_cell_error("cell", error)
+        any_store.fail_cell("cell", error)
     row = results_frame(any_store).iloc[0]
     assert (row["status"], row["n"], row["n_failed"]) == (expected, len(done), len(failed))
     assert row["error"] == (error or ("out of memory" if failed else None))

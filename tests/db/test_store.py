@@ -120,7 +120,7 @@ def test_strange_texts_come_back_as_they_were(store: Store, rows: "Rows") -> Non
 def test_what_no_database_takes_is_replaced(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store)
     store.put_answer(rows.answer(run, text="a\0b\ud83dc"))
-    store.set_cell_error("cell", "cannot read file \udcff")
+    store.fail_cell("cell", "cannot read file \udcff")
     assert store.answers("cell")[0].text == "a\ufffdb\ufffdc"
     assert results_frame(store)["error"].tolist() == ["cannot read file \ufffd"]
 
@@ -130,9 +130,7 @@ def test_unknown_rows_are_refused(store: Store, rows: "Rows") -> None:
     with pytest.raises(LookupError, match="no cell nope in the database"):
         store.put_answer(rows.answer(run, cell="nope"))
     with pytest.raises(LookupError):
-        store.set_score("nope", 1.0, None, samples=1)
-    with pytest.raises(LookupError):
-        store.set_cell_error("nope", None)
+        store.fail_cell("nope", "no profile")
     for wrong in (rows.answer("no run"), rows.answer(run, 99)):
         with pytest.raises(IntegrityError):
             store.put_answer(wrong)
@@ -140,7 +138,15 @@ def test_unknown_rows_are_refused(store: Store, rows: "Rows") -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"text": None}, {"error": "x"}, {"status": "failed"}, {"score": math.nan}, {"score": 1.5}, {"score": -0.1}],
+    [
+        {"text": None},
+        {"score": None},
+        {"error": "x"},
+        {"status": "failed"},
+        {"score": math.nan},
+        {"score": 1.5},
+        {"score": -0.1},
+    ],
 )
 def test_record_that_contradicts_itself(rows: "Rows", wrong: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=r"text|error|score"):
@@ -152,60 +158,6 @@ def test_nan_in_json_is_refused(store: Store, rows: "Rows") -> None:
     with pytest.raises(StatementError, match="JSON"):
         store.put_answer(rows.answer(run, events=({"share": math.nan},)))
     assert store.done_samples("cell") == set()
-
-
-def _status(store: Store) -> tuple[str, float | None]:
-    row = results_frame(store).iloc[0]
-    return row["status"], None if math.isnan(row["score"]) else row["score"]
-
-
-def test_score_lands_only_on_what_it_covers(store: Store, rows: "Rows") -> None:
-    run = rows.put_all(store, samples=2)
-    assert _status(store) == ("partial", None)
-    store.put_answer(rows.answer(run, 0))
-    assert not store.set_score("cell", 50.0, 1.0, samples=2)
-    assert not store.set_score("cell", 50.0, 1.0, samples=1)
-    store.put_answer(rows.answer(run, 5))  # not one of those asked for
-    assert not store.set_score("cell", 50.0, 1.0, samples=2)
-    store.put_answer(rows.answer(run, 1))
-    assert _status(store) == ("partial", None)
-    assert store.set_score("cell", 50.0, None, samples=2, answer_scores={"s0": 0.25, "s1": 0.75})
-    assert _status(store) == ("complete", 50.0)
-    assert [answer.score for answer in store.answers("cell")] == [0.25, 0.75, 1.0]
-
-
-def test_asking_for_more_makes_a_cell_partial_until_all_is_there_and_scored(store: Store, rows: "Rows") -> None:
-    run = rows.put_all(store, samples=1)
-    store.put_answer(rows.answer(run, 0))
-    store.set_score("cell", 100.0, 0.0, samples=1)
-    store.put(rows.cell(samples=1))
-    assert _status(store) == ("complete", 100.0)
-    store.put(rows.cell(samples=2))
-    assert _status(store) == ("partial", None)
-    assert not store.set_score("cell", 100.0, 0.0, samples=1)  # a slower process, that had one sample in mind
-    store.put_answer(rows.answer(run, 1, score=0.0))
-    assert _status(store) == ("partial", None)
-    assert store.set_score("cell", 50.0, 50.0, samples=2)
-    assert _status(store) == ("complete", 50.0)
-
-
-@pytest.mark.parametrize("score", [-1.0, 100.5, math.nan])
-def test_score_out_of_range(store: Store, score: float) -> None:
-    with pytest.raises(ValueError, match="0, 100"):
-        store.set_score("cell", score, None, samples=1)
-
-
-def test_failures_show_and_can_be_taken_back(store: Store, rows: "Rows") -> None:
-    run = rows.put_all(store, samples=1)
-    store.put_answer(AnswerRecord.failure("cell", "s0", run, "broken budget"))
-    assert results_frame(store).loc[0, ["status", "error", "n"]].tolist() == ["failed", "broken budget", 0]
-    store.put_answer(rows.answer(run, 0))
-    store.set_score("cell", 100.0, None, samples=1)
-    assert _status(store) == ("complete", 100.0)
-    store.set_cell_error("cell", "out of memory")
-    assert _status(store) == ("failed", None)
-    store.set_cell_error("cell", None)
-    assert _status(store) == ("complete", 100.0)
 
 
 def test_failures_of_more_configurations_than_a_statement_takes_are_forgotten(store: Store, rows: "Rows") -> None:

@@ -27,7 +27,7 @@ def answer(path: str, run: str, n: str) -> None:
     with Store.open(resolve_url(path), create=True) as store:
         for i in range(int(n)):
             text = f"{i} " * 2000  # several pages, so that a kill may fall between two of them
-            if store.put_answer(AnswerRecord(cell_id="cell", sample_id=f"s{i}", run_id=run, text=text)):
+            if store.put_answer(AnswerRecord(cell_id="cell", sample_id=f"s{i}", run_id=run, text=text, score=1.0)):
                 print(f"s{i}", flush=True)
 
 
@@ -39,7 +39,7 @@ def share(url: str, n: str) -> None:
         for i in range(int(n)):
             if store.claim(run, f"s{i}", ["cell"]).granted:
                 print(f"s{i}", flush=True)
-                store.put_answer(AnswerRecord(cell_id="cell", sample_id=f"s{i}", run_id=run, text="x"))
+                store.put_answer(AnswerRecord(cell_id="cell", sample_id=f"s{i}", run_id=run, text="x", score=1.0))
         store.finish_run(run, 0)
 
 
