@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from sqlalchemy import select
 
-from .portions import AT_ONCE
+from .portions import AT_ONCE, read_rows
 from .results import Row
 from .schema import Answer
 from .standing import DONE
@@ -62,7 +62,7 @@ def read_scores(store: Store, cells: Sequence[str]) -> Scores:
     samples: dict[str, int] = {}
     columns: tuple[list[int], list[int], list[float]] = ([], [], [])
     with store.reading() as connection:
-        for name, sample, score in connection.execute(query):
+        for name, sample, score in read_rows(connection, query):
             if name in numbers and score is not None:
                 columns[0].append(numbers[name])
                 columns[1].append(samples.setdefault(sample, len(samples)))

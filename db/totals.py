@@ -6,6 +6,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Select, Subquery, Text, and_, case, cast, func, select
 
+from .portions import read_rows
 from .readable import parsed
 from .schema import Answer, Cell, Environment, Run, Sample, Timing
 from .standing import DONE, n_covered, n_done, n_failed
@@ -86,8 +87,11 @@ def read_events(connection: Connection, cells: Sequence[str] | None) -> tuple[di
     query = select(Answer.cell_id, Answer.id, text).where(DONE, text != "[]")
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     broken: dict[str, str] = {}
-    for cell, answer, events in connection.execute(of_cells(query, Answer.cell_id, cells)):
-        names = _event_names(events)
+    names_in: dict[str, set[str] | None] = {}  # most answers record what others recorded, too
+    for cell, answer, events in read_rows(connection, of_cells(query, Answer.cell_id, cells)):
+        if events not in names_in:
+            names_in[events] = _event_names(events)
+        names = names_in[events]
         if names is None:
             broken[cell] = f'"events" of row {answer} in table "answer" is not a JSON list of events'
         else:
