@@ -1,4 +1,4 @@
-"""Many values, as many at a time as one statement may name: SQLite takes 32,766 of them, PostgreSQL 65,535."""
+"""Much at a time, but not all: values that a statement names (SQLite takes 32,766, PostgreSQL 65,535), rows read."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, TypeVar
@@ -17,6 +17,6 @@ def portions(values: Sequence[Value]) -> Iterator[Sequence[Value]]:
 
 
 def read_rows(connection: Connection, query: Executable) -> Iterator[Sequence[Any]]:
-    """The rows of a query, AT_ONCE from the database: one by one they take twice the time."""
+    """The rows of a query, AT_ONCE from the database: fetching one costs several calls through SQLAlchemy."""
     for some in connection.execute(query).partitions(AT_ONCE):
         yield from some
