@@ -2,84 +2,63 @@
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from .flat_kv import FlatKV
+from .positions import Positions, check_held
 from .ragged_attention import ragged_attention
 from .select import Kept
 
 
 @dataclass
 class RaggedStore:
-    """K and V of one layer, flat, one segment per (sequence, KV head), each with room to grow.
+    """K and V of one layer, flat, one segment per (row, KV head), each with room to grow.
 
     Attributes:
-        keys: [S, D].
-        values: [S, D].
-        starts: int64 [B, H] on the CPU, first row of each segment.
-        capacities: int64 [B, H] on the CPU, rows that belong to each segment.
-        lengths: int64 [B, H] on the CPU, rows in use.
+        kv: Keys, values and segments.
+        base: The positions held when the store was made or last reduced.
     """
 
-    keys: Tensor
-    values: Tensor
-    starts: Tensor
-    capacities: Tensor
-    lengths: Tensor
+    kv: FlatKV
+    base: Positions
 
-    @property
-    def kv_bytes(self) -> int:
-        """Bytes of the slots in use, read off the tensors themselves."""
-        return sum(self.kv_bytes_by_row())
+    def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
+        """See `store.KVStore`. Segments that are full grow to twice their capacity at least."""
+        self.kv.append(keys, values, new_lengths)
+
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """See `store.KVStore`."""
+        return ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, scale)
+
+    def keep_rows(self, rows: Tensor) -> None:
+        """See `store.KVStore`. The other rows' slots stay allocated until the store grows or is reduced."""
+        self.kv.keep_rows(rows)
+        self.base = self.base.take_rows(rows)
+
+    def take_back(self, n: Tensor) -> None:
+        """See `store.KVStore`."""
+        self.base.check_taken_back(n, self.kv.segments.lengths)
+        self.kv.segments = self.kv.segments.shortened(n)
+
+    def keep(self, kept: Kept) -> None:
+        """See `store.KVStore`. The bytes of all other slots are freed; each segment's spare slots stay."""
+        held, before = self.positions(), self.kv.segments.lengths
+        check_held(kept, held)
+        self.kv.keep(kept.mask[held.mask].cpu(), kept.counts)
+        self.base = self.base.reduced(kept, before, kept.counts)
+
+    def positions(self) -> Kept:
+        """See `store.KVStore`."""
+        return self.base.now(self.kv.segments.lengths)
 
     def kv_bytes_by_row(self) -> list[int]:
-        """The same for every row of the batch."""
-        used = self.lengths.sum(dim=-1).tolist()
-        return [self.keys[:slots].nbytes + self.values[:slots].nbytes for slots in used]
+        """See `store.KVStore`."""
+        return [slots * self.kv.slot_bytes for slots in self.kv.segments.lengths.sum(dim=-1).tolist()]
 
     @property
     def allocated_bytes(self) -> int:
-        """Bytes of both tensors, spare room included."""
-        return self.keys.nbytes + self.values.nbytes
-
-    def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """Write a chunk behind each segment (see `store.KVStore`); nothing already stored is copied."""
-        if bool((self.lengths + new_lengths.unsqueeze(-1) > self.capacities).any()):
-            self._grow(int(new_lengths.max()))
-        n_batch, _, n_new, dim = keys.shape
-        step = torch.arange(n_new)
-        rows = (self.starts + self.lengths).unsqueeze(-1) + step
-        if int(new_lengths.min()) == n_new:
-            index = rows.reshape(-1).to(self.keys.device)
-            self.keys[index] = keys.reshape(-1, dim)
-            self.values[index] = values.reshape(-1, dim)
-        else:
-            real = (step < new_lengths.unsqueeze(-1)).unsqueeze(1).expand_as(rows)
-            index, real = rows[real].to(self.keys.device), real.to(keys.device)
-            self.keys[index] = keys[real]
-            self.values[index] = values[real]
-        self.lengths = self.lengths + new_lengths.view(n_batch, 1)
-
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
-        """Attend the chunk just appended (see `store.KVStore`)."""
-        return ragged_attention(query, self.keys, self.values, self.starts, self.lengths, new_lengths, scale)
-
-    def keep_rows(self, rows: Tensor) -> None:
-        """Go on with some rows alone (see `store.KVStore`); the others' slots stay allocated until the store grows."""
-        self.starts, self.capacities, self.lengths = self.starts[rows], self.capacities[rows], self.lengths[rows]
-
-    def _grow(self, needed: int) -> None:
-        """Double every segment's capacity, or more where the chunk asks for it."""
-        index = _rows(self.starts, self.lengths).to(self.keys.device)
-        keys, values = self.keys[index], self.values[index]
-        capacities = torch.maximum(2 * self.capacities, self.lengths + needed)
-        grown = _empty(keys, values, self.lengths, capacities)
-        self.keys, self.values, self.starts, self.capacities = (
-            grown.keys,
-            grown.values,
-            grown.starts,
-            grown.capacities,
-        )
+        """See `store.KVStore`."""
+        return self.kv.allocated_bytes
 
 
 def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
@@ -90,30 +69,9 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
             and is not expanded over them.
         values: [B, H, T, D].
         kept: Which positions stay in each row.
-        room: Spare rows in each segment for tokens to come.
+        room: Spare slots of each segment for tokens to come.
     """
-    n_rows, n_heads, _ = kept.mask.shape
-    dim = keys.shape[-1]
-    lengths = kept.offsets.diff().view(n_rows, n_heads)
+    n_rows, lengths = len(kept.mask), kept.counts
     keys, values = keys.expand(n_rows, -1, -1, -1), values.expand(n_rows, -1, -1, -1)
-    return _empty(keys[kept.mask].view(-1, dim), values[kept.mask].view(-1, dim), lengths, lengths + room)
-
-
-def _empty(keys: Tensor, values: Tensor, lengths: Tensor, capacities: Tensor) -> RaggedStore:
-    """A store with the given capacities that holds the rows (given without gaps) of each segment."""
-    ends = capacities.reshape(-1).cumsum(0).view_as(capacities)
-    starts = ends - capacities
-    index = _rows(starts, lengths).to(keys.device)
-    flat_keys = keys.new_empty(int(capacities.sum()), keys.shape[-1])
-    flat_values = torch.empty_like(flat_keys)
-    flat_keys[index] = keys
-    flat_values[index] = values
-    return RaggedStore(flat_keys, flat_values, starts, capacities, lengths)
-
-
-def _rows(starts: Tensor, lengths: Tensor) -> Tensor:
-    """int64 [sum of lengths]: the flat rows in use, segment after segment."""
-    flat = lengths.reshape(-1)
-    before = flat.cumsum(0) - flat
-    within = torch.arange(int(flat.sum())) - before.repeat_interleave(flat)
-    return starts.reshape(-1).repeat_interleave(flat) + within
+    kv = FlatKV.packed(keys[kept.mask], values[kept.mask], lengths, lengths + room)
+    return RaggedStore(kv, Positions.of_context(kept.mask, lengths))

@@ -1,7 +1,7 @@
 """The shared store: a batch of rows over one context that stays whole.
 
-With a keep mask it is the masked store: it hides what an eviction would drop and so is the oracle of the
-ragged store; and it is how many configurations, or many questions, decode as one batch.
+With a mask it hides what an eviction would drop, and so is the oracle of the ragged store; it is how many
+configurations, or many questions, decode as one batch.
 """
 
 from collections.abc import Callable
@@ -10,86 +10,118 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from .flat_kv import FlatKV
+from .positions import Positions, check_held
+from .select import Kept
 from .shared_attention import shared_attention
 
 Watch = Callable[[Tensor, Tensor], None]
-"""Sees (softmax weights of the context, which rows of the first batch they belong to) while they are at hand."""
+"""Called with (softmax weights of the context, the places that their rows had in the first batch)."""
 
 
 @dataclass
 class SharedStore:
-    """One layer's context, seen by every row of a batch, and a tail for each row.
+    """One layer's context, attended to by every row of a batch, and a tail for each row.
 
     Attributes:
         keys: [1, H, T, D], the context.
         values: [1, H, T, D].
-        keep: bool [B, H, T], what each row sees of it; None = everything.
-        tail_keys: [B, H, C, D], each row's own tokens; C grows as needed.
-        tail_values: [B, H, C, D].
-        tail_lengths: int64 [B] on the CPU.
+        mask: bool [B, H, T], what each row attends to of it; None = everything.
+        tail: Each row's own tokens, level segments.
+        base: The positions held when the store was made or last reduced.
         rows: int64 [B] on the CPU, the places that the present rows had in the first batch.
         watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and `rows`;
-            None = nobody looks, and nothing is kept.
+            None = nobody, and no weights are kept.
     """
 
     keys: Tensor
     values: Tensor
-    keep: Tensor | None
-    tail_keys: Tensor
-    tail_values: Tensor
-    tail_lengths: Tensor
+    mask: Tensor | None
+    tail: FlatKV
+    base: Positions
     rows: Tensor
     watch: Watch | None = None
 
     @classmethod
     def over(
-        cls, keys: Tensor, values: Tensor, rows: int, keep: Tensor | None, room: int, watch: Watch | None = None
+        cls, keys: Tensor, values: Tensor, n_rows: int, mask: Tensor | None, room: int, watch: Watch | None = None
     ) -> "SharedStore":
-        """A store of `rows` rows over a context, with `room` tail slots to begin with."""
-        tail = keys.new_empty(rows, keys.shape[1], room, keys.shape[-1])
-        lengths = torch.zeros(rows, dtype=torch.int64)
-        return cls(keys, values, keep, tail, torch.empty_like(tail), lengths, torch.arange(rows), watch)
+        """A store of `n_rows` rows over a context, with `room` tail slots to begin with."""
+        _, n_heads, n_tokens, dim = keys.shape
+        empty = torch.zeros(n_rows, n_heads, dtype=torch.int64)
+        nothing = keys.new_empty(0, dim)
+        tail = FlatKV.packed(nothing, nothing, empty, empty + room, level=True)
+        held = torch.ones(1, dtype=torch.bool, device=keys.device).expand(n_rows, n_heads, n_tokens)
+        base = Positions.of_context(held if mask is None else mask, empty)
+        return cls(keys, values, mask, tail, base, torch.arange(n_rows), watch)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """Write a chunk behind each row's tail (see `store.KVStore`)."""
-        short = int((self.tail_lengths + new_lengths).max()) - self.tail_keys.shape[2]
-        if short > 0:
-            self._grow(max(short, self.tail_keys.shape[2]))
-        real = torch.arange(keys.shape[2]) < new_lengths.unsqueeze(-1)
-        row, step = real.nonzero(as_tuple=True)
-        column = self.tail_lengths[row] + step
-        row, step, column = row.to(keys.device), step.to(keys.device), column.to(keys.device)
-        self.tail_keys[row, :, column] = keys[row, :, step]
-        self.tail_values[row, :, column] = values[row, :, step]
-        self.tail_lengths = self.tail_lengths + new_lengths
+        """See `store.KVStore`. Tails that are full grow to twice their capacity at least."""
+        self.tail.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
-        """Attend the chunk just appended (see `store.KVStore`)."""
-        out, context_weights = shared_attention(
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """See `store.KVStore`."""
+        out, lse, context_weights = shared_attention(
             query,
             self.keys,
             self.values,
-            self.keep,
-            self.tail_keys,
-            self.tail_values,
-            self.tail_lengths.to(query.device),
-            new_lengths.to(query.device),
+            self.mask,
+            self.tail.keys,
+            self.tail.values,
+            self.tail.segments,
+            new_lengths,
             scale,
         )
         if self.watch is not None:
             self.watch(context_weights, self.rows)
-        return out
+        return out, lse
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Go on with some rows alone (see `store.KVStore`); the context is not touched."""
-        here = rows.to(self.tail_keys.device)
-        if self.keep is not None:
-            self.keep = self.keep[here]
-        self.tail_keys, self.tail_values = self.tail_keys[here], self.tail_values[here]
-        self.tail_lengths, self.rows = self.tail_lengths[rows], self.rows[rows]
+        """See `store.KVStore`. The context is not touched; the other rows' tails and masks are freed."""
+        if self.mask is not None:
+            self.mask = self.mask[rows.to(self.mask.device)]
+        self.tail.keep_rows(rows)
+        self.base, self.rows = self.base.take_rows(rows), self.rows[rows]
 
-    def _grow(self, more: int) -> None:
-        n_rows, n_heads, _, dim = self.tail_keys.shape
-        spare = self.tail_keys.new_empty(n_rows, n_heads, more, dim)
-        self.tail_keys = torch.cat([self.tail_keys, spare], dim=2)
-        self.tail_values = torch.cat([self.tail_values, torch.empty_like(spare)], dim=2)
+    def take_back(self, n: Tensor) -> None:
+        """See `store.KVStore`."""
+        self.base.check_taken_back(n, self.tail.segments.lengths)
+        self.tail.segments = self.tail.segments.shortened(n)
+
+    def keep(self, kept: Kept) -> None:
+        """See `store.KVStore`. Slots of the context are hidden by the mask, and their bytes are not freed: other rows
+        share them. Those of tails are freed as far as the longest tail becomes shorter."""
+        held, before, n_context = self.positions(), self.tail.segments.lengths, self.keys.shape[2]
+        check_held(kept, held)
+        self.mask = kept.mask[..., :n_context].clone()
+        own = kept.mask[..., n_context:]
+        lengths = own.sum(dim=-1).cpu()
+        self.tail.keep(own[held.mask[..., n_context:]].cpu(), lengths)
+        self.base = self.base.reduced(kept, before, lengths)
+
+    def positions(self) -> Kept:
+        """See `store.KVStore`."""
+        return self.base.now(self.tail.segments.lengths)
+
+    def kv_bytes_by_row(self) -> list[int]:
+        """See `store.KVStore`: what a ragged store of the same slots holds. The context is in memory only once."""
+        context = self.base.mask[..., : self.keys.shape[2]].sum(dim=(1, 2)).cpu()
+        slots = context + self.tail.segments.lengths.sum(dim=-1)
+        return [n * self.tail.slot_bytes for n in slots.tolist()]
+
+    @property
+    def allocated_bytes(self) -> int:
+        """See `store.KVStore`: the whole context once, and all tails."""
+        return self.keys.nbytes + self.values.nbytes + self.tail.allocated_bytes
+
+
+def hide(keys: Tensor, values: Tensor, kept: Kept, room: int) -> SharedStore:
+    """A shared store in which each row attends to what it keeps.
+
+    Args:
+        keys: [1, H, T, D], the full cache, which the store refers to and does not copy.
+        values: [1, H, T, D].
+        kept: Which positions stay in each row.
+        room: Tail slots of each row to begin with.
+    """
+    return SharedStore.over(keys, values, len(kept.mask), kept.mask, room)

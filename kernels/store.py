@@ -1,12 +1,19 @@
 """What every KV store of one layer can do."""
 
+from collections.abc import Callable
 from typing import Protocol
 
 from torch import Tensor
 
+from .select import Kept
+
 
 class KVStore(Protocol):
-    """Keys and values of one layer after eviction; new tokens are appended and never evicted."""
+    """Keys and values of one layer after eviction, for a batch of rows; tokens are appended behind them.
+
+    Logical positions count from the context's first token on, evicted ones included. Lengths, counts and rows are
+    int64 on the CPU.
+    """
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """Take in a chunk.
@@ -14,15 +21,59 @@ class KVStore(Protocol):
         Args:
             keys: [B, H, Q, D].
             values: [B, H, Q, D].
-            new_lengths: int64 [B] on the CPU; row b adds its first `new_lengths[b]` tokens.
+            new_lengths: int64 [B]; row b adds its first `new_lengths[b]` tokens.
         """
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
-        """Attend the chunk just appended: [B, HQ, Q, D] -> [B, Q, HQ, D]."""
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+        """Attend the chunk just appended.
+
+        Args:
+            query: [B, HQ, Q, D].
+            new_lengths: int64 [B], as in `append`.
+            scale: Factor on the dot products.
+
+        Returns:
+            The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the scaled dot products,
+            float32 [B, HQ, Q].
+        """
 
     def keep_rows(self, rows: Tensor) -> None:
         """Go on with some rows of the batch alone.
 
         Args:
-            rows: int64 [B'] on the CPU, ascending places in the present batch.
+            rows: int64 [B'], ascending places in the present batch.
         """
+
+    def take_back(self, n: Tensor) -> None:
+        """Forget the last n[b] tokens of each row; nothing is copied.
+
+        Args:
+            n: int64 [B], at most the tokens appended since the store was made or `keep` was called.
+
+        Raises:
+            ValueError: it is more than those.
+        """
+
+    def keep(self, kept: Kept) -> None:
+        """Keep fewer of the held slots.
+
+        Args:
+            kept: A selection over the positions of `positions()`, with the same mask shape.
+
+        Raises:
+            ValueError: it holds positions that the store does not.
+        """
+
+    def positions(self) -> Kept:
+        """The logical positions that each (row, head) holds, mask [B, H, positions of the longest row]."""
+
+    def kv_bytes_by_row(self) -> list[int]:
+        """Per row the bytes of the slots that it attends to: slots x (key + value), no spare slots."""
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes of all keys and values that the store keeps alive, spare slots included."""
+
+
+StoreFactory = Callable[[Tensor, Tensor, Kept, int], KVStore]
+"""Makes one layer's store from (keys [1, H, T, D], values, what each row keeps, spare slots a segment)."""

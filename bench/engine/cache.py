@@ -1,6 +1,5 @@
-"""transformers' cache classes around our stores."""
+"""Our stores as transformers' caches."""
 
-import weakref
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -32,6 +31,7 @@ class _Layer(CacheLayerMixin):
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index = index
         self.is_initialized = True
+        self.is_fed = False
 
     def __getattr__(self, name: str) -> Any:
         if hasattr(Tensor, name):
@@ -41,6 +41,16 @@ class _Layer(CacheLayerMixin):
     @classmethod
     def __torch_function__(cls, *_: Any) -> Any:
         raise Unsupported(COMPUTES)
+
+    def take_one_chunk(self) -> None:
+        """Refuse a second chunk: a layer serves one forward pass.
+
+        Raises:
+            RuntimeError: this is the second.
+        """
+        if self.is_fed:
+            raise RuntimeError(f"layer {self.index} was fed a second chunk in one forward pass")
+        self.is_fed = True
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Nothing to prepare."""
@@ -64,7 +74,12 @@ class PrefillLayer(_Layer):
         self.context_values: Tensor
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Hold the context's keys and values."""
+        """Hold the context's keys and values.
+
+        Raises:
+            RuntimeError: it holds a context already.
+        """
+        self.take_one_chunk()
         self.context_keys, self.context_values = _own(key_states), _own(value_states)
         return self, self
 
@@ -96,64 +111,79 @@ def _own(states: Tensor) -> Tensor:
 
 
 class StoreLayer(_Layer):
-    """Appends to one of our stores and lets it attend."""
+    """Appends one chunk to a store and lets it attend."""
 
-    def __init__(self, index: int, store: KVStore, cache: "StoreCache") -> None:
+    def __init__(self, index: int, store: KVStore, lengths: Tensor, n_seen: int) -> None:
         super().__init__(index)
         self.store = store
-        self.cache = cache
+        self.lengths = lengths
+        self.n_seen = n_seen
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Append the chunk."""
-        self.store.append(key_states, value_states, self.cache.chunk_lengths(key_states))
+        """Append the chunk.
+
+        Raises:
+            RuntimeError: a chunk was appended already.
+        """
+        self.take_one_chunk()
+        self.store.append(key_states, value_states, self.lengths)
         return self, self
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Attend over the store, [B, HQ, Q, D] -> [B, Q, HQ, D]."""
-        return self.store.attend(query, self.cache.chunk_lengths(query), scale)
+        out, _ = self.store.attend(query, self.lengths, scale)
+        return out
 
     def get_seq_length(self) -> int:
-        """Tokens seen so far, evicted ones included: positions go on from there."""
-        return self.cache.n_seen(self.index)
+        """Tokens before the chunk in the longest row, evicted ones included: positions go on from there."""
+        return self.n_seen
 
 
-class StoreCache(Cache):
-    """A cache of stores, one a layer, over a context of T tokens.
+class StoreCache:
+    """A store for each layer, over a context of T tokens, for a batch of rows.
 
     Attributes:
+        stores: One a layer.
+        n_seen: int64 [B] on the CPU, tokens of each row so far, evicted ones included.
         n_sequence: Tokens of the whole sequence that the context was rotated for.
-        new_lengths: int64 [B] on the CPU, how many tokens of the coming chunk are real in each row; None = all
-            of them in every row.
     """
 
-    def __init__(self, stores: Sequence[KVStore], n_context: int, n_sequence: int) -> None:
-        # A proxy, since a circle would keep the stores until Python's collector finds it: gigabytes for nothing.
-        own = weakref.proxy(self)
-        super().__init__(layers=[StoreLayer(index, store, own) for index, store in enumerate(stores)])
+    def __init__(self, stores: Sequence[KVStore], n_rows: int, n_context: int, n_sequence: int) -> None:
         self.stores = stores
+        self.n_seen = torch.full((n_rows,), n_context)
         self.n_sequence = n_sequence
-        self.new_lengths: Tensor | None = None
-        self._seen = [n_context] * len(stores)
 
-    def chunk_lengths(self, chunk: Tensor) -> Tensor:
-        """int64 [B]: the real tokens in each row of a chunk [B, heads, Q, D]."""
-        if self.new_lengths is not None:
-            return self.new_lengths
-        return torch.full((chunk.shape[0],), chunk.shape[2], dtype=torch.int64)
+    def chunk(self, lengths: Tensor) -> Cache:
+        """transformers' cache for one forward pass over the next chunk, which counts as seen from now on.
+
+        Args:
+            lengths: int64 [B] on the CPU, how many tokens of the chunk are real in each row.
+        """
+        n_seen = int(self.n_seen.max())
+        self.n_seen = self.n_seen + lengths
+        return Cache(layers=[StoreLayer(index, store, lengths, n_seen) for index, store in enumerate(self.stores)])
 
     def keep_rows(self, rows: Tensor) -> None:
         """Go on with some rows of the batch alone: int64, ascending places in the present batch."""
         for store in self.stores:
             store.keep_rows(rows)
+        self.n_seen = self.n_seen[rows]
 
-    def n_seen(self, index: int) -> int:
-        """Logical length of a layer: context plus every chunk fed so far."""
-        return self._seen[index]
+    def take_back(self, n: Tensor) -> None:
+        """Forget the last n[b] tokens of each row, int64 [B]: of those fed over the context, at most.
 
-    def update(
-        self, key_states: Tensor, value_states: Tensor, layer_idx: int, *args: Any, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Append a chunk to a layer's store and count it."""
-        returned = super().update(key_states, value_states, layer_idx, *args, **kwargs)
-        self._seen[layer_idx] += key_states.shape[2]
-        return returned
+        Raises:
+            ValueError: it is more than those.
+        """
+        for store in self.stores:
+            store.take_back(n)
+        self.n_seen = self.n_seen - n
+
+    def kv_bytes_by_row(self) -> list[int]:
+        """Per row the bytes of the slots that it attends to: slots x (key + value) over all layers, no spare slots."""
+        return [sum(row) for row in zip(*(store.kv_bytes_by_row() for store in self.stores), strict=True)]
+
+    @property
+    def allocated_bytes(self) -> int:
+        """Bytes of all keys and values that the stores keep alive, spare slots included."""
+        return sum(store.allocated_bytes for store in self.stores)

@@ -10,6 +10,7 @@ from torch import Tensor
 from ..models.load import LoadedModel
 from .cache import StoreCache
 from .clock import now
+from .feed import check_finite, feed
 from .rotary import rotating_for
 from .stop import Stop
 
@@ -79,7 +80,7 @@ def decode(
         stop: When a row ends.
         choose: How the next tokens are picked.
     """
-    n_fed = cache.n_seen(0) + max(map(len, chunks)) + fed_at_most(stop.max_new_tokens)
+    n_fed = int(cache.n_seen.max()) + max(map(len, chunks)) + fed_at_most(stop.max_new_tokens)
     with rotating_for(loaded.model, cache.n_sequence, n_fed):
         return _decode(loaded, cache, chunks, stop, choose)
 
@@ -87,11 +88,9 @@ def decode(
 def _decode(
     loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], stop: Stop, choose: Choose
 ) -> Decoding:
-    n_context = cache.n_seen(0)
     rows = [Decoded() for _ in chunks]
-    lengths = torch.tensor([len(chunk) for chunk in chunks])
     started = now(loaded.device)
-    logits = _feed(loaded, cache, _padded(chunks), torch.full((len(chunks), 1), n_context), lengths)
+    logits = _last_logits(loaded, cache, _padded(chunks), torch.tensor([len(chunk) for chunk in chunks]))
     tokens = choose(logits)
     first_token_s = now(loaded.device) - started
     running = _take(loaded, rows, tokens, stop, list(range(len(rows))))
@@ -100,9 +99,8 @@ def _decode(
         if len(running) < len(fed):
             cache.keep_rows(torch.tensor([place for place, row in enumerate(fed) if row in running]))
             fed = running
-        positions = (n_context + lengths[fed] + steps).unsqueeze(-1)
         ones = torch.ones(len(fed), dtype=torch.int64)
-        logits[fed] = _feed(loaded, cache, tokens[fed].cpu().unsqueeze(-1), positions, ones)
+        logits[fed] = _last_logits(loaded, cache, tokens[fed].cpu().unsqueeze(-1), ones)
         tokens = choose(logits)
         steps += 1
         running = _take(loaded, rows, tokens, stop, running)
@@ -117,21 +115,12 @@ def _padded(chunks: Sequence[Sequence[int]]) -> Tensor:
     return torch.tensor([[*chunk, *[0] * (width - len(chunk))] for chunk in chunks])
 
 
-def _feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, first: Tensor, lengths: Tensor) -> Tensor:
+def _last_logits(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: Tensor) -> Tensor:
     """Logits float32 [B, vocabulary] after each row's last real token."""
-    cache.new_lengths = lengths
-    last = (lengths - 1).clamp_min(0)
-    wanted, index = torch.unique(last, return_inverse=True)
-    out = loaded.model(
-        input_ids=ids.to(loaded.device),
-        position_ids=(first + torch.arange(ids.shape[1])).to(loaded.device),
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=wanted.to(loaded.device),
-    ).logits
-    rows: Tensor = out[torch.arange(len(index), device=out.device), index.to(out.device)].float()
-    if not bool(rows.isfinite().all()):
-        raise ArithmeticError("the model's logits are not finite")
+    columns, index = torch.unique((lengths - 1).clamp_min(0), return_inverse=True)
+    logits = feed(loaded, cache, ids, lengths, columns)
+    rows = logits[torch.arange(len(index), device=logits.device), index.to(logits.device)].float()
+    check_finite(rows)
     return rows
 
 

@@ -1,4 +1,4 @@
-"""From scores and keep counts to the stores that decoding uses."""
+"""From scores and keep counts to the cache that decoding uses."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,14 +6,14 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...kernels.ragged_store import RaggedStore, compact
 from ...kernels.select import Kept, select
 from ...kernels.shared_store import SharedStore
 from .cache import StoreCache
+from .layouts import RAGGED
 from .prefill import Context
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
-"""Sees (layer index, softmax weights of the context [B, H, G, Q, T], which rows of the first batch they are [B])."""
+"""Called with (layer index, softmax weights of the context [B, H, G, Q, T], their rows' first places [B])."""
 
 
 def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
@@ -29,24 +29,15 @@ def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
 
 
 def keep_everything(context: Context) -> list[Kept]:
-    """Every position of every layer: the full cache, for which no scorer is asked."""
+    """Every position of every layer: the full cache, which no scorer ranks."""
     n_batch, n_heads, n_tokens, _ = context.keys[0].shape
-    device = context.keys[0].device
-    everything = Kept(
-        mask=torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=device),
-        positions=torch.arange(n_tokens, device=device).repeat(n_batch * n_heads),
-        offsets=torch.arange(n_batch * n_heads + 1) * n_tokens,
-    )
-    return [everything] * len(context.keys)
+    everything = torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device)
+    return [Kept.of_mask(everything)] * len(context.keys)
 
 
 def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
     """A ragged cache of the kept slots alone, with `room` spare slots a head for what is fed later."""
-    stores = [
-        compact(keys, values, layer, room)
-        for keys, values, layer in zip(context.keys, context.values, kept, strict=True)
-    ]
-    return StoreCache(stores, context.n_tokens, context.n_sequence)
+    return RAGGED.build(context, [kept], room)
 
 
 def share(
@@ -56,10 +47,10 @@ def share(
 
     Args:
         context: The full cache; it is not copied.
-        rows: Questions, or configurations, that decode as a batch.
-        keep: Per layer bool [B, H, T], what each row sees of it; None = everything.
+        rows: Questions that decode as a batch.
+        keep: Per layer bool [B, H, T], what each row attends to of it; None = everything.
         room: Tail slots of each row to begin with.
-        watch: Sees every layer's softmax weights of the context.
+        watch: Called with every layer's softmax weights of the context.
     """
     stores = [
         SharedStore.over(
@@ -70,14 +61,6 @@ def share(
             room,
             None if watch is None else partial(watch, index),
         )
-        for index, (keys, values) in enumerate(zip(context.keys, context.values, strict=True))
+        for index, (keys, values) in enumerate(context.layers())
     ]
-    return StoreCache(stores, context.n_tokens, context.n_sequence)
-
-
-def kept_bytes(cache: StoreCache) -> list[int]:
-    """Per row the bytes of the slots in use in a ragged cache: slots x (key + value) x itemsize, no spare room."""
-    if not all(isinstance(store, RaggedStore) for store in cache.stores):
-        raise TypeError("only a ragged cache holds no more than what was kept")
-    layers = [store.kv_bytes_by_row() for store in cache.stores if isinstance(store, RaggedStore)]
-    return [sum(row) for row in zip(*layers, strict=True)]
+    return StoreCache(stores, rows, context.n_tokens, context.n_sequence)

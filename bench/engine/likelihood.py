@@ -7,6 +7,7 @@ import torch
 
 from ..models.load import LoadedModel
 from .cache import StoreCache
+from .feed import check_finite, feed
 from .prefill import Context
 from .rotary import rotating_for
 
@@ -46,7 +47,7 @@ def likelihood(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], score
         fed: Token ids fed after the context, at least as many as are scored.
         scored: Token ids; the last one follows the last of `fed`.
     """
-    with rotating_for(loaded.model, cache.n_sequence, cache.n_seen(0) + len(fed)):
+    with rotating_for(loaded.model, cache.n_sequence, int(cache.n_seen.max()) + len(fed)):
         return _score(loaded, cache, fed, scored)
 
 
@@ -55,22 +56,14 @@ def _score(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], scored: S
     logprob, greedy = 0.0, True
     for start in range(0, len(fed), PIECE):
         piece = fed[start : start + PIECE]
-        wanted = [i for i in range(len(piece)) if start + i >= first_scored]
-        positions = torch.arange(len(piece), device=loaded.device) + cache.n_seen(0)
-        logits = loaded.model(
-            input_ids=torch.tensor([list(piece)], device=loaded.device),
-            position_ids=positions.unsqueeze(0),
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=torch.tensor(wanted or [len(piece) - 1], device=loaded.device),
-        ).logits[0]
-        if not wanted:
+        first = min(max(first_scored - start, 0), len(piece))
+        columns = torch.arange(min(first, len(piece) - 1), len(piece))  # a pass gives at least one column
+        logits = feed(loaded, cache, torch.tensor([list(piece)]), torch.tensor([len(piece)]), columns)[0].float()
+        if first == len(piece):
             continue
-        targets = torch.tensor([scored[start + i - first_scored] for i in wanted], device=loaded.device)
-        logits = logits.float()
-        if not bool(logits.isfinite().all()):
-            raise ArithmeticError("the model's logits are not finite")
-        found = logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1))
-        logprob += float(found.double().sum())
+        targets = torch.tensor(scored[start + first - first_scored :][: len(columns)], device=loaded.device)
+        check_finite(logits)
+        token_logprobs = logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1))
+        logprob += float(token_logprobs.double().sum())
         greedy = greedy and bool((logits.argmax(-1) == targets).all())
     return Likelihood(logprob, greedy)

@@ -66,6 +66,10 @@ class Context:
         """Bytes of the full cache, read off the tensors."""
         return sum(layer.nbytes for layer in (*self.keys, *self.values))
 
+    def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Each layer's (keys, values), in order."""
+        return zip(self.keys, self.values, strict=True)
+
     def restored(self) -> str | None:
         """What of it somebody wrote into; then it was read again. None where it is as it was read.
 

@@ -87,9 +87,10 @@ def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool
             raise Unsupported("its layers differ in KV heads or head dim")
     cache = evict(context, keep_everything(context), room=len(ids) - n_context)
     chunk = torch.tensor([ids[n_context:]], device=loaded.device)
-    given = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
+    position_ids = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
+    chunk_cache = cache.chunk(torch.tensor([chunk.shape[1]]))
     with rotating_for(loaded.model, n_sequence=len(ids), n_fed=len(ids)):
-        out = loaded.model(input_ids=chunk, position_ids=given, past_key_values=cache, use_cache=True)
+        out = loaded.model(input_ids=chunk, position_ids=position_ids, past_key_values=chunk_cache, use_cache=True)
     logits: Tensor = out.logits[0].float()
     return logits
 

@@ -4,10 +4,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from ...db.records import AnswerRecord, TimingRecord
-from ...kernels.select import stack
 from ..engine.clock import now
 from ..engine.decode import Decoded, Decoding, decode
-from ..engine.evict import evict, kept_bytes
+from ..engine.layouts import RAGGED
 from ..engine.prefill import Context
 from ..errors import reason_of, without_frames
 from ..methods.choosing import Barred, Choice, choose_kept
@@ -72,9 +71,9 @@ def _decode(
     stop = chosen[0][0].task.stop(sample, loaded)
     room = len(sample.prompt.question) + stop.max_new_tokens
     started = now(loaded.device)
-    cache = evict(context, [stack(layers) for layers in zip(*(choice.kept for _, choice in chosen), strict=True)], room)
+    cache = RAGGED.build(context, [choice.kept for _, choice in chosen], room)
     compact_s = now(loaded.device) - started
-    bytes_kept = kept_bytes(cache)
+    bytes_kept = cache.kv_bytes_by_row()
     decoding = decode(loaded, cache, [sample.prompt.question] * len(chosen), stop)
     return [
         _record(loaded, run_id, one, sample, context, row, n_bytes, _timing(context, one[1], compact_s, decoding))

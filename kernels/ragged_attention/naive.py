@@ -3,53 +3,58 @@
 import torch
 from torch import Tensor
 
+from ..segments import Segments
+
 
 def ragged_attention(
-    query: Tensor,
-    keys: Tensor,
-    values: Tensor,
-    starts: Tensor,
-    lengths: Tensor,
-    new_lengths: Tensor,
-    scale: float,
-) -> Tensor:
-    """Attend a chunk of queries to one segment per (sequence, KV head).
+    query: Tensor, keys: Tensor, values: Tensor, segments: Segments, new_lengths: Tensor, scale: float
+) -> tuple[Tensor, Tensor]:
+    """Attend a chunk of queries to one segment per (row, KV head).
 
-    The newest `new_lengths[b]` tokens of each segment of sequence b belong to the chunk itself: query i sees
-    everything before them and the first i + 1 of them. Rows of `query` past `new_lengths[b]` give values
-    without meaning.
+    The newest `new_lengths[b]` tokens of each segment of row b belong to the chunk itself: query i sees
+    everything before them and the first i + 1 of them. Queries past `new_lengths[b]` give numbers without
+    meaning. An empty segment gives 0 and a log-sum-exp of -inf.
 
     All arithmetic is in float32, so half precision neither overflows nor rounds in between.
 
     Args:
         query: [B, HQ, Q, D], Q >= 1.
-        keys: [S, D], flat; rows outside the segments are never read.
+        keys: [S, D], flat; slots not in use are never read.
         values: [S, D].
-        starts: int64 [B, H], first row of each segment, on the CPU.
-        lengths: int64 [B, H], tokens in each segment, the chunk included, on the CPU.
-        new_lengths: int64 [B], tokens of the chunk in each sequence, 0 to Q, on the CPU.
+        segments: Of B rows and H heads, the chunk included.
+        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
         scale: Factor on the dot products.
 
     Returns:
-        [B, Q, HQ, D], in the dtype of `query`.
+        The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the logits float32 [B, HQ, Q].
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
-    n_heads = starts.shape[1]
+    n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
-    out = query.new_empty(n_batch, n_heads, group, n_queries, dim)
-    start_rows, segment_lengths, new = starts.tolist(), lengths.tolist(), new_lengths.tolist()
-    for b in range(n_batch):
-        for h in range(n_heads):
-            start, length = start_rows[b][h], segment_lengths[b][h]
-            q = query[b, h * group : (h + 1) * group].reshape(group * n_queries, dim).float() * scale
-            logits = q @ keys[start : start + length].float().T
-            if n_queries > 1:
-                logits.view(group, n_queries, length).masked_fill_(
-                    _future(n_queries, length, new[b], query.device), float("-inf")
-                )
-            weights = torch.softmax(logits, dim=-1)
-            out[b, h] = (weights @ values[start : start + length].float()).view(group, n_queries, dim)
-    return out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim)
+    queries = (query.float() * scale).reshape(n_batch * n_heads, group * n_queries, dim).unbind()
+    new = new_lengths.tolist()
+    outs, logit_maxima, weight_maxima = [], [], []
+    for number, (q, k, v) in enumerate(zip(queries, segments.split(keys), segments.split(values), strict=True)):
+        if not len(k):
+            outs.append(torch.zeros_like(q))
+            logit_maxima.append(q.new_full((len(q),), float("-inf")))
+            weight_maxima.append(q.new_ones(len(q)))
+            continue
+        logits = q @ k.float().T
+        if n_queries > 1:
+            future = _future(n_queries, len(k), new[number // n_heads], query.device)
+            logits.view(group, n_queries, len(k)).masked_fill_(future, float("-inf"))
+        weights = torch.softmax(logits, dim=-1)
+        outs.append(weights @ v.float())
+        logit_maxima.append(logits.amax(dim=-1))
+        weight_maxima.append(weights.amax(dim=-1))
+    # The largest weight is exp(largest logit - lse).
+    lse = torch.stack(logit_maxima) - torch.stack(weight_maxima).log()
+    out = torch.stack(outs).to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
+    return (
+        out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
+        lse.view(n_batch, n_query_heads, n_queries),
+    )
 
 
 def _future(n_queries: int, length: int, new: int, device: torch.device) -> Tensor:

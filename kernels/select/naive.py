@@ -9,17 +9,30 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Kept:
-    """The positions that every (sequence, KV head) of one layer keeps.
+    """The positions that every (row, KV head) of one layer keeps.
 
     Attributes:
         mask: bool [B, H, T], True where a position is kept.
-        positions: int64 [N], segment after segment in the order (sequence, head), ascending inside each.
-        offsets: int64 [B * H + 1], where each segment starts in `positions`; the last is N.
+        positions: int64 [N], segment after segment in the order (row, head), ascending inside each.
+        offsets: int64 [B * H + 1] on the CPU, where each segment starts in `positions`; the last is N.
     """
 
     mask: Tensor
     positions: Tensor
     offsets: Tensor
+
+    @classmethod
+    def of_mask(cls, mask: Tensor) -> "Kept":
+        """The selection that keeps the True positions of a mask [B, H, T]."""
+        counts = mask.sum(dim=-1).reshape(-1).cpu()
+        offsets = torch.zeros(len(counts) + 1, dtype=torch.int64)
+        offsets[1:] = counts.cumsum(0)
+        return cls(mask, mask.nonzero()[:, -1], offsets)
+
+    @property
+    def counts(self) -> Tensor:
+        """int64 [B, H]: positions that each head keeps."""
+        return self.offsets.diff().view(self.mask.shape[:2])
 
 
 def stack(rows: Sequence[Kept]) -> Kept:
@@ -48,6 +61,4 @@ def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
     ranks = torch.arange(scores.shape[-1], device=scores.device)
     mask = torch.zeros_like(scores, dtype=torch.bool)
     mask.scatter_(-1, order, ranks < counts.to(scores.device).unsqueeze(-1))
-    offsets = torch.zeros(counts.numel() + 1, dtype=torch.int64)
-    offsets[1:] = counts.reshape(-1).cpu().cumsum(0)
-    return Kept(mask=mask, positions=mask.nonzero()[:, -1], offsets=offsets)
+    return Kept.of_mask(mask)

@@ -3,23 +3,26 @@
 import torch
 from torch import Tensor
 
+from ..segments import Segments
+
 
 def shared_attention(
     query: Tensor,
     keys: Tensor,
     values: Tensor,
-    keep: Tensor | None,
+    mask: Tensor | None,
     tail_keys: Tensor,
     tail_values: Tensor,
-    tail_lengths: Tensor,
+    tail: Segments,
     new_lengths: Tensor,
     scale: float,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor]:
     """Attend every row to the one context and to its own tail, under one joint softmax.
 
     The context is never expanded over the rows: all rows' queries of a head meet it in one product.
     The newest `new_lengths[b]` tokens of row b's tail belong to the chunk itself: query i sees the tail before
-    them and the first i + 1 of them. Rows of `query` past `new_lengths[b]` give values without meaning.
+    them and the first i + 1 of them. Queries past `new_lengths[b]` give numbers without meaning. A query that
+    sees nothing gives 0 and a log-sum-exp of -inf.
 
     All arithmetic is in float32, so half precision neither overflows nor rounds in between.
 
@@ -27,50 +30,63 @@ def shared_attention(
         query: [B, HQ, Q, D], Q >= 1.
         keys: [1, H, T, D], the context.
         values: [1, H, T, D].
-        keep: bool [B, H, T], the context positions that row b sees in head h; None = all.
-        tail_keys: [B, H, C, D]; columns past a row's length are never seen, whatever they hold.
-        tail_values: [B, H, C, D].
-        tail_lengths: int64 [B], tokens in each row's tail, the chunk included.
-        new_lengths: int64 [B], tokens of the chunk in each row, 0 to Q.
+        mask: bool [B, H, T], the context positions that row b sees in head h; None = all.
+        tail_keys: [B * H * C, D]; slots not in use are never seen, whatever they hold.
+        tail_values: [B * H * C, D].
+        tail: Of B rows and H heads, the chunk included; every capacity is C, and no gaps are between them.
+        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
         scale: Factor on the dot products.
 
     Returns:
-        The output [B, Q, HQ, D] in the dtype of `query`, and the softmax weights of the context
-        float32 [B, H, G, Q, T] (a view).
+        The output [B, Q, HQ, D] in the dtype of `query`, the log-sum-exp of the logits float32 [B, HQ, Q], and the
+        softmax weights of the context float32 [B, H, G, Q, T] (a view).
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads, n_context = keys.shape[1], keys.shape[2]
-    per_row = n_query_heads // n_heads * n_queries
-    used = int(tail_lengths.max())
+    group = n_query_heads // n_heads
+    per_row = group * n_queries
+    used, shortest = int(tail.lengths.max()), int(tail.lengths.min())
     q = (query.float() * scale).reshape(n_batch, n_heads, per_row, dim).transpose(0, 1)
     rows = q.reshape(n_heads, n_batch * per_row, dim)
+    tail_k, tail_v = (
+        flat.view(n_batch, n_heads, -1, dim)[:, :, :used].float().transpose(0, 1) for flat in (tail_keys, tail_values)
+    )
 
     # One buffer [H, B, G * Q, T + used] takes both products, so nothing as long as the context is copied.
     logits = q.new_empty(n_heads, n_batch, per_row, n_context + used)
     context_logits, tail_logits = logits[..., :n_context], logits[..., n_context:]
     context_logits.flatten(1, 2).copy_(torch.bmm(rows, keys[0].float().transpose(1, 2)))
-    if keep is not None:
-        context_logits.masked_fill_(~keep.transpose(0, 1).unsqueeze(2), float("-inf"))
-    tail_logits.copy_(q @ tail_keys[:, :, :used].float().permute(1, 0, 3, 2))
-    unseen = _unseen(n_queries, used, tail_lengths, new_lengths).repeat(1, per_row // n_queries, 1)
-    tail_logits.masked_fill_(unseen, float("-inf"))
+    if mask is not None:
+        context_logits.masked_fill_(~mask.transpose(0, 1).unsqueeze(2), float("-inf"))
+    tail_logits.copy_(q @ tail_k.transpose(2, 3))
+    if n_queries > 1 or shortest < used:
+        lengths = tail.lengths.T.to(query.device)
+        unseen = _unseen(n_queries, used, lengths, new_lengths.to(query.device)).repeat(1, 1, group, 1)
+        tail_logits.masked_fill_(unseen, float("-inf"))
+    if shortest < used:
+        spare = torch.arange(used, device=query.device) >= lengths.unsqueeze(-1)
+        tail_v = tail_v.masked_fill(spare.unsqueeze(-1), 0)  # a weight of 0 times NaN would be NaN
 
     weights = logits.softmax(dim=-1)
+    if shortest:
+        lse = logits.amax(dim=-1) - weights.amax(dim=-1).log()  # the largest weight is exp(largest logit - lse)
+    else:
+        lse = logits.logsumexp(dim=-1)
+        weights = weights.masked_fill((lse == float("-inf")).unsqueeze(-1), 0)  # NaN where nothing is seen
     context_weights, tail_weights = weights[..., :n_context], weights[..., n_context:]
     out = torch.bmm(context_weights.flatten(1, 2), values[0].float()).view(n_heads, n_batch, per_row, dim)
-    in_use = (torch.arange(used, device=query.device) < tail_lengths.unsqueeze(-1))[:, None, :, None]
-    tail_v = tail_values[:, :, :used].float().masked_fill(~in_use, 0).transpose(0, 1)  # 0 x NaN would be NaN
-    out = (out + tail_weights @ tail_v).to(query.dtype)
-    group = per_row // n_queries
+    out = out + tail_weights @ tail_v
+    out = out.to(query.dtype).view(n_heads, n_batch, group, n_queries, dim)
     return (
-        out.view(n_heads, n_batch, group, n_queries, dim).permute(1, 3, 0, 2, 4).reshape(query.transpose(1, 2).shape),
+        out.permute(1, 3, 0, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
+        lse.transpose(0, 1).reshape(n_batch, n_query_heads, n_queries),
         context_weights.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1),
     )
 
 
-def _unseen(n_queries: int, used: int, tail_lengths: Tensor, new_lengths: Tensor) -> Tensor:
-    """Bool [B, Q, used]: True where a tail column comes after the query or past the row's length."""
-    device = tail_lengths.device
-    last_seen = (tail_lengths - new_lengths).unsqueeze(-1) + torch.arange(n_queries, device=device)
-    last_seen = torch.minimum(last_seen, (tail_lengths - 1).unsqueeze(-1))
-    return torch.arange(used, device=device) > last_seen.unsqueeze(-1)
+def _unseen(n_queries: int, used: int, lengths: Tensor, new_lengths: Tensor) -> Tensor:
+    """Bool [H, B, Q, used]: True where a tail column comes after the query or past the segment's length [H, B]."""
+    steps = torch.arange(n_queries, device=lengths.device)
+    last_seen = (lengths - new_lengths).unsqueeze(-1) + steps
+    last_seen = torch.minimum(last_seen, (lengths - 1).unsqueeze(-1))
+    return torch.arange(used, device=lengths.device) > last_seen.unsqueeze(-1)

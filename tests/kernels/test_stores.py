@@ -37,23 +37,18 @@ def kept_at_random(case: Any, seed: int = 0, n_protected: int = 0) -> Kept:
     return select(torch.rand(shape, generator=made), counts, protected)
 
 
-def spare_rows(store: RaggedStore) -> Tensor:
-    """Bool [S]: rows of the flat tensors that belong to no token."""
-    spare = torch.ones(len(store.keys), dtype=torch.bool)
-    for start, length in zip(store.starts.flatten().tolist(), store.lengths.flatten().tolist(), strict=True):
-        spare[start : start + length] = False
+def spare_slots(store: RaggedStore | SharedStore) -> Tensor:
+    """Bool [S]: slots of the flat tensors that hold no token."""
+    kv = store.kv if isinstance(store, RaggedStore) else store.tail
+    spare = torch.ones(len(kv.keys), dtype=torch.bool)
+    spare[kv.segments.slots()] = False
     return spare
 
 
 def poison(store: RaggedStore | SharedStore) -> None:
     """NaN wherever no token lies."""
-    if isinstance(store, RaggedStore):
-        spare = spare_rows(store)
-        store.keys[spare] = store.values[spare] = float("nan")
-        return
-    columns = torch.arange(store.tail_keys.shape[2])
-    spare = (columns >= store.tail_lengths.unsqueeze(-1))[:, None, :, None].expand_as(store.tail_keys)
-    store.tail_keys[spare] = store.tail_values[spare] = float("nan")
+    kv, spare = store.kv if isinstance(store, RaggedStore) else store.tail, spare_slots(store)
+    kv.keys[spare] = kv.values[spare] = float("nan")
 
 
 @pytest.mark.parametrize("room", [0, 2, 40])
@@ -69,11 +64,11 @@ def test_ragged_store_attends_as_the_definition_says(
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
         poison(store)
-        got = store.attend(query, new, SCALE)
+        got, _ = store.attend(query, new, SCALE)
         assert got.dtype == query.dtype
         assert_same(got, expected.attend(query, new, SCALE))
         assert_same(got, expected.attend_by_torch(query, new, SCALE))
-        assert int(store.lengths.sum()) == expected.n_slots
+        assert int(store.kv.segments.lengths.sum()) == expected.n_slots
 
 
 @pytest.mark.parametrize("room", [0, 2, 40])
@@ -93,7 +88,7 @@ def test_shared_store_attends_as_the_definition_says(
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
         poison(store)
-        got = store.attend(query, new, SCALE)
+        got, _ = store.attend(query, new, SCALE)
         assert got.dtype == query.dtype
         assert_same(got, expected.attend(query, new, SCALE))
         assert_same(got, expected.attend_by_torch(query, new, SCALE))
@@ -110,9 +105,9 @@ def test_ragged_and_masked_store_give_the_same_output(case: Any, assert_same: Ca
         query, chunk_keys, chunk_values = case.chunk(width, step)
         ragged.append(chunk_keys, chunk_values, new)
         masked.append(chunk_keys, chunk_values, new)
-        expected = masked.attend(query, new, SCALE)
+        expected, _ = masked.attend(query, new, SCALE)
         expected[torch.arange(width) >= new.unsqueeze(-1)] = float("nan")
-        assert_same(ragged.attend(query, new, SCALE), expected)
+        assert_same(ragged.attend(query, new, SCALE)[0], expected)
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)], ids=["fp16", "bf16"])
@@ -132,7 +127,7 @@ def test_half_precision_stays_within_its_rounding(
         for store in (ragged, masked):
             store.append(chunk_keys, chunk_values, new)
             poison(store)
-            got = store.attend(query, new, case.dim**-0.5)
+            got, _ = store.attend(query, new, case.dim**-0.5)
             assert got.dtype == dtype
             assert_same(got, expected.attend(query, new, case.dim**-0.5), atol=atol)
 
@@ -150,7 +145,7 @@ def test_huge_logits_give_no_nan(remember: type, assert_same: Callable[..., None
         SharedStore.over(keys * 100, values, case.n_batch, kept.mask, 3),
     ):
         store.append(chunk_keys * 100, chunk_values, new)
-        assert_same(store.attend(query, new, 1.0), expected.attend(query, new, 1.0), atol=1e-3)
+        assert_same(store.attend(query, new, 1.0)[0], expected.attend(query, new, 1.0), atol=1e-3)
 
 
 def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> None:
@@ -183,27 +178,28 @@ def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> Non
 def test_ragged_store_copies_nothing_stored_while_there_is_room(case: Any) -> None:
     store = compact(*case.context(case.n_batch), kept_at_random(case), room=30)
     for step, (width, which) in enumerate(CHUNKS[:4]):
-        tensors, stored = (store.keys, store.values), ~spare_rows(store)
+        tensors, stored = (store.kv.keys, store.kv.values), ~spare_slots(store)
         addresses = [tensor.data_ptr() for tensor in tensors]
         before = [tensor[stored].clone() for tensor in tensors]
         _, keys, values = case.chunk(width, step)
         store.append(keys, values, lengths_of(case.n_batch, width, which, step))
-        assert [store.keys.data_ptr(), store.values.data_ptr()] == addresses
+        assert [store.kv.keys.data_ptr(), store.kv.values.data_ptr()] == addresses
         assert all(
-            torch.equal(tensor[stored], old) for tensor, old in zip((store.keys, store.values), before, strict=True)
+            torch.equal(tensor[stored], old)
+            for tensor, old in zip((store.kv.keys, store.kv.values), before, strict=True)
         )
 
 
 def test_shared_store_copies_neither_context_nor_tail_while_there_is_room(case: Any) -> None:
     keys, values = case.context(1)
     store = SharedStore.over(keys, values, case.n_batch, None, room=30)
-    tail = store.tail_keys.data_ptr()
+    tail = store.tail.keys.data_ptr()
     for step, (width, which) in enumerate(CHUNKS[:4]):
         query, chunk_keys, chunk_values = case.chunk(width, step)
         new = lengths_of(case.n_batch, width, which, step)
         store.append(chunk_keys, chunk_values, new)
         store.attend(query, new, SCALE)
-        assert store.tail_keys.data_ptr() == tail
+        assert store.tail.keys.data_ptr() == tail
         assert (store.keys.data_ptr(), store.values.data_ptr()) == (keys.data_ptr(), values.data_ptr())
 
 
@@ -213,26 +209,29 @@ def test_kv_bytes_are_slots_times_two_vectors(case: Any, dtype: torch.dtype) -> 
     kept = kept_at_random(case, seed=7)
     per_slot = 2 * case.dim * dtype.itemsize
     tight = compact(keys, values, kept, room=0)
-    assert tight.kv_bytes == int(kept.mask.sum()) * per_slot
-    assert tight.kv_bytes == tight.allocated_bytes == tight.keys.nbytes + tight.values.nbytes
-    assert tight.kv_bytes == tight.keys.untyped_storage().nbytes() + tight.values.untyped_storage().nbytes()
+    assert sum(tight.kv_bytes_by_row()) == int(kept.mask.sum()) * per_slot
+    assert sum(tight.kv_bytes_by_row()) == tight.allocated_bytes
+    assert (
+        sum(tight.kv_bytes_by_row())
+        == tight.kv.keys.untyped_storage().nbytes() + tight.kv.values.untyped_storage().nbytes()
+    )
     roomy = compact(keys, values, kept, room=11)
-    assert roomy.kv_bytes == tight.kv_bytes
-    assert roomy.allocated_bytes == tight.kv_bytes + 11 * case.n_batch * case.n_heads * per_slot
+    assert roomy.kv_bytes_by_row() == tight.kv_bytes_by_row()
+    assert roomy.allocated_bytes == tight.allocated_bytes + 11 * case.n_batch * case.n_heads * per_slot
     new = lengths_of(case.n_batch, 4, "some", 0)
     _, chunk_keys, chunk_values = (tensor.to(dtype) for tensor in case.chunk(4, 0))
     for store in (tight, roomy):
         store.append(chunk_keys, chunk_values, new)
-        assert store.kv_bytes == (int(kept.mask.sum()) + int(new.sum()) * case.n_heads) * per_slot
-        assert store.allocated_bytes == store.keys.nbytes + store.values.nbytes >= store.kv_bytes
+        assert sum(store.kv_bytes_by_row()) == (int(kept.mask.sum()) + int(new.sum()) * case.n_heads) * per_slot
+        assert store.allocated_bytes >= sum(store.kv_bytes_by_row())
 
 
 def test_what_was_evicted_is_gone_from_the_ragged_store(case: Any) -> None:
     keys, values = case.context(case.n_batch)
     kept = kept_at_random(case, seed=8)
     store = compact(keys, values, kept, room=0)
-    assert torch.equal(store.keys, keys[kept.mask])
-    assert torch.equal(store.values, values[kept.mask])
+    assert torch.equal(store.kv.keys, keys[kept.mask])
+    assert torch.equal(store.kv.values, values[kept.mask])
 
 
 def test_ragged_store_shares_no_memory_with_the_full_cache(case: Any) -> None:
@@ -240,11 +239,11 @@ def test_ragged_store_shares_no_memory_with_the_full_cache(case: Any) -> None:
     everything = torch.full((case.n_batch, case.n_heads), case.n_tokens)
     scores, protected = torch.zeros_like(keys[..., 0]), torch.zeros(case.n_tokens, dtype=torch.bool)
     store = compact(keys, values, select(scores, everything, protected), room=0)
-    before = store.keys.clone(), store.values.clone()
+    before = store.kv.keys.clone(), store.kv.values.clone()
     keys.zero_()
     values.zero_()
-    assert torch.equal(store.keys, before[0])
-    assert torch.equal(store.values, before[1])
+    assert torch.equal(store.kv.keys, before[0])
+    assert torch.equal(store.kv.values, before[1])
 
 
 def test_segments_never_overlap_however_far_the_store_grows(case: Any) -> None:
@@ -254,19 +253,25 @@ def test_segments_never_overlap_however_far_the_store_grows(case: Any) -> None:
         new = lengths_of(case.n_batch, width, "none of a row" if step % 2 else "some", step)
         _, keys, values = case.chunk(width, step)
         store.append(keys, values, new)
-        segments = sorted(zip(store.starts.flatten().tolist(), store.capacities.flatten().tolist(), strict=True))
+        segments = sorted(
+            zip(
+                store.kv.segments.starts.flatten().tolist(),
+                store.kv.segments.capacities.flatten().tolist(),
+                strict=True,
+            )
+        )
         assert all(a + room <= b for (a, room), (b, _) in itertools.pairwise(segments))
-        assert segments[-1][0] + segments[-1][1] <= len(store.keys) == len(store.values)
-        assert (store.lengths <= store.capacities).all()
+        assert segments[-1][0] + segments[-1][1] <= len(store.kv.keys) == len(store.kv.values)
+        assert not store.kv.segments.overflow
 
 
 def test_a_ragged_store_that_grows_at_least_doubles_every_segment() -> None:
     keys, values = torch.zeros(2, 1, 3, 4), torch.zeros(2, 1, 3, 4)
     everything = select(keys[..., 0], torch.full((2, 1), 3), torch.zeros(3, dtype=torch.bool))
     store = compact(keys, values, everything, room=10)
-    before = store.capacities.clone()
+    before = store.kv.segments.capacities.clone()
     store.append(torch.zeros(2, 1, 11, 4), torch.zeros(2, 1, 11, 4), torch.tensor([11, 0]))
-    assert (store.capacities >= 2 * before).all(), "its docstring: doubles every segment's capacity"
+    assert (store.kv.segments.capacities >= 2 * before).all(), "its docstring: twice their capacity at least"
 
 
 def test_the_padding_of_a_row_never_lands_in_its_neighbour(remember: type, assert_same: Callable[..., None]) -> None:
@@ -279,9 +284,9 @@ def test_the_padding_of_a_row_never_lands_in_its_neighbour(remember: type, asser
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
     query = torch.randn(2, 2, 3, 4, generator=made)
-    assert_same(store.attend(query, new, SCALE), expected.attend(query, new, SCALE))
+    assert_same(store.attend(query, new, SCALE)[0], expected.attend(query, new, SCALE))
     row_0 = torch.tensor([1, 0])  # its newest token sees all that row 0 holds
-    assert_same(store.attend(query, row_0, SCALE), expected.attend(query, row_0, SCALE))
+    assert_same(store.attend(query, row_0, SCALE)[0], expected.attend(query, row_0, SCALE))
 
 
 def test_a_row_that_adds_nothing_is_left_alone(case: Any) -> None:
@@ -290,12 +295,12 @@ def test_a_row_that_adds_nothing_is_left_alone(case: Any) -> None:
     kept = kept_at_random(case, seed=11)
     ragged = compact(*case.context(case.n_batch), kept, room=8)
     shared = SharedStore.over(*case.context(1), case.n_batch, kept.mask, room=8)
-    frozen = ragged.lengths[-1].clone()
+    frozen = ragged.kv.segments.lengths[-1].clone()
     new = torch.full((case.n_batch,), 3)
     new[-1] = 0
     _, keys, values = case.chunk(3, 0)
     for store in (ragged, shared):
         store.append(keys, values, new)
-    assert torch.equal(ragged.lengths[-1], frozen)
-    assert shared.tail_lengths.tolist() == new.tolist()
-    assert shared.tail_keys[-1].isnan().all()
+    assert torch.equal(ragged.kv.segments.lengths[-1], frozen)
+    assert shared.tail.segments.lengths[:, 0].tolist() == new.tolist()
+    assert shared.tail.keys.view(case.n_batch, -1)[-1].isnan().all()

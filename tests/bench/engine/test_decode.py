@@ -125,7 +125,7 @@ def test_a_stopped_row_leaves_the_batch_and_disturbs_no_other(tiny: Any, some_id
     assert [row.ids for row in rows] == [[s[0] for s in script[:2]], [], [s[2] for s in script]]
     for store in cache.stores:
         assert store.rows.tolist() == [2]
-        assert store.tail_lengths.tolist() == [9 + n_steps - 1]
+        assert set(store.tail.segments.lengths.flatten().tolist()) == {9 + n_steps - 1}
     alone = forced([[step[2]] for step in script])
     decode(tiny.loaded, share(context, 1, None, 40), questions[2:], Stop(n_steps, frozenset()), alone)
     torch.testing.assert_close(together.seen[:, 2], alone.seen[:, 0], atol=1e-3, rtol=0)
@@ -142,14 +142,14 @@ def test_rows_stop_at_their_own_stop_strings(llama: Any, some_ids: Ids, forced: 
     assert [row.text for row in rows] == ["yes", "perhaps", "never mind it"]
     assert [row.stop_reason for row in rows] == ["stop_string", "stop_string", "length"]
     assert cache.stores[0].rows.tolist() == [2]
-    assert cache.stores[0].tail_lengths.tolist() == [4 + 12]
+    assert set(cache.stores[0].tail.segments.lengths.flatten().tolist()) == {4 + 12}
 
 
 def test_nothing_is_fed_after_the_last_token(llama: Any, some_ids: Ids, forced: type) -> None:
     context = prefill(llama.loaded, some_ids(N_TOKENS, 9), {})
     cache = evict(context, keep_everything(context), 0)
     decode(llama.loaded, cache, [some_ids(4, 1)], Stop(5, frozenset()), forced([[9]] * 5))
-    assert all((store.lengths == N_TOKENS + 4 + 4).all() for store in cache.stores)
+    assert all((store.kv.segments.lengths == N_TOKENS + 4 + 4).all() for store in cache.stores)
 
 
 @pytest.mark.parametrize("lead", ["", "\n", "\n\n"])

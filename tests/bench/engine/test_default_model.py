@@ -10,7 +10,7 @@ from torch import Tensor
 from lukv_bench.allocators.base import AllocationRequest, check_counts
 from lukv_bench.allocators.uniform import Uniform
 from lukv_bench.bench.engine.decode import decode
-from lukv_bench.bench.engine.evict import choose, evict, keep_everything, kept_bytes, share
+from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
 from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
@@ -130,6 +130,6 @@ def uniform_keydiff(smollm2: LoadedModel, context: Context, share_kept: float) -
     counts = Uniform().allocate(request)
     check_counts(counts, request)
     kept = choose(counts, context.scores["keydiff"], protected)
-    slots = kept_bytes(evict(context, kept, 0))[0] // (2 * shape.head_dim * 4)
+    slots = evict(context, kept, 0).kv_bytes_by_row()[0] // (2 * shape.head_dim * 4)
     assert slots == request.budget
     return kept

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.decode import decode
-from lukv_bench.bench.engine.evict import choose, evict, keep_everything, kept_bytes, share
+from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
 from lukv_bench.bench.engine.prefill import Context, prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
@@ -22,9 +22,10 @@ N_TOKENS, N_CHUNK, N_STEPS = 63, 9, 6
 def chunk_logits(loaded: LoadedModel, cache: StoreCache, chunk: list[int], n_context: int) -> Tensor:
     """Logits [Q, vocabulary] after every token of a chunk."""
     positions = torch.arange(n_context, n_context + len(chunk)).unsqueeze(0)
+    lengths = torch.tensor([len(chunk)])
     with torch.inference_mode():
         out: Tensor = loaded.model(
-            torch.tensor([chunk]), position_ids=positions, past_key_values=cache, use_cache=True
+            torch.tensor([chunk]), position_ids=positions, past_key_values=cache.chunk(lengths), use_cache=True
         ).logits[0]
     return out
 
@@ -126,14 +127,14 @@ def test_kept_bytes_are_those_of_the_kept_slots(
     context, kept = prefill(tiny.loaded, some_ids(N_TOKENS, 9), {}), kept_at_random(shape, N_TOKENS, 1, 5)
     slots, per_slot = sum(int(layer.mask.sum()) for layer in kept), 2 * shape.head_dim * 4
     tight = evict(context, kept, room=0)
-    assert kept_bytes(tight) == [slots * per_slot]
-    assert sum(store.keys.nbytes + store.values.nbytes for store in tight.stores) == slots * per_slot
+    assert tight.kv_bytes_by_row() == [slots * per_slot]
+    assert tight.allocated_bytes == slots * per_slot
     roomy = evict(context, kept, room=50)
-    assert kept_bytes(roomy) == [slots * per_slot]
+    assert roomy.kv_bytes_by_row() == [slots * per_slot]
     decode(tiny.loaded, roomy, [some_ids(N_CHUNK, 0)], Stop(3, frozenset()))
     fed = (N_CHUNK + 2) * shape.n_layers * shape.n_kv_heads
-    assert kept_bytes(roomy) == [(slots + fed) * per_slot]
-    assert kept_bytes(evict(context, keep_everything(context), 0)) == [context.kv_bytes]
+    assert roomy.kv_bytes_by_row() == [(slots + fed) * per_slot]
+    assert evict(context, keep_everything(context), 0).kv_bytes_by_row() == [context.kv_bytes]
 
 
 def test_a_context_that_is_let_go_leaves_the_ragged_cache_whole(

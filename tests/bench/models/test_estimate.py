@@ -7,7 +7,7 @@ from transformers import AutoConfig, DeepseekV2Config, Gemma2Config, LlamaConfig
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest
-from lukv_bench.bench.engine.evict import choose, evict, kept_bytes
+from lukv_bench.bench.engine.evict import choose, evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.methods.budget import Budget, parse_budgets
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
@@ -42,7 +42,7 @@ def test_the_default_models_numbers_are_the_engines_own(smollm2: LoadedModel, ra
     )
     counts = build("allocator", "uniform").instance.allocate(request)
     kept = choose(counts, context.table("keydiff"), PROTECTED.mask(n_tokens))
-    assert made.kv_bytes_kept == sum(kept_bytes(evict(context, kept, 8)))
+    assert made.kv_bytes_kept == sum(evict(context, kept, 8).kv_bytes_by_row())
 
 
 def tiny(**more: Any) -> LlamaConfig:

@@ -1,0 +1,64 @@
+"""How the rows of several configurations lie in memory while they decode."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from ...kernels.ragged_store import compact
+from ...kernels.select import Kept, stack
+from ...kernels.shared_store import hide
+from ...kernels.store import StoreFactory
+from .cache import StoreCache
+
+
+class Layers(Protocol):
+    """The full cache of a context."""
+
+    @property
+    def n_tokens(self) -> int:
+        """T."""
+
+    @property
+    def n_sequence(self) -> int:
+        """Tokens of the whole sequence that it was rotated for."""
+
+    def layers(self) -> Iterable[tuple[Tensor, Tensor]]:
+        """Each layer's (keys, values) [1, H, T, D], in order; it may let go of a layer when the next is taken."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A way to store the rows of several configurations. Answers do not depend on it; memory and speed do.
+
+    Attributes:
+        name: Of the layout.
+        store: Makes a layer's store.
+    """
+
+    name: str
+    store: StoreFactory
+
+    def build(self, context: Layers, kept: Sequence[Sequence[Kept]], room: int) -> StoreCache:
+        """A cache whose rows are the configurations, made a layer at a time.
+
+        Args:
+            context: The full cache.
+            kept: For each configuration what it keeps in each layer.
+            room: Spare slots of each head for tokens fed later.
+        """
+        by_layer = [stack(layers) for layers in zip(*kept, strict=True)]
+        n_tokens, n_sequence = context.n_tokens, context.n_sequence
+        stores = [
+            self.store(keys, values, layer, room)
+            for (keys, values), layer in zip(context.layers(), by_layer, strict=True)
+        ]
+        return StoreCache(stores, len(by_layer[0].mask), n_tokens, n_sequence)
+
+
+RAGGED = Layout("ragged", compact)
+"""Each configuration has a copy of what it keeps, and nothing else of the context is needed."""
+
+SHARED = Layout("shared", hide)
+"""All configurations attend to the one context, each behind a mask; each has only its own later tokens."""

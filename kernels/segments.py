@@ -1,0 +1,77 @@
+"""Where each (row, KV head) lies in a flat tensor of slots."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Segments:
+    """One segment of slots per (row, KV head), all int64 [B, H] on the CPU.
+
+    Segments do not overlap, and lie in the order (row, head).
+
+    Attributes:
+        starts: First slot of each segment.
+        lengths: Slots in use, from the first on.
+        capacities: Slots that belong to each segment.
+    """
+
+    starts: Tensor
+    lengths: Tensor
+    capacities: Tensor
+
+    @classmethod
+    def packed(cls, lengths: Tensor, capacities: Tensor) -> "Segments":
+        """Segments that follow each other without gaps."""
+        ends = capacities.reshape(-1).cumsum(0).view_as(capacities)
+        return cls(ends - capacities, lengths, capacities)
+
+    @property
+    def overflow(self) -> bool:
+        """Whether a segment is longer than its capacity."""
+        return bool((self.lengths > self.capacities).any())
+
+    @property
+    def spare(self) -> Tensor:
+        """int64 [B, H]: slots not in use."""
+        return self.capacities - self.lengths
+
+    def slots(self) -> Tensor:
+        """int64 [sum of lengths]: the slots in use, segment after segment."""
+        flat = self.lengths.reshape(-1)
+        before = flat.cumsum(0) - flat
+        within = torch.arange(int(flat.sum())) - before.repeat_interleave(flat)
+        return self.starts.reshape(-1).repeat_interleave(flat) + within
+
+    def next_slots(self, n: int) -> Tensor:
+        """int64 [B, H, n]: the slots behind those in use."""
+        return (self.starts + self.lengths).unsqueeze(-1) + torch.arange(n)
+
+    def split(self, flat: Tensor) -> tuple[Tensor, ...]:
+        """The slots in use of a tensor [S, ...], a view for each segment in the order (row, head)."""
+        sizes, end = [], 0
+        for start, length in zip(self.starts.view(-1).tolist(), self.lengths.view(-1).tolist(), strict=True):
+            sizes += [start - end, length]
+            end = start + length
+        pieces: tuple[Tensor, ...] = flat.split([*sizes, len(flat) - end])
+        return pieces[1::2]
+
+    def extended(self, n: Tensor) -> "Segments":
+        """Row b's segments longer by n[b], int64 [B]; they may then overflow."""
+        return Segments(self.starts, self.lengths + n.unsqueeze(-1), self.capacities)
+
+    def shortened(self, n: Tensor) -> "Segments":
+        """Row b's segments shorter by n[b], int64 [B]: their last slots are spare again.
+
+        Raises:
+            ValueError: a segment has fewer slots in use, or n is negative.
+        """
+        if bool((n < 0).any()) or bool((n.unsqueeze(-1) > self.lengths).any()):
+            raise ValueError(f"segments of {self.lengths.tolist()} slots cannot be shortened by {n.tolist()}")
+        return Segments(self.starts, self.lengths - n.unsqueeze(-1), self.capacities)
+
+    def take_rows(self, rows: Tensor) -> "Segments":
+        """The segments of some rows, int64, ascending; they stay where they are."""
+        return Segments(self.starts[rows], self.lengths[rows], self.capacities[rows])

@@ -1,0 +1,70 @@
+"""How many torch operations does one decode step dispatch, in each layout?
+
+    python tests/benchmarks/decode_ops.py [--tokens N]
+
+The default model reads a text; each row keeps random tokens of it, another number in each KV head. Where operations are
+small, their number decides the speed of a step.
+"""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from lukv_bench.bench.engine.decode import decode, greedy
+from lukv_bench.bench.engine.evict import choose
+from lukv_bench.bench.engine.layouts import RAGGED, SHARED
+from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.ready import ready_model
+from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.scorers.base import Protection
+
+
+class Counter(TorchDispatchMode):
+    """Counts what is dispatched while it is entered."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.n = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        self.n += 1
+        return func(*args, **(kwargs or {}))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tokens", type=int, default=200)
+    n_tokens = parser.parse_args().tokens
+    loaded = ready_model("smollm2-135m", torch.device("cpu"), "float32")
+    context = prefill(loaded, [1000 + 37 * i % 40000 for i in range(n_tokens)], {})
+    random, heads = torch.Generator().manual_seed(0), (loaded.shape.n_layers, 1, loaded.shape.n_kv_heads)
+    configurations = [
+        choose(
+            torch.randint(5, n_tokens, heads, generator=random),
+            torch.rand(*heads, n_tokens, generator=random),
+            Protection(4, 1).mask(n_tokens),
+        )
+        for _ in range(16)
+    ]
+    for n_rows in (1, 4, 16):
+        for layout in (RAGGED, SHARED):
+            counts: list[int] = []
+            cache = layout.build(context, configurations[:n_rows], 40)
+            with Counter() as counter:
+
+                def choose_token(logits: Tensor, counter: Counter = counter, counts: list[int] = counts) -> Tensor:
+                    counts.append(counter.n)
+                    return greedy(logits)
+
+                decode(loaded, cache, [list(range(2000, 2008))] * n_rows, Stop(4, frozenset()), choose_token)
+            print(f"{n_rows:>2} rows, {layout.name}: {counts[2] - counts[1]:,} operations a step")
+
+
+if __name__ == "__main__":
+    main()
