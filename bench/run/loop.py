@@ -5,18 +5,17 @@ claimed is left to it, and waited for at the end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import sleep
 
-from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of
-from ..methods.choosing import Barred, read_context
-from ..models.weights import ModelChanged
-from .answer import answer_cells
 from .outcome import Outcome
 from .plan import Plan, PlannedCell, PlannedSample
+from .scored import scored_record
 from .scoring import score_text
+from .unit import Unit, UnitAnswer, UnitConfiguration
+from .worker import Worker
 
 POLL_S = 1.0
 """Seconds between two looks at what other runs are at work on."""
@@ -38,7 +37,7 @@ def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[st
 
 @dataclass(frozen=True)
 class Loop:
-    """What is missing of a plan is answered and scored.
+    """What is missing of a plan is answered by a worker and scored.
 
     An answer that fails is stored with its error, and everything else goes on; the same run again retries it.
 
@@ -47,7 +46,7 @@ class Loop:
         batch: Cells of a sample that decode together.
         redo: Whether answers from before the run are replaced.
         outcome: Kept up to date as the run goes.
-        barred: What is not called again in this run.
+        worker: Answers the units.
     """
 
     plan: Plan
@@ -58,7 +57,7 @@ class Loop:
     redo: bool
     advance: Advance
     outcome: Outcome
-    barred: Barred = field(default_factory=dict)
+    worker: Worker
 
     def run(self) -> None:
         """Answer task by task, then wait for what other runs are at work on."""
@@ -109,35 +108,19 @@ class Loop:
     def _read_and_answer(self, sample: PlannedSample, cells: Sequence[PlannedCell]) -> None:
         if not cells:
             return
-        task = cells[0].task
-        doing = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
-        self.advance(f"{doing}: prefill", 0)
-        try:
-            methods = [cell.method.method for cell in cells]
-            seed, n_sequence = cells[0].method.configuration.seed, sample.n_sequence
-            context = read_context(self.plan.loaded, sample.prompt.context, methods, seed, n_sequence, self.barred)
-        except ModelChanged:
-            raise
-        except Exception as error:  # out of memory, a device fault: these answers fail, the run goes on
-            for cell in cells:
-                self._put(AnswerRecord.failure(cell.id, sample.id, self.run_id, reason_of(error)))
-            self.advance(doing, len(cells))
-            return
-        for first in range(0, len(cells), self.batch):
-            together = cells[first : first + self.batch]
-            rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
-            self.advance(f"{doing}: {together[0].method.label}{rest}", 0)
-            for cell, result in answer_cells(self.plan.loaded, self.run_id, together, sample, context, self.barred):
-                if isinstance(result, Exception):
-                    self.outcome.add_trace(result)
-                    result = AnswerRecord.failure(cell.id, sample.id, self.run_id, reason_of(result))
-                self._put(result)
-            self.advance(doing, len(together))
+        task, by_id = cells[0].task, {cell.id: cell for cell in cells}
+        sample_name = f"{task.loaded.info.name} sample {sample.rendered.ordinal + 1}/{len(task.samples)}"
+        unit = _unit(self.plan, sample, cells)
+        for answer in self.worker.answers(unit, self.batch, lambda step: self.advance(f"{sample_name}: {step}", 0)):
+            self._put(sample, by_id[answer.configuration_id], answer)
+            self.advance(sample_name, 1)
 
-    def _put(self, answer: AnswerRecord) -> None:
-        stored = self.store.put_answer(answer, redo=self.redo)
-        if answer.error is not None:
-            self.outcome.add_failed_answer(answer.cell_id, answer.error)
+    def _put(self, sample: PlannedSample, cell: PlannedCell, answer: UnitAnswer) -> None:
+        self.outcome.add_trace(answer)
+        record = scored_record(cell, sample, self.run_id, answer)
+        stored = self.store.put_answer(record, redo=self.redo)
+        if record.error is not None:
+            self.outcome.add_failed_answer(cell.id, record.error)
         else:
             self.outcome.n_new += stored
 
@@ -146,3 +129,19 @@ class Loop:
         while held := [rest for sample, cells in held for rest in self._answer(sample, cells)]:
             self.advance(f"waiting for another run: {sum(len(cells) for _, cells in held)} answers", 0)
             sleep(POLL_S)
+
+
+def _unit(plan: Plan, sample: PlannedSample, cells: Sequence[PlannedCell]) -> Unit:
+    """The sample for the cells that it is missing from, which are of one task."""
+    prompt, task = sample.prompt, cells[0].task
+    return Unit(
+        sample_id=sample.id,
+        context=prompt.context,
+        question=prompt.question,
+        n_sequence=sample.n_sequence,
+        stop=task.stop(sample, plan.loaded),
+        seed=task.seed,
+        configurations=tuple(
+            UnitConfiguration(cell.id, cell.method.method, cell.method.profile_hashes) for cell in cells
+        ),
+    )

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from ..errors import PluginFailure
+from .unit import UnitAnswer
 
 
 @dataclass
@@ -32,10 +32,10 @@ class Outcome:
     n_new: int = 0
     traces: dict[str, str] = field(default_factory=dict)
 
-    def add_trace(self, error: Exception) -> None:
-        """Where an answer's failure came from, if a plugin's code raised."""
-        if isinstance(error, PluginFailure):
-            self.traces[str(error)] = error.trace
+    def add_trace(self, answer: UnitAnswer) -> None:
+        """The traceback of an answer that a plugin's code failed."""
+        if answer.error is not None and answer.trace:
+            self.traces[answer.error] = answer.trace
 
     def add_failed_answer(self, cell_id: str, reason: str) -> None:
         """One more answer of a cell failed."""

@@ -42,6 +42,11 @@ class PlannedMethod:
         return self.method.label
 
     @property
+    def profile_hashes(self) -> tuple[str, ...]:
+        """The profiles that its plugins need."""
+        return () if self.configuration.profile_hash is None else (self.configuration.profile_hash,)
+
+    @property
     def without_profile_id(self) -> str:
         """The configuration under which this one failed if its profile could not be made at first."""
         return self.configuration.model_copy(update={"profile_hash": None}).id
@@ -64,6 +69,16 @@ class Plan:
     tasks: tuple[PlannedTask, ...]
     methods: tuple[PlannedMethod, ...]
     cells: tuple[PlannedCell, ...]
+
+    @property
+    def profiles(self) -> dict[str, Profile]:
+        """By hash."""
+        return {
+            name: method.profile
+            for method in self.methods
+            if method.profile is not None
+            for name in method.profile_hashes
+        }
 
 
 def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:

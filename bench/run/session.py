@@ -10,6 +10,7 @@ from .loop import Loop, missing
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
+from .worker import Worker
 
 
 def carry_out(
@@ -54,7 +55,8 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
         report(f"waiting for the database: locked for {waited_s:.0f} s", done, total)
 
     store.on_lock = on_lock
-    Loop(plan, store, run_id, todo, batch, redo, advance, outcome).run()
+    worker = Worker(plan.loaded, plan.profiles)
+    Loop(plan, store, run_id, todo, batch, redo, advance, outcome, worker).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 
-from lukv_bench.bench.run import answer
+from lukv_bench.bench.run import answer, worker
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2", "--ratio", "0.3", "--ratio", "0.6", "--json")
 
@@ -36,14 +36,14 @@ def test_a_batch_gives_the_scores_bytes_and_ids_of_each_alone_but_no_seconds(run
 def test_a_scorer_that_fails_takes_no_other_configuration_of_its_batch_along(
     run_batch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = answer.choose_kept
+    real = worker.choose_kept
 
     def broken(loaded: Any, method: Any, *more: Any) -> Any:
         if str(method.budget) == "0.3":
             raise ArithmeticError("no good")
         return real(loaded, method, *more)
 
-    monkeypatch.setattr(answer, "choose_kept", broken)
+    monkeypatch.setattr(worker, "choose_kept", broken)
     ended = run_batch("--batch", "8")
     assert ended.code == 1
     assert [row["status"] for row in ended.rows] == ["complete", "failed", "complete"]

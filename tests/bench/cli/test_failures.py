@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.errors import PluginError
-from lukv_bench.bench.run import answer, loop, plan, scoring
+from lukv_bench.bench.run import answer, plan, scoring, worker
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2", "--ratio", "0.5", "--db", "out.db", "--json")
 
@@ -117,7 +117,7 @@ def test_a_run_says_the_reason_of_a_failure_once(tiny: Path, lukv_bench: Any) ->
 def test_a_prefill_that_fails_costs_its_sample_alone(tiny: Path, lukv_bench: Any, batch: str) -> None:
     command = ("run", "--model", tiny, "--allocator", "uniform", "--batch", batch, *LIMIT_5)
     with pytest.MonkeyPatch.context() as patch:
-        fail_on(patch, loop, "read_context", 2)
+        fail_on(patch, worker, "read_context", 2)
         first = lukv_bench(*command)
     assert first.code == 1
     assert counts(first.rows) == {"full": ("partial", 4, 1), "uniform": ("partial", 4, 1)}
@@ -149,7 +149,7 @@ def test_an_error_in_a_metric_loses_no_text_decodes_nothing_again_and_harms_no_o
     assert still.code == 1
     assert counts(still.rows) == {"full": ("complete", 2, 0), "uniform": ("partial", 1, 1)}
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "read_context", lambda *_: pytest.fail("a prefill where only a score was missing"))
+        patch.setattr(worker, "read_context", lambda *_: pytest.fail("a prefill where only a score was missing"))
         again = lukv_bench(*command)
     assert again.code == 0
     assert counts(again.rows) == {"full": ("complete", 2, 0), "uniform": ("complete", 2, 0)}
@@ -180,7 +180,7 @@ def test_nothing_is_read_for_cells_whose_profile_could_not_be_made(
         raise PluginError("no profile today")
 
     monkeypatch.setattr(plan, "obtain_profile", unmade)
-    monkeypatch.setattr(loop, "read_context", lambda *_: pytest.fail("a prefill for cells that cannot be answered"))
+    monkeypatch.setattr(worker, "read_context", lambda *_: pytest.fail("a prefill for cells that cannot be answered"))
     ended = lukv_bench("run", "--model", tiny, "--allocator", "lukv", "--no-baselines", *COMMAND)
     assert ended.code == 1
     assert counts(ended.rows) == {"lukv": ("failed", 0, 0)}

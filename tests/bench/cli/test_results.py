@@ -5,6 +5,7 @@ import io
 import json
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from math import floor, sqrt
 from pathlib import Path
@@ -209,24 +210,16 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
     tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A random model finds nothing: here the answers are put in its mouth, the second without any number."""
-    from lukv_bench.bench.run import answer
+    from lukv_bench.bench.run import loop
 
-    real = answer.answer_cells
+    real = loop.scored_record
 
-    def answer_cells(loaded: Any, run_id: str, cells: Any, sample: Any, *reading: Any) -> Any:
-        given = sample.rendered.document["outputs"]
+    def scored_record(cell: Any, sample: Any, run_id: str, answer: Any) -> Any:
+        references = sample.rendered.document["outputs"]
+        text = " and ".join(references[: (4, 0, 1)[sample.rendered.ordinal]])
+        return real(cell, sample, run_id, replace(answer, text=text))
 
-        def decode(*arguments: Any) -> Any:
-            made = real_decode(*arguments)
-            made.rows[0].text = " and ".join(given[: (4, 0, 1)[sample.rendered.ordinal]])
-            return made
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(answer, "decode", decode)
-            yield from real(loaded, run_id, cells, sample, *reading)
-
-    real_decode = answer.decode
-    monkeypatch.setattr("lukv_bench.bench.run.loop.answer_cells", answer_cells)
+    monkeypatch.setattr(loop, "scored_record", scored_record)
     base = ("run", "--model", tiny, "--length", "700", "--limit", "3", "--ratio", "0.5", "--db", "out.db")
     ended = lukv_bench(*base, "--tasks", "niah_multiquery", "--allocator", "uniform", "--no-baselines", "--json")
     assert ended.code == 0, ended.err

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run import answer, loop
+from lukv_bench.bench.run import answer, worker
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
@@ -94,7 +94,7 @@ def history(slow: Path, lukv_bench: Any, start: Any, tmp_path_factory: pytest.Te
     after = answers(database)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(loop, "read_context", lambda *_: pytest.fail("a prefill with nothing to do"))
+        patch.setattr(worker, "read_context", lambda *_: pytest.fail("a prefill with nothing to do"))
         again = lukv_bench(*command, "--json")
     return History(
         killed=killed,

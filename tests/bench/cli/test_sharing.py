@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run import answer, loop
+from lukv_bench.bench.run import answer, loop, worker
 
 CELLS, SAMPLES = 2, 4
 
@@ -135,7 +135,7 @@ def test_a_run_that_waits_can_be_interrupted_and_holds_nothing(
 def test_a_failure_of_another_run_at_the_same_time_is_reported_and_not_repeated(
     command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = loop.read_context, []
+    real, calls = worker.read_context, []
 
     def read_context(*arguments: Any) -> Any:
         calls.append(arguments)
@@ -147,7 +147,7 @@ def test_a_failure_of_another_run_at_the_same_time_is_reported_and_not_repeated(
         return real(*arguments)
 
     waited = on_first_wait(monkeypatch, lambda: None)
-    monkeypatch.setattr(loop, "read_context", read_context)
+    monkeypatch.setattr(worker, "read_context", read_context)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("lukv_bench.db.claims.EXPIRY_S", -1.0)  # the run beside does not wait for this one
         first = lukv_bench(*command)
