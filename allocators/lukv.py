@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from .. import UserError
-from ..scorers.base import CalibrationDocument
+from ..scorers.base import CalibrationDocument, CalibrationReads
 from .apportion import apportion
 from .base import AllocationRequest, Needs
 from .lukv_hull import relax
@@ -52,6 +52,7 @@ class LUKV:
     source: ClassVar[str] = "arXiv 2602.08585 (ICML 2026)"
     needs: ClassVar[Needs] = Needs.NOTHING
     monotone: ClassVar[bool] = False
+    calibration: ClassVar[CalibrationReads] = CalibrationReads(scores=True, importance=True)
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """The curve: float64 [99, L, H], shares of the evictable tokens that each head keeps."""
@@ -131,6 +132,8 @@ def _check_shape(shape: list[int], wanted: list[int | None]) -> None:
 
 def _document_curve(document: CalibrationDocument) -> Tensor:
     """float64 [99, L, H]: the mean over the document's questions."""
+    if document.scores is None or document.importance is None:
+        raise ValueError("LU-KV's fit needs the scores and the importance of every document")
     n_layers, n_heads, _ = document.scores.shape
     evictable = ~document.protected
     # Worst first, in just the order in which `kernels.select` would let go: among equals the later goes first.

@@ -70,6 +70,23 @@ dim i of the first half of them together with dim i of the second half."""
 
 
 @dataclass(frozen=True)
+class Profile:
+    """An offline artefact that a plugin fitted for one model (and, for LU-KV, one scorer).
+
+    Attributes:
+        kind: Name of the method that fitted it.
+        arrays: The fitted tensors by name.
+        made: Everything that decides it: model revision, scorer, texts, seed, code.
+        notes: The circumstances, which a reader may want to know: device, dtype, package versions.
+    """
+
+    kind: str
+    arrays: Mapping[str, Tensor]
+    made: Mapping[str, Any] = field(default_factory=dict)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class LayerView:
     """One layer of the context at the end of its prefill. It lives only inside that layer's forward.
 
@@ -91,6 +108,7 @@ class LayerView:
         kwargs: The keyword arguments of its forward, `hidden_states` and `position_embeddings` among them.
         seed: For scorers that draw at random: it follows from the run's seed and the context's tokens.
         scaling: What the model multiplies q . k by; None = 1 / sqrt(D). Always there.
+        profile: The scorer's own profile where it has a `fit`, its arrays on the device of the keys.
     """
 
     layer: int
@@ -106,6 +124,7 @@ class LayerView:
     kwargs: Mapping[str, Any] | None = None
     seed: int = 0
     scaling: float | None = None
+    profile: Profile | None = None
 
     @property
     def scale(self) -> float:
@@ -138,40 +157,56 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
+class CalibrationReads:
+    """What a plugin's `fit` reads of the calibration; nothing else is computed or kept for it.
+
+    Attributes:
+        scores: Whether the table of the scorer that the allocator runs with is needed; allocators only.
+        importance: Whether the oracle importance is needed. Without it no answer is generated.
+        keys: Whether the cached keys are needed.
+        values: Whether the cached values are needed.
+    """
+
+    scores: bool = False
+    importance: bool = False
+    keys: bool = False
+    values: bool = False
+
+    def __or__(self, other: "CalibrationReads") -> "CalibrationReads":
+        """What two plugins read between them."""
+        return CalibrationReads(
+            scores=self.scores or other.scores,
+            importance=self.importance or other.importance,
+            keys=self.keys or other.keys,
+            values=self.values or other.values,
+        )
+
+
+@dataclass(frozen=True)
 class CalibrationDocument:
     """What the model did with one calibration document under full attention; for reading, as `LayerView` is.
+
+    What a plugin has not declared in its `CalibrationReads` is None.
 
     Attributes:
         scores: float32 [L, H, T], the scorer's table of the document.
         importance: float32 [questions, L, H, T], the oracle importance of each cached token while the model
             answered each question (LU-KV, arXiv 2602.08585, section 3).
         protected: bool [T].
+        keys: [L, H, T, D] in the model's dtype, after the rotary embedding.
+        values: [L, H, T, D] in the model's dtype.
     """
 
-    scores: Tensor
-    importance: Tensor
+    scores: Tensor | None
+    importance: Tensor | None
     protected: Tensor
-
-
-@dataclass(frozen=True)
-class Profile:
-    """An offline artefact that a plugin fitted for one model (and, for LU-KV, one scorer).
-
-    Attributes:
-        kind: Name of the method that fitted it.
-        arrays: The fitted tensors by name.
-        made: Everything that decides it: model revision, scorer, texts, seed, code.
-        notes: The circumstances, which a reader may want to know: device, dtype, package versions.
-    """
-
-    kind: str
-    arrays: Mapping[str, Tensor]
-    made: Mapping[str, Any] = field(default_factory=dict)
-    notes: Mapping[str, Any] = field(default_factory=dict)
+    keys: Tensor | None = None
+    values: Tensor | None = None
 
 
 class Fitted(Protocol):
-    """A plugin that needs a profile. The harness calibrates, caches the profile and hands it over.
+    """A scorer or an allocator that needs a profile. The harness calibrates the model, caches the profile and hands it
+    over: to a scorer in `LayerView.profile`, to an allocator in `AllocationRequest.profile`.
 
     Attributes:
         profile: A profile file chosen by the user; "" = the one the harness finds or makes.
@@ -181,6 +216,16 @@ class Fitted(Protocol):
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """The arrays of the profile, from calibration."""
+
+
+class Calibrated(Protocol):
+    """A fitted plugin that declares what its `fit` reads. Without this an allocator's `fit` gets scores and importance,
+    a scorer's importance.
+    """
+
+    @property
+    def calibration(self) -> CalibrationReads:
+        """A class variable, or a property where it follows from the hyper-parameters."""
 
 
 class Verifying(Protocol):

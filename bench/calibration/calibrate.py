@@ -4,12 +4,14 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
 
 import torch
 from torch import Tensor
 
 from ... import UserError
-from ...scorers.base import CalibrationDocument, Protection, Scorer
+from ...scorers.base import CalibrationDocument, CalibrationReads, Protection, Scorer
 from ..engine.decode import decode, fed_at_most
 from ..engine.evict import share
 from ..engine.prefill import Context, prefill
@@ -39,10 +41,17 @@ Report = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Target:
-    """A scorer to calibrate for, and what it protects."""
+    """A plugin to calibrate for.
 
-    scorer: Scorer
+    Attributes:
+        scorer: Whose table its `fit` reads; None where it reads none.
+        protection: The tokens that the plugin's methods protect.
+        reads: What its `fit` reads.
+    """
+
+    scorer: Scorer | None
     protection: Protection
+    reads: CalibrationReads
 
 
 def calibrate(
@@ -53,9 +62,10 @@ def calibrate(
     report: Report,
     partial: Partial | None = None,
 ) -> dict[str, tuple[CalibrationDocument, ...]]:
-    """What the model did with each document, for several scorers in one pass.
+    """What the model did with each document, for several plugins in one pass.
 
-    A document that `partial` holds is not read again, and what is recorded of another is kept there.
+    A document that `partial` holds is not read again, and what is recorded of another is kept there. Nothing is
+    computed that no target reads.
 
     Raises:
         UserError: a document is too long for the model, or too short for what is protected.
@@ -64,17 +74,18 @@ def calibrate(
     prompts = [prompts_of(loaded, document) for document in documents]
     for document, asked in zip(documents, prompts, strict=True):
         _check(loaded, document, asked, targets)
-    seen: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
+    results: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
+    reads = {name: target.reads for name, target in targets.items()}
     for number, (document, asked) in enumerate(zip(documents, prompts, strict=True)):
-        recorded = None if partial is None else partial.load(document)
-        if recorded is None or recorded.keys() != targets.keys():
+        recorded = None if partial is None else partial.load(document, reads)
+        if recorded is None:
             step = _Steps(document, asked, number, len(documents), report)
             recorded = _document(loaded, targets, document, asked, seed, step)
             if partial is not None:
                 partial.save(document, recorded)
         for name, result in recorded.items():
-            seen[name].append(result)
-    return {name: tuple(results) for name, results in seen.items()}
+            results[name].append(result)
+    return {name: tuple(of_target) for name, of_target in results.items()}
 
 
 class _Steps:
@@ -138,26 +149,49 @@ def _document(
     step: Callable[[int], None],
 ) -> dict[str, CalibrationDocument]:
     step(0)
-    oracle = Oracle()
-    scorers = {name: target.scorer for name, target in targets.items()}
+    reads = reduce(or_, (target.reads for target in targets.values()))
+    oracle = Oracle() if reads.importance else None
+    scorers = {name: target.scorer for name, target in targets.items() if target.scorer is not None}
     ids = prompts[0].context
     kept = dict.fromkeys(scorers, max(1, int(KEPT_SHARE * len(ids))))
     longest = max(prompt.n_tokens for prompt in prompts) + fed_at_most(MAX_NEW_TOKENS)
-    context = prefill(loaded, ids, scorers, [oracle.see_context], n_kept=kept, seed=seed, n_sequence=longest)
+    observers = [] if oracle is None else [oracle.see_context]
+    context = prefill(loaded, ids, scorers, observers, n_kept=kept, seed=seed, n_sequence=longest)
     _refuse_failures(context)
+    importance = None if oracle is None else _importance(loaded, oracle, context, document, prompts, seed, step)
+    keys, values = _stacked(context.keys, reads.keys), _stacked(context.values, reads.values)
+    return {
+        name: CalibrationDocument(
+            scores=context.table(name)[:, 0].cpu() if target.reads.scores else None,
+            importance=importance if target.reads.importance else None,
+            protected=target.protection.mask(context.n_tokens),
+            keys=keys if target.reads.keys else None,
+            values=values if target.reads.values else None,
+        )
+        for name, target in targets.items()
+    }
+
+
+def _importance(
+    loaded: LoadedModel,
+    oracle: Oracle,
+    context: Context,
+    document: Document,
+    prompts: Sequence[Prompt],
+    seed: int,
+    step: Callable[[int], None],
+) -> Tensor:
+    """float32 [answered questions, L, H, T], recorded while the model answers all questions as one batch."""
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
     cache = share(context, len(prompts), None, room=128, watch=oracle.see_step)
     sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
     decode(loaded, cache, [prompt.question for prompt in prompts], Stop(MAX_NEW_TOKENS, loaded.eos), sample)
-    importance = _answered(document, oracle.importance)
-    return {
-        name: CalibrationDocument(
-            scores=context.table(name)[:, 0].cpu(),
-            importance=importance,
-            protected=target.protection.mask(context.n_tokens),
-        )
-        for name, target in targets.items()
-    }
+    return _answered(document, oracle.importance)
+
+
+def _stacked(layers: Sequence[Tensor], is_read: bool) -> Tensor | None:
+    """[L, H, T, D] on the CPU from a [1, H, T, D] per layer; None where nobody reads it."""
+    return torch.stack([layer[0].cpu() for layer in layers]) if is_read else None
 
 
 def _answered(document: Document, importance: Tensor) -> Tensor:

@@ -8,8 +8,9 @@ from pathlib import Path
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
+from torch import Tensor
 
-from ...scorers.base import CalibrationDocument
+from ...scorers.base import CalibrationDocument, CalibrationReads
 from ..files.access import write_whole
 from .documents import Document
 
@@ -28,32 +29,42 @@ class Partial:
     folder: Path
     key: str
 
-    def load(self, document: Document) -> dict[str, CalibrationDocument] | None:
-        """What was recorded of a text for each scorer; None where it was not, or its file is damaged."""
+    def load(self, document: Document, reads: Mapping[str, CalibrationReads]) -> dict[str, CalibrationDocument] | None:
+        """What was recorded of a text for each target; None where it was for others, or its file is damaged.
+
+        Args:
+            document: The text.
+            reads: What each target reads, by name.
+        """
         try:
             arrays = load_file(self._place(document))
-            names = [name.removeprefix("scores.") for name in arrays if name.startswith("scores.")]
+            if {name for name in arrays if name.startswith("protected.")} != {f"protected.{name}" for name in reads}:
+                return None
             return {
                 name: CalibrationDocument(
-                    scores=arrays[f"scores.{name}"],
-                    importance=arrays["importance"],
+                    scores=arrays[f"scores.{name}"] if one.scores else None,
+                    importance=arrays["importance"] if one.importance else None,
                     protected=arrays[f"protected.{name}"],
+                    keys=arrays["keys"] if one.keys else None,
+                    values=arrays["values"] if one.values else None,
                 )
-                for name in names
+                for name, one in reads.items()
             }
         except (OSError, SafetensorError, KeyError):
             return None
 
     def save(self, document: Document, recorded: Mapping[str, CalibrationDocument]) -> None:
-        """Keep what was recorded of a text, whole or not at all.
+        """Keep what was recorded of a text, whole or not at all; what several targets share once.
 
         Raises:
             UserError: the cache folder cannot be written to.
         """
-        arrays = {"importance": next(iter(recorded.values())).importance.contiguous()}
+        arrays: dict[str, Tensor | None] = {}
         for name, one in recorded.items():
-            arrays |= {f"scores.{name}": one.scores.contiguous(), f"protected.{name}": one.protected.contiguous()}
-        content = save(arrays)
+            arrays |= {f"scores.{name}": one.scores, f"protected.{name}": one.protected}
+            shared = {"importance": one.importance, "keys": one.keys, "values": one.values}
+            arrays |= {of: tensor for of, tensor in shared.items() if tensor is not None}
+        content = save({name: tensor.contiguous() for name, tensor in arrays.items() if tensor is not None})
         write_whole(
             self._place(document), "the calibration's place in the cache,", lambda path: path.write_bytes(content)
         )

@@ -75,7 +75,7 @@ def _command(function: Callable[..., int]) -> Callable[..., int]:
 COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "run": (run.run, "Evict, answer, score and store: any mix of methods."),
     "results": (results.results, "Show what was measured, a row per cell."),
-    "profile": (profile.profile, "Calibrate LU-KV for a model and its scorers."),
+    "profile": (profile.profile, "Make the profile of a fitted plugin for a model: LU-KV by default."),
     "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),
     "estimate": (estimate.estimate, "What fits on a card, from a model's configuration alone."),
     "list": (listing.list_, "List allocators, scorers, tasks or models."),

@@ -123,6 +123,7 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
             details=known.details,
             arguments=[_argument(argument) for argument in known.arguments],
             code=known.code or None,
+            fitted=known.fitted,
             broken=known.broken,
         )
         for known in describe_listed(kind)

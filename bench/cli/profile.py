@@ -1,50 +1,27 @@
 """`lukv-bench profile`."""
 
-import shlex
 import sys
 from collections.abc import Mapping
 from contextlib import redirect_stdout
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
+from .making import ModelOptions, PluginOptions, file_of, make_profiles
 from .options import Device, Dtype, Model, Seed, Sink, Thinking, Window, whole_number
 from .progress import Progress, progress
 from .values import apart, at_least_one, storable
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile
-    from ..models.load import LoadedModel
 
-MAKING = ("out", "model", "scorer", "text", "questions", "seed", "thinking", "device", "dtype")
+MAKING = ("out", "model", "allocator", "scorer", "text", "questions", "seed", "thinking", "device", "dtype")
 """Options that make a profile, and mean nothing where one is only exported."""
 
 EXPORT_LENGTH = 4096
 """Tokens of context; the length of kvpress's own leaderboard."""
-
-
-@dataclass(frozen=True)
-class _Model:
-    """The model to calibrate, as typed."""
-
-    name: str
-    thinking: bool
-    device: str | None
-    dtype: str | None
-
-    def load(self, shown: Progress) -> "LoadedModel":
-        """Ready to be read with."""
-        from ..engine.ready import ready_model
-        from ..models.find import loading
-        from ..models.load import resolve_device, resolve_dtype
-
-        device = resolve_device(self.device)
-        dtype = resolve_dtype(self.dtype, device)
-        shown.report(loading(self.name), 0, 1)
-        return ready_model(self.name, device, dtype, self.thinking)
 
 
 def profile(
@@ -54,9 +31,22 @@ def profile(
         typer.Option("--out", help="File to write; with several scorers, NAME.SCORER.EXT for each.", metavar="FILE"),
     ] = None,
     model: Model = "smollm2-135m",
+    allocator: Annotated[
+        str | None,
+        typer.Option(
+            "--allocator",
+            help="Fitted allocator, calibrated for each scorer.  [default: lukv]",
+            metavar="A",
+        ),
+    ] = None,
     scorer: Annotated[
         list[str] | None,
-        typer.Option("--scorer", help="Scorers, all served by one calibration.  [default: keydiff]", metavar="S,S"),
+        typer.Option(
+            "--scorer",
+            help="Scorers, all served by one calibration. Fitted ones without --allocator: their own profiles.  "
+            "[default: keydiff]",
+            metavar="S,S",
+        ),
     ] = None,
     text: Annotated[
         list[Path] | None,
@@ -90,17 +80,19 @@ def profile(
     device: Device = None,
     dtype: Dtype = None,
 ) -> int:
-    """Calibrate LU-KV for a model: how much of each head is worth keeping, for each scorer.
+    """Make the profile of a fitted plugin for a model; by default LU-KV's, how much of each head is worth keeping.
 
-    The model reads each text once and answers its questions under the full cache; what its answers attended to
-    becomes the profile. Use it with: run --allocator lukv:profile=FILE
+    The model reads each text once and answers its questions under the full cache; from what its answers attended to
+    the plugin fits its profile. Use it with: run --allocator lukv:profile=FILE
+
+    A fitted scorer's own profile: profile --scorer NAME. An allocator's over it: profile --allocator lukv --scorer NAME
 
     --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one.
     """
     from ..files.access import check_readable, user_path
     from ..files.kinds import ARRAY
     from ..files.writable import check_file_place
-    from ..plugins.names import split_specs
+    from ..plugins.names import check_name, split_specs
 
     at_least_one("--export-length", export_length)
     storable("--seed", seed)
@@ -112,6 +104,8 @@ def profile(
         apart(text=read, out=out)
         apart(text=read, export_kvpress=export_kvpress)
     specs = split_specs("scorer", scorer or ["keydiff"])
+    if allocator is not None:
+        check_name("allocator", allocator)
     if from_ is not None and export_kvpress is not None:
         check_readable(from_, "--from")
         check_file_place(export_kvpress, "--export-kvpress", ARRAY)
@@ -123,8 +117,9 @@ def profile(
     with redirect_stdout(sys.stderr), progress() as shown:
         if out is not None:
             places = (out, export_kvpress, export_length)
-            asked = (text or [], questions or [])
-            made = _make(places, _Model(model, thinking, device, dtype), specs, asked, seed, (sink, window), shown)
+            files = (text or [], questions or [])
+            plugins = PluginOptions(allocator, specs, sink, window)
+            made = make_profiles(places, ModelOptions(model, thinking, device, dtype), plugins, files, seed, shown)
         elif from_ is not None:
             made = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
@@ -154,69 +149,16 @@ def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
     return load_profile(check_readable(path, "--from"))
 
 
-def _make(
-    places: tuple[Path, Path | None, int],
-    model: _Model,
-    specs: list[str],
-    asked: tuple[list[Path], list[Path]],
-    seed: int,
-    protection: tuple[int | None, int | None],
-    shown: Progress,
-) -> "Mapping[str, Profile]":
-    """The profiles by scorer, saved."""
-    from ..models.find import check_model_name
-
-    check_model_name(model.name)
-    shown.report("loading torch and transformers", 0, 1)
-    from ..calibration.documents import built_in_documents, read_documents
-    from ..engine.reads import check_reads
-    from ..methods.method import ask_protection
-    from ..plugins.registry import build
-    from ..profiles.file import profile_hash, save_profile
-    from ..profiles.kvpress import check_length
-    from ..profiles.obtain import making
-
-    plugins = [build("scorer", spec) for spec in specs]
-    targets = {plugin.name: (plugin, ask_protection(plugin, *protection)) for plugin in plugins}
-    if len(targets) < len(plugins):
-        raise UserError("--scorer names a scorer twice; make one profile for each in a command of its own.")
-    out, export, export_length = places
-    for _, protected in targets.values():
-        if export is not None:
-            check_length(export_length, protected)
-    documents = read_documents(*asked) or built_in_documents()
-    loaded = model.load(shown)
-    check_reads(loaded, {plugin.label: plugin.instance.reads for plugin in plugins})
-    with making(build("allocator", "lukv"), targets, loaded, documents, seed, shown.report) as profiles:
-        for name, made in profiles.items():
-            save_profile(made, place := _place(out, name, len(profiles)))
-            shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
-    first = plugins[0]
-    shown.message(
-        f"use it with: {_run_command(model, _place(out, first.name, len(profiles)), first.label, protection)}"
-    )
-    return profiles
-
-
-def _run_command(model: _Model, profile: Path, scorer: str, protection: tuple[int | None, int | None]) -> str:
-    """The run that a profile is for, as one would type it."""
-    words = ["lukv-bench", "run", "--model", model.name, "--allocator", f"lukv:profile={profile}", "--scorer", scorer]
-    for option, value in zip(("--sink", "--window"), protection, strict=True):
-        words += [] if value is None else [option, str(value)]
-    words += ["--thinking"] if model.thinking else []
-    return shlex.join(words)
-
-
 def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
     """Every file that will be written, before the work that fills it."""
     from ..files.kinds import ARRAY, PROFILE, PROFILE_NOTES
     from ..files.writable import check_file_place
 
-    place = _place(out, scorer, scorers)
+    place = file_of(out, scorer, scorers)
     check_file_place(place, "--out", PROFILE)
     check_file_place(place.with_name(place.name + ".json"), "what --out writes beside it,", PROFILE_NOTES)
     if export is not None:
-        check_file_place(_place(export, scorer, scorers), "--export-kvpress", ARRAY)
+        check_file_place(file_of(export, scorer, scorers), "--export-kvpress", ARRAY)
 
 
 def _export(
@@ -230,9 +172,5 @@ def _export(
     from ..profiles.kvpress import protection_of, write_kvpress
 
     for name, made in profiles.items():
-        place = _place(path, name, len(profiles))
+        place = file_of(path, name, len(profiles))
         shown.message(write_kvpress(made, place, n_tokens, protection_of(made, sink, window)))
-
-
-def _place(out: Path, scorer: str, scorers: int) -> Path:
-    return out if scorers == 1 else out.with_name(f"{out.stem}.{scorer}{out.suffix}")

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from ... import UserError
-from ..errors import PluginError, PluginFailure, message_of, one_line
+from ..errors import PluginError, PluginFailure, WriteError, message_of, one_line
+from .bound import Bound
 
 LONGEST_TRACE = 20_000
 """Characters of a traceback that are kept, from its end."""
@@ -19,7 +20,7 @@ class ForcedExit(BaseException):
 
 @contextmanager
 def plugin_code(package: str) -> Iterator[None]:
-    """Run code of a plugin. Ctrl-C, a `UserError` and a `PluginError` pass as they are.
+    """Run code of a plugin. Ctrl-C, a `UserError`, a `PluginError` and a `WriteError` pass as they are.
 
     Args:
         package: Top-level package or module of the plugin; the innermost of its lines is named.
@@ -30,7 +31,7 @@ def plugin_code(package: str) -> Iterator[None]:
     with _no_forced_exit():
         try:
             yield
-        except (KeyboardInterrupt, UserError, PluginError, PluginFailure):
+        except (KeyboardInterrupt, UserError, PluginError, PluginFailure, WriteError):
             raise
         except BaseException as error:  # a stranger's code may raise anything
             raise PluginFailure(_line(error, package), message_of(error), _trace(error)) from None
@@ -38,7 +39,8 @@ def plugin_code(package: str) -> Iterator[None]:
 
 def package_of(plugin: Any) -> str:
     """Top-level package or module of a plugin's class or instance."""
-    owner = plugin if isinstance(plugin, type) else type(plugin)
+    instance = plugin.instance if isinstance(plugin, Bound) else plugin
+    owner = instance if isinstance(instance, type) else type(instance)
     return owner.__module__.partition(".")[0]
 
 

@@ -15,7 +15,7 @@ from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_
 from ..engine.ready import refuse_sliding_window
 from ..files.access import write_whole
 from ..methods.allocation import check_budget
-from ..methods.choosing import Choice, check_scorers, choose_alone, obtain_for, read_context
+from ..methods.choosing import Choice, check_scorers, choose_alone, read_context, with_own_profiles
 from ..methods.events import Event
 from ..methods.method import Method
 from ..models.load import LoadedModel
@@ -128,6 +128,6 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
 
 
 def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
-    profile = obtain_for(method, loaded, report)
+    method = with_own_profiles(method, loaded, report)
     context = read_context(loaded, ids, [method], seed, n_sequence=len(ids))
-    return choose_alone(loaded, method, profile, context, seed)
+    return choose_alone(loaded, method, context, seed)

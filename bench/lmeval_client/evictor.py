@@ -6,18 +6,18 @@ from typing import Any
 
 from ... import UserError
 from ...kernels.select import Kept
-from ...scorers.base import Profile
 from ..calibration.calibrate import Report
 from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
 from ..engine.prefill import Context
 from ..methods.allocation import check_budget
-from ..methods.choosing import check_scorers, choose_alone, obtain_for, read_context
+from ..methods.choosing import check_scorers, choose_alone, read_context, with_own_profiles
 from ..methods.events import Event
 from ..methods.method import Method
+from ..methods.profiles import profile_hashes
 from ..models.load import LoadedModel
-from ..profiles.file import profile_hash
+from ..record.configuration import recorded_hashes
 
 KEPT_WHOLE = "kept_whole"
 """The event of a context that is too short for the budget: it keeps fewer tokens than are protected, or than the
@@ -48,23 +48,23 @@ class Evictor:
 
     loaded: LoadedModel
     method: Method
-    profile: Profile | None
     seed: int
 
     @classmethod
     def prepare(cls, loaded: LoadedModel, method: Method, seed: int, report: Report) -> "Evictor":
-        """Find or make the profile that the method needs.
+        """Find or make the profiles that the method needs.
 
         Raises:
             UserError: its scorer reads what the model does not have.
         """
         check_scorers(loaded, [method])
-        return cls(loaded, method, obtain_for(method, loaded, report), seed)
+        return cls(loaded, with_own_profiles(method, loaded, report), seed)
 
     @property
     def facts(self) -> dict[str, Any]:
         """What decides what is kept, for a results file."""
         method = self.method
+        own, others = recorded_hashes(profile_hashes(method.profiles))
         return {
             "allocator": method.allocator.label,
             "scorer": None if method.scorer is None else method.scorer.label,
@@ -73,8 +73,8 @@ class Evictor:
             "sink": method.protection.sink,
             "window": method.protection.window,
             "seed": self.seed,
-            "profile_hash": None if self.profile is None else profile_hash(self.profile),
-        }
+            "profile_hash": own,
+        } | ({"profiles": others} if others else {})
 
     def check(self, n_tokens: int) -> None:
         """Refuse a budget that cannot be served over so many tokens, nor over the longest context that the model
@@ -121,5 +121,5 @@ class Evictor:
             context = read_context(self.loaded, ids, [], self.seed, n_sequence)
             return Reading(context, keep_everything(context), ({"event": KEPT_WHOLE, "n_tokens": len(ids)},))
         context = read_context(self.loaded, ids, [self.method], self.seed, n_sequence)
-        choice = choose_alone(self.loaded, self.method, self.profile, context, self.seed)
+        choice = choose_alone(self.loaded, self.method, context, self.seed)
         return Reading(context, choice.kept, choice.events)

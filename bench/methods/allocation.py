@@ -1,16 +1,14 @@
 """From a method and a context's length to keep counts, behind the one validator."""
 
-import copy
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from ... import UserError
 from ...allocators.base import AllocationRequest, BudgetError, Needs, check_counts, one_layer_each
-from ...scorers.base import Profile
 from ..errors import PluginFailure, WriteError
 from ..guard.read_only import reading
 from ..models.shape import ModelShape
@@ -57,7 +55,7 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
     """
     allocator = method.allocator.instance
     check = getattr(allocator, "check", None)
-    for request in _requests(method, shape, n_tokens, None, None, 0):
+    for request in _requests(method, shape, n_tokens, None, 0):
         if check is None:
             continue
         try:
@@ -67,17 +65,14 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
             return
 
 
-def allocate(
-    method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, profile: Profile | None, seed: int
-) -> Allocation:
+def allocate(method: Method, shape: ModelShape, n_tokens: int, scores: Tensor | None, seed: int) -> Allocation:
     """Keep counts that the validator has passed, and what is to be known of them.
 
     Args:
-        method: Allocator and budget.
+        method: Allocator and budget, with profiles where the allocator needs one.
         shape: Of the model.
         n_tokens: Cached tokens T.
         scores: float32 [L, 1, H, T]; may be None where the allocator needs none.
-        profile: Where the allocator fits one.
         seed: The run's.
 
     Raises:
@@ -87,10 +82,10 @@ def allocate(
         BudgetError: its counts break the budget.
         NoteError: what the allocator says of them cannot be stored.
     """
-    parts, seconds, events = [], 0.0, harness_events(method, profile, n_tokens)
+    parts, seconds, events = [], 0.0, harness_events(method, n_tokens)
     allocator = method.allocator.instance
     tell = getattr(allocator, "notes", None)
-    for request in _requests(method, shape, n_tokens, scores, profile, seed):
+    for request in _requests(method, shape, n_tokens, scores, seed):
         with reading(allocator, _tensors(request)):
             began = time.perf_counter()
             counts = _counts(allocator.allocate(request))  # on the CPU, so that a device has done its work
@@ -108,8 +103,6 @@ def _tensors(request: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
     yield "request's protected tokens", request.protected
     if request.scores is not None:
         yield "request's scores", request.scores
-    if request.profile is not None:
-        yield from ((f"profile's {name}", array) for name, array in request.profile.arrays.items())
 
 
 def _counts(counts: object) -> Tensor:
@@ -123,7 +116,6 @@ def _requests(
     shape: ModelShape,
     n_tokens: int,
     scores: Tensor | None,
-    profile: Profile | None,
     seed: int,
 ) -> list[AllocationRequest]:
     """One request for the whole model, or one a layer where the allocator looks at the layer at hand."""
@@ -139,13 +131,6 @@ def _requests(
         budget=shape.n_layers * shape.n_kv_heads * budget_per_head(method, n_tokens),
         protected=protected if seen is None else protected.to(seen.device),
         scores=seen,
-        profile=None if profile is None else _own(profile),
         seed=seed,
     )
     return one_layer_each(whole) if needs is Needs.LAYER_SCORES else [whole]
-
-
-def _own(profile: Profile) -> Profile:
-    """A copy for one call: a profile is small, and serves many methods."""
-    arrays = {name: array.clone() for name, array in profile.arrays.items()}
-    return replace(profile, arrays=arrays, made=copy.deepcopy(profile.made), notes=copy.deepcopy(profile.notes))

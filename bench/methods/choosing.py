@@ -5,7 +5,6 @@ from dataclasses import dataclass
 
 from ... import UserError
 from ...kernels.select import Kept
-from ...scorers.base import Profile
 from ..calibration.calibrate import Report
 from ..engine.clock import now
 from ..engine.evict import choose, keep_everything
@@ -13,10 +12,10 @@ from ..engine.prefill import Context, prefill
 from ..engine.reads import check_reads
 from ..errors import PluginError, WriteError, reason_of, without_frames
 from ..models.load import LoadedModel
-from ..profiles.obtain import obtain_profile
 from .allocation import Allocation, allocate
 from .events import Event
 from .method import Method
+from .profiles import MethodProfiles
 
 
 @dataclass(frozen=True)
@@ -39,12 +38,9 @@ def check_scorers(loaded: LoadedModel, methods: Sequence[Method]) -> None:
     check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
 
 
-def obtain_for(method: Method, loaded: LoadedModel, report: Report) -> Profile | None:
-    """The profile that the method is handed, found or made; None where it takes none. Raises as `obtain_profile`."""
-    owner = method.allocator.profile_owner
-    if owner is None or method.scorer is None:
-        return None
-    return obtain_profile(owner, method.scorer, method.protection, loaded, report)
+def with_own_profiles(method: Method, loaded: LoadedModel, report: Report) -> Method:
+    """The method with the profiles of its plugins, found or made. Raises as `MethodProfiles.obtain`."""
+    return method.with_profiles(MethodProfiles(loaded, report).obtain(method))
 
 
 Barred = dict[str, Exception]
@@ -87,7 +83,6 @@ def read_context(
 def choose_kept(
     loaded: LoadedModel,
     method: Method,
-    profile: Profile | None,
     context: Context,
     seed: int,
     barred: Barred | None = None,
@@ -100,7 +95,7 @@ def choose_kept(
         raise barred[method.label]
     scores = context.table(method.table)
     try:
-        allocation = _allocated(loaded, method, profile, context, seed)
+        allocation = _allocated(loaded, method, context, seed)
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise
@@ -110,7 +105,7 @@ def choose_kept(
     return Choice(kept, allocation.events, choose_s)
 
 
-def choose_alone(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Choice:
+def choose_alone(loaded: LoadedModel, method: Method, context: Context, seed: int) -> Choice:
     """What the only method of a command keeps: where its plugins fail, nothing is left to go on with.
 
     Raises:
@@ -118,14 +113,14 @@ def choose_alone(loaded: LoadedModel, method: Method, profile: Profile | None, c
         PluginError: its scorer or its allocator failed.
     """
     try:
-        return choose_kept(loaded, method, profile, context, seed)
+        return choose_kept(loaded, method, context, seed)
     except UserError:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything
         raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error
 
 
-def _allocated(loaded: LoadedModel, method: Method, profile: Profile | None, context: Context, seed: int) -> Allocation:
+def _allocated(loaded: LoadedModel, method: Method, context: Context, seed: int) -> Allocation:
     """The allocation. Whatever an allocator changed besides is read again, also where it fails of something else.
 
     Raises:
@@ -133,7 +128,7 @@ def _allocated(loaded: LoadedModel, method: Method, profile: Profile | None, con
     """
     weights = loaded.weights
     try:
-        allocation = allocate(method, loaded.shape, context.n_tokens, context.table(method.table), profile, seed)
+        allocation = allocate(method, loaded.shape, context.n_tokens, context.table(method.table), seed)
     finally:
         changed = [what for what in (weights.restored(), context.restored()) if what is not None]
     if changed:

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ...allocators.base import Note, NoteError
-from ...scorers.base import Profile
 from ..errors import message_of, one_line
 from .method import Method
 
@@ -13,17 +12,17 @@ Event = Mapping[str, Any]
 """A JSON object; "event" says what happened."""
 
 
-def harness_events(method: Method, profile: Profile | None, n_tokens: int) -> list[Event]:
-    """A budget larger than the context, a profile of another protection."""
+def harness_events(method: Method, n_tokens: int) -> list[Event]:
+    """A budget larger than the context, profiles of another protection."""
     events: list[Event] = []
     if method.budget.keeps_all(n_tokens):
         events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
-    if profile is not None and (profile.made.get("sink"), profile.made.get("window")) != (
-        method.protection.sink,
-        method.protection.window,
-    ):
-        made_for = {"sink": profile.made.get("sink"), "window": profile.made.get("window")}
-        events.append({"event": "profile_of_another_protection", **made_for})
+    protection = (method.protection.sink, method.protection.window)
+    for path, profile in method.profiles.items():
+        sink, window = profile.made.get("sink"), profile.made.get("window")
+        if (sink, window) != protection:
+            plugin = {} if path == "allocator" else {"plugin": path}
+            events.append({"event": "profile_of_another_protection", "sink": sink, "window": window, **plugin})
     return events
 
 

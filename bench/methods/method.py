@@ -1,9 +1,10 @@
 """A method: an allocator, a scorer and a budget."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from ...scorers.base import Protection
+from ...scorers.base import Profile, Protection
+from ..plugins.bind import with_profiles
 from ..plugins.plugin import Plugin
 from ..plugins.registry import build
 from .budget import Budget
@@ -12,12 +13,17 @@ from .protection import check_protected, check_protection
 
 @dataclass(frozen=True)
 class Method:
-    """One configuration as asked: an allocator, its scorer and a budget; the full cache has neither of the two."""
+    """One configuration as asked: an allocator, its scorer and a budget; the full cache has neither of the two.
+
+    Attributes:
+        profiles: What its plugins are handed, by path ("scorer", "allocator.of"); empty until `with_profiles`.
+    """
 
     allocator: Plugin
     scorer: Plugin | None
     budget: Budget
     protection: Protection
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -30,6 +36,28 @@ class Method:
         if self.scorer is None:
             return ""
         return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
+
+    def owners(self) -> dict[str, Plugin]:
+        """The plugins that have a profile, by path and in the order in which they are fitted; the scorer's first."""
+        if self.scorer is None:
+            return {}
+        return self.scorer.owners("scorer") | self.allocator.owners("allocator")
+
+    def with_profiles(self, profiles: Mapping[str, Profile]) -> "Method":
+        """The method with its plugins bound to their profiles.
+
+        Args:
+            profiles: By path.
+
+        Raises:
+            PluginError: a plugin refuses to hold another in this way.
+        """
+
+        def bound(plugin: Plugin, path: str) -> Plugin:
+            return replace(plugin, instance=with_profiles(plugin, path, profiles))
+
+        scorer = None if self.scorer is None else bound(self.scorer, "scorer")
+        return replace(self, allocator=bound(self.allocator, "allocator"), scorer=scorer, profiles=profiles)
 
 
 def ask_methods(

@@ -21,18 +21,18 @@ def breach(kind: Kind, plugin: Any) -> str | None:
     missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
     if missing:
         return f"it lacks {', '.join(missing)}"
-    if kind == "scorer" and hasattr(plugin, "fit"):
-        return "it fits a profile, which only allocators are handed so far"
-    declared = {name: getattr(plugin, name) for name in CONTRACT[kind]}
     # A property follows from the hyper-parameters: `instance_breach` looks at it when they are known.
-    told = {name: value for name, value in declared.items() if not isinstance(value, property | cached_property)}
-    wrong = [name for name, value in told.items() if not _keeps(name, value)]
-    return _wrong(wrong) or _inner_breach(kind, plugin)
+    constants = {
+        name: value
+        for name, value in _declared(kind, plugin).items()
+        if not isinstance(value, property | cached_property)
+    }
+    return _declaration_breach(kind, constants) or _inner_breach(kind, plugin)
 
 
 def instance_breach(kind: Kind, instance: Any) -> str | None:
     """What of the contract a built plugin does not keep."""
-    return _wrong([name for name in CONTRACT[kind] if not _keeps(name, getattr(instance, name))])
+    return _declaration_breach(kind, _declared(kind, instance))
 
 
 def inner_fields(plugin: Any) -> dict[str, Kind]:
@@ -59,17 +59,30 @@ def is_required(f: "dataclasses.Field[Any]") -> bool:
     return f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
 
 
-def _wrong(names: list[str]) -> str | None:
-    return f"its {', '.join(names)} is not what the contract says" if names else None
+def _declared(kind: Kind, plugin: Any) -> dict[str, Any]:
+    """What a plugin class or instance declares, by name; `calibration` only where it is declared."""
+    optional = ["calibration"] if hasattr(plugin, "calibration") else []
+    return {name: getattr(plugin, name) for name in (*CONTRACT[kind], *optional)}
+
+
+def _declaration_breach(kind: Kind, declared: Mapping[str, Any]) -> str | None:
+    wrong = [name for name, value in declared.items() if not _keeps(name, value)]
+    if wrong:
+        return f"its {', '.join(wrong)} is not what the contract says"
+    if kind == "scorer" and "calibration" in declared and declared["calibration"].scores:
+        return "its calibration reads scores, which only an allocator's can"
+    return None
 
 
 def _keeps(name: str, declared: Any) -> bool:
     """Whether a declared value is of its kind."""
     from ...allocators.base import Needs
-    from ...scorers.base import Protection, Reads
+    from ...scorers.base import CalibrationReads, Protection, Reads
 
     if name == "needs":
         return isinstance(declared, Needs)
+    if name == "calibration":
+        return isinstance(declared, CalibrationReads)
     if name == "reads":
         return isinstance(declared, Reads) and (declared.queries == "all" or _is_count(declared.queries))
     if name == "protection":

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .contract import Kind
+
+if TYPE_CHECKING:
+    from ...scorers.base import CalibrationReads
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,7 @@ class Description:
         details: The rest of its docstring, not indented.
         origin: Distribution, version and place of the class.
         code: Hash of its source, or that it has none; "" for our own, which the code version speaks for.
+        fitted: Whether it has a profile, made by its `fit`.
         broken: Why it cannot be used; None where it can.
     """
 
@@ -43,6 +47,7 @@ class Description:
     version: str = ""
     arguments: tuple[Argument, ...] = ()
     code: str = ""
+    fitted: bool = False
     broken: str | None = None
 
 
@@ -71,17 +76,47 @@ class Plugin:
         """Itself and every plugin that it holds, at any depth."""
         return (self, *(part for held in self.inner.values() for part in held.parts))
 
+    def owners(self, path: str) -> "dict[str, Plugin]":
+        """The plugins that have a profile, by path and innermost first: "allocator.of", then "allocator".
+
+        Args:
+            path: Of this plugin.
+        """
+        held = {
+            place: owner
+            for name, inner in self.inner.items()
+            for place, owner in inner.owners(f"{path}.{name}").items()
+        }
+        return held | ({path: self} if self.is_fitted else {})
+
     @property
-    def profile_owner(self) -> "Plugin | None":
-        """The plugin whose profile it is handed: itself, or one that it holds; None where there is none."""
-        return self if fits(self) else next(iter(inner_owners(self)), None)
+    def is_fitted(self) -> bool:
+        """Whether it has a profile of its own."""
+        return callable(getattr(self.instance, "fit", None))
+
+    @property
+    def calibration(self) -> "CalibrationReads":
+        """What its `fit` reads."""
+        from ...scorers.base import CalibrationReads
+
+        undeclared = CalibrationReads(scores=self.description.kind == "allocator", importance=True)
+        declared: CalibrationReads = getattr(self.instance, "calibration", undeclared)
+        return declared
 
     @property
     def label(self) -> str:
         """Name and the arguments that differ from their defaults, as one would type it."""
+        return self.label_without("")
+
+    def label_without(self, argument: str) -> str:
+        """The label, one argument left out."""
         defaults = {argument.name: argument.default for argument in self.description.arguments}
-        said = [f"{name}={self._typed(name)}" for name, value in self.arguments.items() if value != defaults[name]]
-        return self.name + (":" + ",".join(said) if said else "")
+        typed = [
+            f"{name}={self._typed(name)}"
+            for name, value in self.arguments.items()
+            if name != argument and value != defaults[name]
+        ]
+        return self.name + (":" + ",".join(typed) if typed else "")
 
     def _typed(self, name: str) -> str:
         if name not in self.inner:
@@ -95,20 +130,9 @@ class Plugin:
         arguments = {
             name: self.inner[name].identity if name in self.inner else value
             for name, value in self.arguments.items()
-            if not (fits(self) and name == "profile")
+            if not (self.is_fitted and name == "profile")
         }
         return record(self.description, arguments)
-
-
-def fits(plugin: Plugin) -> bool:
-    """Whether it declares a profile of its own."""
-    return callable(getattr(plugin.instance, "fit", None))
-
-
-def inner_owners(plugin: Plugin) -> list[Plugin]:
-    """The plugins that it holds, at any depth, whose profiles it could be handed."""
-    owners = [inner.profile_owner for inner in plugin.inner.values()]
-    return [owner for owner in owners if owner is not None]
 
 
 def record(known: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from .arguments import default_of, inner_spec, plain, read_arguments, type_name,
 from .code_hash import code_of
 from .contract import Kind, breach, inner_fields, instance_breach, is_required
 from .names import check_name, distribution_of, origin_of, registered
-from .plugin import Argument, Description, Plugin, fits, inner_owners, record
+from .plugin import Argument, Description, Plugin, record
 
 
 def describe_all(kind: Kind) -> list[Description]:
@@ -73,11 +73,7 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
     wrong = instance_breach(kind, instance)
     if wrong is not None:
         raise UserError(f"the {kind} {name!r} is broken: {wrong}.")
-    built = Plugin(description, instance, arguments, inner)
-    owners = [] if fits(built) else [owner.label for owner in inner_owners(built)]
-    if len(owners) > 1:
-        raise UserError(f"the {kind} {name!r} holds {' and '.join(owners)}, and can be handed only one profile.")
-    return built
+    return Plugin(description, instance, arguments, inner)
 
 
 def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
@@ -119,6 +115,7 @@ def _read(known: Description, plugin: Any) -> Description:
         source=one_line(str(getattr(plugin, "source", ""))),
         arguments=() if broken else _arguments(plugin),
         code="" if broken else code_of(plugin, known.version),
+        fitted=callable(getattr(plugin, "fit", None)),
         broken=broken,
     )
 

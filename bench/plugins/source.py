@@ -64,6 +64,7 @@ def read_plugin(known: Description, point: EntryPoint) -> Description:
         distribution=known.distribution,
         version=known.version,
         arguments=tuple(_argument(name, node) for name, node in own.items() if name not in constants),
+        fitted=any(isinstance(node, ast.FunctionDef) and node.name == "fit" for node in written.body),
     )
 
 

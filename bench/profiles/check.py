@@ -1,4 +1,4 @@
-"""Whether a profile that the user named was made for the model, scorer and allocator at hand."""
+"""Whether a profile that the user named was made for the model and the plugins at hand."""
 
 from pathlib import Path
 
@@ -6,42 +6,61 @@ from ... import UserError
 from ...scorers.base import Profile
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
-from .identity import fit_arguments, plugin_arguments, plugin_code, template_hash
+from .identity import plugin_code, plugin_identity, template_hash
+from .owner import ProfileOwner
+
+SCORER = ("scorer", "scorer_arguments", "scorer_code")
 
 
-def check_profile(profile: Profile, path: Path, allocator: Plugin, scorer: Plugin, loaded: LoadedModel) -> None:
+def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: LoadedModel) -> None:
     """Refuse a profile that was made for something else, or does not say what it was made for.
 
     Raises:
         UserError: with what it was made for.
     """
-    made = profile.made
-    if profile.kind != allocator.name:
-        raise UserError(f"{path} is a profile of {profile.kind}, not of {allocator.name}.")
+    made, plugin = profile.made, owner.plugin
+    kind = plugin.description.kind
+    if (profile.kind, made.get("role", "allocator")) != (plugin.name, kind):
+        raise UserError(f"{path} is a profile of {profile.kind}, not of the {kind} {plugin.name}.")
     if made.get("model_revision") != loaded.revision:
         raise UserError(
             f"{path} was made for another model ({profile.notes.get('model')}, revision "
             f"{str(made.get('model_revision'))[:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
-            f"`lukv-bench profile --model {loaded.name} --scorer {scorer.label} --out FILE`."
+            f"`lukv-bench profile --model {loaded.name}{_options(owner)} --out FILE`."
         )
-    here = {"scorer": scorer.name, "scorer_arguments": plugin_arguments(scorer), "scorer_code": plugin_code(scorer)}
-    if any(made.get(name) != value for name, value in here.items()):
-        there = " ".join(str(made[name]) for name in here if made.get(name))
+    expected = plugin_identity(owner)
+    if owner.scorer is not None and any(made.get(name) != expected[name] for name in SCORER):
+        other = " ".join(str(made[name]) for name in SCORER if made.get(name))
         raise UserError(
-            f"{path} was made for the scorer {there or '(none is named)'}, not for {scorer.label} "
-            f"{plugin_code(scorer) or ''}; make one with `lukv-bench profile --scorer {scorer.label} --out FILE`."
+            f"{path} was made for the scorer {other or '(none is named)'}, not for {owner.scorer.label} "
+            f"{plugin_code(owner.scorer) or ''}; make one with `lukv-bench profile{_options(owner)} --out FILE`."
         )
+    code = "allocator_code" if kind == "allocator" else "code"
     for what, name, value in (
-        (f"other arguments of {allocator.name}", "arguments", fit_arguments(allocator)),
-        (f"other code of {allocator.name}", "allocator_code", plugin_code(allocator)),
+        (f"other arguments of {plugin.name}", "arguments", expected["arguments"]),
+        (f"other code of {plugin.name}", code, expected[code]),
         ("another chat template", "chat_template", template_hash(loaded)),
+        ("other profiles of the plugins that it depends on", "profiles", expected.get("profiles")),
     ):
         if made.get(name) != value:
             raise UserError(
-                f"{path} was made with {what} ({_said(made.get(name))}, here {_said(value)}); leave out profile= and "
+                f"{path} was made with {what} ({_text(made.get(name))}, here {_text(value)}); leave out profile= and "
                 "the run makes one of its own."
             )
 
 
-def _said(value: object) -> str:
+def _options(owner: ProfileOwner) -> str:
+    """The options of `profile` that make one for this owner."""
+    if owner.plugin.description.kind == "scorer":
+        return f" --scorer {_name(owner.plugin)}"
+    allocator = "" if owner.plugin.name == "lukv" else f" --allocator {_name(owner.plugin)}"
+    return allocator + ("" if owner.scorer is None else f" --scorer {owner.scorer.label}")
+
+
+def _name(plugin: Plugin) -> str:
+    """The plugin as one would type it, without the profile that was named."""
+    return plugin.label_without("profile")
+
+
+def _text(value: object) -> str:
     return "none" if value is None or value == {} else str(value)

@@ -1,69 +1,76 @@
-"""What tells one profile from another, and what a reader wants to know of it besides."""
+"""The identity of a profile, which is everything that decides it, and the circumstances of its making."""
 
 from collections.abc import Sequence
 from typing import Any
 
 from ... import __version__
-from ...scorers.base import Protection
 from ..calibration.calibrate import CALIBRATION_VERSION, KEPT_SHARE, MAX_NEW_TOKENS, TEMPERATURE
 from ..calibration.documents import Document
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
 from ..record.environment import package_versions
 from ..record.hashing import content_hash
-
-
-def fit_arguments(allocator: Plugin) -> dict[str, Any]:
-    """The arguments that a fit depends on: all but the profile's own name."""
-    return {name: value for name, value in plugin_arguments(allocator).items() if name != "profile"}
+from .file import profile_hash
+from .owner import ProfileOwner
 
 
 def plugin_arguments(plugin: Plugin) -> dict[str, Any]:
-    """A plugin's arguments, an inner plugin's by its name, arguments and code."""
+    """A plugin's arguments, an inner plugin's by its name, arguments and code; without the path of a profile."""
     inner = {
         name: {"name": held.name, "arguments": plugin_arguments(held), "code": plugin_code(held)}
         for name, held in plugin.inner.items()
     }
-    return {**plugin.arguments, **inner}
+    arguments = {**plugin.arguments, **inner}
+    return {name: value for name, value in arguments.items() if not (plugin.is_fitted and name == "profile")}
 
 
 def profile_identity(
-    allocator: Plugin,
-    scorer: Plugin,
-    protection: Protection,
-    loaded: LoadedModel,
-    documents: Sequence[Document],
-    seed: int,
+    owner: ProfileOwner, loaded: LoadedModel, documents: Sequence[Document], seed: int
 ) -> dict[str, Any]:
-    """What tells one profile from another before it is made."""
-    special: dict[str, Any] = {"scorer_kept_share": KEPT_SHARE} if scorer.instance.reads.budget else {}
-    if loaded.dtype != "float32":  # float32 goes without saying: profiles from before the dtype was recorded stay valid
-        special["dtype"] = loaded.dtype
-    return special | {
+    """Everything that decides a profile, known before it is made. What does not apply is left out."""
+    facts = plugin_identity(owner) | {
         "model_revision": loaded.revision,
-        "arguments": fit_arguments(allocator),
-        "scorer": scorer.name,
-        "scorer_arguments": plugin_arguments(scorer),
-        "scorer_code": plugin_code(scorer),
-        "allocator_code": plugin_code(allocator),
         "chat_template": template_hash(loaded),
-        "sink": protection.sink,
-        "window": protection.window,
+        "sink": owner.protection.sink,
+        "window": owner.protection.window,
         "documents": [document.record for document in documents],
         "seed": seed,
         "temperature": TEMPERATURE,
         "max_new_tokens": MAX_NEW_TOKENS,
         "calibration_version": CALIBRATION_VERSION,
     }
+    # float32 is left out, as it was before the dtype was recorded.
+    return facts if loaded.dtype == "float32" else facts | {"dtype": loaded.dtype}
+
+
+def plugin_identity(owner: ProfileOwner) -> dict[str, Any]:
+    """The plugins that decide a profile: its owner, the scorer whose scores the fit reads, and their own profiles."""
+    plugin, scorer = owner.plugin, owner.scorer
+    facts: dict[str, Any] = {"arguments": plugin_arguments(plugin)}
+    if plugin.description.kind == "allocator":
+        facts |= {"allocator_code": plugin_code(plugin)}
+    else:
+        facts |= {"role": plugin.description.kind, "code": plugin_code(plugin)}
+    if scorer is not None:
+        facts |= {
+            "scorer": scorer.name,
+            "scorer_arguments": plugin_arguments(scorer),
+            "scorer_code": plugin_code(scorer),
+        }
+        if scorer.instance.reads.budget:
+            facts |= {"scorer_kept_share": KEPT_SHARE}
+    if owner.bases:
+        facts |= {"profiles": {name: profile_hash(one) for name, one in sorted(owner.bases.items())}}
+    return facts
 
 
 def template_hash(loaded: LoadedModel) -> str:
-    """Of the chat template that the calibration's questions are rendered with."""
+    """Hash of the chat template that the calibration's questions are rendered with."""
     return content_hash(loaded.tokenizer.chat_template)[:12]
 
 
 def plugin_code(plugin: Plugin) -> str | None:
-    """Whose code a plugin is; None for our own, which `CALIBRATION_VERSION` speaks for."""
+    """Distribution, version and source hash of a plugin; None for our own, which `CALIBRATION_VERSION` stands for."""
     known = plugin.description
     return (
         None
@@ -73,7 +80,7 @@ def plugin_code(plugin: Plugin) -> str | None:
 
 
 def circumstances(loaded: LoadedModel) -> dict[str, Any]:
-    """What else a reader wants to know of how a profile was made."""
+    """What a profile's reader may want to know, and what decides nothing of it."""
     return {
         "model": loaded.title,
         "dtype": loaded.dtype,

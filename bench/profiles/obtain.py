@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ... import UserError
-from ...scorers.base import Profile, Protection
-from ..calibration.calibrate import MAX_NEW_TOKENS, Report, Target, calibrate
+from ...scorers.base import Profile
+from ..calibration.calibrate import MAX_NEW_TOKENS, Report, calibrate
 from ..calibration.documents import Document, built_in_documents
 from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
@@ -26,44 +26,37 @@ from .file import load_profile, read_header, save_profile
 from .fit import check_arrays, fit_arrays
 from .identity import circumstances, profile_identity
 from .lock import only_process
+from .owner import ProfileOwner
 
 DEFAULT_SEED = 0
 
 
-def obtain_profile(
-    allocator: Plugin, scorer: Plugin, protection: Protection, loaded: LoadedModel, report: Report
-) -> Profile:
-    """The profile that the user named, that ships, that lies in the cache; made and cached if there is none.
+def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> Profile:
+    """The profile that the user named, that ships, or that is in the cache; made and cached if there is none.
 
     The shipped ones were calibrated in float32 and serve every dtype; one in the cache serves the dtype it was
     calibrated in.
 
     Raises:
-        UserError: the file named is not a profile for this model and scorer.
+        UserError: the file named is not a profile for this model and these plugins.
         PluginError: the scorer failed, or the fit.
     """
-    named = str(allocator.arguments.get("profile", ""))
-    if named:
-        path = check_readable(named, "the profile")
-        profile = load_profile(path)
-        check_profile(profile, path, allocator, scorer, loaded)
-        try:
-            check_arrays(profile.arrays, allocator, loaded)
-        except ValueError as error:
-            raise UserError(
-                f"{path} is no profile that {allocator.name} can use: {error}; leave out profile=, and the run makes "
-                "one of its own."
-            ) from error
-        return profile
+    plugin = owner.plugin
+    if named := str(plugin.arguments.get("profile", "")):
+        return _named(named, owner, loaded)
     documents = _fitted(loaded, built_in_documents())
-    wanted = profile_identity(allocator, scorer, protection, loaded, documents, DEFAULT_SEED)
-    shipped = {name: value for name, value in wanted.items() if name != "dtype"}
+    identity = profile_identity(owner, loaded, documents, DEFAULT_SEED)
+    shipped = {name: value for name, value in identity.items() if name != "dtype"}
     for path in sorted(_shipped_folder().glob("*.safetensors")):
-        if _is_made_as(path, allocator.name, shipped):
+        if _is_made_as(path, plugin.name, shipped):
             return load_profile(path)
-    name = f"{allocator.name}-{scorer.name}-{loaded.revision[:8]}-{content_hash(wanted)[:8]}.safetensors"
-    place = cache_folder() / "profiles" / name
-    if (cached := _cached(place, allocator, wanted, loaded)) is not None:
+    names = [plugin.name] if owner.scorer is None else [plugin.name, owner.scorer.name]
+    place = (
+        cache_folder()
+        / "profiles"
+        / "-".join([*names, loaded.revision[:8], f"{content_hash(identity)[:8]}.safetensors"])
+    )
+    if (cached := _cached(place, plugin, identity, loaded)) is not None:
         return cached
     check_file_place(place, "the profile's place in the cache,", ANY, cure="set LUKV_BENCH_CACHE to another folder")
 
@@ -71,14 +64,33 @@ def obtain_profile(
         report(f"waiting for process {process}, which calibrates the same profile", 0, 1)
 
     with only_process(place.with_name(place.name + ".lock"), waiting):
-        if (cached := _cached(place, allocator, wanted, loaded)) is not None:
+        if (cached := _cached(place, plugin, identity, loaded)) is not None:
             return cached  # made by the process that was waited for
         if place.is_file():
             print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
-        targets = {scorer.name: (scorer, protection)}
-        with making(allocator, targets, loaded, documents, DEFAULT_SEED, report) as profiles:
-            profile = profiles[scorer.name]
+        name = plugin.name if owner.scorer is None else owner.scorer.name
+        with making({name: owner}, loaded, documents, DEFAULT_SEED, report) as profiles:
+            profile = profiles[name]
             save_profile(profile, place)
+    return profile
+
+
+def _named(name: str, owner: ProfileOwner, loaded: LoadedModel) -> Profile:
+    """The profile in a file that the user named.
+
+    Raises:
+        UserError: it is not one for this model and these plugins.
+    """
+    path = check_readable(name, "the profile")
+    profile = load_profile(path)
+    check_profile(profile, path, owner, loaded)
+    try:
+        check_arrays(profile.arrays, owner.plugin, loaded)
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no profile that {owner.plugin.name} can use: {error}; leave out profile=, and the run makes "
+            "one of its own."
+        ) from error
     return profile
 
 
@@ -86,37 +98,39 @@ def _shipped_folder() -> Path:
     return Path(str(resources.files("lukv_bench.bench"))) / "shipped_profiles"
 
 
-def _cached(place: Path, allocator: Plugin, wanted: Mapping[str, Any], loaded: LoadedModel) -> Profile | None:
+def _cached(place: Path, plugin: Plugin, identity: Mapping[str, Any], loaded: LoadedModel) -> Profile | None:
     """The profile at its place in the cache; None where there is none, or another or damaged file."""
     if not place.is_file():
         return None
     try:
-        if not _is_made_as(place, allocator.name, wanted):
+        if not _is_made_as(place, plugin.name, identity):
             return None
         profile = load_profile(place)
-        check_arrays(profile.arrays, allocator, loaded)
+        check_arrays(profile.arrays, plugin, loaded)
     except (UserError, ValueError):
         return None
     return profile
 
 
-def _is_made_as(path: Path, kind: str, wanted: Mapping[str, Any]) -> bool:
+def _is_made_as(path: Path, kind: str, identity: Mapping[str, Any]) -> bool:
     header = read_header(path)
-    return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in wanted.items()))
+    return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in identity.items()))
 
 
 @contextmanager
 def making(
-    allocator: Plugin,
-    scorers: Mapping[str, tuple[Plugin, Protection]],
+    owners: Mapping[str, ProfileOwner],
     loaded: LoadedModel,
     documents: Sequence[Document],
     seed: int,
     report: Report,
 ) -> Iterator[dict[str, Profile]]:
-    """Calibrate once and fit a profile for each scorer, for a block that saves them.
+    """Calibrate once and fit the profile of each owner, for a block that saves them.
 
-    What an interrupt leaves stays in the cache folder until that block has ended well: the same call goes on there.
+    What an interrupted calibration has recorded stays in the cache folder until the block ends without an error.
+
+    Args:
+        owners: By a name, which the profiles get and the progress shows.
 
     Raises:
         UserError: a document does not suit the model.
@@ -130,25 +144,25 @@ def making(
                 f"{document.whole} characters, which {loaded.name} can hold.",
                 file=sys.stderr,
             )
-    targets = {name: Target(scorer.instance, protection) for name, (scorer, protection) in scorers.items()}
-    wanted = {name: profile_identity(allocator, *of, loaded, (), seed) for name, of in scorers.items()}
-    partial = _partial(content_hash([wanted, loaded.device.type, CODE_VERSION]))
+    targets = {name: owner.target for name, owner in owners.items()}
+    identities = {name: profile_identity(owner, loaded, (), seed) for name, owner in owners.items()}
+    partial = _partial(content_hash([identities, loaded.device.type, CODE_VERSION]))
     if partial is not None:
         partial.clear_abandoned()
-    seen = calibrate(loaded, targets, documents, seed, report, partial)
+    recorded = calibrate(loaded, targets, documents, seed, report, partial)
     profiles = {}
-    for number, (name, (scorer, protection)) in enumerate(scorers.items()):
-        report(f"fitting the profile of {name}", number, len(scorers))
-        arrays = fit_arrays(allocator, seen[name], loaded)
-        made = profile_identity(allocator, scorer, protection, loaded, documents, seed)
-        profiles[name] = Profile(allocator.name, arrays, made, circumstances(loaded))
+    for number, (name, owner) in enumerate(owners.items()):
+        report(f"fitting the profile of {name}", number, len(owners))
+        arrays = fit_arrays(owner, recorded[name], loaded)
+        made = profile_identity(owner, loaded, documents, seed)
+        profiles[name] = Profile(owner.plugin.name, arrays, made, circumstances(loaded))
     yield profiles
     if partial is not None:
         partial.clear()
 
 
 def _partial(key: str) -> Partial | None:
-    """Where to keep what is calibrated; None, which is told, where the cache folder cannot be written."""
+    """Where the calibration's records are kept; None, with a message, where the cache folder cannot be written."""
     folder = cache_folder() / "calibration"
     try:
         check_file_place(folder / key, "the calibration's place in the cache,")

@@ -57,11 +57,14 @@ class Configuration(_Content):
         ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
         schedule: When eviction happens: "one-shot" = once, after the whole context.
         seed: Of the samples, and of what methods draw at random.
+        profile_hash: Of the allocator's profile, or of the first plugin's that the allocator holds; None = it has none.
+        profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None = there
+            are none.
         rotation: "whole-sequence" where the model's rotary embedding depends on the length of the sequence; None
             elsewhere.
     """
 
-    ADDED = frozenset({"rotation"})
+    ADDED = frozenset({"rotation", "profiles"})
 
     model_revision: str
     dtype: str
@@ -80,11 +83,19 @@ class Configuration(_Content):
     seed: int
     code_version: str = CODE_VERSION
     rotation: Literal["whole-sequence"] | None = None
+    profiles: Mapping[str, str] | None = None
 
     @property
     def id(self) -> str:
         """Content hash."""
         return content_hash(self.model_dump(mode="json"))
+
+
+def recorded_hashes(hashes: Mapping[str, str]) -> tuple[str | None, dict[str, str] | None]:
+    """(`profile_hash`, `profiles`) of a configuration, from the hash of every profile by path."""
+    own = next((path for path in reversed(list(hashes)) if path.split(".")[0] == "allocator"), None)
+    others = {path: value for path, value in hashes.items() if path != own}
+    return (None if own is None else hashes[own]), others or None
 
 
 def cell_id(configuration: Configuration, task: str, task_version: str, data_revision: str, length: int | None) -> str:

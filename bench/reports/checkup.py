@@ -110,7 +110,7 @@ def _plugins() -> Iterator[Finding]:
         for known in plugins:
             what, needed = f"{kind} {known.name}", known.name in defaults
             if known.broken is None:
-                yield Finding("ok", what, known.origin)
+                yield Finding("ok", what, known.origin + (", has a profile" if known.fitted else ""))
             else:
                 cure = f"pip uninstall {known.distribution}, or mend it"
                 yield Finding("broken", what, f"{known.origin}: {known.broken}", cure, needed)

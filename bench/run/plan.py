@@ -1,9 +1,10 @@
 """The plan of a run: samples made, prompts cut, budgets and profiles settled; all that can be wrong is wrong here."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
-from ...scorers.base import Profile, Protection
+from ...scorers.base import Profile
 from ..calibration.calibrate import Report
 from ..engine.prompt import appends_special_tokens, chat_form
 from ..engine.rotary import depends_on_length
@@ -11,11 +12,11 @@ from ..errors import PluginError
 from ..methods.allocation import check_budget
 from ..methods.choosing import check_scorers
 from ..methods.method import Method
+from ..methods.profiles import MethodProfiles, profile_hashes
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
-from ..profiles.obtain import obtain_profile
-from ..record.configuration import Configuration, PluginRecord, cell_id
+from ..record.configuration import Configuration, PluginRecord, cell_id, recorded_hashes
 from ..record.hashing import content_hash
 from .request import RunRequest
 from .samples import PlannedSample, PlannedTask, plan_task
@@ -25,14 +26,15 @@ __all__ = ["Plan", "PlannedCell", "PlannedMethod", "PlannedSample", "PlannedTask
 
 @dataclass(frozen=True)
 class PlannedMethod:
-    """A method with its profile and the configuration it stands for.
+    """A method with its profiles and the configuration it stands for.
 
     Attributes:
-        failure: Why its profile could not be made: its cells fail with it.
+        profiles: By the path of their plugin.
+        failure: Why one of them could not be made: the method's cells fail with it.
     """
 
     method: Method
-    profile: Profile | None
+    profiles: Mapping[str, Profile]
     failure: PluginError | None
     configuration: Configuration
 
@@ -41,15 +43,15 @@ class PlannedMethod:
         """As one would type it."""
         return self.method.label
 
-    @property
-    def profile_hashes(self) -> tuple[str, ...]:
-        """The profiles that its plugins need."""
-        return () if self.configuration.profile_hash is None else (self.configuration.profile_hash,)
+    @cached_property
+    def profile_hashes(self) -> dict[str, str]:
+        """The hash of each profile by the path of its plugin."""
+        return profile_hashes(self.profiles)
 
     @property
     def without_profile_id(self) -> str:
-        """The configuration under which this one failed if its profile could not be made at first."""
-        return self.configuration.model_copy(update={"profile_hash": None}).id
+        """The configuration under which this one failed if its profiles could not be made at first."""
+        return self.configuration.model_copy(update={"profile_hash": None, "profiles": None}).id
 
 
 @dataclass(frozen=True)
@@ -73,12 +75,7 @@ class Plan:
     @property
     def profiles(self) -> dict[str, Profile]:
         """By hash."""
-        return {
-            name: method.profile
-            for method in self.methods
-            if method.profile is not None
-            for name in method.profile_hashes
-        }
+        return {profile_hash(profile): profile for method in self.methods for profile in method.profiles.values()}
 
 
 def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
@@ -99,9 +96,9 @@ def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
     for method in request.methods:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)
-    profiles = _obtain_profiles(request.methods, loaded, report)
+    obtained = _obtain_profiles(request.methods, loaded, report)
     planned = {
-        rules: _distinct(_plan_method(request, loaded, one, profiles.get(_need(one)), rules) for one in request.methods)
+        rules: _distinct(_plan_method(request, loaded, one, obtained[one.label], rules) for one in request.methods)
         for rules in dict.fromkeys(map(_rules, tasks))
     }
     cells = tuple(_plan_cell(task, method) for task in tasks for method in planned[_rules(task)])
@@ -121,46 +118,32 @@ def _rules(task: PlannedTask) -> Rules:
     return task.truncation, task.loaded.info.chat, task.seed
 
 
-Need = tuple[str, str, Protection] | None
-"""Allocator, scorer and protection that a profile is for; None = the method needs none."""
+Obtained = Mapping[str, Profile] | PluginError
+"""A method's profiles by the path of their plugin, or why one of them could not be made."""
 
 
-def _need(method: Method) -> Need:
-    owner = method.allocator.profile_owner
-    if method.scorer is None or owner is None:
-        return None
-    return owner.label, method.scorer.label, method.protection
-
-
-def _obtain_profiles(
-    methods: Sequence[Method], loaded: LoadedModel, report: Report
-) -> dict[Need, Profile | PluginError]:
-    """Every profile that is needed, once; those that the user named first, since they may be wrong."""
-    asked = {
-        _need(method): (method.allocator.profile_owner, method.scorer, method.protection)
-        for method in methods
-        if method.allocator.profile_owner is not None and method.scorer is not None
-    }
-    found: dict[Need, Profile | PluginError] = {}
-    for need, (owner, scorer, protection) in sorted(
-        asked.items(), key=lambda item: not item[1][0].arguments.get("profile")
-    ):
+def _obtain_profiles(methods: Sequence[Method], loaded: LoadedModel, report: Report) -> dict[str, Obtained]:
+    """The profiles of each method, by its label; files that the user named are read first, since they may be wrong."""
+    profiles = MethodProfiles(loaded, report)
+    obtained: dict[str, Obtained] = {}
+    for method in sorted(methods, key=lambda method: not _names_a_profile(method)):
         try:
-            found[need] = obtain_profile(owner, scorer, protection, loaded, report)
+            obtained[method.label] = profiles.obtain(method)
         except PluginError as error:
-            found[need] = PluginError(str(error))  # without the frames of the calibration
-    return found
+            obtained[method.label] = error
+    return obtained
+
+
+def _names_a_profile(method: Method) -> bool:
+    return any(owner.arguments.get("profile") for owner in method.owners().values())
 
 
 def _plan_method(
-    request: RunRequest,
-    loaded: LoadedModel,
-    method: Method,
-    obtained: Profile | PluginError | None,
-    rules: Rules,
+    request: RunRequest, loaded: LoadedModel, method: Method, obtained: Obtained, rules: Rules
 ) -> PlannedMethod:
-    profile = obtained if isinstance(obtained, Profile) else None
     failure = obtained if isinstance(obtained, PluginError) else None
+    profiles = {} if isinstance(obtained, PluginError) else obtained
+    own, others = recorded_hashes(profile_hashes(profiles))
     truncation, templated, seed = rules
     template = content_hash(loaded.tokenizer.chat_template)[:12]
     form = chat_form(loaded.tokenizer, templated)
@@ -177,11 +160,12 @@ def _plan_method(
         keep_tokens=method.budget.keep_tokens,
         sink=method.protection.sink,
         window=method.protection.window,
-        profile_hash=None if profile is None else profile_hash(profile),
+        profile_hash=own,
+        profiles=others,
         seed=seed,
         rotation="whole-sequence" if depends_on_length(loaded.model) else None,
     )
-    return PlannedMethod(method, profile, failure, configuration)
+    return PlannedMethod(method, profiles, failure, configuration)
 
 
 def _record(plugin: Plugin) -> PluginRecord:

@@ -64,12 +64,13 @@ def _method(planned: PlannedMethod) -> Iterator[Asked]:
             source=known.source,
             arguments=[{"name": a.name, "type": a.type, "default": a.default} for a in known.arguments],
         )
-    if planned.profile is not None and configuration.profile_hash is not None:
+    for path, digest in planned.profile_hashes.items():
+        made = planned.profiles[path].made
         yield schema.Profile(
-            hash=configuration.profile_hash,
+            hash=digest,
             model_revision=configuration.model_revision,
-            scorer=planned.profile.made.get("scorer"),
-            details=dict(planned.profile.made),
+            scorer=made.get("scorer"),
+            details=dict(made),
         )
     yield schema.Configuration(
         id=configuration.id,

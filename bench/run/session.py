@@ -23,7 +23,7 @@ def carry_out(
         StoreError: the database failed.
     """
     store.put(*plan_rows(plan))
-    store.forget_failures([method.without_profile_id for method in plan.methods if method.profile is not None])
+    store.forget_failures([method.without_profile_id for method in plan.methods if method.profiles])
     run_id = store.start_run(command, environment_row(plan.loaded))
     outcome = Outcome()
     with heartbeat(store, run_id):

@@ -1,7 +1,7 @@
 """A unit of work and its answers: what passes between the driver of a run and its workers. Both can be pickled."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Self
 
 from ..engine.decode import StopReason
@@ -17,12 +17,12 @@ class UnitConfiguration:
     Attributes:
         id: Returned with the answer; the worker does not read it.
         method: Allocator, scorer, budget and protection.
-        profile_hashes: The profiles that its plugins need.
+        profile_hashes: The hash of each profile that its plugins need, by the path of the plugin.
     """
 
     id: str
     method: Method
-    profile_hashes: tuple[str, ...] = ()
+    profile_hashes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The worker of a run: turns units into answers. It knows no database, no task and no metric."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...scorers.base import Profile
 from ..engine.prefill import Context
@@ -41,6 +41,7 @@ class Worker:
         Raises:
             ModelChanged: a plugin changed the model's weights, and they cannot be read again.
         """
+        unit = replace(unit, configurations=tuple(map(self._bound, unit.configurations)))
         report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
         context: Context | Exception
@@ -58,6 +59,11 @@ class Worker:
             rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
             report(f"{together[0].method.label}{rest}")
             yield from self._batch(unit, together, context)
+
+    def _bound(self, configuration: UnitConfiguration) -> UnitConfiguration:
+        """The configuration with its method's plugins bound to their profiles."""
+        profiles = {path: self.profiles[digest] for path, digest in configuration.profile_hashes.items()}
+        return replace(configuration, method=configuration.method.with_profiles(profiles))
 
     def _batch(self, unit: Unit, together: Sequence[UnitConfiguration], context: Context) -> Iterator[UnitAnswer]:
         """Several configurations decode as one batch; if the batch fails, each is tried alone."""
@@ -83,8 +89,7 @@ class Worker:
                 yield failure(single.configuration, unit, alone) if isinstance(alone, Exception) else alone[0]
 
     def _select(self, unit: Unit, one: UnitConfiguration, context: Context) -> Selected:
-        profile = next((self.profiles[name] for name in one.profile_hashes), None)
-        return Selected(one, choose_kept(self.loaded, one.method, profile, context, unit.seed, self.barred))
+        return Selected(one, choose_kept(self.loaded, one.method, context, unit.seed, self.barred))
 
     def _try(self, unit: Unit, selected: Sequence[Selected], context: Context) -> list[UnitAnswer] | Exception:
         """The answers, or what went wrong: out of memory, logits that are not finite."""

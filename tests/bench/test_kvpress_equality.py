@@ -77,7 +77,7 @@ class Replay:
         """(kept, scores), each [L, H, T]."""
         method = as_method(case, ratio)
         scores = self.scores(n_tokens, case.split("/")[1], ratio)
-        counts = allocate(method, self.loaded.shape, n_tokens, scores, None, seed=0).counts
+        counts = allocate(method, self.loaded.shape, n_tokens, scores, seed=0).counts
         kept = choose(counts, scores, method.protection.mask(n_tokens))
         return torch.stack([layer.mask[0] for layer in kept]).numpy(), scores[:, 0].numpy()
 
@@ -198,7 +198,7 @@ def test_lukv_evicts_exactly_what_kvpress_masks_with_our_profile_exported(name: 
         asked = [Budget(ratio=Decimal(ratio))]
         (method,) = ask_methods(["lukv"], ["keydiff"], asked, models.SINK, models.WINDOW, baselines=False)
         scores = replay.scores(n_tokens, "keydiff", ratio)
-        counts = allocate(method, shape, n_tokens, scores, profile, seed=0).counts
+        counts = allocate(method.with_profiles({"allocator": profile}), shape, n_tokens, scores, seed=0).counts
         kept = choose(counts, scores, protection.mask(n_tokens))
         theirs, ours = replay.theirs(n_tokens, "lukv/keydiff", ratio), [layer.mask[0] for layer in kept]
         np.testing.assert_array_equal(torch.stack(ours).numpy(), theirs, err_msg=f"T={n_tokens} ratio={ratio}")

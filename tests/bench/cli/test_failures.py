@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.errors import PluginError
-from lukv_bench.bench.run import answer, plan, scoring, worker
+from lukv_bench.bench.methods import profiles
+from lukv_bench.bench.run import answer, scoring, worker
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2", "--ratio", "0.5", "--db", "out.db", "--json")
 
@@ -54,7 +55,7 @@ def test_a_cell_whose_profile_could_not_be_made_is_gone_once_it_could(
 
     command = ("run", "--model", tiny, "--allocator", f"lukv:profile={profile}", *COMMAND)
     with monkeypatch.context() as patch:
-        patch.setattr(plan, "obtain_profile", unmade)
+        patch.setattr(profiles, "obtain_profile", unmade)
         first = lukv_bench(*command)
     assert first.code == 1
     assert statuses(first.rows) == {"full": "complete", "uniform": "complete", "lukv": "failed"}
@@ -179,7 +180,7 @@ def test_nothing_is_read_for_cells_whose_profile_could_not_be_made(
     def unmade(*_: Any) -> Any:
         raise PluginError("no profile today")
 
-    monkeypatch.setattr(plan, "obtain_profile", unmade)
+    monkeypatch.setattr(profiles, "obtain_profile", unmade)
     monkeypatch.setattr(worker, "read_context", lambda *_: pytest.fail("a prefill for cells that cannot be answered"))
     ended = lukv_bench("run", "--model", tiny, "--allocator", "lukv", "--no-baselines", *COMMAND)
     assert ended.code == 1

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from lukv_bench.allocators.base import AllocationRequest, Needs
-from lukv_bench.scorers.base import LayerView, Reads
+from lukv_bench.scorers.base import CalibrationDocument, LayerView, Reads
 
 PAGE = (Path(__file__).parents[3] / "docs" / "plugins.md").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("shown", [LayerView, AllocationRequest], ids=lambda shown: shown.__name__)
+@pytest.mark.parametrize("shown", [LayerView, AllocationRequest, CalibrationDocument], ids=lambda shown: shown.__name__)
 def test_every_field_stands_in_its_table(shown: type) -> None:
     _, _, section = PAGE.partition(f"`{shown.__name__}`")
     table = "\n".join(line for line in section.split("\n\n")[1].splitlines() if line.startswith("| `"))

@@ -13,9 +13,9 @@ import pytest
 
 from lukv_bench import UserError
 from lukv_bench.bench.plugins import names
-from lukv_bench.bench.plugins.contract import breach
+from lukv_bench.bench.plugins.contract import breach, instance_breach
 from lukv_bench.bench.plugins.registry import build, describe_all
-from lukv_bench.scorers.base import Protection, Reads
+from lukv_bench.scorers.base import CalibrationReads, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
 
@@ -230,17 +230,40 @@ def test_a_type_is_shown_as_what_one_may_type() -> None:
         build("scorer", "snapkv:pool=mean")
 
 
-def test_a_scorer_that_fits_a_profile_is_refused_since_it_would_be_handed_none() -> None:
-    @dataclass(frozen=True)
-    class Learned(KeyDiff):
-        """Learns."""
+@dataclass(frozen=True)
+class Learned(KeyDiff):
+    """Learns."""
 
-        profile: str = ""
+    profile: str = ""
+    calibration: ClassVar[CalibrationReads] = CalibrationReads(importance=True, keys=True)
 
-        def fit(self, documents: object) -> dict[str, object]:
-            return {}
+    def fit(self, documents: object) -> dict[str, object]:
+        return {}
 
-    assert "only allocators" in str(breach("scorer", Learned))
+
+class Ranking(Learned):
+    """Reads the scores that it is to give."""
+
+    calibration: ClassVar[CalibrationReads] = CalibrationReads(scores=True)
+
+
+class Mistyped(Learned):
+    """Declares something else."""
+
+    calibration: ClassVar[Any] = ("importance",)
+
+
+@pytest.mark.parametrize(
+    ("scorer", "words"),
+    [
+        (Learned, "None"),
+        (Ranking, "its calibration reads scores, which only an allocator's can"),
+        (Mistyped, "its calibration is not what the contract says"),
+    ],
+)
+def test_what_a_scorer_may_read_of_the_calibration(scorer: type, words: str) -> None:
+    assert words in str(breach("scorer", scorer))
+    assert words in str(instance_breach("scorer", scorer()))
 
 
 @dataclass(frozen=True)

@@ -68,6 +68,14 @@ class Two(Base):
 
 
 @dataclass(frozen=True)
+class Holder(Around):
+    """Fits a profile around another."""
+
+    def fit(self, documents: Any) -> Any:
+        return {}
+
+
+@dataclass(frozen=True)
 class Mixed(Base):
     of: Scorer
     needs: ClassVar[Needs] = Needs.NOTHING
@@ -93,7 +101,7 @@ def allocators(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("made_up_allocators")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     points = []
-    for made in (Fits, Around, Two, Mixed, Defaulted, Liar):
+    for made in (Fits, Around, Two, Holder, Mixed, Defaulted, Liar):
         setattr(module, made.__name__, made)
         points.append(EntryPoint(made.__name__.lower(), f"{module.__name__}:{made.__name__}", "lukv_bench.allocators"))
     monkeypatch.setattr(names, "entry_points", lambda group: points if group == "lukv_bench.allocators" else [])
@@ -191,14 +199,17 @@ def test_mistakes_are_told_in_one_sentence(spec: str, words: tuple[str, ...]) ->
 
 
 @pytest.mark.usefixtures("allocators")
-def test_a_profile_belongs_to_the_plugin_that_fits_it() -> None:
+def test_every_fitted_plugin_has_a_profile_of_its_own_at_its_path() -> None:
     fits = build("allocator", "fits:profile=a.safetensors,beta=2")
-    assert fits.profile_owner is fits
+    assert fits.owners("allocator") == {"allocator": fits}
     around = build("allocator", "around:of=(around:of=(fits:profile=a.safetensors,beta=2)),n=5")
-    assert around.profile_owner is not None
-    assert around.profile_owner is not None
-    assert around.profile_owner.label == fits.label
-    assert around.profile_owner.instance == fits.instance
+    assert {path: owner.label for path, owner in around.owners("allocator").items()} == {"allocator.of.of": fits.label}
+    two = build("allocator", "two:one=fits,other=(around:of=(fits:beta=2))")
+    assert {path: owner.label for path, owner in two.owners("allocator").items()} == {
+        "allocator.one": "fits",
+        "allocator.other.of": "fits:beta=2.0",
+    }
+    assert list(build("allocator", "holder:of=fits").owners("allocator")) == ["allocator.of", "allocator"]
 
 
 @pytest.mark.usefixtures("allocators")
@@ -212,12 +223,6 @@ def test_a_profiles_path_is_in_no_identity_but_other_arguments_are() -> None:
     assert identity("around:of=(fits:beta=2)") != identity("around:of=fits")
     assert identity("around:of=fits,n=2") != identity("around:of=fits")
     assert identity("fits:profile=a")["arguments"] == {"beta": 1.0}
-
-
-@pytest.mark.usefixtures("allocators")
-def test_two_profiles_in_one_plugin_are_refused() -> None:
-    with pytest.raises(UserError, match="only one profile"):
-        build("allocator", "two:one=fits,other=(around:of=fits)")
 
 
 @pytest.mark.usefixtures("allocators")

@@ -11,7 +11,8 @@ from torch import Tensor
 from lukv_bench.bench.errors import PluginError
 from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.profiles.fit import fit_arrays
-from lukv_bench.scorers.base import CalibrationDocument
+from lukv_bench.bench.profiles.owner import ProfileOwner
+from lukv_bench.scorers.base import CalibrationDocument, Protection
 
 ANY_MODEL: Any = None
 
@@ -24,6 +25,10 @@ class Fitting:
         for document in documents:
             self.write(document)
         return {"shares": torch.stack([document.importance.mean() for document in documents])}
+
+
+def owner(plugin: Plugin) -> ProfileOwner:
+    return ProfileOwner.of(plugin, None, Protection(2, 0))
 
 
 @pytest.fixture
@@ -42,7 +47,7 @@ def test_a_fit_that_writes_into_a_document_fails_and_changes_it_for_nobody(
         Description("allocator", "writing"), Fitting(lambda document: getattr(document, name).logical_not_())
     )
     with pytest.raises(PluginError, match=f"^fitting a profile of writing failed: it changed the document's {name}: "):
-        fit_arrays(writing, documents, ANY_MODEL)
+        fit_arrays(owner(writing), documents, ANY_MODEL)
     assert torch.equal(getattr(documents[0], name), before)
     good = Plugin(Description("allocator", "good"), Fitting(id))
-    assert fit_arrays(good, documents, ANY_MODEL)["shares"] == documents[0].importance.mean()
+    assert fit_arrays(owner(good), documents, ANY_MODEL)["shares"] == documents[0].importance.mean()

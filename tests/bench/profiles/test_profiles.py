@@ -26,6 +26,7 @@ from lukv_bench.bench.profiles import obtain as profiles
 from lukv_bench.bench.profiles.check import check_profile
 from lukv_bench.bench.profiles.file import load_profile, profile_hash, save_profile, storable_arrays
 from lukv_bench.bench.profiles.obtain import making, obtain_profile
+from lukv_bench.bench.profiles.owner import ProfileOwner
 from lukv_bench.bench.record.hashing import content_hash
 from lukv_bench.bench.run.plan import _obtain_profiles
 from lukv_bench.scorers.base import Profile, Protection
@@ -88,7 +89,8 @@ def test_the_shipped_profiles_are_of_this_model_these_texts_and_this_calibration
 
     scorer = build("scorer", spec)
     protection = scorer.instance.protection
-    profile = obtain_profile(build("allocator", "lukv"), scorer, protection, smollm2, must_not_calibrate)
+    owner = ProfileOwner.of(build("allocator", "lukv"), scorer, protection)
+    profile = obtain_profile(owner, smollm2, must_not_calibrate)
     curve = profile.arrays["curve"]
     assert curve.shape == (99, 30, 3)
     kept = 1 - torch.arange(1, 100) / 100
@@ -107,19 +109,24 @@ def made_here(loaded: LoadedModel, **more: Any) -> Profile:
     return made(**facts | {"chat_template": content_hash(loaded.tokenizer.chat_template)[:12]} | more)
 
 
+def over_keydiff(spec: str = "lukv") -> ProfileOwner:
+    """An allocator over keydiff."""
+    return ProfileOwner.of(build("allocator", spec), build("scorer", "keydiff"), Protection(2, 3))
+
+
 def test_a_profile_of_another_model_or_scorer_is_refused(smollm2: LoadedModel) -> None:
-    lukv, keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
-    here = Path("p.safetensors")
-    check_profile(made_here(smollm2), here, lukv, keydiff, smollm2)
+    owner = over_keydiff()
+    path = Path("p.safetensors")
+    check_profile(made_here(smollm2), path, owner, smollm2)
     with pytest.raises(UserError, match="made for another model"):
-        check_profile(made(), here, lukv, keydiff, smollm2)
+        check_profile(made(), path, owner, smollm2)
     with pytest.raises(UserError, match="made for the scorer snapkv"):
-        check_profile(made(model_revision=smollm2.revision, scorer="snapkv"), here, lukv, keydiff, smollm2)
+        check_profile(made(model_revision=smollm2.revision, scorer="snapkv"), path, owner, smollm2)
     stranger = made(model_revision=smollm2.revision, scorer_code="stranger 1.0")
     with pytest.raises(UserError, match=r"made for the scorer keydiff stranger 1\.0, not for keydiff"):
-        check_profile(stranger, here, lukv, keydiff, smollm2)
+        check_profile(stranger, path, owner, smollm2)
     with pytest.raises(UserError, match="is a profile of headkv"):
-        check_profile(dataclasses.replace(made(), kind="headkv"), here, lukv, keydiff, smollm2)
+        check_profile(dataclasses.replace(made(), kind="headkv"), path, owner, smollm2)
 
 
 @pytest.mark.parametrize(
@@ -135,9 +142,8 @@ def test_a_named_profile_made_in_another_way_is_refused_and_told_how(
 ) -> None:
     path = tmp_path / "p.safetensors"
     save_profile(made_here(smollm2, **other), path)
-    keydiff = build("scorer", "keydiff")
     with pytest.raises(UserError, match=words) as refusal:
-        obtain_profile(build("allocator", f"lukv:profile={path}"), keydiff, Protection(2, 3), smollm2, no_report)
+        obtain_profile(over_keydiff(f"lukv:profile={path}"), smollm2, no_report)
     assert "\n" not in str(refusal.value)
 
 
@@ -152,9 +158,8 @@ def test_a_foreign_file_that_does_not_say_what_it_is_for_is_refused(
     profile = made_here(smollm2)
     path = tmp_path / "p.safetensors"
     save_profile(dataclasses.replace(profile, made={name: profile.made[name] for name in kept}, notes={}), path)
-    spec = f"lukv:profile={path}"
     with pytest.raises(UserError, match="was made "):
-        obtain_profile(build("allocator", spec), build("scorer", "keydiff"), Protection(2, 3), smollm2, no_report)
+        obtain_profile(over_keydiff(f"lukv:profile={path}"), smollm2, no_report)
 
 
 class Fitting:
@@ -175,7 +180,8 @@ def fit(smollm2: LoadedModel, monkeypatch: pytest.MonkeyPatch) -> Callable[[Any]
 
     def made_of(fitted: Any) -> Profile:
         stranger = Plugin(Description("allocator", "stranger"), Fitting(fitted))
-        with making(stranger, {"keydiff": (keydiff, Protection(2, 3))}, smollm2, (), 0, no_report) as profiles:
+        owner = ProfileOwner.of(stranger, keydiff, Protection(2, 3))
+        with making({"keydiff": owner}, smollm2, (), 0, no_report) as profiles:
             return profiles["keydiff"]
 
     return made_of
@@ -251,8 +257,9 @@ def test_a_fit_that_returns_nonsense_costs_its_own_method_only(cache: "Cache", m
     monkeypatch.setattr(LUKV, "fit", lambda self, documents: [1, 2])
     asked = ask_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], []), 2, 3, baselines=False)
     found = _obtain_profiles(asked, cache.loaded, no_report)
-    assert len(found) == 2
-    assert all("returned list" in str(failure) for failure in found.values())
+    failed = {label.split()[0] for label, failure in found.items() if "returned list" in str(failure)}
+    unfitted = {label.split()[0] for label, profiles in found.items() if profiles == {}}
+    assert (len(found), failed, unfitted) == (4, {"lukv"}, {"uniform"})
 
 
 def test_what_a_profile_holds_is_not_what_the_plugin_goes_on_writing_to(fit: Callable[[Any], Profile]) -> None:
@@ -267,11 +274,10 @@ class Cache:
 
     def __init__(self, folder: Path, loaded: LoadedModel) -> None:
         self.folder, self.loaded, self.n_made = folder / "profiles", loaded, 0
-        self._lukv, self._keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
 
     def obtain(self, dtype: str = "float32", protection: Protection = Protection(2, 3)) -> Profile:  # noqa: B008
         loaded = dataclasses.replace(self.loaded, dtype=dtype)
-        return obtain_profile(self._lukv, self._keydiff, protection, loaded, self._count)
+        return obtain_profile(dataclasses.replace(over_keydiff(), protection=protection), loaded, self._count)
 
     def _count(self, doing: str, done: int, total: int) -> None:
         self.n_made += doing.startswith("fitting")
@@ -341,11 +347,10 @@ def test_a_missing_profile_is_made_once_and_then_found(
     def report(doing: str, done: int, total: int) -> None:
         told.append(doing)
 
-    lukv, keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
-    first = obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+    first = obtain_profile(over_keydiff(), smollm2, report)
     assert any("calibrating" in doing for doing in told)
     told.clear()
-    again = obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+    again = obtain_profile(over_keydiff(), smollm2, report)
     assert told == []
     assert profile_hash(first) == profile_hash(again)
 
@@ -383,9 +388,7 @@ def test_a_named_profile_that_lukv_cannot_have_fitted_is_refused(
     path = tmp_path / "p.safetensors"
     save_profile(dataclasses.replace(made_here(smollm2), arrays=arrays), path)
     with pytest.raises(UserError, match=words):
-        obtain_profile(
-            build("allocator", f"lukv:profile={path}"), build("scorer", "keydiff"), Protection(2, 3), smollm2, no_report
-        )
+        obtain_profile(over_keydiff(f"lukv:profile={path}"), smollm2, no_report)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
@@ -460,12 +463,11 @@ def test_an_interrupted_run_goes_on_with_the_texts_that_are_left(
         if "on two" in doing and len(told) < 200 and not (tmp_path / "go on").exists():
             raise KeyboardInterrupt
 
-    lukv, keydiff = build("allocator", "lukv"), build("scorer", "keydiff")
     with pytest.raises(KeyboardInterrupt):
-        obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+        obtain_profile(over_keydiff(), smollm2, report)
     (tmp_path / "go on").touch()
     told.clear()
-    obtain_profile(lukv, keydiff, Protection(2, 3), smollm2, report)
+    obtain_profile(over_keydiff(), smollm2, report)
     assert not [doing for doing in told if "on one" in doing]
     assert [doing for doing in told if "on two" in doing]
     assert list((tmp_path / "calibration").iterdir()) == [], "nothing is left when the profile is there"

@@ -1,0 +1,74 @@
+"""The profiles of methods: found or made, each once, in the order in which they depend on each other."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ...scorers.base import Profile, Protection
+from ..calibration.calibrate import Report
+from ..errors import PluginError
+from ..models.load import LoadedModel
+from ..profiles.file import profile_hash
+from ..profiles.obtain import obtain_profile
+from ..profiles.owner import ProfileOwner
+from .method import Method
+
+_Key = tuple[str, str, Protection]
+"""Kind and label of a plugin, the label with the scorer where the fit reads its scores, and what is protected."""
+
+
+@dataclass(frozen=True)
+class MethodProfiles:
+    """The profiles of several methods on one model, which share them."""
+
+    loaded: LoadedModel
+    report: Report
+    _found: dict[_Key, Profile | PluginError] = field(default_factory=dict)
+
+    def obtain(self, method: Method) -> dict[str, Profile]:
+        """The method's profiles by path, found or made; empty where none of its plugins has one.
+
+        The scorer's come first: an allocator's fit may rank with it.
+
+        Raises:
+            UserError: a file that the user named is not a profile for its plugin.
+            PluginError: a fit failed, or the scorer that it ranks with; also when asked again.
+        """
+        profiles: dict[str, Profile] = {}
+        for path in method.owners():
+            profiles[path] = self._obtain(_owner(method, path, profiles))
+        method.with_profiles(profiles)  # fails here where a plugin cannot hold another that is bound
+        return profiles
+
+    def owner(self, method: Method, path: str) -> ProfileOwner:
+        """The plugin at a path of the method, whose profile is to be made; those that it depends on are obtained.
+
+        Raises:
+            UserError: as `obtain`.
+            PluginError: as `obtain`.
+        """
+        profiles: dict[str, Profile] = {}
+        for place in itertools.takewhile(lambda place: place != path, method.owners()):
+            profiles[place] = self._obtain(_owner(method, place, profiles))
+        return _owner(method, path, profiles)
+
+    def _obtain(self, owner: ProfileOwner) -> Profile:
+        key = (owner.plugin.description.kind, owner.label, owner.protection)
+        if key not in self._found:
+            try:
+                self._found[key] = obtain_profile(owner, self.loaded, self.report)
+            except PluginError as error:
+                self._found[key] = error
+        found = self._found[key]
+        if isinstance(found, PluginError):
+            raise PluginError(str(found))  # without the frames of the calibration
+        return found
+
+
+def _owner(method: Method, path: str, profiles: Mapping[str, Profile]) -> ProfileOwner:
+    return ProfileOwner.of(method.owners()[path], method.scorer, method.protection, path, dict(profiles))
+
+
+def profile_hashes(profiles: Mapping[str, Profile]) -> dict[str, str]:
+    """The hash of each profile by path."""
+    return {path: profile_hash(profile) for path, profile in profiles.items()}
