@@ -1,4 +1,4 @@
-"""The seam to transformers: the cache layer decides how to attend."""
+"""The registered attention function: it lets the cache layer attend."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,11 +22,11 @@ class AttendingLayer(Protocol):
 
 @dataclass(frozen=True)
 class PartialMask:
-    """A mask of transformers that is not causal by name: a sliding window, a chunk.
+    """A mask that transformers does not build by its causal function: a sliding window, a chunk.
 
     Attributes:
-        sees: Whether a query sees a key, from (batch, head, query position, key position), broadcast over tensors.
-        device: Where the positions lie.
+        sees: Whether a query attends to a key: takes (batch, head, query position, key position) tensors.
+        device: Of the positions.
         n_tokens: Length of the sequence that it was made for.
     """
 
@@ -35,35 +35,35 @@ class PartialMask:
     n_tokens: int
 
     def is_causal(self, n_tokens: int) -> bool:
-        """Whether the last of so many tokens sees every one before it, and none after."""
+        """Whether the last of `n_tokens` tokens attends to all of them and to no later one."""
         first = torch.zeros((), dtype=torch.int64, device=self.device)
         keys = torch.arange(n_tokens + 1, device=self.device)
         seen = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
         return bool(seen[:-1].all()) and not bool(seen[-1])
 
     def reach(self, limit: int) -> int:
-        """The longest sequence, of at most `limit` tokens, that the mask leaves simply causal."""
+        """The longest sequence of at most `limit` tokens for which the mask is causal."""
         if self.is_causal(limit):
             return limit
-        shortest, longest = 0, limit  # is_causal holds at the first and not at the second
-        while longest - shortest > 1:
-            middle = (shortest + longest) // 2
-            shortest, longest = (middle, longest) if self.is_causal(middle) else (shortest, middle)
-        return shortest
+        causal, partial = 0, limit  # bisection between a length that is causal and one that is not
+        while partial - causal > 1:
+            middle = (causal + partial) // 2
+            causal, partial = (middle, partial) if self.is_causal(middle) else (causal, middle)
+        return causal
 
 
 def use_store_attention(model: Any) -> None:
-    """Switch a loaded model to attention that the cache layer carries out.
+    """Switch a loaded model to store attention.
 
     Raises:
-        Unsupported: its code attends in a way that cannot be switched.
+        Unsupported: its code does not use the attention interface.
     """
     from transformers import AttentionInterface, AttentionMaskInterface
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     AttentionInterface.register(NAME, _attend)
     AttentionMaskInterface.register(NAME, _mask)
-    ALL_ATTENTION_FUNCTIONS[NAME] = _attend  # over what a library may have wrapped around every function it found
+    ALL_ATTENTION_FUNCTIONS[NAME] = _attend  # libraries wrap registered functions
     model.set_attn_implementation(NAME)
     if model.config.get_text_config(decoder=True)._attn_implementation != NAME:
         raise Unsupported("it does not attend through transformers' attention interface once a layer")
@@ -79,7 +79,7 @@ def _mask(
     device: torch.device,
     **__: Any,
 ) -> PartialMask | None:
-    """transformers' mask signature: None for the causal mask, which store attention does not need."""
+    """transformers' mask signature: None for the causal mask."""
     from transformers.masking_utils import causal_mask_function
 
     if mask_function is causal_mask_function:
@@ -101,7 +101,7 @@ def _attend(
     """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`).
 
     Raises:
-        Unsupported: the layer does more than attend causally to its keys and values.
+        Unsupported: the layer does more than causal attention over its own keys and values.
     """
     if softcap is not None:
         raise Unsupported("it caps its attention logits")

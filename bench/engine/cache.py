@@ -14,8 +14,8 @@ from ..models.shape import Unsupported
 COMPUTES = "it computes with the cached keys and values itself, outside of its attention function"
 
 
-class Missing(Unsupported, AttributeError):
-    """A model wants of a cache layer what tensors or other layers have."""
+class UnsupportedAttribute(Unsupported, AttributeError):
+    """A model uses a cache layer in a way that only tensors or other cache layers serve."""
 
 
 PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
@@ -23,7 +23,7 @@ PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
 
 
 class _Layer(CacheLayerMixin):
-    """What both layers share: `update` hands the layer itself to the attention function."""
+    """Base of both layers: `update` returns the layer itself, which then carries out attention."""
 
     is_sliding = False
 
@@ -35,8 +35,8 @@ class _Layer(CacheLayerMixin):
 
     def __getattr__(self, name: str) -> Any:
         if hasattr(Tensor, name):
-            raise Missing(COMPUTES)
-        raise Missing(f"it asks the cache for {name!r}, and only keys and values are kept")
+            raise UnsupportedAttribute(COMPUTES)
+        raise UnsupportedAttribute(f"it reads {name!r} of the cache, which holds only keys and values")
 
     @classmethod
     def __torch_function__(cls, *_: Any) -> Any:
@@ -56,7 +56,7 @@ class _Layer(CacheLayerMixin):
         """Nothing to prepare."""
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        """(keys and values that a mask would span, offset); no mask is made for our attention."""
+        """(length of a mask, its offset); store attention uses no mask."""
         return self.get_seq_length() + query_length, 0
 
     def get_max_length(self) -> int:
@@ -102,7 +102,7 @@ class PrefillLayer(_Layer):
 
 
 def _own(states: Tensor) -> Tensor:
-    """The states without the rest of a larger tensor that they are a part of (a fused projection's)."""
+    """The states, copied if they are a view of a larger tensor (a fused projection), so that it can be freed."""
     return (
         states.clone(memory_format=torch.contiguous_format)
         if states.untyped_storage().nbytes() > states.nbytes

@@ -27,7 +27,7 @@ class Decoded:
         ids: The generated tokens, the EOS left out.
         text: Their text, cut at a stop string, without thoughts.
         stop_reason: Why it ended.
-        events: What a reader of the text must know.
+        events: Recorded with the answer.
     """
 
     ids: list[int] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Decoding:
 
 
 def fed_at_most(max_new_tokens: int) -> int:
-    """Tokens of an answer that are fed at most: its last one is chosen and never fed."""
+    """Tokens of an answer that are fed at most: all but the last."""
     return max(max_new_tokens - 1, 0)
 
 
@@ -71,7 +71,7 @@ def decode(
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
-    A row that has stopped leaves the batch and the cache; the last logits it had are shown on in its place.
+    A row that has stopped leaves the batch and the cache; `choose` goes on to see its last logits.
 
     Args:
         loaded: The model, switched to store attention.
@@ -93,7 +93,7 @@ def _decode(
     logits = _last_logits(loaded, cache, _padded(chunks), torch.tensor([len(chunk) for chunk in chunks]))
     tokens = choose(logits)
     first_token_s = now(loaded.device) - started
-    running = _take(loaded, rows, tokens, stop, list(range(len(rows))))
+    running = _add_tokens(loaded, rows, tokens, stop, list(range(len(rows))))
     fed, steps = list(range(len(rows))), 0
     while running:
         if len(running) < len(fed):
@@ -103,14 +103,14 @@ def _decode(
         logits[fed] = _last_logits(loaded, cache, tokens[fed].cpu().unsqueeze(-1), ones)
         tokens = choose(logits)
         steps += 1
-        running = _take(loaded, rows, tokens, stop, running)
+        running = _add_tokens(loaded, rows, tokens, stop, running)
     elapsed = now(loaded.device) - started
     _write_texts(loaded, rows, stop)
     return Decoding(rows, first_token_s, (elapsed - first_token_s) / steps if steps else None)
 
 
 def _padded(chunks: Sequence[Sequence[int]]) -> Tensor:
-    """int64 [B, Q], padded on the right; what the padding is does not matter, since no row counts it."""
+    """int64 [B, Q], padded on the right with a token that no row counts."""
     width = max(len(chunk) for chunk in chunks)
     return torch.tensor([[*chunk, *[0] * (width - len(chunk))] for chunk in chunks])
 
@@ -124,15 +124,16 @@ def _last_logits(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: T
     return rows
 
 
-def _take(
+def _add_tokens(
     loaded: LoadedModel, rows: Sequence[Decoded], tokens: Tensor, stop: Stop, running: Sequence[int]
 ) -> list[int]:
-    """Give each running row its token; say which rows go on."""
-    said = tokens.tolist()
-    return [row for row in running if _goes_on(loaded, rows[row], said[row], stop)]
+    """Add each running row's token; the rows that have not stopped."""
+    ids = tokens.tolist()
+    return [row for row in running if _add(loaded, rows[row], ids[row], stop)]
 
 
-def _goes_on(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
+def _add(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
+    """Add a token to a row; whether the row goes on."""
     if len(row.ids) >= stop.max_new_tokens:
         return False
     if token in stop.eos:

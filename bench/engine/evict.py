@@ -29,7 +29,7 @@ def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
 
 
 def keep_everything(context: Context) -> list[Kept]:
-    """Every position of every layer: the full cache, which no scorer ranks."""
+    """Every position of every layer: the full cache."""
     n_batch, n_heads, n_tokens, _ = context.keys[0].shape
     everything = torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device)
     return [Kept.of_mask(everything)] * len(context.keys)

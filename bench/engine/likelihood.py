@@ -12,7 +12,7 @@ from .prefill import Context
 from .rotary import rotating_for
 
 PIECE = 512
-"""Tokens fed in one pass. Attention over a chunk is chunk x cache numbers a head, so a long one is fed in pieces."""
+"""Tokens fed in one pass, which bounds the attention weights: piece x cache a head."""
 
 
 class Likelihood(NamedTuple):
@@ -28,12 +28,12 @@ class Likelihood(NamedTuple):
 
 
 def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
-    """A context of no tokens, over which a sequence of `n_sequence` is fed: it is attended to in full."""
+    """A context of no tokens, so that the tokens of a sequence fed over it attend to all before them."""
     shape = loaded.shape
-    nothing = torch.empty(
+    no_tokens = torch.empty(
         1, shape.n_kv_heads, 0, shape.head_dim, device=loaded.device, dtype=next(loaded.model.parameters()).dtype
     )
-    layers = [nothing] * shape.n_layers
+    layers = [no_tokens] * shape.n_layers
     return Context(keys=layers, values=layers, scores={}, failures={}, prefill_s=0.0, score_s={}, n_sequence=n_sequence)
 
 

@@ -19,46 +19,46 @@ from .prefill import prefill
 from .rotary import rotating_for
 
 N_TOKENS = 24
-"""Tokens of the text, where no window is shorter; two thirds of them are its context."""
+"""Tokens of the text, fewer where a window is shorter; two thirds of them are its context."""
 LAYER_ERROR = 1e-4
-"""Largest difference of an attention module's output, per unit of its largest value. It is taken in float32 whatever
-the model's dtype, on the inputs of the model's own pass, so only another order of summation explains any."""
+"""Largest difference of an attention module's output, per unit of its largest value. Both are computed in float32
+whatever the model's dtype, from the same inputs, so that only the order of summation differs."""
 LOGITS_ERROR = {"float32": 1e-3, "float16": 1e-1, "bfloat16": 3e-1}
-"""Root mean square difference of the logits per unit of their standard deviation. Rounding adds up over the layers;
-there is room for it, since what a model keeps outside of its attention modules changes everything when it is lost."""
+"""Root mean square difference of the logits per unit of their standard deviation. Rounding adds up over the layers; a
+model that keeps state outside of its attention modules differs by far more."""
 
 Forward = Callable[..., Any]
 
 
 @torch.inference_mode()
 def prove(loaded: LoadedModel) -> int:
-    """Switch to store attention and hold it against the model's own: each attention module alone, then the logits.
+    """Switch to store attention and compare it with the model's own: each attention module alone, then the logits.
 
     Returns:
-        The longest sequence over which every token attends to all before it, at most the model's positions.
+        The longest sequence in which every token attends to all before it, at most the model's positions.
 
     Raises:
         Unsupported: something differs by more than rounding.
-        UserError: its own logits are not finite.
+        UserError: its logits are not finite.
     """
     model: Any = loaded.model
     spread = torch.arange(N_TOKENS) * 997 + 1009  # ordinary tokens; the first ids are special ones
     ids = (spread % model.config.get_text_config(decoder=True).vocab_size).tolist()
     own = _OwnPass()
-    with _each(loaded.attention_modules, own.record):
-        wanted = model(input_ids=torch.tensor([ids], device=loaded.device), use_cache=False).logits[0].float()
-    if not bool(wanted.isfinite().all()):
+    with _replace_forward(loaded.attention_modules, own.record):
+        expected = model(input_ids=torch.tensor([ids], device=loaded.device), use_cache=False).logits[0].float()
+    if not bool(expected.isfinite().all()):
         raise UserError(_not_finite(loaded))
     use_store_attention(model)
     reach = _reach(loaded, ids[0])
     n_tokens = min(N_TOKENS, reach)
     ids = ids[:n_tokens]
-    with _each(loaded.attention_modules, own.compare):
+    with _replace_forward(loaded.attention_modules, own.compare):
         _logits_over_stores(loaded, ids)
-    wanted = wanted[:n_tokens]
-    error = _logits_error(_logits_over_stores(loaded, ids), wanted)
+    expected = expected[:n_tokens]
+    error = _logits_error(_logits_over_stores(loaded, ids), expected)
     if not error <= LOGITS_ERROR[loaded.dtype]:
-        if _logits_error(_logits_over_stores(loaded, ids, positions=False), wanted) <= LOGITS_ERROR[loaded.dtype]:
+        if _logits_error(_logits_over_stores(loaded, ids, positions=False), expected) <= LOGITS_ERROR[loaded.dtype]:
             raise Unsupported(
                 "it does not count positions from 0 (RoBERTa's kind begins behind the padding token's id)"
             )
@@ -75,10 +75,10 @@ def _not_finite(loaded: LoadedModel) -> str:
 
 
 def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool = True) -> Tensor:
-    """Prefill, eviction of nothing and one chunk: float32 [Q, vocabulary], the chunk's logits.
+    """Logits float32 [Q, vocabulary] of a chunk, after a prefill and an eviction that keeps everything.
 
     Args:
-        positions: Whether the model is given the chunk's positions, as in every decoding, or counts them itself.
+        positions: Whether the chunk's positions are passed, as in decoding; else the model counts them itself.
     """
     n_context = len(ids) * 2 // 3
     context = prefill(loaded, ids[:n_context], {}, n_sequence=len(ids))
@@ -101,14 +101,14 @@ def _logits_error(ours: Tensor, own: Tensor) -> float:
 
 
 def _reach(loaded: LoadedModel, token: int) -> int:
-    """The longest sequence that every layer's mask leaves simply causal."""
+    """The longest sequence for which every layer's mask is causal."""
     masks: list[PartialMask] = []
 
-    def look(_index: int, _module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
+    def collect_masks(_index: int, _module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
         masks.extend(value for value in (*args, *kwargs.values()) if isinstance(value, PartialMask))
         return forward(*args, **kwargs)
 
-    with _each(loaded.attention_modules, look):
+    with _replace_forward(loaded.attention_modules, collect_masks):
         prefill(loaded, [token], {})
     limit = loaded.shape.max_positions
     reach = min((mask.reach(limit) for mask in masks), default=limit)
@@ -119,31 +119,37 @@ def _reach(loaded: LoadedModel, token: int) -> int:
 
 @dataclass
 class _OwnPass:
-    """What entered and left each attention module in the model's own pass, float32 [1, T, hidden], by layer."""
+    """The inputs and outputs of each attention module in the model's own pass.
+
+    Attributes:
+        hidden: By layer the input, float32 [1, T, hidden].
+        output: By layer the output, float32 [1, T, hidden].
+        n_compared: By layer the tokens already compared.
+    """
 
     hidden: dict[int, Tensor] = field(default_factory=dict)
     output: dict[int, Tensor] = field(default_factory=dict)
-    seen: dict[int, int] = field(default_factory=dict)
+    n_compared: dict[int, int] = field(default_factory=dict)
 
     def record(self, index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Let the module run, and run it in float32 beside."""
+        """Run the module, and again in float32."""
         if index in self.hidden:
             raise Unsupported("a layer runs more than once in a pass")
         hidden, rest, named = _split(args, kwargs)
         returned = forward(*args, **kwargs)
-        self.hidden[index], self.seen[index] = hidden.float(), 0
+        self.hidden[index], self.n_compared[index] = hidden.float(), 0
         self.output[index] = _first(_in_float32(module, forward, self.hidden[index], *rest, **_no_cache(named)))
         return returned
 
     def compare(self, index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
-        """Run the module in float32 over our cache, on what entered it in the model's own pass.
+        """Run the module in float32 over our cache, with its inputs of the model's own pass.
 
         Raises:
-            Unsupported: what leaves it is something else.
+            Unsupported: its output differs.
         """
         hidden, rest, named = _split(args, kwargs)
-        start, stop = self.seen[index], self.seen[index] + hidden.shape[1]
-        self.seen[index] = stop
+        start = self.n_compared[index]
+        stop = self.n_compared[index] = start + hidden.shape[1]
         returned = _in_float32(module, forward, self.hidden[index][:, start:stop], *rest, **named)
         own, ours = self.output[index][:, start:stop], _first(returned)
         error = float((own - ours).abs().max() / own.abs().max())
@@ -155,8 +161,8 @@ class _OwnPass:
 
 
 @contextmanager
-def _each(modules: Sequence[Any], run: Callable[..., Any]) -> Iterator[None]:
-    """Let `run(layer index, module, forward, *args, **kwargs)` stand in for the forward of each module."""
+def _replace_forward(modules: Sequence[Any], run: Callable[..., Any]) -> Iterator[None]:
+    """Call `run(layer index, module, forward, *args, **kwargs)` in place of each module's forward."""
     own = [vars(module).get("forward") for module in modules]
     for index, module in enumerate(modules):
         module.forward = partial(run, index, module, module.forward)
@@ -170,7 +176,7 @@ def _each(modules: Sequence[Any], run: Callable[..., Any]) -> Iterator[None]:
 
 
 def _in_float32(module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
-    """A forward with the module's weights and every input as float32."""
+    """A forward with the module's weights and all inputs in float32."""
     tensors = [*module.parameters(), *module.buffers()]
     stored = [tensor.data for tensor in tensors]
     try:
@@ -183,7 +189,7 @@ def _in_float32(module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any
 
 
 def _cast(value: Any, dtype: torch.dtype) -> Any:
-    """The value with every floating tensor in it cast."""
+    """The value with all its floating-point tensors cast."""
     if isinstance(value, Tensor):
         return value.to(dtype) if value.is_floating_point() else value
     if isinstance(value, dict):
@@ -194,14 +200,14 @@ def _cast(value: Any, dtype: torch.dtype) -> Any:
 
 
 def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple[Any, ...], dict[str, Any]]:
-    """(hidden states, the other positional arguments, the other named ones) of an attention module."""
+    """(hidden states, other positional arguments, other named arguments) of a call of an attention module."""
     if "hidden_states" in kwargs:
         return kwargs["hidden_states"], args, {k: v for k, v in kwargs.items() if k != "hidden_states"}
     return args[0], args[1:], kwargs
 
 
 def _no_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments without a cache that the module would append to a second time."""
+    """The arguments with caches set to None: the module would append to them a second time."""
     return {name: None if isinstance(value, Cache) else value for name, value in kwargs.items()}
 
 

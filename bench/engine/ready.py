@@ -1,4 +1,4 @@
-"""Make a loaded model ready for our stores, and refuse one that they would serve wrongly."""
+"""Prepare a loaded model for our stores, and refuse one that they cannot serve."""
 
 from dataclasses import replace
 
@@ -11,7 +11,7 @@ from .proof import prove
 
 
 def ready_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
-    """Load a model, switch it to store attention and prove on a short text that nothing changed by it.
+    """Load a model, switch it to store attention and prove on a short text that its outputs are the same.
 
     Raises:
         UserError: unknown, corrupt or unsupported model.
@@ -20,20 +20,20 @@ def ready_model(name: str, device: torch.device, dtype: str, thinking: bool = Fa
 
 
 def prove_attention(loaded: LoadedModel) -> LoadedModel:
-    """Switch a model to store attention, proven equal to its own; how far it attends is known of what is returned.
+    """Switch a model to store attention and prove it equal to its own; `reach` is set in the model returned.
 
     Raises:
-        UserError: it attends otherwise, or its own code fails over our cache.
+        UserError: its attention differs, or its code fails over our cache.
     """
     with one_sentence(loaded.name, loaded.model):
         return replace(loaded, reach=prove(loaded))
 
 
 def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:
-    """Refuse a sequence that a sliding window or chunk would cut: store attention sees every kept token.
+    """Refuse a sequence longer than a layer's sliding window or chunk: store attention attends to every kept token.
 
     Raises:
-        UserError: some layer looks no further than the sequence is long.
+        UserError: some layer's window is shorter than the sequence.
     """
     if loaded.reach < min(n_tokens, loaded.shape.max_positions):
         raise UserError(
@@ -43,5 +43,5 @@ def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:
 
 
 def longest_sequence(loaded: LoadedModel) -> int:
-    """Tokens of context, question and answer together that store attention serves."""
+    """The longest sequence (context, question and answer) that store attention serves, in tokens."""
     return min(loaded.reach, loaded.shape.max_positions)

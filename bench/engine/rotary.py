@@ -1,7 +1,7 @@
-"""Rotary embeddings that depend on the length of the sequence (LongRoPE, dynamic NTK), held at the whole length.
+"""Rotary embeddings that depend on the length of the sequence (LongRoPE, dynamic NTK), fixed at the whole length.
 
-transformers takes the longest position of the present call for the length. A sequence is fed here in parts (context,
-question, answer), and every part must be rotated as one pass over the whole would rotate it.
+transformers takes the longest position of the present call as the length. Here a sequence is fed in parts (context,
+question, answer), and every part must be rotated as one pass over the whole sequence would rotate it.
 """
 
 import copy
@@ -16,8 +16,8 @@ from torch import Tensor
 from ...scorers.base import Rotary
 from ..errors import ViewError
 
-HELD = "held"
-"""A rope type that transformers adapts to no call."""
+FIXED = "fixed"
+"""A rope type that transformers does not adapt to the call's length."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class _ByLength:
 
     @property
     def longest_short(self) -> int:
-        """Tokens of the longest sequence that is rotated as every shorter one."""
+        """The longest sequence, in tokens, that is rotated like every shorter one."""
         if self.kind != "longrope":
             return int(self.module.original_max_seq_len)
         parameters = self.module.config.rope_parameters
@@ -45,34 +45,36 @@ class _ByLength:
         return int(parameters["original_max_position_embeddings"])
 
     def shortest_alike(self, n_tokens: int) -> int:
-        """Tokens of the shortest sequence that is rotated as one of `n_tokens`."""
+        """The shortest sequence, in tokens, that is rotated like one of `n_tokens`."""
         if n_tokens <= self.longest_short:
             return 0
         return self.longest_short + 1 if self.kind == "longrope" else n_tokens
 
     def adapt(self, n_tokens: int) -> None:
-        """Have the module take on a length by its own rule, from its first state: dynamic NTK only ever grows."""
+        """Let the module adapt to a length by its own rule. It is reset first, since dynamic NTK only ever grows."""
         device = next(self.module.buffers()).device
         for position in (0, max(n_tokens - 1, 0)):
             call(self.module, self.layer_type, torch.tensor([position], device=device))
 
 
 def depends_on_length(model: Any) -> bool:
-    """Whether the model rotates a token otherwise in a longer sequence."""
+    """Whether the rotation of a token depends on the length of its sequence."""
     return bool(_by_length(model))
 
 
 def shortest_alike(model: Any, n_tokens: int) -> int:
-    """Tokens of the shortest sequence that the model rotates as one of `n_tokens`: two lengths are rotated alike where
-    it is the same. Always 0 where the rotary embedding does not depend on the length."""
+    """The shortest sequence, in tokens, that the model rotates like one of `n_tokens`.
+
+    Two lengths are rotated alike if it is the same for both. It is 0 if the rotation does not depend on the length.
+    """
     return max((part.shortest_alike(n_tokens) for part in _by_length(model)), default=0)
 
 
 def switch_events(model: Any, n_prompt: int, n_sequence: int) -> list[dict[str, object]]:
-    """What a reader of an answer must know where the rotary embedding would change inside of it: the whole sequence is
-    rotated as if the answer took all the tokens that it may take, from its first token on.
+    """An event if the rotary embedding changes between the prompt's length and the longest answer's.
 
-    `generate` begins as for the prompt alone and, in Phi-3's classes, reads everything again at the change.
+    The whole sequence is rotated for the longest answer, from its first token on. `generate` rotates for the prompt
+    alone at first and, in Phi-3's classes, reads everything again at the change.
     """
     if shortest_alike(model, n_prompt) == shortest_alike(model, n_sequence):
         return []
@@ -81,15 +83,15 @@ def switch_events(model: Any, n_prompt: int, n_sequence: int) -> list[dict[str, 
 
 @contextmanager
 def rotating_for(model: Any, n_sequence: int, n_fed: int) -> Iterator[None]:
-    """Rotate in every pass as one pass over the whole sequence would; nothing changes where the length does not matter.
+    """Rotate every pass as one pass over the whole sequence would.
 
     Args:
         model: The transformers model.
         n_sequence: Tokens of the whole sequence.
-        n_fed: Tokens that will have been fed at the end, at most.
+        n_fed: The most tokens that will have been fed at the end.
 
     Raises:
-        ValueError: what is fed is longer than the sequence was said to be, and would be rotated otherwise.
+        ValueError: `n_fed` tokens would be rotated differently from `n_sequence` tokens.
     """
     if shortest_alike(model, n_fed) > shortest_alike(model, n_sequence):
         raise ValueError(f"{n_fed} tokens are fed of a sequence that is rotated for {n_sequence}")
@@ -100,24 +102,24 @@ def rotating_for(model: Any, n_sequence: int, n_fed: int) -> Iterator[None]:
         for part in parts:
             after.callback(part.adapt, 1)
         for module in {id(part.module): part.module for part in parts}.values():
-            after.enter_context(_held(module, n_sequence))
+            after.enter_context(_fixed(module, n_sequence))
         yield
 
 
 @contextmanager
-def _held(module: Any, n_sequence: int) -> Iterator[None]:
-    """Adapt a rotary module to no call for a while."""
-    own = {"rope_type": module.rope_type, "config": module.config}
-    module.rope_type = dict.fromkeys(own["rope_type"], HELD) if isinstance(own["rope_type"], dict) else HELD
+def _fixed(module: Any, n_sequence: int) -> Iterator[None]:
+    """Keep a rotary module from adapting to a call's length."""
+    before = {"rope_type": module.rope_type, "config": module.config}
+    module.rope_type = dict.fromkeys(before["rope_type"], FIXED) if isinstance(before["rope_type"], dict) else FIXED
     module.config = _one_scale(module.config, n_sequence)
     try:
         yield
     finally:
-        vars(module).update(own)
+        vars(module).update(before)
 
 
 def _one_scale(config: Any, n_sequence: int) -> Any:
-    """The configuration with one scale of cos and sin: PhiMoE has one for short calls and another for long ones."""
+    """The configuration with the scale of cos and sin for a length; PhiMoE chooses one of two by the call's length."""
     parameters = config.rope_parameters
     if "long_mscale" not in parameters:
         return config
@@ -138,7 +140,7 @@ def _by_length(model: Any) -> list[_ByLength]:
 
 
 def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
-    """The rotary embedding that a layer's attention is handed, None where the model has none that gives cos and sin.
+    """The rotary embedding of a layer's attention; None if the model has none that returns cos and sin.
 
     Args:
         model: The transformers model.
@@ -146,22 +148,22 @@ def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
         index: Of the layer.
 
     Raises:
-        ViewError: the model has one for other types of layers alone.
+        ViewError: the model has one only for layers of other types.
     """
-    own = [attention.rotary_emb] if hasattr(attention, "rotary_emb") else _shared(model)
-    if len(own) > 1:  # those of an image or sound tower among them
-        own = [module for module in own if getattr(module, "config", None) is attention.config]
-    if len(own) != 1:
+    modules = [attention.rotary_emb] if hasattr(attention, "rotary_emb") else _shared(model)
+    if len(modules) > 1:  # some belong to an image or audio tower
+        modules = [module for module in modules if getattr(module, "config", None) is attention.config]
+    if len(modules) != 1:
         return None
-    kinds, layer_type = getattr(own[0], "rope_type", None), None
+    kinds, layer_type = getattr(modules[0], "rope_type", None), None
     if isinstance(kinds, dict):
         layer_type = attention.config.layer_types[index]
-        if layer_type not in kinds:  # position may act in another way there, as in Beam's
+        if layer_type not in kinds:  # positions may act in another way there
             kind = attention.config.model_type
             raise ViewError(f"the layers of type {layer_type} of {kind} have no rotary embedding")
 
     def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
-        cos, sin = call(own[0], layer_type, positions)
+        cos, sin = call(modules[0], layer_type, positions)
         return cos[0], sin[0]
 
     return rotary
@@ -172,6 +174,6 @@ def _shared(model: Any) -> list[Any]:
 
 
 def call(module: Any, layer_type: str | None, positions: Tensor) -> Any:
-    """What a rotary module of transformers gives for positions int64 [n], computed in float32."""
+    """The output of a rotary module for positions int64 [n], computed in float32."""
     x = torch.zeros(1, device=positions.device)
     return module(x, positions.unsqueeze(0), *([] if layer_type is None else [layer_type]))
