@@ -8,17 +8,31 @@ from sqlalchemy.exc import IntegrityError
 
 from .cell_scores import update_score
 from .portions import portions
-from .schema import Base, Cell, Configuration, Environment, Method, Model, Profile, Sample
+from .schema import (
+    Base,
+    Cell,
+    Configuration,
+    ConfigurationProfile,
+    Environment,
+    MethodPage,
+    Model,
+    Profile,
+    Sample,
+    Task,
+)
 
-Asked = Environment | Model | Method | Profile | Configuration | Cell | Sample
+Asked = Environment | Model | MethodPage | Task | Profile | Configuration | ConfigurationProfile | Cell | Sample
+
+_DOCUMENTATION = (MethodPage, Task)
+"""Texts, of which the newer ones count."""
 
 
 def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
     """Write the rows that are missing, parents first whatever their order.
 
     A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
-    a method the newer words, and a sample of an older schema what it lacks. IntegrityError when a row names a parent
-    that is nowhere.
+    a method page or a task the newer text, and a sample or a profile of an older schema what it lacks.
+    IntegrityError when a row names a parent that is nowhere.
     """
     rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
     samples: dict[str, Sample] = {}
@@ -31,8 +45,11 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
             continue
         if isinstance(row, Cell):
             _ask_for_more(connection, row)
-        elif isinstance(row, Method):
-            connection.execute(update(Method).where(_is(_table(row), values)).values(values))
+        elif isinstance(row, _DOCUMENTATION):
+            connection.execute(update(_table(row)).where(_is(_table(row), values)).values(values))
+        elif isinstance(row, Profile) and row.arrays is not None:
+            lacking = update(Profile).where(Profile.hash == row.hash, Profile.arrays.is_(None))
+            connection.execute(lacking.values(arrays=row.arrays))
     _put_samples(connection, list(samples.values()))
 
 

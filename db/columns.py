@@ -79,6 +79,9 @@ Number = Annotated[str, mapped_column(String(40))]
 Count = Annotated[int, mapped_column(BigInteger)]
 """Tokens or bytes, which pass 2^31."""
 
+Address = Annotated[int, mapped_column(BigInteger().with_variant(Integer, "sqlite"))]
+"""A number that is made of the row's content; SQLite's own row number, which takes no index."""
+
 Json = Annotated[Any, mapped_column(PublicJson())]
 
 

@@ -171,6 +171,19 @@ def turn_wal_off(engine: Engine) -> None:
         connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
 
 
+def compact(engine: Engine) -> None:
+    """Give the room of rows that are gone back to the disk.
+
+    Where another process is at work or the disk is full, the file stays as long as it is.
+    """
+    with (
+        suppress(DatabaseError),
+        engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection,
+    ):
+        connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        connection.exec_driver_sql("VACUUM")
+
+
 def _is_busy(error: OperationalError) -> bool:
     """Whether another process holds the lock: SQLite's code (its low byte), PostgreSQL's lock_not_available."""
     if getattr(error.orig, "sqlstate", getattr(error.orig, "pgcode", None)) == "55P03":
@@ -196,7 +209,7 @@ def _turn_foreign_keys_on(connection: DBAPIConnection, _entry: ConnectionPoolEnt
 
 
 def _dump_json(value: object) -> str:
-    return json.dumps(value, allow_nan=False)
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 from sqlalchemy import URL
 
 from .. import UserError
-from .database import Database, as_store_error, make_engine, turn_wal_on, writing_engine
+from .database import Database, as_store_error, compact, make_engine, turn_wal_on, writing_engine
 from .errors import StoreError
 from .identity import State, judge, peek_connection
 from .migrate import upgrade
@@ -55,3 +55,5 @@ def _migrate(url: URL) -> None:
         if engine.dialect.name == "sqlite":
             turn_wal_on(engine)
         upgrade(writing_engine(engine))
+        if engine.dialect.name == "sqlite":
+            compact(engine)

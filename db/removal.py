@@ -6,6 +6,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, select
 
 from .. import UserError
+from .allocations import delete_unused
 from .claims import live_claims
 from .schema import Answer, Cell, Claim, Configuration
 from .store import Store
@@ -38,7 +39,8 @@ def delete_cell(store: Store, prefix: str) -> Removed:
         task, configuration = cell
         own = Answer.cell_id == cell_id
         n_answers = connection.scalar(select(func.count()).select_from(Answer).where(own)) or 0
-        connection.execute(delete(Answer).where(own))  # timings and keep counts go with them
+        connection.execute(delete(Answer).where(own))  # timings go with them
+        delete_unused(connection)
         connection.execute(delete(Claim).where(Claim.cell_id == cell_id))
         connection.execute(delete(Cell).where(Cell.id == cell_id))
         others = select(Cell.id).where(Cell.configuration_id == configuration)

@@ -11,7 +11,7 @@ from .readable import Field, Unreadable, field
 from .schema import Cell, Configuration, Model
 from .standing import status
 from .store import Store
-from .totals import MEANS, SECONDS, of_cells, read_events, read_machines, read_seconds, totals
+from .totals import MEANS, SECONDS, of_cells, read_events, read_seconds, totals
 
 Row = dict[str, Any]
 """A cell's results, every value one that JSON takes."""
@@ -65,8 +65,9 @@ def read_results(store: Store, cells: Sequence[str] | None = None) -> list[Row]:
     - `n` counts done answers, `n_failed` failed ones; `error` is the cell's own, or a failed answer's.
     - `score` [0, 100] and `stderr` are over the samples asked for; kv tokens, kv bytes and seconds are means over
       the answers. All of these are null unless `status` is "complete".
-    - Seconds are those of one `machine` (and `environment`): the one that timed most of the cell's answers, `n_timed`
-      of them. They are indicative: an accuracy run shares one prefill among many cells.
+    - Seconds are those of one `machine`: the one that timed most of the cell's answers, `n_timed` of them. They are
+      indicative: an accuracy run shares one prefill among many cells. `environment` is null where the packages of that
+      machine changed between its answers.
     - `ratio` is the share pruned: 0 for a full cache, null where the budget is in `keep_tokens` per head.
     - `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     - `status` "unreadable" is a cell with a value that another program broke: `error` names the value.
@@ -80,13 +81,11 @@ def read_results(store: Store, cells: Sequence[str] | None = None) -> list[Row]:
 
 def _read_some(connection: Connection, cells: Sequence[str] | None) -> Iterator[Row]:
     events, broken = read_events(connection, cells)
-    machines = read_machines(connection)
     stored_rows = connection.execute(of_cells(_results(), Cell.id, cells)).mappings().all()
-    several = [row["cell"] for row in stored_rows if row["environment"] != row["_other_environment"]]
+    several = [row["cell"] for row in stored_rows if row["machine"] != row["_other_machine"]]
     seconds = {cell: timed for some in portions(several) for cell, timed in read_seconds(connection, some).items()}
     for stored in stored_rows:
         row, errors = _row(dict(stored) | seconds.get(stored["cell"], {}))
-        row["machine"] = machines.get(row["environment"])
         row["events"] = dict(sorted(events.get(row["cell"], {}).items()))
         errors += [broken[row["cell"]]] if row["cell"] in broken else []
         errors += [f'the mean of "{name}" is not a number' for name in (*MEANS, *SECONDS) if not _is_finite(row[name])]
@@ -108,8 +107,9 @@ def _results() -> Select[Any]:
             func.coalesce(summed.c.n, 0).label("n"),
             func.coalesce(summed.c.n_failed, 0).label("n_failed"),
             func.coalesce(summed.c.n_timed, 0).label("n_timed"),
+            summed.c.machine,
+            summed.c.other_machine.label("_other_machine"),
             summed.c.environment,
-            summed.c.other_environment.label("_other_environment"),
             status(summed).label("status"),
             *(summed.c[name] for name in (*MEANS, *SECONDS)),
             func.coalesce(Cell.error, summed.c.answer_error).label("error"),

@@ -10,12 +10,16 @@ from typing import Any
 from sqlalchemy import CheckConstraint, ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
-from .columns import AnyText, Count, Hash, Json, Name, Number, VerbatimJson
+from .columns import Address, AnyText, Count, Hash, Json, Name, Number, VerbatimJson
 from .columns import Base as Base
 
 
 class Environment(Base):
-    """The machine and the packages that a run used."""
+    """The machine and the packages that a run used.
+
+    `machine` names the hardware alone: the same machine has the same name after an upgrade of its packages. Seconds
+    are averaged over answers of one machine only.
+    """
 
     __tablename__ = "environment"
 
@@ -23,6 +27,7 @@ class Environment(Base):
     python: Mapped[Name]
     platform: Mapped[str]
     device: Mapped[str | None] = mapped_column(default=None)
+    machine: Mapped[str | None]
     packages: Mapped[Json] = mapped_column(default_factory=dict)
     details: Mapped[Json] = mapped_column(default_factory=dict)
 
@@ -41,8 +46,13 @@ class Model(Base):
     details: Mapped[Json] = mapped_column(default_factory=dict)
 
 
-class Method(Base):
-    """What a plugin says of itself; the latest run's words win for the same version."""
+class MethodPage(Base):
+    """What a plugin's documentation says; the latest run's text replaces an earlier one of the same version.
+
+    `details` is Markdown: the docstring below its first line, formulas as code blocks, without the arguments.
+    `arguments` is a list of {"name", "type", "default", "required", "meaning"}. A row of an older schema has no details
+    and no meanings until a run puts it again.
+    """
 
     __tablename__ = "method"
 
@@ -52,11 +62,29 @@ class Method(Base):
     version: Mapped[Name] = mapped_column(primary_key=True)
     summary: Mapped[str]
     source: Mapped[str | None] = mapped_column(default=None)
+    details: Mapped[str | None] = mapped_column(AnyText, default=None)
     arguments: Mapped[Json] = mapped_column(default_factory=dict)
 
 
+class Task(Base):
+    """What a task's definition says; the latest run's text replaces an earlier one of the same version."""
+
+    __tablename__ = "task"
+
+    name: Mapped[Name] = mapped_column(primary_key=True)
+    version: Mapped[Name] = mapped_column(primary_key=True)
+    family: Mapped[Name]
+    metric: Mapped[Name]
+    summary: Mapped[str]
+    source: Mapped[str | None] = mapped_column(default=None)
+
+
 class Profile(Base):
-    """An artefact fitted offline for a model, and for one scorer where it depends on one."""
+    """An artefact fitted offline for a model, and for one scorer where it depends on one.
+
+    `arrays` holds the fitted numbers by name (LU-KV's curves: [targets, L, H]) in half precision, as `db.arrays` packs
+    them; null where they are many, and in a row of an older schema until a run puts it again.
+    """
 
     __tablename__ = "profile"
 
@@ -64,6 +92,7 @@ class Profile(Base):
     model_revision: Mapped[Hash] = mapped_column(ForeignKey("model.revision"))
     scorer: Mapped[Name | None] = mapped_column(default=None)
     details: Mapped[Json] = mapped_column(default_factory=dict)
+    arrays: Mapped[bytes | None] = mapped_column(default=None)
 
 
 class Configuration(Base):
@@ -96,6 +125,21 @@ class Configuration(Base):
     seed: Mapped[Count]
     code_version: Mapped[Name]
     spec: Mapped[Json] = mapped_column(default_factory=dict)
+
+
+class ConfigurationProfile(Base):
+    """A profile that a configuration uses.
+
+    `role` is the place of the plugin that reads it ("allocator", "scorer", "allocator.of" for one that the allocator
+    holds), `plugin` its name.
+    """
+
+    __tablename__ = "configuration_profile"
+
+    configuration_id: Mapped[Hash] = mapped_column(ForeignKey("configuration.id", ondelete="CASCADE"), primary_key=True)
+    role: Mapped[Name] = mapped_column(primary_key=True)
+    plugin: Mapped[Name] = mapped_column(primary_key=True)
+    profile_hash: Mapped[Hash] = mapped_column(ForeignKey("profile.hash"))
 
 
 class Cell(Base):
@@ -221,10 +265,22 @@ class Timing(Base):
     tpot_s: Mapped[float | None]
 
 
-class KeepCounts(Base):
-    """How many tokens each KV head kept for an answer: a list per layer, a number per KV head."""
+class Allocation(Base):
+    """How many tokens each KV head keeps: a list per layer, a number per KV head. Equal counts are one row.
 
-    __tablename__ = "keep_counts"
+    `id` is made of the counts, see `allocations`.
+    """
+
+    __tablename__ = "allocation"
+
+    id: Mapped[Address] = mapped_column(primary_key=True, autoincrement=False)
+    counts: Mapped[Json]
+
+
+class AnswerAllocation(Base):
+    """The allocation that an answer was given under."""
+
+    __tablename__ = "answer_allocation"
 
     answer_id: Mapped[int] = mapped_column(ForeignKey("answer.id", ondelete="CASCADE"), primary_key=True)
-    counts: Mapped[Json]
+    allocation_id: Mapped[Address] = mapped_column(ForeignKey("allocation.id"))

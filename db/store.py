@@ -10,6 +10,7 @@ from typing import Self
 from sqlalchemy import URL, Connection, delete, insert, or_, select, update
 
 from . import claims
+from .allocations import allocation_id
 from .asked import Asked, put_all
 from .cell_scores import update_score
 from .claims import Claims
@@ -20,7 +21,7 @@ from .named import check_there
 from .opening import make_place, prepare
 from .portions import portions
 from .records import AnswerRecord, StoredAnswer
-from .schema import Answer, Cell, Environment, KeepCounts, Run, Sample, Timing
+from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
 from .standing import DONE, FAILED
 from .urls import check_writable, sqlite_path
 
@@ -91,7 +92,7 @@ class Store(Database):
         """Write what was used and what is asked, in any order, all or nothing.
 
         A row that is there stays as it is; but a cell takes the larger `samples_asked` (and with it the score over so
-        many), and a method the newer description.
+        many), and a method page or a task the newer text.
         """
         with self.writing() as connection:
             put_all(connection, rows)
@@ -196,4 +197,6 @@ def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
     if timing is not None:
         connection.execute(insert(Timing).values(answer_id=answer_id, **timing))
     if counts is not None:
-        connection.execute(insert(KeepCounts).values(answer_id=answer_id, counts=counts))
+        connection.execute(
+            insert(AnswerAllocation).values(answer_id=answer_id, allocation_id=allocation_id(connection, counts))
+        )

@@ -23,12 +23,15 @@ SECONDS = {
     "prefill_s": Timing.prefill_s,
     "evict_s": Timing.evict_s,
 }
+_MACHINE = func.coalesce(Environment.machine, Environment.id)
+"""One that another program left without a name is known by its environment."""
 _TIMED = and_(DONE, Timing.answer_id.is_not(None))
 
 
 def totals() -> Subquery:
-    """Counts and means of every cell that has answers; its seconds are good where it has one environment alone."""
-    timed_on = case((_TIMED, Run.environment_id))
+    """Counts and means of every cell that has answers; its seconds are good where one machine alone timed it."""
+    timed_on = case((_TIMED, _MACHINE))
+    timed_in = case((_TIMED, Environment.id))
     return (
         select(
             Answer.cell_id,
@@ -37,13 +40,15 @@ def totals() -> Subquery:
             n_covered().label("n_covered"),
             func.min(Answer.error).label("answer_error"),
             func.count(timed_on).label("n_timed"),
-            func.min(timed_on).label("environment"),
-            func.max(timed_on).label("other_environment"),
+            func.min(timed_on).label("machine"),
+            func.max(timed_on).label("other_machine"),
+            _only(timed_in).label("environment"),
             *_means(MEANS | SECONDS),
         )
         .join(Sample, Sample.id == Answer.sample_id)
         .join(Cell, Cell.id == Answer.cell_id)
         .outerjoin(Run, Run.id == Answer.run_id)
+        .outerjoin(Environment, Environment.id == Run.environment_id)
         .outerjoin(Timing, Timing.answer_id == Answer.id)
         .group_by(Answer.cell_id)
         .subquery()
@@ -51,33 +56,29 @@ def totals() -> Subquery:
 
 
 def read_seconds(connection: Connection, cells: Sequence[str] | None) -> dict[str, dict[str, Any]]:
-    """By cell the environment that timed most of its answers (of two, the first by id), how many, and its means.
+    """By cell the machine that timed most of its answers (of two, the first by name), how many, and its means.
 
     Seconds of different machines have no common mean.
     """
     query = (
-        select(Answer.cell_id, Run.environment_id, func.count().label("n_timed"), *_means(SECONDS))
+        select(
+            Answer.cell_id,
+            _MACHINE.label("machine"),
+            _only(Environment.id).label("environment"),
+            func.count().label("n_timed"),
+            *_means(SECONDS),
+        )
         .join(Timing, Timing.answer_id == Answer.id)
         .join(Run, Run.id == Answer.run_id)
+        .join(Environment, Environment.id == Run.environment_id)
         .where(DONE)
-        .group_by(Answer.cell_id, Run.environment_id)
-        .order_by(func.count(), Run.environment_id.desc())  # the last one of a cell stays
+        .group_by(Answer.cell_id, _MACHINE)
+        .order_by(func.count(), _MACHINE.desc())  # the last one of a cell stays
     )
+    names = ("machine", "environment", "n_timed", *SECONDS)
     return {
-        row["cell_id"]: {
-            "environment": row["environment_id"],
-            **{name: row[name] for name in ("n_timed", *SECONDS)},
-        }
+        row["cell_id"]: {name: row[name] for name in names}
         for row in connection.execute(of_cells(query, Answer.cell_id, cells)).mappings()
-    }
-
-
-def read_machines(connection: Connection) -> dict[str, str]:
-    """Environment -> the name of its accelerator or processor."""
-    query = select(Environment.id, cast(Environment.details, Text), Environment.device, Environment.platform)
-    return {
-        identity: _machine(details) or str(device or system)
-        for identity, details, device, system in connection.execute(query)
     }
 
 
@@ -110,11 +111,9 @@ def _means(columns: Mapping[str, Any]) -> list[ColumnElement[float]]:
     return [cast(func.avg(case((DONE, column))), Double).label(name) for name, column in columns.items()]
 
 
-def _machine(details: str) -> str | None:
-    facts = parsed(details)
-    if not isinstance(facts, dict):
-        return None
-    return next((str(facts[name]) for name in ("gpu", "processor") if facts.get(name)), None)
+def _only(column: ColumnElement[str] | Any) -> ColumnElement[str | None]:
+    """The one value of a group; null where there are several."""
+    return case((func.min(column) == func.max(column), func.min(column)))
 
 
 def _event_names(text: str) -> set[str] | None:

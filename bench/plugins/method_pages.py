@@ -1,10 +1,11 @@
-"""docs/methods/README.md, from the docstrings of what is registered: `make docs`."""
+"""The documentation of a plugin, from its docstring: for the record, and as docs/methods/README.md (`make docs`)."""
 
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...db.schema import MethodPage
 from .contract import Kind
 from .plugin import Argument, Description
 from .registry import describe_all
@@ -59,6 +60,30 @@ def read_details(text: str) -> Details:
         else:
             paragraphs.append([])
     return Details(tuple("\n".join(lines) for lines in paragraphs if lines), meanings)
+
+
+def method_page(plugin: Description) -> MethodPage:
+    """The whole page of a plugin, as the record keeps it for readers without the plugin's code."""
+    details = read_details(plugin.details)
+    return MethodPage(
+        kind=plugin.kind,
+        name=plugin.name,
+        distribution=plugin.distribution,
+        version=plugin.version,
+        summary=plugin.summary,
+        source=plugin.source,
+        details="\n".join(map(_paragraph, details.paragraphs)),
+        arguments=[
+            {
+                "name": argument.name,
+                "type": argument.type,
+                "default": argument.default,
+                "required": argument.required,
+                "meaning": details.meanings.get(argument.name, ""),
+            }
+            for argument in plugin.arguments
+        ],
+    )
 
 
 def page(root: Path) -> str:

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
 
@@ -31,6 +32,21 @@ def processor() -> str:
     except OSError:
         names = []
     return names[0] if names else platform.processor() or platform.machine()
+
+
+def machine_name(facts: Mapping[str, str | int]) -> str:
+    """The hardware that seconds depend on, given the facts of `machine`; packages are not part of it.
+
+    Torch's threads are: the same processor is another machine with one thread than with sixteen. On a GPU they matter
+    little.
+    """
+    names = [str(facts[name]) for name in ("gpu", "processor") if name in facts]
+    counted = ("core",) if "gpu" in facts else ("core", "thread")
+    return ", ".join([*names, *(_count(facts[f"{name}s"], name) for name in counted)])
+
+
+def _count(number: str | int, name: str) -> str:
+    return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
 def machine(device: "torch.device | None" = None) -> dict[str, str | int]:

@@ -4,10 +4,14 @@ import platform
 from collections.abc import Iterator
 
 from ...db import schema
+from ...db.arrays import pack_arrays
 from ...db.asked import Asked
+from ...scorers.base import Profile
+from ...tasks.catalog import TaskInfo
 from ...tasks.document import facets
 from ..models.load import LoadedModel
-from ..record.environment import machine, package_versions
+from ..plugins.method_pages import method_page
+from ..record.environment import machine, machine_name, package_versions
 from ..record.hashing import content_hash
 from .plan import Plan, PlannedCell, PlannedMethod, PlannedTask
 
@@ -21,6 +25,7 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
         python=python,
         platform=system,
         device=device,
+        machine=machine_name(details),
         packages=packages,
         details=details,
     )
@@ -32,6 +37,7 @@ def plan_rows(plan: Plan) -> Iterator[Asked]:
     for method in plan.methods:
         yield from _method(method)
     for task in plan.tasks:
+        yield _task(task.loaded.info)
         yield from _samples(task)
     for cell in plan.cells:
         yield _cell(cell)
@@ -54,24 +60,9 @@ def _method(planned: PlannedMethod) -> Iterator[Asked]:
     method, configuration = planned.method, planned.configuration
     scorers = () if method.scorer is None else method.scorer.parts
     for plugin in (*method.allocator.parts, *scorers):
-        known = plugin.description
-        yield schema.Method(
-            kind=known.kind,
-            name=known.name,
-            distribution=known.distribution,
-            version=known.version,
-            summary=known.summary,
-            source=known.source,
-            arguments=[{"name": a.name, "type": a.type, "default": a.default} for a in known.arguments],
-        )
+        yield method_page(plugin.description)
     for path, digest in planned.profile_hashes.items():
-        made = planned.profiles[path].made
-        yield schema.Profile(
-            hash=digest,
-            model_revision=configuration.model_revision,
-            scorer=made.get("scorer"),
-            details=dict(made),
-        )
+        yield _profile(planned.profiles[path], digest, configuration.model_revision)
     yield schema.Configuration(
         id=configuration.id,
         label=planned.label,
@@ -94,6 +85,31 @@ def _method(planned: PlannedMethod) -> Iterator[Asked]:
         seed=configuration.seed,
         code_version=configuration.code_version,
         spec=configuration.model_dump(mode="json"),
+    )
+    for path, digest in planned.profile_hashes.items():
+        yield schema.ConfigurationProfile(
+            configuration_id=configuration.id, role=path, plugin=planned.profiles[path].kind, profile_hash=digest
+        )
+
+
+def _profile(profile: Profile, digest: str, model_revision: str) -> schema.Profile:
+    return schema.Profile(
+        hash=digest,
+        model_revision=model_revision,
+        scorer=profile.made.get("scorer"),
+        details=dict(profile.made),
+        arrays=pack_arrays({name: array.double().numpy() for name, array in profile.arrays.items()}),
+    )
+
+
+def _task(info: TaskInfo) -> schema.Task:
+    return schema.Task(
+        name=info.name,
+        version=info.version,
+        family=info.family,
+        metric=info.metric,
+        summary=info.summary,
+        source=info.source,
     )
 
 

@@ -100,7 +100,9 @@ def fill(path: Path, n_cells: int, n_samples: int) -> None:
     """A finished database: 20 tasks, one machine, no failures."""
     tasks = [f"task_{number:02}" for number in range(20)]
     with Store.open(URL.create("sqlite", database=str(path)), create=True) as store:
-        environment = schema.Environment(id=digest("environment"), python="3.12", platform="linux", device="cpu")
+        environment = schema.Environment(
+            id=digest("environment"), python="3.12", platform="linux", machine="cpu", device="cpu"
+        )
         revision = digest("model")
         store.put(
             schema.Model(revision=revision, name="large", n_layers=30, n_kv_heads=3, n_query_heads=9, head_dim=64),

@@ -23,7 +23,7 @@ class Rows:
     """Rows with every column that a test does not care for."""
 
     model = Model(revision="m", name="tiny", n_layers=2, n_kv_heads=2, n_query_heads=4, head_dim=8)
-    environment = Environment(id="e", python="3.11", platform="linux", packages={"torch": "2.13"})
+    environment = Environment(id="e", python="3.11", platform="linux", machine="a desktop", packages={"torch": "2.13"})
 
     def configuration(self, name: str = "uniform-0.8", **other: Any) -> Configuration:
         given: dict[str, Any] = {

@@ -1,8 +1,11 @@
 import io
+import json
 import re
+import shutil
 import sqlite3
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import mean, stdev
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +30,7 @@ from lukv_bench.db.store import Store
 if TYPE_CHECKING:
     from .conftest import Rows
 
+_FIXTURES = Path(__file__).parent / "fixtures"
 _SCRIPTS = Path(lukv_bench.db.__file__).parent / "migrations"
 
 
@@ -121,6 +125,22 @@ def _contents(url: URL, columns: dict[str, list[str]] | None = None) -> dict[str
     return {name: [{column: row[column] for column in columns[name]} for row in rows] for name, rows in found.items()}
 
 
+def assert_nothing_lost(before: dict[str, list[dict[str, Any]]], url: URL) -> None:
+    """Every row of an older database, column by column, its keep counts through their new home."""
+    columns = {name: list(rows[0]) for name, rows in before.items() if rows and name != "keep_counts"}
+    kept, after = _contents(url, columns), _contents(url)
+    for old, new in zip(before["cell"], kept["cell"], strict=True):
+        if old["score"] is None:  # one that is answered whole is scored
+            new |= {name: old[name] for name in ("score", "stderr", "error") if name in old}
+    assert kept == {name: before[name] for name in columns}
+    counts = {row["id"]: row["counts"] for row in after["allocation"]}
+    moved = [
+        {"answer_id": row["answer_id"], "counts": counts[row["allocation_id"]]} for row in after["answer_allocation"]
+    ]
+    assert moved == before["keep_counts"]
+    assert len({json.dumps(each) for each in counts.values()}) == len(counts)
+
+
 _THEN = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _CONFIGURATION = {
     "id": "uniform", "label": "uniform", "model_revision": "m", "dtype": "float32", "attention": "ragged-torch",
@@ -170,14 +190,26 @@ def test_a_database_of_the_first_schema_is_upgraded_whole(any_url: URL) -> None:
     before = _contents(any_url)
     assert {name for name, rows in before.items() if rows} == set(FIRST_SCHEMA)
     Store.open(any_url, create=True).close()
-    columns = {name: list(rows[0]) for name, rows in before.items() if rows}
-    assert _contents(any_url, columns) == {name: before[name] for name in columns}
+    assert_nothing_lost(before, any_url)
     after = _contents(any_url)
+    assert {row["machine"] for row in after["environment"]} == {"linux"}
     assert {(row["facets"], row["reference_answers"]) for row in after["sample"]} == {(None, None)}
     assert {(row["heartbeat_at"], row["pid"], row["pid_space"], row["pid_start"]) for row in after["run"]} == {
         (None, None, None, None)
     }
     assert after["claim"] == []
+
+
+def test_the_profile_of_an_inner_plugin_is_carried_over_as_its_own(url: URL) -> None:
+    held = {"of": {"name": "lukv", "arguments": {"profile": ""}, "distribution": "lukv-bench", "version": "0.1.0"}}
+    shuffled = {"id": "shuffled", "allocator": "shuffled", "allocator_args": held, "profile_hash": "p"}
+    profiles = [{"hash": "p", "model_revision": "m", "details": {}}]
+    rows = FIRST_SCHEMA | {"profile": profiles, "configuration": [_CONFIGURATION, _CONFIGURATION | shuffled]}
+    make_old_database(url, "0001", rows)
+    Store.open(url, create=True).close()
+    assert _contents(url)["configuration_profile"] == [
+        {"configuration_id": "shuffled", "role": "allocator.of", "plugin": "lukv", "profile_hash": "p"}
+    ]
 
 
 def test_an_upgraded_database_resumes_and_repeats_nothing(any_url: URL, rows: "Rows") -> None:
@@ -194,6 +226,64 @@ def test_an_upgraded_database_resumes_and_repeats_nothing(any_url: URL, rows: "R
         assert store.answers("cell")[0].text == "first \u4e2d"
     filled = _contents(any_url)["sample"]
     assert [(row["facets"], row["reference_answers"]) for row in filled] == [({"bucket": "4-8k"}, ["blue"])] * 3
+
+
+@pytest.fixture(params=["finished", "failed", "stopped"])
+def released(request: pytest.FixtureRequest, url: URL) -> tuple[str, URL]:
+    """A copy of a database that fixtures/make.py made with the last version of schema 0002."""
+    shutil.copy(_FIXTURES / f"{request.param}.db", str(url.database))
+    return request.param, url
+
+
+def test_a_released_database_loses_nothing(released: tuple[str, URL]) -> None:
+    _, url = released
+    before = _contents(url)
+    Store.open(url, create=True).close()
+    assert_nothing_lost(before, url)
+    after = _contents(url)
+    assert {row["machine"] for row in after["environment"]} == {"AMD EPYC, 2 cores, 1 thread"}
+    profiled = {(row["id"], row["profile_hash"]) for row in before["configuration"] if row["profile_hash"]}
+    carried = [(row["configuration_id"], row["profile_hash"]) for row in after["configuration_profile"]]
+    assert set(carried) == profiled
+    assert len(carried) == len(profiled)
+
+
+def test_a_cell_that_was_answered_and_not_scored_is_scored(url: URL) -> None:
+    """As a run left it that was stopped in between, or whose aggregate metric broke."""
+    shutil.copy(_FIXTURES / "finished.db", str(url.database))
+    connection = sqlite3.connect(str(url.database))
+    connection.execute("UPDATE cell SET score = NULL, stderr = NULL, error = 'metric broke'")
+    connection.execute("UPDATE answer SET score = (id % 4) / 4.0")
+    connection.execute("UPDATE cell SET samples_asked = 4 WHERE id = (SELECT min(id) FROM cell)")
+    connection.commit()
+    connection.close()
+    Store.open(url, create=True).close()
+    after = _contents(url)
+    first, *cells = sorted(after["cell"], key=lambda cell: cell["id"])
+    assert (first["score"], first["error"]) == (None, "metric broke")
+    for cell in cells:
+        scores = [row["score"] for row in after["answer"] if row["cell_id"] == cell["id"]]
+        assert (cell["score"], cell["error"]) == (pytest.approx(100 * mean(scores)), None)
+        assert cell["stderr"] == pytest.approx(100 * stdev(scores) / 3**0.5)
+
+
+def test_a_released_database_resumes_and_repeats_nothing(released: tuple[str, URL], rows: "Rows") -> None:
+    name, url = released
+    before = _contents(url)
+    places = {(row["task"], row["length"]): [] for row in before["sample"]}
+    for row in before["sample"]:
+        places[row["task"], row["length"]].append(row["id"])
+    done = {(row["cell_id"], row["sample_id"]) for row in before["answer"] if row["status"] == "done"}
+    with Store.open(url, create=True) as store:
+        run = store.start_run(["run"], rows.environment)
+        for cell in before["cell"]:
+            for sample in places[cell["task"], cell["length"]]:
+                claims = store.claim(run, sample, [cell["id"]])
+                is_done = (cell["id"], sample) in done
+                assert (claims.done, claims.granted) == (({cell["id"]}, set()) if is_done else (set(), {cell["id"]}))
+    ended = [(row["status"], row["exit_code"]) for row in _contents(url)["run"] if row["id"] != run]
+    stopped = [("interrupted", 130), ("interrupted", None)]  # by Ctrl-C; by SIGKILL
+    assert ended == {"finished": [("finished", 0)], "failed": [("failed", 1)] * 2, "stopped": stopped}[name]
 
 
 def test_older_database_is_upgraded_by_writers_and_refused_by_readers(any_url: URL) -> None:

@@ -116,13 +116,12 @@ def test_events_are_counted_by_cell(store: Store, rows: "Rows") -> None:
 
 def test_seconds_of_several_machines_are_never_averaged(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store, samples=3)
-    details = {"processor": "fast", "gpu": "H900"}
-    other = store.start_run(["run"], Environment(id="f", python="3.11", platform="linux", details=details))
+    other = store.start_run(["run"], Environment(id="f", python="3.11", platform="linux", machine="H900, fast"))
     for ordinal, (by, seconds) in enumerate(((run, 9.0), (other, 1.0), (other, 3.0))):
         store.put_answer(rows.answer(by, ordinal, timing=TimingRecord(ttft_s=seconds, prefill_s=seconds / 2)))
     (row,) = to_records(results_frame(store))
     assert (row["ttft_s"], row["prefill_s"], row["tpot_s"]) == (2.0, 1.0, None)
-    assert (row["machine"], row["environment"], row["n_timed"], row["n"]) == ("H900", "f", 2, 3)
+    assert (row["machine"], row["environment"], row["n_timed"], row["n"]) == ("H900, fast", "f", 2, 3)
 
 
 def test_seconds_of_one_machine_in_two_runs_are_averaged(store: Store, rows: "Rows") -> None:
@@ -130,7 +129,7 @@ def test_seconds_of_one_machine_in_two_runs_are_averaged(store: Store, rows: "Ro
     for ordinal, run in enumerate(runs):
         store.put_answer(rows.answer(run, ordinal, timing=TimingRecord(ttft_s=1.0 + ordinal)))
     (row,) = to_records(results_frame(store))
-    assert (row["ttft_s"], row["machine"], row["environment"], row["n_timed"]) == (1.5, "linux", "e", 2)
+    assert (row["ttft_s"], row["machine"], row["environment"], row["n_timed"]) == (1.5, "a desktop", "e", 2)
 
 
 def test_more_cells_than_a_statement_takes_values(store: Store, rows: "Rows") -> None:

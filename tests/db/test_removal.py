@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from lukv_bench import UserError
 from lukv_bench.db.removal import delete_cell
 from lukv_bench.db.results import read_results
-from lukv_bench.db.schema import Answer, Claim, Configuration, KeepCounts, Timing
+from lukv_bench.db.schema import Allocation, Answer, AnswerAllocation, Claim, Configuration, Timing
 from lukv_bench.db.store import Store
 
 if TYPE_CHECKING:
@@ -36,9 +36,21 @@ def count(store: Store, table: type) -> int:
 def test_a_cell_goes_with_its_answers_and_its_configuration_with_the_last(any_store: Store, run: str) -> None:
     assert delete_cell(any_store, "ab1") == (CELLS[0], "niah", 1)
     assert [row["cell"] for row in read_results(any_store)] == [CELLS[1]]
-    assert [count(any_store, table) for table in (Answer, Timing, KeepCounts, Configuration)] == [1, 1, 1, 1]
+    assert [count(any_store, table) for table in (Answer, Timing, AnswerAllocation, Allocation, Configuration)] == [
+        1,
+        1,
+        1,
+        1,
+        1,
+    ]
     delete_cell(any_store, CELLS[1])
-    assert [count(any_store, table) for table in (Answer, Timing, KeepCounts, Configuration)] == [0, 0, 0, 0]
+    assert [count(any_store, table) for table in (Answer, Timing, AnswerAllocation, Allocation, Configuration)] == [
+        0,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,18 @@ from sqlalchemy.exc import IntegrityError, StatementError
 
 from lukv_bench.db.queries import results_frame
 from lukv_bench.db.records import AnswerRecord
-from lukv_bench.db.schema import Answer, Cell, Configuration, KeepCounts, Method, Model, Run, Sample, Timing
+from lukv_bench.db.schema import (
+    Allocation,
+    Answer,
+    AnswerAllocation,
+    Cell,
+    Configuration,
+    MethodPage,
+    Model,
+    Run,
+    Sample,
+    Timing,
+)
 from lukv_bench.db.store import Store
 
 if TYPE_CHECKING:
@@ -25,14 +36,14 @@ def test_put_is_all_or_nothing_in_any_order(store: Store, rows: "Rows") -> None:
 
 
 def test_what_is_hashed_never_changes_but_a_method_takes_newer_words(store: Store, rows: "Rows") -> None:
-    store.put(rows.model, Method(kind="scorer", name="keydiff", distribution="d", version="1", summary="old"))
+    store.put(rows.model, MethodPage(kind="scorer", name="keydiff", distribution="d", version="1", summary="old"))
     store.put(
         Model(revision="m", name="other", n_layers=1, n_kv_heads=1, n_query_heads=1, head_dim=1),
-        Method(kind="scorer", name="keydiff", distribution="d", version="1", summary="new", arguments={"a": 1}),
+        MethodPage(kind="scorer", name="keydiff", distribution="d", version="1", summary="new", arguments={"a": 1}),
     )
     with store.reading() as connection:
         assert connection.scalar(select(Model.name)) == "tiny"
-        assert connection.execute(select(Method.summary, Method.arguments)).one() == ("new", {"a": 1})
+        assert connection.execute(select(MethodPage.summary, MethodPage.arguments)).one() == ("new", {"a": 1})
 
 
 def test_more_samples_than_a_statement_takes_are_put_and_filled_in(store: Store, rows: "Rows") -> None:
@@ -71,7 +82,7 @@ def test_answer_is_stored_whole(store: Store, rows: "Rows") -> None:
     assert store.put_answer(rows.answer(run))
     with store.reading() as connection:
         answer = connection.execute(select(Answer.__table__)).one()
-        assert connection.scalar(select(KeepCounts.counts)) == [[100, 300], [250, 150]]
+        assert connection.scalar(select(Allocation.counts)) == [[100, 300], [250, 150]]
         timing = connection.execute(select(Timing.__table__)).one()
     assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"event": "clamp", "n": 1}], run)
     assert (timing.prefill_s, timing.tpot_s, timing.kind) == (2.0, None, "indicative")
@@ -95,7 +106,7 @@ def test_failed_answer_is_replaced_with_all_that_hangs_on_it(store: Store, rows:
     assert store.put_answer(rows.answer(run))
     assert store.done_samples("cell") == {"s0"}
     with store.reading() as connection:
-        for table in (Answer, Timing, KeepCounts):
+        for table in (Answer, Timing, AnswerAllocation):
             assert connection.scalar(select(func.count()).select_from(table)) == 1
 
 

@@ -33,7 +33,7 @@ def answer(path: str, run: str, n: str) -> None:
 
 def share(url: str, n: str) -> None:
     """Run as one of several: claim, compute, put; say each sample that was computed here."""
-    environment = Environment(id="e", python="3.11", platform="linux")
+    environment = Environment(id="e", python="3.11", platform="linux", machine="a desktop")
     with Store.open(resolve_url(url), create=True) as store:
         run = store.start_run(["run"], environment)
         for i in range(int(n)):

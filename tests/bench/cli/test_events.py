@@ -42,7 +42,8 @@ def test_the_run_s_seed_shuffles(lukv_bench: Any, tiny: Path, profile: Path) -> 
     for seed in range(4):
         events(lukv_bench, tiny, spec, "--ratio", "0.5", "--seed", seed)
     connection = sqlite3.connect("out.db")
-    counts = [json.loads(row[0]) for row in connection.execute("SELECT counts FROM keep_counts")]
+    sql = "SELECT c.counts FROM answer_allocation k JOIN allocation c ON c.id = k.allocation_id"
+    counts = [json.loads(row[0]) for row in connection.execute(sql)]
     connection.close()
     assert len(counts) == 4
     assert len({json.dumps(each) for each in counts}) > 1

@@ -170,7 +170,8 @@ def test_inspect_evicts_as_run_does(inspect: Callable[..., Any], lukv_bench: Any
     )
     lukv_bench(*base, *lukv, "--no-baselines")
     connection = sqlite3.connect("out.db")
-    sql = "SELECT a.n_context_tokens, k.counts FROM answer a JOIN keep_counts k ON k.answer_id = a.id"
+    allocations = "JOIN answer_allocation ON answer_id = a.id JOIN allocation c ON c.id = allocation_id"
+    sql = f"SELECT a.n_context_tokens, c.counts FROM answer a {allocations}"
     ((length, counts),) = connection.execute(sql).fetchall()
     connection.close()
     text = "word" + " word" * 400

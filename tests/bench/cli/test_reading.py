@@ -40,7 +40,7 @@ def database(home: object) -> None:
     """Three cells of a task with two samples each, and one of another task, whose only answer failed."""
     with Store.open(resolve_url("out.db"), create=True) as store:
         store.put(schema.Model(revision="m", name="tiny", n_layers=2, n_kv_heads=2, n_query_heads=4, head_dim=8))
-        run = store.start_run(["run"], schema.Environment(id="e", python="3", platform="linux"))
+        run = store.start_run(["run"], schema.Environment(id="e", python="3", platform="linux", machine="a desktop"))
         for task, references in (("niah_single_1", ["42", "forty-two"]), ("longbench_trec", None)):
             for ordinal in range(2):
                 identity = {"id": f"{task}{ordinal}", "task": task, "task_version": "1", "ordinal": ordinal}

@@ -13,6 +13,9 @@ from statistics import mean, stdev
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file
+
+from lukv_bench.db.arrays import unpack_arrays
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
@@ -25,6 +28,8 @@ COLUMNS = (
     *("ttft_s", "tpot_s"),
 )
 NEVER_BEYOND = 10**6
+
+ALLOCATIONS = "JOIN answer_allocation ON answer_id = a.id JOIN allocation c ON c.id = allocation_id"
 
 
 @pytest.fixture(scope="module")
@@ -164,7 +169,7 @@ def test_slots_are_of_the_context_alone(rows: list[dict[str, Any]], database: Pa
 
 
 def test_keep_counts_of_every_answer_add_up(database: Path) -> None:
-    sql = "SELECT a.kv_tokens_kept, a.n_context_tokens, k.counts FROM answer a JOIN keep_counts k ON k.answer_id = a.id"
+    sql = f"SELECT a.kv_tokens_kept, a.n_context_tokens, c.counts FROM answer a {ALLOCATIONS}"
     found = query(database, sql)
     assert len(found) == query(database, "SELECT count(*) FROM answer")[0][0]
     for kept, context, counts in found:
@@ -176,7 +181,7 @@ def test_keep_counts_of_every_answer_add_up(database: Path) -> None:
 
 def test_lukv_gives_heads_different_shares(rows: list[dict[str, Any]], database: Path) -> None:
     (row,) = pick(rows, allocator="lukv", ratio=0.8)
-    sql = "SELECT k.counts FROM keep_counts k JOIN answer a ON k.answer_id = a.id WHERE a.cell_id = ?"
+    sql = f"SELECT c.counts FROM answer a {ALLOCATIONS} WHERE a.cell_id = ?"
     for (counts,) in query(database, sql, row["cell"]):
         assert len({count for layer in json.loads(counts) for count in layer}) > 1
 
@@ -399,3 +404,19 @@ def test_run_prints_one_json_array_and_progress_apart(tiny: Path, program: Calla
     assert ended.progress
     assert len(ended.sentences) == 1, ended.sentences
     assert ended.sentences[0].startswith("2 new answers")
+
+
+def test_the_record_describes_its_methods_tasks_and_profiles(database: Path, slow_profile: Path) -> None:
+    ((details, arguments),) = query(database, "SELECT details, arguments FROM method WHERE name = 'lukv'")
+    assert "**Differs from the paper:**" in details
+    assert all(argument["meaning"] for argument in json.loads(arguments))
+    tasks = query(database, "SELECT name, family, metric FROM task WHERE summary <> '' AND source <> ''")
+    assert {name for name, *_ in tasks} == {name for (name,) in query(database, "SELECT DISTINCT task FROM cell")}
+    assert {family for _, family, _ in tasks} == {"ruler"}
+    ((packed,),) = query(database, "SELECT arrays FROM profile")
+    curve = load_file(slow_profile)["curve"]
+    assert unpack_arrays(packed)["curve"] == pytest.approx(curve.numpy(), abs=1e-3)
+    users = query(database, "SELECT configuration_id, role, plugin FROM configuration_profile")
+    assert {role for _, role, _ in users} == {"allocator"}
+    lukv = query(database, "SELECT id, 'allocator', 'lukv' FROM configuration WHERE allocator = 'lukv'")
+    assert sorted(users) == sorted(lukv)

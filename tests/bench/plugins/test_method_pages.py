@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lukv_bench.bench.plugins.method_pages import PLACE, page, read_details
+from lukv_bench.bench.plugins.method_pages import PLACE, method_page, page, read_details
 from lukv_bench.bench.plugins.plugin import Description
 from lukv_bench.bench.plugins.registry import describe_all
 
@@ -47,3 +47,13 @@ def test_a_docstring_is_taken_apart() -> None:
         "Afterwards.",
     )
     assert details.meanings == {"one": "First and more.", "two": "Second."}
+
+
+def test_the_record_holds_the_whole_page() -> None:
+    (lukv,) = (known for known in OWN if known.name == "lukv")
+    page = method_page(lukv)
+    assert "**Differs from the paper:**" in page.details
+    assert "Attributes" not in page.details
+    assert "```text" in next(method_page(known).details for known in OWN if known.name == "keydiff")
+    assert [argument["name"] for argument in page.arguments] == [argument.name for argument in lukv.arguments]
+    assert all(argument["meaning"] for argument in page.arguments)

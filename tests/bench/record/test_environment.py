@@ -43,3 +43,14 @@ def test_the_packages_that_decide_a_score_are_recorded(smollm2: LoadedModel) -> 
     packages = environment_row(smollm2).packages
     assert {"torch", "transformers", "lm-eval", "rapidfuzz", "jieba"} <= packages.keys()
     assert packages == environment.package_versions()
+
+
+@pytest.mark.parametrize(
+    ("facts", "name"),
+    [
+        ({"processor": "AMD EPYC", "cores": 2, "threads": 1}, "AMD EPYC, 2 cores, 1 thread"),
+        ({"processor": "Xeon", "cores": 26, "threads": 13, "gpu": "H100", "cuda": "12.8"}, "H100, Xeon, 26 cores"),
+    ],
+)
+def test_a_machine_is_named_by_its_hardware(facts: dict[str, str | int], name: str) -> None:
+    assert environment.machine_name(facts) == name
