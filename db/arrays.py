@@ -2,6 +2,7 @@
 
 import io
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,7 +19,8 @@ def pack_arrays(arrays: Mapping[str, npt.NDArray[np.generic]]) -> bytes | None:
     if sum(array.size for array in arrays.values()) > MOST_NUMBERS:
         return None
     file = io.BytesIO()
-    np.savez_compressed(file, **{f"{_FOLDER}{name}": _half(array) for name, array in arrays.items()})
+    named: dict[str, Any] = {f"{_FOLDER}{name}": _half(array) for name, array in arrays.items()}
+    np.savez_compressed(file, **named)
     return file.getvalue()
 
 
