@@ -63,13 +63,7 @@ class Segments:
         return Segments(self.starts, self.lengths + n.unsqueeze(-1), self.capacities)
 
     def shortened(self, n: Tensor) -> "Segments":
-        """Row b's segments shorter by n[b], int64 [B]: their last slots are spare again.
-
-        Raises:
-            ValueError: a segment has fewer slots in use, or n is negative.
-        """
-        if bool((n < 0).any()) or bool((n.unsqueeze(-1) > self.lengths).any()):
-            raise ValueError(f"segments of {self.lengths.tolist()} slots cannot be shortened by {n.tolist()}")
+        """Row b's segments shorter by n[b], int64 [B], at most their lengths: their last slots are spare again."""
         return Segments(self.starts, self.lengths - n.unsqueeze(-1), self.capacities)
 
     def take_rows(self, rows: Tensor) -> "Segments":

@@ -48,13 +48,13 @@ class Layout:
             kept: For each configuration what it keeps in each layer.
             room: Spare slots of each head for tokens fed later.
         """
-        by_layer = [stack(layers) for layers in zip(*kept, strict=True)]
         n_tokens, n_sequence = context.n_tokens, context.n_sequence
         stores = [
-            self.store(keys, values, layer, room)
-            for (keys, values), layer in zip(context.layers(), by_layer, strict=True)
+            self.store(keys, values, stack(layer), room)
+            for (keys, values), *layer in zip(context.layers(), *kept, strict=True)
         ]
-        return StoreCache(stores, len(by_layer[0].mask), n_tokens, n_sequence)
+        n_rows = sum(len(layers[0].mask) for layers in kept)
+        return StoreCache(stores, n_rows, n_tokens, n_sequence)
 
 
 RAGGED = Layout("ragged", compact)

@@ -36,7 +36,9 @@ class Kept:
 
 
 def stack(rows: Sequence[Kept]) -> Kept:
-    """Several selections over the same T positions as the rows of one batch, in order."""
+    """Several selections over the same T positions as the rows of one batch, in order; one alone is not copied."""
+    if len(rows) == 1:
+        return rows[0]
     counts = torch.cat([row.offsets.diff() for row in rows])
     return Kept(
         mask=torch.cat([row.mask for row in rows]),

@@ -16,10 +16,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lukv_bench.bench.engine.decode import decode, greedy
 from lukv_bench.bench.engine.evict import choose
-from lukv_bench.bench.engine.layouts import RAGGED, SHARED
+from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.kernels.select import Kept
 from lukv_bench.scorers.base import Protection
 
 
@@ -37,33 +39,45 @@ class Counter(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
+def configurations(loaded: LoadedModel, n_tokens: int, n: int) -> list[list[Kept]]:
+    """What each of n configurations keeps in each layer."""
+    random, heads = torch.Generator().manual_seed(0), (loaded.shape.n_layers, 1, loaded.shape.n_kv_heads)
+    protected = Protection(4, 1).mask(n_tokens)
+    return [
+        choose(
+            torch.randint(5, n_tokens, heads, generator=random),
+            torch.rand(*heads, n_tokens, generator=random),
+            protected,
+        )
+        for _ in range(n)
+    ]
+
+
+def operations_a_step(loaded: LoadedModel, layout: Layout, ids: list[int], question: list[int], n_rows: int) -> int:
+    """Operations that the second step of `n_rows` configurations dispatches."""
+    context = prefill(loaded, ids, {})
+    cache = layout.build(context, configurations(loaded, len(ids), n_rows), room=len(question) + 4)
+    counts: list[int] = []
+    with Counter() as counter:
+
+        def choose_token(logits: Tensor) -> Tensor:
+            counts.append(counter.n)
+            return greedy(logits)
+
+        decode(loaded, cache, [question] * n_rows, Stop(4, frozenset()), choose_token)
+    return counts[2] - counts[1]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tokens", type=int, default=200)
     n_tokens = parser.parse_args().tokens
     loaded = ready_model("smollm2-135m", torch.device("cpu"), "float32")
-    context = prefill(loaded, [1000 + 37 * i % 40000 for i in range(n_tokens)], {})
-    random, heads = torch.Generator().manual_seed(0), (loaded.shape.n_layers, 1, loaded.shape.n_kv_heads)
-    configurations = [
-        choose(
-            torch.randint(5, n_tokens, heads, generator=random),
-            torch.rand(*heads, n_tokens, generator=random),
-            Protection(4, 1).mask(n_tokens),
-        )
-        for _ in range(16)
-    ]
+    ids, question = [1000 + 37 * i % 40000 for i in range(n_tokens)], list(range(2000, 2008))
     for n_rows in (1, 4, 16):
         for layout in (RAGGED, SHARED):
-            counts: list[int] = []
-            cache = layout.build(context, configurations[:n_rows], 40)
-            with Counter() as counter:
-
-                def choose_token(logits: Tensor, counter: Counter = counter, counts: list[int] = counts) -> Tensor:
-                    counts.append(counter.n)
-                    return greedy(logits)
-
-                decode(loaded, cache, [list(range(2000, 2008))] * n_rows, Stop(4, frozenset()), choose_token)
-            print(f"{n_rows:>2} rows, {layout.name}: {counts[2] - counts[1]:,} operations a step")
+            n = operations_a_step(loaded, layout, ids, question, n_rows)
+            print(f"{n_rows:>2} rows, {layout.name}: {n:,} operations a step")
 
 
 if __name__ == "__main__":
