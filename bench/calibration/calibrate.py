@@ -12,9 +12,10 @@ from torch import Tensor
 
 from ... import UserError
 from ...scorers.base import CalibrationDocument, CalibrationReads, Protection, Scorer
+from ..engine.context import Context
 from ..engine.decode import decode, fed_at_most
 from ..engine.evict import share
-from ..engine.prefill import Context, prefill
+from ..engine.prefill import prefill
 from ..engine.prompt import Prompt
 from ..engine.ready import refuse_sliding_window
 from ..engine.stop import Stop

@@ -108,7 +108,7 @@ def make_profiles(
     check_model_name(model.name)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
-    from ..methods.choosing import check_scorers
+    from ..methods.eviction import check_scorers
     from ..methods.profiles import MethodProfiles
     from ..profiles.file import profile_hash, save_profile
     from ..profiles.obtain import making

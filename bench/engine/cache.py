@@ -65,35 +65,37 @@ class _Layer(CacheLayerMixin):
 
 
 class PrefillLayer(_Layer):
-    """Takes in the context in one chunk under full causal attention and shows it to an observer."""
+    """Takes in the context in one chunk under full causal attention, then hands it over and holds nothing of it."""
 
-    def __init__(self, index: int, observe: PrefillObserver) -> None:
+    def __init__(self, index: int, hand_over: PrefillObserver) -> None:
         super().__init__(index)
-        self.observe = observe
-        self.context_keys: Tensor
-        self.context_values: Tensor
+        self._hand_over = hand_over
+        self._chunk: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Hold the context's keys and values.
+        """Hold the context's keys and values until they were attended to.
 
         Raises:
-            RuntimeError: it holds a context already.
+            RuntimeError: a context was fed already.
         """
         self.take_one_chunk()
-        self.context_keys, self.context_values = _own(key_states), _own(value_states)
+        self._chunk = _own(key_states), _own(value_states)
         return self, self
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
-        """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D]."""
-        self.observe(self.index, module, query, self.context_keys, self.context_values)
+        """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D].
+
+        Raises:
+            RuntimeError: the chunk was attended to already.
+        """
+        if self._chunk is None:
+            raise RuntimeError(f"layer {self.index} attends twice in one forward pass")
+        keys, values = self._chunk
+        self._chunk = None
         out = functional.scaled_dot_product_attention(
-            query,
-            self.context_keys,
-            self.context_values,
-            is_causal=query.shape[2] > 1,
-            scale=scale,
-            enable_gqa=True,
+            query, keys, values, is_causal=query.shape[2] > 1, scale=scale, enable_gqa=True
         )
+        self._hand_over(self.index, module, query, keys, values)
         return out.transpose(1, 2)
 
     def get_seq_length(self) -> int:

@@ -9,8 +9,8 @@ from torch import Tensor
 from ...kernels.select import Kept, select
 from ...kernels.shared_store import SharedStore
 from .cache import StoreCache
+from .context import Context
 from .layouts import RAGGED
-from .prefill import Context
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
 """Called with (layer index, softmax weights of the context [B, H, G, Q, T], their rows' first places [B])."""

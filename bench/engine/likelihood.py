@@ -7,8 +7,8 @@ import torch
 
 from ..models.load import LoadedModel
 from .cache import StoreCache
+from .context import Context
 from .feed import check_finite, feed
-from .prefill import Context
 from .rotary import rotating_for
 
 PIECE = 512

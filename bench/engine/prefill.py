@@ -1,11 +1,11 @@
-"""Feed a context once under full attention; take what scorers need while each layer is at hand."""
+"""Feed a context once under full attention; each layer is scored while it is at hand, then handed to a sink."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -13,84 +13,79 @@ from transformers.cache_utils import Cache
 
 from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
-from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
+from .context import Context, Holding
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
 from .views import LayerAtHand, LayerInputs, watches
 
 
-@dataclass
-class Context:
-    """A context's full cache and its score tables.
+class Sink(Protocol):
+    """Takes over each layer of one pass when its attention and its scores are done.
 
     Attributes:
-        keys: Per layer [1, H, T, D].
-        values: Per layer [1, H, T, D].
-        scores: Per table name float32 [L, 1, H, T].
-        failures: Per table name why there is none.
-        prefill_s: Wall seconds of the forward pass, scoring left out.
-        score_s: Per table its scorer's wall seconds over all layers.
-        n_sequence: Tokens of the whole sequence that it is rotated for.
-        again: Reads the context once more, for whoever finds it changed; None where it was not read.
+        aside_s: Wall seconds that it took, which are none of the model's.
     """
 
-    keys: Sequence[Tensor]
-    values: Sequence[Tensor]
-    scores: Mapping[str, Tensor]
-    failures: Mapping[str, Exception]
+    aside_s: float
+
+    def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
+        """Take over a layer.
+
+        Args:
+            index: Of the layer; layers come in order.
+            keys: [1, H, T, D]; the pass does not hold them any more.
+            values: [1, H, T, D].
+            scores: By table float32 [1, H, T], of the scorers that did not fail; the scorers' own until it returns.
+        """
+
+    def written(self) -> list[str]:
+        """Names of the tensors it holds that somebody wrote into since they were taken."""
+
+
+@dataclass(frozen=True)
+class Prefill:
+    """A context to be read, and the scorers that rank it.
+
+    Attributes:
+        loaded: The model, switched to store attention.
+        ids: Token ids of the context, at least one.
+        n_sequence: Tokens of the whole sequence that the context begins, its answer included.
+        seed: The run's.
+        scorers: By the name their tables get; a scorer that reads the budget has a table for each.
+        n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
+            scorer reads the budget.
+        observers: Called with every layer while it is at hand, in each pass from its first layer on.
+    """
+
+    loaded: LoadedModel
+    ids: tuple[int, ...]
+    n_sequence: int
+    seed: int = 0
+    scorers: Mapping[str, Scorer] = field(default_factory=dict)
+    n_kept: Mapping[str, int] = field(default_factory=dict)
+    observers: Sequence[PrefillObserver] = ()
+
+    def with_tables(self, names: Collection[str]) -> "Prefill":
+        """The same with some of its scorers alone."""
+        return replace(self, scorers={name: scorer for name, scorer in self.scorers.items() if name in names})
+
+
+@dataclass(frozen=True)
+class PassRecord:
+    """What one pass took, and which scorers failed.
+
+    Attributes:
+        prefill_s: Wall seconds of the model's own forward pass.
+        score_s: Per table its scorer's wall seconds over all layers.
+        failures: Per table what its scorer raised.
+    """
+
     prefill_s: float
     score_s: Mapping[str, float]
-    n_sequence: int
-    again: "Callable[[], Context] | None" = None
-    _stamps: Stamps = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        self._stamps = Stamps(self._tensors())
-
-    def table(self, name: str) -> Tensor:
-        """A table, float32 [L, 1, H, T]; raises what its scorer raised."""
-        if name in self.failures:
-            raise self.failures[name]
-        return self.scores[name]
-
-    @property
-    def n_tokens(self) -> int:
-        """T."""
-        return self.keys[0].shape[2]
-
-    @property
-    def kv_bytes(self) -> int:
-        """Bytes of the full cache, read off the tensors."""
-        return sum(layer.nbytes for layer in (*self.keys, *self.values))
-
-    def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each layer's (keys, values), in order."""
-        return zip(self.keys, self.values, strict=True)
-
-    def restored(self) -> str | None:
-        """What of it somebody wrote into; then it was read again. None where it is as it was read.
-
-        Raises:
-            RuntimeError: it was changed, and was never read.
-        """
-        written = self._stamps.written()
-        if not written:
-            return None
-        if self.again is None:
-            raise RuntimeError(f"the {written[0]} were changed, and there is nothing to read them again from")
-        read = self.again()
-        self.keys, self.values, self.scores = read.keys, read.values, read.scores
-        self.failures = {**self.failures, **read.failures}
-        self._stamps = Stamps(self._tensors())
-        return written[0]
-
-    def _tensors(self) -> Iterator[tuple[str, Tensor]]:
-        for what, layers in (("keys", self.keys), ("values", self.values)):
-            yield from ((f"{what} of layer {index}", layer) for index, layer in enumerate(layers))
-        yield from ((f"scores of {name}", table) for name, table in self.scores.items())
+    failures: Mapping[str, Exception]
 
 
 def prefill(
@@ -103,122 +98,123 @@ def prefill(
     seed: int = 0,
     n_sequence: int | None = None,
 ) -> Context:
-    """Run the context through the model: once, and once more for each scorer that changes what it is shown.
+    """Read a context and hold all of it: in one pass, and one more for each scorer that changes what it is shown.
 
-    Args:
-        loaded: The model, switched to store attention.
-        ids: Token ids of the context, at least one.
-        scorers: By the name their tables get; a scorer that reads the budget has a table for each.
-        observers: Shown every layer while it is at hand, in each pass from its first layer on.
-        n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
-            scorer reads the budget.
-        seed: The run's seed.
-        n_sequence: Tokens of the whole sequence that the context begins, its answer included; None = the context's.
+    The arguments are those of `Prefill`; without `n_sequence` the context is the whole sequence.
 
     Raises:
         ModelChanged: a scorer changed the model's weights, and they cannot be read again.
     """
-    wanted = _Wanted(loaded, tuple(ids), observers, n_kept or {}, context_seed(seed, ids), n_sequence or len(ids))
-    return _read_whole(wanted, scorers)
+    return hold(Prefill(loaded, tuple(ids), n_sequence or len(ids), seed, scorers, n_kept or {}, observers))
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """A context to be read, whichever scorers look on."""
-
-    loaded: LoadedModel
-    ids: tuple[int, ...]
-    observers: Sequence[PrefillObserver]
-    n_kept: Mapping[str, int]
-    drawn: int
-    n_sequence: int
-
-
-def _read_whole(wanted: _Wanted, scorers: Mapping[str, Scorer]) -> Context:
-    """As many passes as it takes until no scorer changes anything."""
-    going, barred = dict(scorers), dict[str, Exception]()
+def hold(request: Prefill) -> Context:
+    """As many passes as it takes until no scorer changes anything. Raises as `prefill`."""
+    current, barred = request, dict[str, Exception]()
     while True:
+        sink = Holding(request.loaded.shape.n_layers)
         try:
-            context = _read(wanted, going)
+            record = read_into(sink, current)
         except Tainted as taint:
-            culprits = {taint.culprit: taint.error} if taint.culprit is not None else _culprits(wanted, going, taint)
+            culprits = {taint.culprit: taint.error} if taint.culprit is not None else _culprits(current, taint)
             barred |= culprits
-            going = {name: scorer for name, scorer in going.items() if name not in culprits}
+            current = current.with_tables(current.scorers.keys() - culprits.keys())
+            del sink
         else:
-            context.failures = {**context.failures, **barred}
-            context.again = partial(_read_whole, wanted, {name: going[name] for name in context.scores})
-            return context
+            return _context(sink, record, current, barred)
 
 
-def _culprits(wanted: _Wanted, scorers: Mapping[str, Scorer], taint: Tainted) -> Mapping[str, Exception]:
-    """Who changed what was found changed when a pass had ended: each scorer by itself; all where none does it alone."""
+def _context(sink: Holding, record: PassRecord, request: Prefill, barred: Mapping[str, Exception]) -> Context:
+    return Context(
+        keys=sink.keys,
+        values=sink.values,
+        scores={name: table for name, table in sink.tables.items() if name not in record.failures},
+        failures={**record.failures, **barred},
+        prefill_s=record.prefill_s,
+        score_s=record.score_s,
+        n_sequence=request.n_sequence,
+        read_again=partial(_hold_tables, request),
+    )
+
+
+def _hold_tables(request: Prefill, names: Collection[str]) -> Context:
+    return hold(request.with_tables(names))
+
+
+def _culprits(request: Prefill, taint: Tainted) -> Mapping[str, Exception]:
+    """The scorers behind a change that was found when a pass had ended: each is tried by itself; all of them where
+    none does it alone."""
     culprits: dict[str, Exception] = {}
-    for name, scorer in scorers.items():
+    for name in request.scorers:
         try:
-            _read(wanted, {name: scorer})
+            read_into(Holding(request.loaded.shape.n_layers), request.with_tables({name}))
         except Tainted as alone:
             culprits[name] = alone.error
-    reason = f"{taint.error}, or another of {', '.join(scorers)} did: none of them does it alone"
-    return culprits or dict.fromkeys(scorers, WriteError(reason))
+    reason = f"{taint.error}, or another of {', '.join(request.scorers)} did: none of them does it alone"
+    return culprits or dict.fromkeys(request.scorers, WriteError(reason))
+
+
+class _Pass:
+    """One pass: what happens to each layer when its attention is done."""
+
+    def __init__(self, request: Prefill, sink: Sink) -> None:
+        self.inputs = LayerInputs()
+        self.scoring = Scoring(request.loaded, request.scorers, self._view, sink.written)
+        self._request, self._sink = request, sink
+        self._drawn = context_seed(request.seed, request.ids)
+
+    def _view(self, name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
+        return layer.view(scorer.reads, self._request.n_kept.get(name), self._drawn)
+
+    def hand_over(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Score a layer and hand it to the sink."""
+        model = self._request.loaded.model
+        scores = self.scoring.score(LayerAtHand(model, index, module, query, keys, values, self.inputs.kwargs))
+        self.inputs.kwargs = {}
+        for observe in self._request.observers:
+            observe(index, module, query, keys, values)
+        self._sink.take(index, keys, values, scores)
 
 
 @torch.inference_mode(mode=False)  # tensors of an inference do not count the writes into them
 @torch.no_grad()
-def _read(wanted: _Wanted, scorers: Mapping[str, Scorer]) -> Context:
-    """One pass.
+def read_into(sink: Sink, request: Prefill) -> PassRecord:
+    """One pass. What the sink raises passes through it.
 
     Raises:
         Tainted: a scorer changed something; the model is as it was loaded.
+        ModelChanged: it changed the model's weights, and they cannot be read again.
     """
-    loaded, inputs = wanted.loaded, LayerInputs()
-    weights = loaded.weights if scorers else None  # as loaded: nobody has seen a module before
-
-    def see(name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
-        return layer.view(scorer.reads, wanted.n_kept.get(name), wanted.drawn)
-
-    scoring = Scoring(loaded, scorers, see)
-
-    def observe(index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
-        scoring.score(LayerAtHand(loaded.model, index, module, query, keys, values, inputs.kwargs))
-        inputs.kwargs = {}
-        for show in wanted.observers:
-            show(index, module, query, keys, values)
-
-    layers = [PrefillLayer(index, observe) for index in range(loaded.shape.n_layers)]
+    loaded = request.loaded
+    weights = loaded.weights if request.scorers else None  # as loaded: no plugin has had a module before
+    one = _Pass(request, sink)
     started = now(loaded.device)
     try:
-        _feed(wanted, scorers, layers, inputs)
+        _feed(request, one)
         elapsed = now(loaded.device) - started
-        scores = scoring.tables()
+        one.scoring.check()
     except Tainted:
         raise
     except Exception:
-        scoring.check()  # what a scorer broke may be why the model's own pass failed
+        one.scoring.check()  # what a scorer broke may be why the model's own pass failed
         raise
     finally:
-        scoring.close()
+        one.scoring.close()
         if weights is not None:
             weights.restored()
-    return Context(
-        keys=[layer.context_keys for layer in layers],
-        values=[layer.context_values for layer in layers],
-        scores=scores,
-        failures=scoring.failures,
-        prefill_s=elapsed - scoring.aside_s,
-        score_s=scoring.score_s,
-        n_sequence=wanted.n_sequence,
-    )
+    return PassRecord(elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures)
 
 
-def _feed(wanted: _Wanted, scorers: Mapping[str, Scorer], layers: Sequence[PrefillLayer], inputs: LayerInputs) -> None:
-    """The model's own pass over the context."""
-    loaded = wanted.loaded
-    with rotating_for(loaded.model, wanted.n_sequence, len(wanted.ids)), ExitStack() as hooks:
-        if any(watches(scorer.reads) for scorer in scorers.values()):
+def _feed(request: Prefill, one: _Pass) -> None:
+    """The model's own forward pass over the context."""
+    loaded = request.loaded
+    layers = [PrefillLayer(index, one.hand_over) for index in range(loaded.shape.n_layers)]
+    with rotating_for(loaded.model, request.n_sequence, len(request.ids)), ExitStack() as hooks:
+        if any(watches(scorer.reads) for scorer in request.scorers.values()):
             for attention in loaded.attention_modules:
-                hooks.enter_context(inputs.watch(attention))
+                hooks.enter_context(one.inputs.watch(attention))
         loaded.model(
-            input_ids=torch.tensor([wanted.ids], device=loaded.device),
+            input_ids=torch.tensor([request.ids], device=loaded.device),
             past_key_values=Cache(layers=[*layers]),
             use_cache=True,
             logits_to_keep=1,
@@ -226,5 +222,5 @@ def _feed(wanted: _Wanted, scorers: Mapping[str, Scorer], layers: Sequence[Prefi
 
 
 def context_seed(seed: int, ids: Sequence[int]) -> int:
-    """63 bits for whatever a scorer draws: other contexts draw otherwise, whatever was run before them."""
+    """63 bits for whatever a scorer draws: another context draws otherwise, whatever was run before it."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{[*ids]}".encode()).digest()[:8], "big") >> 1

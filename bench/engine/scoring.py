@@ -16,8 +16,8 @@ from ..models.load import LoadedModel
 from .clock import now
 from .views import LayerAtHand
 
-See = Callable[[str, Scorer, LayerAtHand], Any]
-"""From a table's name, its scorer and the layer to the view that the scorer is shown."""
+View = Callable[[str, Scorer, LayerAtHand], Any]
+"""From a table's name, its scorer and the layer to what the scorer is shown."""
 
 
 class ScoreError(Exception):
@@ -28,7 +28,7 @@ class Tainted(Exception):
     """A pass that a scorer changed, of no use to the others.
 
     Attributes:
-        culprit: The table of the scorer that did it; None = it was seen only when the pass had ended.
+        culprit: The table of the scorer that did it; None = it was found only when the pass had ended.
         error: What it did.
     """
 
@@ -47,39 +47,39 @@ class Scoring:
         aside_s: Seconds of all that is done here, which are none of the model's.
     """
 
-    def __init__(self, loaded: LoadedModel, scorers: Mapping[str, Scorer], see: See) -> None:
+    def __init__(
+        self, loaded: LoadedModel, scorers: Mapping[str, Scorer], view: View, written: Callable[[], list[str]]
+    ) -> None:
+        """`written` names the tensors of earlier layers that somebody wrote into."""
         self.failures: dict[str, Exception] = {}
         self.score_s = dict.fromkeys(scorers, 0.0)
         self.aside_s = 0.0
-        self._loaded, self._scorers, self._see = loaded, scorers, see
-        self._tables: dict[str, Tensor] = {}
-        self._cache: list[Stamps] = []
+        self._loaded, self._scorers, self._view, self._written = loaded, scorers, view, written
         self._process = ProcessState.take()
 
-    def score(self, layer: LayerAtHand) -> None:
-        """Every scorer's scores of a layer.
+    def score(self, layer: LayerAtHand) -> dict[str, Tensor]:
+        """Every scorer's scores of a layer, float32 [B, H, T], but for those that failed.
 
         Raises:
             Tainted: a scorer changed what it was shown.
         """
         if not self._scorers:
-            return
+            return {}
         began = now(self._loaded.device)
+        scores: dict[str, Tensor] = {}
         for name, scorer in self._scorers.items():
             if name not in self.failures:
-                self._score(name, scorer, layer)
-        self._cache.append(Stamps((f"{what} of layer {layer.index}", tensor) for what, tensor in _cached(layer)))
+                self._score(name, scorer, layer, scores)
         self.aside_s += now(self._loaded.device) - began
+        return scores
 
-    def _score(self, name: str, scorer: Scorer, layer: LayerAtHand) -> None:
+    def _score(self, name: str, scorer: Scorer, layer: LayerAtHand, scores: dict[str, Tensor]) -> None:
         shown = Stamps(_shown(layer, scorer))
         module = ModuleState(layer.module) if scorer.reads.module else None
         try:
-            scores = self._timed(name, scorer, layer)
-            self._table(name, layer)[layer.index] = _checked(scores, layer)
+            scores[name] = _checked(self._timed(name, scorer, layer), layer)
         except Exception as error:  # a stranger's scorer may raise anything; the others go on
             self.failures[name] = without_frames(error)
-            self._tables.pop(name, None)
         changed = [*shown.written(), *(module.restore() if module is not None else ())]
         if changed:
             reason = f"it changed the {changed[0]} of layer {layer.index}: what a scorer is shown is for reading"
@@ -88,39 +88,22 @@ class Scoring:
     def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
         began = now(self._loaded.device)
         try:
-            view = self._see(name, scorer, layer)
+            view = self._view(name, scorer, layer)
             with plugin_code(package_of(scorer)), torch.no_grad():
                 return scorer.score(view)
         finally:
             self.score_s[name] += now(self._loaded.device) - began
 
-    def _table(self, name: str, layer: LayerAtHand) -> Tensor:
-        """float32 [L, B, H, T], to be filled layer by layer."""
-        if name not in self._tables:
-            shape = (self._loaded.shape.n_layers, *layer.keys.shape[:3])
-            self._tables[name] = torch.empty(shape, dtype=torch.float32, device=layer.keys.device)
-        return self._tables[name]
-
-    def tables(self) -> Mapping[str, Tensor]:
-        """The tables of the scorers that did not fail, float32 [L, B, H, T].
+    def check(self) -> None:
+        """Look whether all that the pass stands on is as it was.
 
         Raises:
             Tainted: a scorer changed something when it was not its turn, or torch itself.
         """
-        self.check()
-        return self._tables
-
-    def check(self) -> None:
-        """Whether all that the pass stands on is as it was.
-
-        Raises:
-            Tainted: it is not.
-        """
         if not self._scorers:
             return
         replaced = self._process.changed()
-        written = [name for stamps in self._cache for name in stamps.written()]
-        written += [f"model's {name}" for name in self._loaded.weights.written()]
+        written = [*self._written(), *(f"model's {name}" for name in self._loaded.weights.written())]
         if replaced or written:
             what = f"the {written[0]}, which it was shown for reading" if written else replaced[0]
             culprit = next(iter(self._scorers)) if len(self._scorers) == 1 else None

@@ -15,9 +15,11 @@ from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_
 from ..engine.ready import refuse_sliding_window
 from ..files.access import write_whole
 from ..methods.allocation import check_budget
-from ..methods.choosing import Choice, check_scorers, choose_alone, read_context, with_own_profiles
 from ..methods.events import Event
+from ..methods.eviction import check_scorers, evict_alone, only_method
 from ..methods.method import Method
+from ..methods.profiles import with_own_profiles
+from ..methods.selection import Selection
 from ..models.load import LoadedModel
 
 
@@ -89,8 +91,8 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         raise UserError(f"the context has {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}.")
     refuse_sliding_window(loaded, n_tokens)
     check_budget(method, loaded.shape, n_tokens)
-    choice = _choose(loaded, method, ids[:n_tokens], seed, report)
-    kept = choice.kept
+    selection = _select(loaded, method, ids[:n_tokens], seed, report)
+    kept = selection.kept
     counts = torch.cat([layer.offsets.diff().view(1, -1) for layer in kept])
     offsets = np.concatenate([[0], counts.reshape(-1).numpy().cumsum()])
     return Inspection(
@@ -99,7 +101,7 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         offsets=offsets.astype(np.int64),
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
         texts=_texts(loaded.tokenizer, prompt)[:n_tokens],
-        events=choice.events,
+        events=selection.events,
     )
 
 
@@ -127,7 +129,7 @@ def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
     return tuple(texts)
 
 
-def _choose(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Choice:
+def _select(loaded: LoadedModel, method: Method, ids: Sequence[int], seed: int, report: Report) -> Selection:
     method = with_own_profiles(method, loaded, report)
-    context = read_context(loaded, ids, [method], seed, n_sequence=len(ids))
-    return choose_alone(loaded, method, context, seed)
+    with only_method(method):
+        return evict_alone(loaded, ids, method, seed, n_sequence=len(ids)).selection

@@ -1,21 +1,19 @@
-"""Reads a context once and evicts it as often as it is asked to."""
+"""Reads a context, evicts it, and gives its cache to every request that stands on it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from ... import UserError
-from ...kernels.select import Kept
 from ..calibration.calibrate import Report
 from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
-from ..engine.prefill import Context
 from ..methods.allocation import check_budget
-from ..methods.choosing import check_scorers, choose_alone, read_context, with_own_profiles
 from ..methods.events import Event
+from ..methods.eviction import check_scorers, evict_alone, only_method
 from ..methods.method import Method
-from ..methods.profiles import profile_hashes
+from ..methods.profiles import profile_hashes, with_own_profiles
 from ..models.load import LoadedModel
 from ..record.configuration import recorded_hashes
 
@@ -26,20 +24,20 @@ allocator can deal out."""
 
 @dataclass(frozen=True)
 class Reading:
-    """A context that was read, and what its eviction keeps.
+    """A context that was read and evicted.
 
     Attributes:
-        kept: Per layer.
         events: What a reader of an answer over it must know.
     """
 
-    context: Context
-    kept: Sequence[Kept]
+    evicted: StoreCache
+    n_context: int
     events: Sequence[Event] = ()
 
-    def cache(self, room: int) -> StoreCache:
-        """A ragged cache of its own, with spare room for what is fed after the eviction."""
-        return evict(self.context, self.kept, room)
+    def cache(self) -> StoreCache:
+        """The cache as the eviction left it: what was fed over it before is taken back."""
+        self.evicted.take_back(self.evicted.n_seen - self.n_context)
+        return self.evicted
 
 
 @dataclass(frozen=True)
@@ -103,8 +101,7 @@ class Evictor:
         return False
 
     def read(self, ids: Sequence[int], n_sequence: int) -> Reading:
-        """Prefill, score and choose; no tokens at all make an empty context, and a context too short for the budget
-        is kept whole.
+        """Read and evict a context; no tokens at all make an empty one, and one too short for the budget is kept whole.
 
         Args:
             ids: Token ids of the context.
@@ -116,10 +113,10 @@ class Evictor:
         """
         if not ids:
             context = empty_context(self.loaded, n_sequence)
-            return Reading(context, keep_everything(context))
+            return Reading(evict(context, keep_everything(context), n_sequence), 0)
+        method, events = self.method, list[Event]()
         if self.keeps_whole(len(ids)):
-            context = read_context(self.loaded, ids, [], self.seed, n_sequence)
-            return Reading(context, keep_everything(context), ({"event": KEPT_WHOLE, "n_tokens": len(ids)},))
-        context = read_context(self.loaded, ids, [self.method], self.seed, n_sequence)
-        choice = choose_alone(self.loaded, self.method, context, self.seed)
-        return Reading(context, choice.kept, choice.events)
+            method, events = method.without_eviction, [{"event": KEPT_WHOLE, "n_tokens": len(ids)}]
+        with only_method(self.method):
+            evicted = evict_alone(self.loaded, ids, method, self.seed, n_sequence)
+        return Reading(evicted.cache, len(ids), (*events, *evicted.selection.events))

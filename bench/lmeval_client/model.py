@@ -152,8 +152,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
         def answer(reading: Reading, number: int) -> Answered:
             rest, stop = feeds[number].rest, stops[number]
-            cache = reading.cache(len(rest) + stop.max_new_tokens)
-            row = decode(self.loaded, cache, [rest], stop).rows[0]
+            row = decode(self.loaded, reading.cache(), [rest], stop).rows[0]
             return Answered(row.text, row.events)
 
         return self._answers("generating", feeds, answer)
@@ -185,7 +184,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
         def answer(reading: Reading, number: int) -> Answered:
             rest = feeds[number].rest
-            return Answered(tuple(likelihood(self.loaded, reading.cache(len(rest)), rest, scored[number])))
+            return Answered(tuple(likelihood(self.loaded, reading.cache(), rest, scored[number])))
 
         return self._answers("scoring", feeds, answer)
 

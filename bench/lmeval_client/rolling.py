@@ -55,8 +55,8 @@ def score_window(evictor: Evictor, window: Window) -> WindowScore:
     read, rest = ids[:half], ids[half:-1]
     total = 0.0
     if first := ids[max(window.n_front, 1) : half + 1]:
-        total = likelihood(evictor.loaded, evictor.read((), n_sequence).cache(half), read, first).logprob
+        total = likelihood(evictor.loaded, evictor.read((), n_sequence).cache(), read, first).logprob
     second = ids[max(window.n_front, half + 1) :]
     reading = evictor.read(read, n_sequence)
-    total += likelihood(evictor.loaded, reading.cache(len(rest)), rest, second).logprob
+    total += likelihood(evictor.loaded, reading.cache(), rest, second).logprob
     return WindowScore(total, reading.events)

@@ -31,6 +31,11 @@ class Method:
         return self.allocator.label + ("" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}")
 
     @property
+    def without_eviction(self) -> "Method":
+        """The same that keeps every token, as the full cache does."""
+        return replace(self, scorer=None, budget=Budget(), protection=Protection(0, 0))
+
+    @property
     def table(self) -> str:
         """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
         if self.scorer is None:

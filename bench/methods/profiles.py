@@ -65,6 +65,11 @@ class MethodProfiles:
         return found
 
 
+def with_own_profiles(method: Method, loaded: LoadedModel, report: Report) -> Method:
+    """The method with its plugins bound to their profiles, found or made. Raises as `MethodProfiles.obtain`."""
+    return method.with_profiles(MethodProfiles(loaded, report).obtain(method))
+
+
 def _owner(method: Method, path: str, profiles: Mapping[str, Profile]) -> ProfileOwner:
     return ProfileOwner.of(method.owners()[path], method.scorer, method.protection, path, dict(profiles))
 

@@ -1,14 +1,16 @@
-"""From what configurations keep of a context to their answers: evict, decode one alone or several as one batch."""
+"""From evicted contexts to answers: decode one configuration, or several as one batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
+from ..engine.cache import StoreCache
 from ..engine.clock import now
+from ..engine.context import Context, FullCache
 from ..engine.decode import Decoded, Decoding, decode
 from ..engine.layouts import RAGGED
-from ..engine.prefill import Context
-from ..methods.choosing import Choice
+from ..methods.events import Event
+from ..methods.eviction import Evicted
+from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from .unit import Seconds, Unit, UnitAnswer, UnitConfiguration
 
@@ -18,37 +20,61 @@ class Selected:
     """A configuration and what it keeps of the context."""
 
     configuration: UnitConfiguration
-    choice: Choice
+    selection: Selection
 
-    def with_event(self, event: Mapping[str, Any]) -> "Selected":
+    def with_event(self, event: Event) -> "Selected":
         """The same with one more event."""
-        return replace(self, choice=replace(self.choice, events=(*self.choice.events, event)))
+        return replace(self, selection=self.selection.with_event(event))
+
+
+def answer_alone(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration, evicted: Evicted) -> UnitAnswer:
+    """The answer over a context that the configuration evicted while it was read."""
+    selected = [Selected(configuration, evicted.selection)]
+    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s)[0]
 
 
 def answer_selected(
-    loaded: LoadedModel, unit: Unit, selected: Sequence[Selected], context: Context
+    loaded: LoadedModel, unit: Unit, selected: Sequence[Selected], context: Context, *, last: bool
 ) -> list[UnitAnswer]:
-    """The answers of configurations that decode together, in order."""
-    room = len(unit.question) + unit.stop.max_new_tokens
+    """The answers of configurations that decode together, in order.
+
+    Args:
+        loaded: The model.
+        unit: Of the configurations.
+        selected: The configurations.
+        context: Is held; after the last batch its layers are let go while the stores are built.
+        last: Whether this is the last batch.
+    """
     started = now(loaded.device)
-    cache = RAGGED.build(context, [one.choice.kept for one in selected], room)
-    compact_s = now(loaded.device) - started
+    layers = context.for_last_use() if last else context
+    cache = RAGGED.build(layers, [one.selection.kept for one in selected], unit.n_sequence - len(unit.context))
+    return _decode(loaded, unit, selected, context.full, cache, now(loaded.device) - started)
+
+
+def _decode(
+    loaded: LoadedModel,
+    unit: Unit,
+    selected: Sequence[Selected],
+    full: FullCache,
+    cache: StoreCache,
+    compact_s: float,
+) -> list[UnitAnswer]:
     bytes_kept = cache.kv_bytes_by_row()
     decoding = decode(loaded, cache, [unit.question] * len(selected), unit.stop)
     return [
-        _answer(loaded, unit, one, context, row, n_bytes, _seconds(context, one.choice, compact_s, decoding))
+        _answer(loaded, unit, one, full, row, n_bytes, _seconds(full, one.selection, compact_s, decoding))
         for one, row, n_bytes in zip(selected, decoding.rows, bytes_kept, strict=True)
     ]
 
 
-def _seconds(context: Context, choice: Choice, compact_s: float, decoding: Decoding) -> Seconds:
+def _seconds(full: FullCache, selection: Selection, compact_s: float, decoding: Decoding) -> Seconds:
     if len(decoding.rows) > 1:
-        return Seconds(prefill_s=context.prefill_s)
-    evict_s = choice.choose_s + compact_s
+        return Seconds(prefill_s=full.prefill_s)
+    evict_s = selection.seconds + compact_s
     return Seconds(
-        prefill_s=context.prefill_s,
+        prefill_s=full.prefill_s,
         evict_s=evict_s,
-        ttft_s=context.prefill_s + evict_s + decoding.first_token_s,
+        ttft_s=full.prefill_s + evict_s + decoding.first_token_s,
         tpot_s=decoding.tpot_s,
     )
 
@@ -57,25 +83,25 @@ def _answer(
     loaded: LoadedModel,
     unit: Unit,
     one: Selected,
-    context: Context,
+    full: FullCache,
     row: Decoded,
     bytes_kept: int,
     seconds: Seconds,
 ) -> UnitAnswer:
-    n_heads = loaded.shape.n_layers * loaded.shape.n_kv_heads
+    keep_counts = one.selection.keep_counts
     return UnitAnswer(
         configuration_id=one.configuration.id,
         sample_id=unit.sample_id,
         text=row.text,
-        n_context_tokens=context.n_tokens,
+        n_context_tokens=full.n_tokens,
         n_question_tokens=len(unit.question),
         n_generated_tokens=len(row.ids),
         stop_reason=row.stop_reason,
-        kv_tokens_full=n_heads * context.n_tokens,
-        kv_tokens_kept=sum(len(layer.positions) for layer in one.choice.kept),
-        kv_bytes_full=context.kv_bytes,
+        kv_tokens_full=loaded.shape.n_layers * loaded.shape.n_kv_heads * full.n_tokens,
+        kv_tokens_kept=sum(map(sum, keep_counts)),
+        kv_bytes_full=full.kv_bytes,
         kv_bytes_kept=bytes_kept,
-        events=(*one.choice.events, *row.events),
+        events=(*one.selection.events, *row.events),
         seconds=seconds,
-        keep_counts=tuple(tuple(layer.offsets.diff().tolist()) for layer in one.choice.kept),
+        keep_counts=keep_counts,
     )

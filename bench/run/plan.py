@@ -10,7 +10,7 @@ from ..engine.prompt import appends_special_tokens, chat_form
 from ..engine.rotary import depends_on_length
 from ..errors import PluginError
 from ..methods.allocation import check_budget
-from ..methods.choosing import check_scorers
+from ..methods.eviction import check_scorers
 from ..methods.method import Method
 from ..methods.profiles import MethodProfiles, profile_hashes
 from ..models.load import LoadedModel

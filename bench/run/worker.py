@@ -1,16 +1,21 @@
 """The worker of a run: turns units into answers. It knows no database, no task and no metric."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 from ...scorers.base import Profile
-from ..engine.prefill import Context
+from ..engine.context import Context
 from ..errors import PluginFailure, reason_of, without_frames
-from ..methods.choosing import Barred, choose_kept, read_context
+from ..methods.eviction import Barred, evict_alone, read_context, select_kept
+from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
-from .answer import Selected, answer_selected
+from .answer import Selected, answer_alone, answer_selected
 from .unit import Unit, UnitAnswer, UnitConfiguration
+
+T = TypeVar("T")
 
 Progress = Callable[[str], None]
 """Called before each step with its name: "prefill", or the methods that decode."""
@@ -19,6 +24,9 @@ Progress = Callable[[str], None]
 @dataclass(frozen=True)
 class Worker:
     """Answers units on one model. A failure belongs to its answer: the other answers and units go on.
+
+    A lone configuration evicts while the context is read. Several share a context that is read once and held; the last
+    batch lets go of it.
 
     Attributes:
         loaded: The model, switched to store attention.
@@ -43,60 +51,86 @@ class Worker:
         """
         unit = replace(unit, configurations=tuple(map(self._bound, unit.configurations)))
         report("prefill")
+        if len(unit.configurations) == 1:
+            (only,) = unit.configurations
+            result = _attempt(partial(self._alone, unit, only, report))
+            yield failure(only, unit, result) if isinstance(result, Exception) else result
+            return
         methods = [configuration.method for configuration in unit.configurations]
-        context: Context | Exception
-        try:
-            context = read_context(self.loaded, unit.context, methods, unit.seed, unit.n_sequence, self.barred)
-        except ModelChanged:
-            raise
-        except Exception as error:  # out of memory, a device fault
-            context = without_frames(error)
-        if isinstance(context, Exception):
+        context = _attempt(
+            partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_sequence, self.barred)
+        )
+        if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(configuration, unit, context) for configuration in unit.configurations)
             return
         for first in range(0, len(unit.configurations), batch):
-            together = unit.configurations[first : first + batch]
+            together, later = unit.configurations[first : first + batch], unit.configurations[first + batch :]
             rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
             report(f"{together[0].method.label}{rest}")
-            yield from self._batch(unit, together, context)
+            selected = yield from self._select(unit, together, context)
+            context.drop_tables({configuration.method.table for configuration in later})
+            yield from self._decode(unit, selected, context, last=not later)
+
+    def _alone(self, unit: Unit, only: UnitConfiguration, report: Progress) -> UnitAnswer:
+        evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
+        report(only.method.label)
+        return answer_alone(self.loaded, unit, only, evicted)
+
+    def _select(
+        self, unit: Unit, together: Sequence[UnitConfiguration], context: Context
+    ) -> Generator[UnitAnswer, None, list[Selected]]:
+        """What each configuration keeps; yields the answers of those that fail."""
+        selected: list[Selected] = []
+        for one in together:
+            selection = _attempt(partial(self._selection, unit, one, context))
+            if isinstance(selection, Exception):
+                yield failure(one, unit, selection)
+            else:
+                selected.append(Selected(one, selection))
+        return selected
+
+    def _selection(self, unit: Unit, one: UnitConfiguration, context: Context) -> Selection:
+        return select_kept(self.loaded, one.method, context, unit.seed, self.barred)
+
+    def _decode(
+        self, unit: Unit, selected: Sequence[Selected], context: Context, *, last: bool
+    ) -> Iterator[UnitAnswer]:
+        """Decode several configurations as one batch; if the batch fails, each is tried by itself."""
+        if not selected:
+            return
+        answers = _attempt(partial(answer_selected, self.loaded, unit, selected, context, last=last))
+        if not isinstance(answers, Exception):
+            yield from answers
+        elif len(selected) == 1:
+            yield failure(selected[0].configuration, unit, answers)
+        else:
+            again = _attempt(context.read_anew) if last else context
+            event = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(selected)}
+            for single in selected:
+                if isinstance(again, Exception):
+                    yield failure(single.configuration, unit, again)
+                else:
+                    is_last = last and single is selected[-1]
+                    yield from self._decode(unit, [single.with_event(event)], again, last=is_last)
 
     def _bound(self, configuration: UnitConfiguration) -> UnitConfiguration:
         """The configuration with its method's plugins bound to their profiles."""
         profiles = {path: self.profiles[digest] for path, digest in configuration.profile_hashes.items()}
         return replace(configuration, method=configuration.method.with_profiles(profiles))
 
-    def _batch(self, unit: Unit, together: Sequence[UnitConfiguration], context: Context) -> Iterator[UnitAnswer]:
-        """Several configurations decode as one batch; if the batch fails, each is tried alone."""
-        selected: list[Selected] = []
-        for one in together:
-            try:
-                selected.append(self._select(unit, one, context))
-            except ModelChanged:
-                raise
-            except (Exception, SystemExit) as error:  # a plugin may raise anything; only its own answer fails
-                yield failure(one, unit, without_frames(error))
-        if not selected:
-            return
-        answers = self._try(unit, selected, context)
-        if not isinstance(answers, Exception):
-            yield from answers
-        elif len(selected) == 1:
-            yield failure(selected[0].configuration, unit, answers)
-        else:
-            event = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(selected)}
-            for single in selected:
-                alone = self._try(unit, [single.with_event(event)], context)
-                yield failure(single.configuration, unit, alone) if isinstance(alone, Exception) else alone[0]
 
-    def _select(self, unit: Unit, one: UnitConfiguration, context: Context) -> Selected:
-        return Selected(one, choose_kept(self.loaded, one.method, context, unit.seed, self.barred))
+def _attempt(step: Callable[[], T]) -> T | Exception:
+    """What a step gives, or what went wrong in it: a plugin may raise anything, memory may run out.
 
-    def _try(self, unit: Unit, selected: Sequence[Selected], context: Context) -> list[UnitAnswer] | Exception:
-        """The answers, or what went wrong: out of memory, logits that are not finite."""
-        try:
-            return answer_selected(self.loaded, unit, selected, context)
-        except Exception as error:
-            return without_frames(error)
+    Raises:
+        ModelChanged: which ends the run.
+    """
+    try:
+        return step()
+    except ModelChanged:
+        raise
+    except (Exception, SystemExit) as error:
+        return without_frames(error)
 
 
 def failure(configuration: UnitConfiguration, unit: Unit, error: Exception) -> UnitAnswer:

@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode, greedy
 from lukv_bench.bench.engine.evict import choose, evict
-from lukv_bench.bench.engine.prefill import Context, prefill
+from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel

@@ -36,14 +36,14 @@ def test_a_batch_gives_the_scores_bytes_and_ids_of_each_alone_but_no_seconds(run
 def test_a_scorer_that_fails_takes_no_other_configuration_of_its_batch_along(
     run_batch: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = worker.choose_kept
+    real = worker.select_kept
 
     def broken(loaded: Any, method: Any, *more: Any) -> Any:
         if str(method.budget) == "0.3":
             raise ArithmeticError("no good")
         return real(loaded, method, *more)
 
-    monkeypatch.setattr(worker, "choose_kept", broken)
+    monkeypatch.setattr(worker, "select_kept", broken)
     ended = run_batch("--batch", "8")
     assert ended.code == 1
     assert [row["status"] for row in ended.rows] == ["complete", "failed", "complete"]
@@ -56,7 +56,7 @@ def test_a_batch_that_fails_is_let_go_before_each_is_tried_alone_and_says_so(
 
     def cramped(loaded: Any, cache: Any, chunks: Any, *more: Any) -> Any:
         if len(chunks) > 1:
-            batches.append(weakref.ref(cache.stores[0].keys))
+            batches.append(weakref.ref(cache.stores[0].kv.keys))
             raise torch.OutOfMemoryError("too much")
         assert batches[-1]() is None, "the failed batch must not hold its memory any more"
         return real(loaded, cache, chunks, *more)

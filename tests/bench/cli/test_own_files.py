@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.methods import choosing
+from lukv_bench.bench.methods import policy
 
 
 @pytest.fixture
@@ -50,13 +50,13 @@ def test_profile_checks_every_place_and_the_export_before_it_works(
 def test_what_a_plugin_prints_is_no_part_of_the_json(
     tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = choosing.allocate
+    real = policy.allocate
 
     def chatty(*arguments: Any) -> Any:
         print("hello from a plugin")
         return real(*arguments)
 
-    monkeypatch.setattr(choosing, "allocate", chatty)
+    monkeypatch.setattr(policy, "allocate", chatty)
     command = ("run", "--model", tiny, "--tasks", "niah_single_1", "--length", "360", "--limit", "1", "--ratio", "0.5")
     ended = lukv_bench(*command, "--allocator", "uniform", "--db", "out.db", "--json")
     assert ended.code == 0
@@ -68,7 +68,7 @@ def test_a_plugin_that_exits_ends_its_own_cell(tiny: Path, lukv_bench: Any, monk
     def leaving(*_: Any) -> Any:
         raise SystemExit(7)
 
-    monkeypatch.setattr(choosing, "allocate", leaving)
+    monkeypatch.setattr(policy, "allocate", leaving)
     command = ("run", "--model", tiny, "--tasks", "niah_single_1", "--length", "360", "--limit", "1", "--ratio", "0.5")
     ended = lukv_bench(*command, "--allocator", "uniform", "--db", "out.db", "--json")
     assert ended.code == 1

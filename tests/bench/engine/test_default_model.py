@@ -9,9 +9,10 @@ from torch import Tensor
 
 from lukv_bench.allocators.base import AllocationRequest, check_counts
 from lukv_bench.allocators.uniform import Uniform
+from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
-from lukv_bench.bench.engine.prefill import Context, prefill
+from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.select import stack

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from lukv_bench.bench.engine.cache import StoreCache
+from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
-from lukv_bench.bench.engine.prefill import Context, prefill
+from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.ragged_store import RaggedStore

@@ -17,10 +17,11 @@ from transformers import (
     Qwen2Config,
 )
 
+from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import Stop, decode, fed_at_most
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.likelihood import empty_context, likelihood
-from lukv_bench.bench.engine.prefill import Context, prefill
+from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.engine.rotary import shortest_alike, switch_events
 from lukv_bench.kernels.select import Kept, stack

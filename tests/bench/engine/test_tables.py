@@ -7,7 +7,7 @@ import torch
 
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.methods.budget import parse_budgets
-from lukv_bench.bench.methods.choosing import read_context
+from lukv_bench.bench.methods.eviction import read_context
 from lukv_bench.bench.methods.method import Method, ask_methods
 
 

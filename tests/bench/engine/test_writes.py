@@ -9,7 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lukv_bench.bench.engine.prefill import Context, prefill
+from lukv_bench.bench.engine.context import Context
+from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.errors import WriteError
 from lukv_bench.bench.models.weights import ModelChanged
 from lukv_bench.scorers.base import LayerView, Protection, Reads
@@ -114,11 +115,6 @@ WRITES: dict[str, tuple[Reads, Callable[[LayerView], Any], str]] = {
         Reads(module=True),
         lambda layer: layer.module.register_forward_hook(lambda *_: None),
         "_forward_hooks",
-    ),
-    "the cache of a layer before": (
-        Reads(module=True),
-        lambda layer: layer.kwargs["past_key_values"].layers[0].context_keys.zero_(),
-        "keys of layer 0",
     ),
     "torch.softmax": (Reads(), lambda layer: setattr(torch, "softmax", torch.sigmoid), "torch.softmax"),
     "Tensor.argmax": (Reads(), lambda layer: setattr(torch.Tensor, "argmax", torch.Tensor.argmin), "Tensor.argmax"),

@@ -1,0 +1,66 @@
+"""The sink that evicts while the context is read: a layer's full keys and values are let go when it is decided."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+import torch
+from torch import Tensor
+
+from ...kernels.select import Kept
+from ...kernels.store import KVStore, StoreFactory
+from ..errors import WriteError
+from ..guard.stamps import Stamps
+from .clock import now
+
+Decide = Callable[[int, Tensor | None], Iterable[tuple[int, Kept]]]
+"""From a layer and its scores, float32 [1, H, T], to the layers that can be decided now, each with what it keeps."""
+
+
+class Evicting:
+    """Evicts each layer of a pass as soon as it is decided.
+
+    Attributes:
+        stores: By layer.
+        kept: By layer.
+        kv_bytes: Bytes of the full cache, the part that is gone included.
+        compact_s: Wall seconds in which the stores were built.
+        aside_s: Wall seconds of all that is done here, which are none of the model's.
+    """
+
+    def __init__(self, device: torch.device, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
+        self.stores: dict[int, KVStore] = {}
+        self.kept: dict[int, Kept] = {}
+        self.kv_bytes = 0
+        self.compact_s = self.aside_s = 0.0
+        self._device, self._decide, self._table, self._store, self._room = device, decide, table, store, room
+        self._waiting: dict[int, tuple[Tensor, Tensor, Stamps]] = {}
+
+    def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
+        """Take over a layer and evict all that can be decided; without its scores there is nothing to evict.
+
+        Raises:
+            WriteError: a plugin wrote into a layer that was waiting.
+        """
+        began = now(self._device)
+        if self._table is not None and self._table not in scores:  # the scorer failed, and so has the answer
+            self._waiting.clear()
+            self.stores.clear()
+            return
+        self.kv_bytes += keys.nbytes + values.nbytes
+        names = (f"keys of layer {index}", keys), (f"values of layer {index}", values)
+        self._waiting[index] = keys, values, Stamps(names)
+        for decided, kept in self._decide(index, None if self._table is None else scores[self._table]):
+            self._evict(decided, kept)
+        self.aside_s += now(self._device) - began
+
+    def _evict(self, index: int, kept: Kept) -> None:
+        keys, values, stamps = self._waiting.pop(index)
+        if written := stamps.written():
+            raise WriteError(f"it changed the {written[0]}, which is not an allocator's to change")
+        began = now(self._device)
+        self.stores[index] = self._store(keys, values, kept, self._room)
+        self.kept[index] = kept
+        self.compact_s += now(self._device) - began
+
+    def written(self) -> list[str]:
+        """Names of the tensors that somebody wrote into while they waited."""
+        return [name for _, _, stamps in self._waiting.values() for name in stamps.written()]

@@ -1,0 +1,188 @@
+"""The way from a method to an evicted context, for runs, inspection and lm-eval's client.
+
+One method alone evicts while the context is read (`evict_alone`). Several share a context that is read once and held
+(`read_context`), from which each selects (`select_kept`).
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+
+from ... import UserError
+from ...kernels.ragged_store import compact
+from ..engine.cache import StoreCache
+from ..engine.context import Context, FullCache
+from ..engine.evicting import Evicting
+from ..engine.prefill import Prefill, hold, read_into
+from ..engine.reads import check_reads
+from ..engine.scoring import Tainted
+from ..errors import PluginError, WriteError, reason_of, without_frames
+from ..models.load import LoadedModel
+from ..models.weights import ModelChanged
+from .method import Method
+from .policy import Policy
+from .selection import Selection
+
+Barred = dict[str, Exception]
+"""Score tables and methods whose plugin changed what it was shown, with what it did. It is not called again: each such
+call costs the others another pass."""
+
+
+@dataclass(frozen=True)
+class Evicted:
+    """A context that one method evicted while it was read.
+
+    Attributes:
+        cache: The slots kept, in ragged stores.
+        selection: What was kept.
+        full: Size and cost of the full cache.
+        compact_s: Wall seconds in which the stores were built.
+    """
+
+    cache: StoreCache
+    selection: Selection
+    full: FullCache
+    compact_s: float
+
+
+def check_scorers(loaded: LoadedModel, methods: Sequence[Method]) -> None:
+    """Refuse methods whose scorer reads what the model does not have. Raises as `check_reads`."""
+    check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
+
+
+def evict_alone(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    method: Method,
+    seed: int,
+    n_sequence: int,
+    barred: Barred | None = None,
+) -> Evicted:
+    """Read a context and evict each layer as soon as the method decides it; its full keys and values are let go.
+
+    Args:
+        loaded: The model.
+        ids: Token ids of the context.
+        method: Evicts it; its plugins are bound to their profiles.
+        seed: The run's.
+        n_sequence: Tokens of the whole sequence that the context begins, its answer included: the stores have room
+            for the rest of it.
+        barred: Plugins that are not called again; those that turn out to belong there are added.
+
+    Raises:
+        ModelChanged: a plugin changed the model's weights, and they cannot be read again.
+        Exception: what a plugin raised.
+    """
+    barred = {} if barred is None else barred
+    _refuse_barred(method, barred)
+    policy = Policy(loaded, method, len(ids), seed)
+    table = None if method.scorer is None else method.table
+    scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
+    request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
+    sink = Evicting(loaded.device, policy.decide, table, compact, n_sequence - len(ids))
+    try:
+        record = read_into(sink, request)
+    except (Tainted, WriteError) as error:
+        barred[method.label] = without_frames(error.error if isinstance(error, Tainted) else error)
+        raise barred[method.label] from None
+    for failure in record.failures.values():
+        raise failure
+    order = range(loaded.shape.n_layers)
+    seconds = policy.seconds + sum(record.score_s.values())
+    return Evicted(
+        cache=StoreCache([sink.stores[layer] for layer in order], 1, len(ids), n_sequence),
+        selection=Selection([sink.kept[layer] for layer in order], tuple(policy.events), seconds),
+        full=FullCache(len(ids), sink.kv_bytes, record.prefill_s),
+        compact_s=sink.compact_s,
+    )
+
+
+def read_context(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    methods: Sequence[Method],
+    seed: int,
+    n_sequence: int,
+    barred: Barred | None = None,
+) -> Context:
+    """The context, prefilled once and held, with the score tables that the methods need, each made once.
+
+    The arguments are those of `evict_alone`.
+    """
+    barred = {} if barred is None else barred
+    by_table = {method.table: method for method in methods if method.scorer is not None}
+    scorers = {
+        name: method.scorer.instance
+        for name, method in by_table.items()
+        if method.scorer is not None and name not in barred
+    }
+    n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
+    context = hold(Prefill(loaded, tuple(ids), n_sequence, seed, scorers, n_kept))
+    barred |= {name: error for name, error in context.failures.items() if isinstance(error, WriteError)}
+    context.failures = {**context.failures, **{name: barred[name] for name in by_table if name in barred}}
+    return context
+
+
+def select_kept(
+    loaded: LoadedModel,
+    method: Method,
+    context: Context,
+    seed: int,
+    barred: Barred | None = None,
+) -> Selection:
+    """What the method keeps of a context that is held. Raises what a plugin raises.
+
+    What an allocator changed besides is put back, also where it fails of something else.
+    """
+    barred = {} if barred is None else barred
+    _refuse_barred(method, barred)
+    table = None if method.scorer is None else context.table(method.table)
+    policy = Policy(loaded, method, context.n_tokens, seed)
+    try:
+        with nullcontext() if table is None else _unchanged(loaded, context):
+            kept = [
+                layer
+                for index in range(loaded.shape.n_layers)
+                for _, layer in policy.decide(index, None if table is None else table[index])
+            ]
+    except WriteError as error:
+        barred[method.label] = without_frames(error)
+        raise
+    return Selection(kept, tuple(policy.events), policy.seconds + context.score_s.get(method.table, 0.0))
+
+
+@contextmanager
+def only_method(method: Method) -> Iterator[None]:
+    """A block over the only method of a command: where its plugins fail, nothing is left to go on with.
+
+    Raises:
+        UserError: it cannot serve the budget.
+        PluginError: its scorer or its allocator failed.
+    """
+    try:
+        yield
+    except (UserError, ModelChanged):
+        raise
+    except (Exception, SystemExit) as error:  # a plugin may raise anything
+        raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error
+
+
+def _refuse_barred(method: Method, barred: Barred) -> None:
+    for name in (method.table, method.label):
+        if name in barred:
+            raise barred[name]
+
+
+@contextmanager
+def _unchanged(loaded: LoadedModel, context: Context) -> Iterator[None]:
+    """A block that may change neither the model nor the context; both are put back.
+
+    Raises:
+        WriteError: it changed something.
+    """
+    try:
+        yield
+    finally:
+        changed = [name for name in (loaded.weights.restored(), context.restored()) if name is not None]
+    if changed:
+        raise WriteError(f"it changed the {changed[0]}, which is not an allocator's to change")

@@ -1,0 +1,95 @@
+"""The policy of one method over one context: it decides a layer as soon as what it needs is there."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from ...allocators.base import AllocationRequest, Needs
+from ...kernels.select import Kept, select
+from ..engine.clock import now
+from ..models.load import LoadedModel
+from .allocation import allocate
+from .events import Event, harness_events
+from .method import Method
+from .resolved import resolve_budget
+
+
+class Policy:
+    """Decides what each layer of a context keeps.
+
+    An allocator that needs no scores is called once, at the first layer; one that needs the scores of the layer at
+    hand is called for each; one that needs all scores is called at the last layer, and then decides every layer.
+
+    Attributes:
+        budget: Resolved over the context.
+        events: What a reader of the answer must know, of the layers decided so far.
+        seconds: Wall seconds of allocation and selection so far.
+    """
+
+    def __init__(self, loaded: LoadedModel, method: Method, n_tokens: int, seed: int) -> None:
+        """Raises UserError where the budget keeps fewer tokens than are protected."""
+        self.budget = resolve_budget(method, loaded.shape, n_tokens)
+        self.events: list[Event] = [] if method.scorer is None else harness_events(method, n_tokens)
+        self.seconds = 0.0
+        self._method, self._device, self._n_layers = method, loaded.device, loaded.shape.n_layers
+        self._requests = self.budget.requests(seed)
+        self._protected = self.budget.protected.to(loaded.device)
+        self._counts: Tensor | None = None
+        self._table: Tensor | None = None
+        self._everything: Kept | None = None
+
+    def decide(self, layer: int, scores: Tensor | None) -> Iterator[tuple[int, Kept]]:
+        """The layers that can be decided when this one is there, each with what it keeps.
+
+        Args:
+            layer: Index of the layer; layers come in order.
+            scores: float32 [1, H, T]; None for the full cache, which needs none.
+
+        Raises:
+            PluginFailure, WriteError, BudgetError, NoteError, UserError: as `allocate`.
+        """
+        if scores is None:
+            yield layer, self._whole_layer()
+        elif (needs := self._method.allocator.instance.needs) is Needs.LAYER_SCORES:
+            yield layer, self._select(scores, self._allocate(self._requests[layer], scores.unsqueeze(0))[0])
+        elif needs is Needs.NOTHING:
+            if self._counts is None:
+                self._counts = self._allocate(self._requests[0], None)
+            yield layer, self._select(scores, self._counts[layer])
+        else:
+            yield from self._decide_at_the_end(layer, scores)
+
+    def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
+        if self._table is None:
+            self._table = torch.empty(self._n_layers, *scores.shape, device=scores.device)
+        table = self._table
+        table[layer] = scores
+        if layer == self._n_layers - 1:
+            self._table = None
+            counts = self._allocate(self._requests[0], table)
+            for each in range(self._n_layers):
+                yield each, self._select(table[each], counts[each])
+
+    def _allocate(self, request: AllocationRequest, scores: Tensor | None) -> Tensor:
+        """int64 [layers, 1, H]."""
+        if scores is not None:
+            request = replace(request, scores=scores, protected=self._protected)
+        allocation = allocate(self._method.allocator.instance, request)
+        self.seconds += allocation.allocate_s
+        self.events += allocation.events
+        return allocation.counts
+
+    def _select(self, scores: Tensor, counts: Tensor) -> Kept:
+        began = now(self._device)
+        kept = select(scores, counts, self._protected)
+        self.seconds += now(self._device) - began
+        return kept
+
+    def _whole_layer(self) -> Kept:
+        """Every position: one value for all layers."""
+        if self._everything is None:
+            shape = 1, self.budget.shape.n_kv_heads, self.budget.n_tokens
+            self._everything = Kept.of_mask(torch.ones(shape, dtype=torch.bool, device=self._device))
+        return self._everything

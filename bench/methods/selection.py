@@ -1,0 +1,31 @@
+"""What a method keeps of a context."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from ...kernels.select import Kept
+from .events import Event
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What a method keeps of a context.
+
+    Attributes:
+        kept: Per layer.
+        events: What a reader of the answer must know.
+        seconds: Wall seconds of scoring, allocating and selecting.
+    """
+
+    kept: Sequence[Kept]
+    events: Sequence[Event]
+    seconds: float
+
+    @property
+    def keep_counts(self) -> tuple[tuple[int, ...], ...]:
+        """Per layer the slots kept in each KV head."""
+        return tuple(tuple(layer.counts[0].tolist()) for layer in self.kept)
+
+    def with_event(self, event: Event) -> "Selection":
+        """The same with one more event."""
+        return replace(self, events=(*self.events, event))
