@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import traceback
@@ -126,6 +127,25 @@ def program() -> Run:
     return run
 
 
+def rows_of(sql: str) -> list[tuple[Any, ...]]:
+    """Rows of the working folder's out.db; none before a run has made it."""
+    if not Path("out.db").exists():
+        return []
+    connection = sqlite3.connect("file:out.db?mode=ro", uri=True, timeout=30)
+    try:
+        return connection.execute(sql).fetchall()
+    except sqlite3.OperationalError:  # not migrated yet
+        return []
+    finally:
+        connection.close()
+
+
+@pytest.fixture(scope="session")
+def query() -> Callable[[str], list[tuple[Any, ...]]]:
+    """Looks into a database that a run may be writing."""
+    return rows_of
+
+
 @pytest.fixture(autouse=True)
 def home(real_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A user's home: cache (with the real model and archives linked in), data folder, working folder."""
@@ -229,6 +249,13 @@ def change() -> Callable[..., None]:
 def slow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that answers with all 128 tokens."""
     return make_model(tmp_path_factory.mktemp("models") / "slow")
+
+
+@pytest.fixture(scope="session")
+def command(slow: Path) -> list[Any]:
+    """A run that takes long enough to be stopped: the full cache and uniform, four samples each."""
+    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "400", "--limit", 4]
+    return [*made, "--tasks", "niah_single_1", "--db", "out.db"]
 
 
 @pytest.fixture(scope="session")

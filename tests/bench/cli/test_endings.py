@@ -14,27 +14,18 @@ import pytest
 from lukv_bench.bench.run import answer
 
 SAMPLES = 4
-
-
-def query(sql: str) -> list[tuple[Any, ...]]:
-    connection = sqlite3.connect("out.db", timeout=30)
-    try:
-        return connection.execute(sql).fetchall()
-    except sqlite3.OperationalError:  # not migrated yet
-        return []
-    finally:
-        connection.close()
+Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture
-def command(slow: Path) -> list[Any]:
-    made = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "400", "--limit", SAMPLES]
-    return [*made, "--no-baselines", "--tasks", "niah_single_1", "--db", "out.db"]
+def alone(command: list[Any]) -> list[Any]:
+    """One configuration."""
+    return [*command, "--no-baselines"]
 
 
-def wait_for_answers(n: int, process: "subprocess.Popen[str]") -> None:
+def wait_for_answers(n: int, process: "subprocess.Popen[str]", query: Query) -> None:
     until = time.monotonic() + 120
-    while not Path("out.db").exists() or len(query("SELECT id FROM answer")) < n:
+    while len(query("SELECT id FROM answer")) < n:
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < until
         time.sleep(0.02)
@@ -42,10 +33,10 @@ def wait_for_answers(n: int, process: "subprocess.Popen[str]") -> None:
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_to_end_loses_nothing_and_is_on_record(
-    command: list[Any], start: Any, lukv_bench: Any, sent: signal.Signals, code: int
+    alone: list[Any], start: Any, lukv_bench: Any, query: Query, sent: signal.Signals, code: int
 ) -> None:
-    process = start(*command)
-    wait_for_answers(1, process)
+    process = start(*alone)
+    wait_for_answers(1, process, query)
     process.send_signal(sent)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, out) == (code, "")
@@ -54,7 +45,7 @@ def test_a_signal_to_end_loses_nothing_and_is_on_record(
     assert f"interrupted: {stored} of {SAMPLES} answers are stored; the same command goes on from there." in err
     assert query("SELECT status, exit_code, finished_at IS NULL FROM run") == [("interrupted", code, 0)]
     assert query("SELECT * FROM claim") == []
-    again = lukv_bench(*command, "--json")
+    again = lukv_bench(*alone, "--json")
     assert again.code == 0
     assert f"{SAMPLES - stored} new answers" in again.err
 
@@ -76,7 +67,7 @@ def replace() -> None:
 @pytest.mark.parametrize("happens", [delete, move, replace])
 @pytest.mark.parametrize("at", [2, SAMPLES])
 def test_a_database_that_goes_away_under_a_run_is_noticed(
-    command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None], at: int
+    alone: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, happens: Callable[[], None], at: int
 ) -> None:
     real, calls = answer.decode, []
 
@@ -87,7 +78,7 @@ def test_a_database_that_goes_away_under_a_run_is_noticed(
         return real(*arguments)
 
     monkeypatch.setattr(answer, "decode", decode)
-    ended = lukv_bench(*command)
+    ended = lukv_bench(*alone)
     assert ended.code == 1
     assert ended.out == ""
     (sentence,) = ended.sentences
@@ -98,7 +89,7 @@ def test_a_database_that_goes_away_under_a_run_is_noticed(
 
 @pytest.mark.parametrize("table", ["run", "cell"])
 def test_rows_that_somebody_deletes_under_a_run_are_named(
-    command: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, table: str
+    alone: list[Any], lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, table: str
 ) -> None:
     real, calls = answer.decode, []
 
@@ -114,10 +105,10 @@ def test_rows_that_somebody_deletes_under_a_run_are_named(
 
     with monkeypatch.context() as patch:
         patch.setattr(answer, "decode", decode)
-        ended = lukv_bench(*command)
+        ended = lukv_bench(*alone)
     assert (ended.code, ended.out) == (1, "")
     (sentence,) = ended.sentences
     assert f"There is no {table} " in sentence
-    again = lukv_bench(*command, "--json")
+    again = lukv_bench(*alone, "--json")
     assert again.code == 0
     assert [(row["status"], row["n"]) for row in again.rows] == [("complete", SAMPLES)]

@@ -451,7 +451,7 @@ def test_lm_evals_response_cache_is_refused_however_it_is_asked_for(
     ],
 )
 def test_a_users_mistake_is_one_sentence_and_exit_2(
-    lukv_bench: Any, slow: Path, tasks: Path, arguments: tuple[str, ...], words: tuple[str, ...]
+    lukv_bench: Any, slow: Path, tasks: Path, own_tasks_alone: None, arguments: tuple[str, ...], words: tuple[str, ...]
 ) -> None:
     filled = [a.replace("{}", str(tasks / "t_generate.yaml")).replace("{model}", str(slow)) for a in arguments]
     ended = lukv_bench("lm-eval", "run", "--model", "lukv", *filled)
