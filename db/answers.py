@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import RowMapping, Text, cast, select
 
-from .labels import budget_label, method_label
+from .labels import allocator_label, budget_label, scorer_label
 from .portions import portions
 from .readable import parsed
 from .results import Row
@@ -57,8 +57,8 @@ def _answer(row: Row, answer: RowMapping) -> dict[str, Any]:
         "sample": answer["id"],
         "references": parsed(answer["references"]),
         "facets": parsed(answer["facets"]),
-        "allocator": method_label(row["allocator"], row["allocator_args"]),
-        "scorer": None if row["scorer"] is None else method_label(row["scorer"], row["scorer_args"]),
+        "allocator": allocator_label(row),
+        "scorer": None if row["scorer"] is None else scorer_label(row),
         "budget": budget_label(row),
         "score": None if answer["score"] is None else 100 * answer["score"],
     }

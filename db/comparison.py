@@ -7,7 +7,8 @@ import numpy as np
 from sqlalchemy import select
 
 from .portions import AT_ONCE, read_rows
-from .results import Row
+from .results import Row, read_results
+from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
 from .schema import Answer
 from .standing import DONE
 from .stats import Floats, Integers, bonett_price, wilson
@@ -31,6 +32,26 @@ class Scores:
     key: Integers
     n_samples: int
     score: Floats
+
+
+def result_rows(store: Store, cells: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
+    """Every cell's results with its interval and its paired difference, where both cells are complete.
+
+    Args:
+        store: The results.
+        cells: Ids; None = all.
+        against: What the others are held against, as `rivals.parse_against` takes it; None = uniform.
+
+    Raises:
+        UserError: `against` names no row, or several that would do for one.
+    """
+    rows = read_results(store, cells)
+    rule = UNIFORM if against is None else parse_against(against, rows)
+    rivals = find_rivals(rows, rule)
+    if against is not None:
+        check_unambiguous(rivals, rule)
+    compare(store, rows, rivals.of)
+    return rows
 
 
 def compare(store: Store, rows: Sequence[Row], rivals: Mapping[str, str]) -> None:

@@ -10,6 +10,16 @@ def method_label(name: str | None, arguments: Mapping[str, Any]) -> str:
     return f"{name or '-'}{':' + typed if typed else ''}"
 
 
+def allocator_label(row: Mapping[str, Any]) -> str:
+    """A result's allocator as one would type it."""
+    return method_label(row["allocator"], row["allocator_args"])
+
+
+def scorer_label(row: Mapping[str, Any]) -> str:
+    """A result's scorer as one would type it; "-" for none."""
+    return method_label(row["scorer"], row["scorer_args"])
+
+
 def budget_label(row: Mapping[str, Any]) -> str:
     """A result's budget: "prune 0.8", "keep 256", or "-" for a full cache."""
     if row["keep_tokens"] is not None:

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from .. import UserError
-from .labels import budget_label, method_label
+from .labels import allocator_label, budget_label, method_label, scorer_label
 from .results import Row
 
 _ALLOCATOR = frozenset({"allocator", "profile_hash"})
-_SCORER = frozenset({"scorer", "sink", "window"})
-"""A scorer brings its own protected tokens unless they are typed."""
+_SCORER = frozenset({"scorer", "sink", "window", "profiles"})
+"""A scorer brings its own protected tokens unless they are typed, and its own profile."""
 _BUDGET = frozenset({"ratio", "keep_tokens"})
 _SHARED = ("model_revision", "dtype", "protocol", "seed", "code_version")
 """What cells must share to be compared at all."""
@@ -141,17 +141,17 @@ def _by_id(prefix: str, rows: Sequence[Row]) -> Callable[[Row], bool]:
 
 
 def _allocator_names(row: Row) -> tuple[str, str]:
-    return row["allocator"], method_label(row["allocator"], row["allocator_args"])
+    return row["allocator"], allocator_label(row)
 
 
 def _pair_names(row: Row) -> set[str]:
     if row["scorer"] is None:
         return set()
-    scorers = (row["scorer"], method_label(row["scorer"], row["scorer_args"]))
+    scorers = (row["scorer"], scorer_label(row))
     return {f"{allocator} x {scorer}" for allocator in _allocator_names(row) for scorer in scorers}
 
 
 def _full_name(row: Row) -> str:
     """As the table shows it: "lukv x keydiff, prune 0.8"."""
-    allocator, scorer = method_label(row["allocator"], row["allocator_args"]), row["scorer"]
+    allocator, scorer = allocator_label(row), row["scorer"]
     return f"{allocator} x {method_label(scorer, row['scorer_args'])}, {budget_label(row)}" if scorer else allocator

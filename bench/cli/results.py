@@ -12,8 +12,8 @@ from .options import Database, Json, whole_number
 from .values import axis, samples_limit
 
 if TYPE_CHECKING:
+    from ...db.comparable import Row
     from ...db.store import Store
-    from ..reports.columns import Row
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def results(options: ResultsOptions) -> int:
         check_there(file)
     from ...db.store import Store
     from ...db.urls import describe, resolve_url
-    from ..reports.table import result_rows
+    from ...db.comparison import result_rows
 
     url = resolve_url(options.db)
     with Store.open(url, create=False) as store:

@@ -1,10 +1,10 @@
 """Results side by side: for every task a table with scorers and allocators down and budgets across, in Markdown."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
 
-from ...db.labels import budget_label
-from .columns import SETTING, Row, Text, allocator, gain, score, scorer, title, varying
+from ...db.comparable import Row, Text, comparable_by_task, varying
+from ...db.labels import allocator_label, budget_label, scorer_label
+from .columns import gain, score
 from .layout import printable, text_width
 from .notes import reasons
 
@@ -18,21 +18,10 @@ GRID_NOTE = (
 def grid(rows: Sequence[Row], width: int | None = None, against: str = "uniform") -> str:
     """Every group of rows that may stand together, task by task; budgets that are too wide stand in tables below."""
     lines: list[str] = []
-    for heading, task, group in _groups(rows):
+    for heading, task, group in comparable_by_task(rows):
         lines += [f"## {task}", "", f"{heading}. {_full(group)}", "", *_tables(group, width), ""]
     failures = (f"- {line}" for line in reasons(rows))
     return "\n".join([*map(printable, [*lines, *failures]), GRID_NOTE.format(against=against)])
-
-
-def _groups(rows: Sequence[Row]) -> list[tuple[str, str, list[Row]]]:
-    """(title, task, rows) of every group that may stand together on one task at one length."""
-    groups: dict[tuple[Any, ...], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((*(row[name] for name in SETTING), row["task"], row["length"]), []).append(row)
-    return [
-        (title(key[:-2]), key[-2] if key[-1] is None else f"{key[-2]}, {key[-1]} tokens", group)
-        for key, group in groups.items()
-    ]
 
 
 def _full(group: Sequence[Row]) -> str:
@@ -56,7 +45,7 @@ def _full(group: Sequence[Row]) -> str:
 def _tables(group: Sequence[Row], width: int | None) -> Iterator[str]:
     """As many budgets side by side as fit, at least one."""
     evicted = sorted((row for row in group if row["allocator"] != "full"), key=lambda row: row["scorer"] or "")
-    names = {"scorer": scorer, "allocator": allocator, **varying(group)}
+    names = {"scorer": scorer_label, "allocator": allocator_label, **varying(group)}
     lines: dict[tuple[str, ...], dict[str, list[str]]] = {}
     for row in evicted:
         line = lines.setdefault(tuple(column(row) for column in names.values()), {})

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from .columns import Row, key
+from ...db.comparable import Row, row_label
 
 NOTE = (
     "score: 0 to 100, higher is better, with its 95% Wilson interval; vs {against}: the mean difference to {against} "
@@ -33,13 +33,13 @@ def reasons(rows: Sequence[Row]) -> Iterator[str]:
         if row["status"] == "unreadable":
             cell = row["cell"][:8]
             yield (
-                f"unreadable: cell {cell} ({key(row)}): {_one_line(row['error'])}; another program changed it, "
+                f"unreadable: cell {cell} ({row_label(row)}): {_one_line(row['error'])}; another program changed it, "
                 f'"lukv-bench results --delete {cell}" removes it, and the same run makes it again'
             )
         else:
             n = row["n_failed"]
             answers = f"{n} of {row['samples_asked']} answers failed: " if n else ""
-            yield f"failed: {key(row)}: {answers}{_one_line(row['error'])}"
+            yield f"failed: {row_label(row)}: {answers}{_one_line(row['error'])}"
     if len(failed) > MOST:
         yield f"... and {len(failed) - MOST} more cells; --json has every reason"
     if any(row["status"] != "unreadable" for row in failed):

@@ -5,40 +5,14 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
 
-from .columns import Row, as_json, groups
+from ...db.comparable import Row
+from ...db.comparison import result_rows as result_rows
+from .columns import as_json, groups
 from .layout import fitted, printable
 from .notes import dropped_note, note, reasons
 
-if TYPE_CHECKING:
-    from ...db.store import Store
-
 _NOTE_WIDTH = 120
-
-
-def result_rows(store: "Store", cells: Sequence[str] | None = None, against: str | None = None) -> list[dict[str, Any]]:
-    """Every cell's results with its interval and its paired difference, where both cells are complete.
-
-    Args:
-        store: The results.
-        cells: Ids; None = all.
-        against: What the others are held against, as `db.rivals.parse_against` takes it; None = uniform.
-
-    Raises:
-        UserError: `against` names no row, or several that would do for one.
-    """
-    from ...db.comparison import compare
-    from ...db.results import read_results
-    from ...db.rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
-
-    rows = read_results(store, cells)
-    rule = UNIFORM if against is None else parse_against(against, rows)
-    rivals = find_rivals(rows, rule)
-    if against is not None:
-        check_unambiguous(rivals, rule)
-    compare(store, rows, rivals.of)
-    return rows
 
 
 def terminal_width() -> int | None:

@@ -9,7 +9,8 @@ from sqlalchemy import URL
 
 from lukv_bench import UserError
 from lukv_bench.bench.reports.grid import grid
-from lukv_bench.bench.reports.table import markdown, print_csv, print_json, print_table, result_rows
+from lukv_bench.bench.reports.table import markdown, print_csv, print_json, print_table
+from lukv_bench.db.comparison import result_rows
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import check_writable
 

@@ -1,0 +1,103 @@
+"""Which results may stand in one table, and what tells those of a table apart. For every reader of the record."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from .labels import allocator_label, budget_label, scorer_label
+
+Row = Mapping[str, Any]
+"""A row of `db.results.read_results`."""
+
+Text = Callable[[Row], str]
+
+SETTING = ("model", "model_revision", "dtype", "protocol", "seed", "code_version")
+"""What rows must share to stand in one table: nothing else may be ranked together."""
+
+IDENTITY: Mapping[str, Text] = {
+    "task": lambda row: str(row["task"]),
+    "length": lambda row: str(row["length"] or "-"),
+    "allocator": allocator_label,
+    "scorer": scorer_label,
+    "budget": budget_label,
+}
+"""What tells the rows of a table apart, beside what VARYING adds: never left out."""
+
+VARYING: Mapping[str, Text] = {
+    "sink": lambda row: str(row["sink"]),
+    "window": lambda row: str(row["window"]),
+    "profile": lambda row: _profiles(row),
+    "truncation": lambda row: str(row["spec"].get("truncation", "-")),
+    "template": lambda row: str(row["spec"].get("chat_form", "-")),
+    "attention": lambda row: str(row["spec"].get("attention", "-")),
+    "task version": lambda row: str(row["task_version"]),
+    "data": lambda row: str(row["data_revision"])[:8] or "-",
+    "plugins": lambda row: " ".join(_origin(row["spec"].get(kind)) for kind in ("allocator", "scorer")),
+}
+"""Shown where rows of the same task, allocator, scorer and budget differ in them."""
+
+
+def _profiles(row: Row) -> str:
+    """The hashes of all profiles that a configuration uses."""
+    others = row["spec"].get("profiles")
+    hashes = [row["profile_hash"], *(others.values() if isinstance(others, dict) else ())]
+    return " ".join(str(each)[:8] for each in hashes if each) or "-"
+
+
+def _origin(method: Any) -> str:
+    """Whose code a plugin is, those that it holds included."""
+    if not (isinstance(method, dict) and {"arguments", "distribution", "version"} <= method.keys()):
+        return "-"
+    arguments = method["arguments"] if isinstance(method["arguments"], dict) else {}
+    held = [value for value in arguments.values() if isinstance(value, dict) and "distribution" in value]
+    return "+".join([f"{method['distribution']} {method['version']}", *map(_origin, held)])
+
+
+def varying(group: Sequence[Row]) -> dict[str, Text]:
+    """The columns of VARYING in which rows of the same task, allocator and scorer differ.
+
+    Rows that even those leave alike (another distribution's hash, a renamed argument) get their cell's id.
+    """
+    alike: dict[tuple[Any, ...], list[Row]] = {}
+    for row in group:
+        alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
+    columns = {
+        name: column
+        for name, column in VARYING.items()
+        if any(len({column(row) for row in rows}) > 1 for rows in alike.values())
+    }
+    telling = [*IDENTITY.values(), *columns.values()]
+    if len({tuple(column(row) for column in telling) for row in group}) < len(group):
+        columns["cell"] = lambda row: str(row["cell"])[:8]
+    return columns
+
+
+def comparable(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
+    """(title, rows) of every group of rows that may stand in one table."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+    for setting, group in groups.items():
+        yield _title(setting), group
+
+
+def comparable_by_task(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row]]]:
+    """(title, task, rows) of every group of rows that may stand in one table on one task at one length."""
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((*(row[name] for name in SETTING), row["task"], row["length"]), []).append(row)
+    for (*setting, task, length), group in groups.items():
+        yield _title(setting), task if length is None else f"{task}, {length} tokens", group
+
+
+def _title(setting: Sequence[Any]) -> str:
+    """What the rows of a table share, given their values of SETTING."""
+    model, revision, dtype, protocol, seed, code = setting
+    return f"{model} ({str(revision)[:8]}), {dtype}, {protocol}, seed {seed}, lukv-bench {code}"
+
+
+def row_label(row: Row) -> str:
+    """A row as the tables name it: "niah_single_1 1024, lukv x keydiff, prune 0.8"."""
+    place = row["task"] if row["length"] is None else f"{row['task']} {row['length']}"
+    method = allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+    budget = budget_label(row)
+    return f"{place}, {method}" + ("" if budget == "-" else f", {budget}")
