@@ -63,9 +63,9 @@ def results(options: ResultsOptions) -> int:
 
     if (file := named_file(options.db)) is not None:
         check_there(file)
+    from ...db.comparison import result_rows
     from ...db.store import Store
     from ...db.urls import describe, resolve_url
-    from ...db.comparison import result_rows
 
     url = resolve_url(options.db)
     with Store.open(url, create=False) as store:
