@@ -26,16 +26,16 @@ class Case:
 
     def context(self, rows: int, seed: int = 0) -> tuple[Tensor, Tensor]:
         """Keys and values [rows, H, T, D]."""
-        made = torch.Generator().manual_seed(seed)
+        random = torch.Generator().manual_seed(seed)
         shape = (rows, self.n_heads, self.n_tokens, self.dim)
-        return torch.randn(shape, generator=made), torch.randn(shape, generator=made)
+        return torch.randn(shape, generator=random), torch.randn(shape, generator=random)
 
     def chunk(self, n_new: int, seed: int) -> tuple[Tensor, Tensor, Tensor]:
         """Queries [B, HQ, Q, D], a transposed view as a model gives them; keys and values [B, H, Q, D]."""
-        made = torch.Generator().manual_seed(1000 + seed)
-        query = torch.randn(self.n_batch, n_new, self.n_query_heads, self.dim, generator=made).transpose(1, 2)
+        random = torch.Generator().manual_seed(1000 + seed)
+        query = torch.randn(self.n_batch, n_new, self.n_query_heads, self.dim, generator=random).transpose(1, 2)
         shape = (self.n_batch, n_new, self.n_heads, self.dim)
-        keys, values = torch.randn(shape, generator=made), torch.randn(shape, generator=made)
+        keys, values = torch.randn(shape, generator=random), torch.randn(shape, generator=random)
         return query, keys.transpose(1, 2), values.transpose(1, 2)
 
 
@@ -134,11 +134,11 @@ def uninitialised_memory_is_nan(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is allocated without being written holds NaN, so that reading it shows."""
 
     def poisoned(make: Callable[..., Tensor]) -> Callable[..., Tensor]:
-        def made(*args: object, **kwargs: object) -> Tensor:
+        def make_poisoned(*args: object, **kwargs: object) -> Tensor:
             tensor = make(*args, **kwargs)
             return tensor.fill_(NAN) if tensor.is_floating_point() else tensor.fill_(99)
 
-        return made
+        return make_poisoned
 
     monkeypatch.setattr(torch, "empty", poisoned(torch.empty))
     monkeypatch.setattr(torch, "empty_like", poisoned(torch.empty_like))

@@ -19,9 +19,9 @@ IDS = ["B{}-T{}-H{}-HQ{}-D{}-hidden{}".format(*case) for case in CASES]
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=["fp32", "fp16", "bf16"])
 def test_equals_the_norm_of_the_projected_value(case: tuple[int, ...], dtype: torch.dtype) -> None:
     n_batch, n_tokens, n_heads, n_query_heads, dim, hidden = case
-    made = torch.Generator().manual_seed(sum(case))
-    values = torch.randn(n_batch, n_heads, n_tokens, dim, generator=made).to(dtype)
-    o_proj = torch.randn(hidden, n_query_heads * dim, generator=made).to(dtype)  # as nn.Linear stores it
+    random = torch.Generator().manual_seed(sum(case))
+    values = torch.randn(n_batch, n_heads, n_tokens, dim, generator=random).to(dtype)
+    o_proj = torch.randn(hidden, n_query_heads * dim, generator=random).to(dtype)  # as nn.Linear stores it
     weight = o_proj.T.reshape(n_query_heads, dim, hidden)
     expected = torch.empty(n_batch, n_query_heads, n_tokens, dtype=torch.float64)
     for q_head in range(n_query_heads):
@@ -35,9 +35,9 @@ def test_equals_the_norm_of_the_projected_value(case: tuple[int, ...], dtype: to
 
 
 def test_a_value_that_the_projection_sends_to_zero_has_norm_zero() -> None:
-    made = torch.Generator().manual_seed(0)
-    values = torch.randn(1, 1, 200, 8, generator=made)
+    random = torch.Generator().manual_seed(0)
+    values = torch.randn(1, 1, 200, 8, generator=random)
     values[..., 4:] = 0
-    weight = torch.randn(2, 8, 5, generator=made)
+    weight = torch.randn(2, 8, 5, generator=random)
     weight[:, :4] = 0
     assert torch.equal(projected_norm(values, weight), torch.zeros(1, 2, 200))

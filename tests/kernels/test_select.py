@@ -48,7 +48,7 @@ def assert_consistent(kept: Kept, counts: Tensor, protected: Tensor) -> None:
 
 
 @st.composite
-def asked(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
+def selections(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
     """Scores with many ties and extremes, a protected mask, counts from its size to T."""
     n_batch, n_heads, n_tokens = draw(st.integers(1, 3)), draw(st.integers(1, 4)), draw(st.integers(1, 12))
     value = st.one_of(st.integers(-2, 2).map(float), st.sampled_from([INF, -INF, -0.0, 1e-30, -1e-30, 3e38]))
@@ -61,9 +61,9 @@ def asked(draw: st.DrawFn) -> tuple[Tensor, Tensor, Tensor]:
 
 
 @settings(max_examples=300, deadline=None)
-@given(asked())
-def test_keeps_exactly_what_sorting_by_hand_keeps(given_: tuple[Tensor, Tensor, Tensor]) -> None:
-    scores, counts, protected = given_
+@given(selections())
+def test_keeps_exactly_what_sorting_by_hand_keeps(selection: tuple[Tensor, Tensor, Tensor]) -> None:
+    scores, counts, protected = selection
     kept = select(scores, counts, protected)
     assert_consistent(kept, counts, protected)
     assert as_lists(kept) == kept_by_hand(scores, counts, protected)
@@ -77,11 +77,11 @@ def test_keeps_exactly_what_sorting_by_hand_keeps(given_: tuple[Tensor, Tensor, 
 def test_keeps_what_sorting_by_hand_keeps_at_lengths_of_real_contexts(
     n_batch: int, n_heads: int, n_tokens: int, levels: int
 ) -> None:
-    made = torch.Generator().manual_seed(n_tokens)
-    scores = torch.randint(levels, (n_batch, n_heads, n_tokens), generator=made).float()
+    random = torch.Generator().manual_seed(n_tokens)
+    scores = torch.randint(levels, (n_batch, n_heads, n_tokens), generator=random).float()
     protected = torch.zeros(n_tokens, dtype=torch.bool)
     protected[:4] = protected[-32:] = True
-    counts = torch.randint(36, n_tokens + 1, (n_batch, n_heads), generator=made)
+    counts = torch.randint(36, n_tokens + 1, (n_batch, n_heads), generator=random)
     kept = select(scores, counts, protected)
     assert_consistent(kept, counts, protected)
     assert as_lists(kept) == kept_by_hand(scores, counts, protected)

@@ -29,12 +29,12 @@ def lengths_of(n_batch: int, width: int, which: str, seed: int) -> Tensor:
 
 def kept_at_random(case: Any, seed: int = 0, n_protected: int = 0) -> Kept:
     """Any count from the protected to T in each head; the first head of the last row keeps as little as it may."""
-    made = torch.Generator().manual_seed(seed)
+    random = torch.Generator().manual_seed(seed)
     shape = (case.n_batch, case.n_heads, case.n_tokens)
-    counts = torch.randint(n_protected, case.n_tokens + 1, shape[:2], generator=made)
+    counts = torch.randint(n_protected, case.n_tokens + 1, shape[:2], generator=random)
     counts[-1, 0] = n_protected
     protected = torch.arange(case.n_tokens) < n_protected
-    return select(torch.rand(shape, generator=made), counts, protected)
+    return select(torch.rand(shape, generator=random), counts, protected)
 
 
 def spare_slots(store: RaggedStore | SharedStore) -> Tensor:
@@ -275,15 +275,15 @@ def test_a_ragged_store_that_grows_at_least_doubles_every_segment() -> None:
 
 
 def test_the_padding_of_a_row_never_lands_in_its_neighbour(remember: type, assert_same: Callable[..., None]) -> None:
-    made = torch.Generator().manual_seed(0)
-    keys, values = torch.randn(2, 2, 1, 2, 3, 4, generator=made)[:, :, 0]
+    random = torch.Generator().manual_seed(0)
+    keys, values = torch.randn(2, 2, 1, 2, 3, 4, generator=random)[:, :, 0]
     everything = select(keys[..., 0], torch.full((2, 2), 3), torch.zeros(3, dtype=torch.bool))
     store, expected = compact(keys, values, everything, room=3), remember(keys, values, everything.mask)
     for new in (torch.tensor([3, 0]), torch.tensor([0, 3])):
-        chunk_keys, chunk_values = torch.randn(2, 2, 2, 3, 4, generator=made)
+        chunk_keys, chunk_values = torch.randn(2, 2, 2, 3, 4, generator=random)
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
-    query = torch.randn(2, 2, 3, 4, generator=made)
+    query = torch.randn(2, 2, 3, 4, generator=random)
     assert_same(store.attend(query, new, SCALE)[0], expected.attend(query, new, SCALE))
     row_0 = torch.tensor([1, 0])  # its newest token sees all that row 0 holds
     assert_same(store.attend(query, row_0, SCALE)[0], expected.attend(query, row_0, SCALE))
