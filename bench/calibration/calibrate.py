@@ -184,7 +184,7 @@ def _importance(
 ) -> Tensor:
     """float32 [answered questions, L, H, T], recorded while the model answers all questions as one batch."""
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
-    cache = share(context, len(prompts), None, room=128, watch=oracle.see_step)
+    cache = share(context, len(prompts), room=128, watch=oracle.see_step)
     sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
     decode(loaded, cache, [prompt.question for prompt in prompts], Stop(MAX_NEW_TOKENS, loaded.eos), sample)
     return _answered(document, oracle.importance)

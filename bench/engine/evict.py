@@ -40,27 +40,17 @@ def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
     return RAGGED.build(context, [kept], room)
 
 
-def share(
-    context: Context, rows: int, keep: Sequence[Tensor] | None, room: int, watch: WatchLayer | None = None
-) -> StoreCache:
-    """A cache of `rows` rows over the whole context.
+def share(context: Context, n_rows: int, room: int, watch: WatchLayer | None = None) -> StoreCache:
+    """A cache of `n_rows` questions over the whole context, which decode as a batch.
 
     Args:
         context: The full cache; it is not copied.
-        rows: Questions that decode as a batch.
-        keep: Per layer bool [B, H, T], what each row attends to of it; None = everything.
-        room: Tail slots of each row to begin with.
+        n_rows: Questions.
+        room: Spare slots of each row to begin with.
         watch: Called with every layer's softmax weights of the context.
     """
     stores = [
-        SharedStore.over(
-            keys,
-            values,
-            rows,
-            None if keep is None else keep[index],
-            room,
-            None if watch is None else partial(watch, index),
-        )
+        SharedStore.over(keys, values, n_rows, None, room, None if watch is None else partial(watch, index))
         for index, (keys, values) in enumerate(context.layers())
     ]
-    return StoreCache(stores, rows, context.n_tokens, context.n_sequence)
+    return StoreCache(stores, n_rows, context.n_tokens, context.n_sequence)

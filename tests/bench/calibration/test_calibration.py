@@ -105,7 +105,7 @@ def test_importance_is_attention_times_projected_value_at_its_largest_over_steps
     oracle = Oracle()
     seen = prefill(loaded, context, {}, [oracle.see_context])
     oracle.begin(len(questions), H)
-    cache = share(seen, len(questions), None, room=4, watch=oracle.see_step)
+    cache = share(seen, len(questions), room=4, watch=oracle.see_step)
     rows = decode(loaded, cache, questions, stop).rows
     lengths = {len(row.ids) for row in rows}
     assert len(lengths) > 1, "the rows must stop at different steps for this test to say anything"

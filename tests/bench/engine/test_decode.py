@@ -104,11 +104,11 @@ def test_several_questions_as_a_batch_answer_as_each_alone(
     stop = Stop(n_steps, frozenset())
     script = [some_ids(4, 20 + step) for step in range(n_steps)]
     together = forced(script)
-    decode(tiny.loaded, share(context, 4, None, 2), questions, stop, together)
-    greedy = decode(tiny.loaded, share(context, 4, None, 2), questions, stop).rows
+    decode(tiny.loaded, share(context, 4, 2), questions, stop, together)
+    greedy = decode(tiny.loaded, share(context, 4, 2), questions, stop).rows
     for row, question in enumerate(questions):
         alone = forced([[step[row]] for step in script])
-        decode(tiny.loaded, share(context, 1, None, 40), [question], stop, alone)
+        decode(tiny.loaded, share(context, 1, 40), [question], stop, alone)
         torch.testing.assert_close(together.seen[:, row], alone.seen[:, 0], atol=1e-3, rtol=0)
         assert_generates(tiny.plain, [*ids, *question], greedy[row].ids, n_steps)
 
@@ -119,7 +119,7 @@ def test_a_stopped_row_leaves_the_batch_and_disturbs_no_other(tiny: Any, some_id
     script[2][0] = EOS  # row 0 says two tokens, row 1 none, row 2 all
     script[0][1] = EOS
     context = prefill(tiny.loaded, some_ids(N_TOKENS, 7), {})
-    together, cache = forced(script), share(context, 3, None, 1)
+    together, cache = forced(script), share(context, 3, 1)
     rows = decode(tiny.loaded, cache, questions, Stop(n_steps, frozenset({EOS})), together).rows
     assert [row.stop_reason for row in rows] == ["eos", "eos", "length"]
     assert [row.ids for row in rows] == [[s[0] for s in script[:2]], [], [s[2] for s in script]]
@@ -127,7 +127,7 @@ def test_a_stopped_row_leaves_the_batch_and_disturbs_no_other(tiny: Any, some_id
         assert store.rows.tolist() == [2]
         assert set(store.tail.segments.lengths.flatten().tolist()) == {9 + n_steps - 1}
     alone = forced([[step[2]] for step in script])
-    decode(tiny.loaded, share(context, 1, None, 40), questions[2:], Stop(n_steps, frozenset()), alone)
+    decode(tiny.loaded, share(context, 1, 40), questions[2:], Stop(n_steps, frozenset()), alone)
     torch.testing.assert_close(together.seen[:, 2], alone.seen[:, 0], atol=1e-3, rtol=0)
     assert together.seen.isfinite().all()
 
@@ -137,7 +137,7 @@ def test_rows_stop_at_their_own_stop_strings(llama: Any, some_ids: Ids, forced: 
     lines = ["yes\nand so on", "perhaps\nnot x", "never mind it"]
     script = list(zip(*(spell(line) for line in lines), strict=True))
     context = prefill(llama.loaded, some_ids(N_TOKENS, 8), {})
-    cache = share(context, 3, None, 0)
+    cache = share(context, 3, 0)
     rows = decode(llama.loaded, cache, [some_ids(4, 9)] * 3, Stop(13, frozenset(), ("\n",)), forced(script)).rows
     assert [row.text for row in rows] == ["yes", "perhaps", "never mind it"]
     assert [row.stop_reason for row in rows] == ["stop_string", "stop_string", "length"]

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
-import torch
 from torch import Tensor
 
 from lukv_bench.allocators.base import AllocationRequest, check_counts
@@ -12,10 +11,10 @@ from lukv_bench.allocators.uniform import Uniform
 from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
+from lukv_bench.bench.engine.layouts import RAGGED, SHARED
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.kernels.select import stack
 from lukv_bench.scorers.keydiff import KeyDiff
 
 NAMES = ["Ada", "Bruno", "Carla", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Luis"]
@@ -66,7 +65,7 @@ def test_ragged_masked_and_unsplit_logits_agree_over_300_to_600_tokens(
     kept = kept_at_random(smollm2.shape, context.n_tokens, 1, 0)
     masks = [layer.mask for layer in kept]
     got = {}
-    for name, cache in {"ragged": evict(context, kept, 64), "masked": share(context, 1, masks, 64)}.items():
+    for name, cache in {"ragged": evict(context, kept, 64), "masked": SHARED.build(context, [kept], 64)}.items():
         teacher = forced([[token] for token in answer])
         decode(smollm2, cache, [chunk], Stop(len(answer), frozenset()), teacher)
         got[name] = teacher.seen[:, 0]
@@ -96,10 +95,10 @@ def test_questions_as_a_batch_answer_as_each_alone(
 ) -> None:
     _, chunks = prompts
     stop = Stop(12, smollm2.eos)
-    together = decode(smollm2, share(context, len(chunks), None, 48), chunks, stop).rows
+    together = decode(smollm2, share(context, len(chunks), 48), chunks, stop).rows
     assert len({tuple(row.ids) for row in together}) == len(chunks)
     for chunk, row in zip(chunks, together, strict=True):
-        assert decode(smollm2, share(context, 1, None, 48), [chunk], stop).rows[0] == row
+        assert decode(smollm2, share(context, 1, 48), [chunk], stop).rows[0] == row
 
 
 def test_configurations_as_a_batch_answer_as_each_alone_in_the_ragged_cache(
@@ -107,10 +106,8 @@ def test_configurations_as_a_batch_answer_as_each_alone_in_the_ragged_cache(
 ) -> None:
     chunk, stop = prompts[1][0], Stop(8, smollm2.eos)
     kept = [uniform_keydiff(smollm2, context, share_kept) for share_kept in (0.5, 0.3)]
-    masks = [torch.cat(rows) for rows in zip(*([layer.mask for layer in one] for one in kept), strict=True)]
-    masked = decode(smollm2, share(context, 2, masks, 32), [chunk] * 2, stop).rows
-    stacked = [stack(layers) for layers in zip(*kept, strict=True)]
-    ragged = decode(smollm2, evict(context, stacked, 32), [chunk] * 2, stop).rows
+    masked = decode(smollm2, SHARED.build(context, kept, 32), [chunk] * 2, stop).rows
+    ragged = decode(smollm2, RAGGED.build(context, kept, 32), [chunk] * 2, stop).rows
     for one, *rows in zip(kept, masked, ragged, strict=True):
         alone = decode(smollm2, evict(context, one, 32), [chunk], stop).rows[0]
         assert rows == [alone, alone]

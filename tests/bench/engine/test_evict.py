@@ -11,6 +11,7 @@ from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
+from lukv_bench.bench.engine.layouts import SHARED
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
@@ -51,7 +52,7 @@ def test_ragged_masked_and_unsplit_agree_over_chunk_and_steps(
     assert float((expected - full)[N_TOKENS:].abs().max()) > 0.1, "an eviction that nobody feels tests nothing"
 
     def caches() -> dict[str, StoreCache]:
-        return {"ragged": evict(context, kept, room), "masked": share(context, 1, masks, room)}
+        return {"ragged": evict(context, kept, room), "masked": SHARED.build(context, [kept], room)}
 
     for name, cache in caches().items():
         got = chunk_logits(tiny.loaded, cache, chunk, N_TOKENS)
@@ -84,7 +85,7 @@ def test_one_prefill_serves_many_evictions(
     context, chunk = prefill(tiny.loaded, some_ids(N_TOKENS, 4), {}), some_ids(5, 5)
     first = kept_at_random(tiny.loaded.shape, N_TOKENS, 1, 3)
     before = chunk_logits(tiny.loaded, evict(context, first, 0), chunk, N_TOKENS)
-    for cache in (evict(context, keep_everything(context), 2), share(context, 1, None, 2)):
+    for cache in (evict(context, keep_everything(context), 2), share(context, 1, 2)):
         chunk_logits(tiny.loaded, cache, some_ids(7, 6), N_TOKENS)
     assert torch.equal(chunk_logits(tiny.loaded, evict(context, first, 0), chunk, N_TOKENS), before)
 
@@ -108,9 +109,8 @@ def test_several_configurations_as_a_batch_answer_as_each_alone(
     context = prefill(tiny.loaded, some_ids(N_TOKENS, 8), {})
     each = [kept_at_random(tiny.loaded.shape, N_TOKENS, 1, seed) for seed in range(rows - 1)]
     each.append(keep_everything(context))
-    masks = [torch.cat([kept[layer].mask for kept in each]) for layer in range(tiny.loaded.shape.n_layers)]
     together = forced(script)
-    decode(tiny.loaded, share(context, rows, masks, 1), [chunk] * rows, Stop(N_STEPS, frozenset()), together)
+    decode(tiny.loaded, SHARED.build(context, each, 1), [chunk] * rows, Stop(N_STEPS, frozenset()), together)
     for row, kept in enumerate(each):
         alone = forced([[step[row]] for step in script])
         decode(tiny.loaded, evict(context, kept, 1), [chunk], Stop(N_STEPS, frozenset()), alone)

@@ -132,7 +132,7 @@ def test_context_question_and_answer_are_one_pass_over_the_whole(
     for rows, cache in (
         (1, evict(read, kept, 4)),
         (2, evict(read, [stack([layer, layer]) for layer in kept], 4)),
-        (2, share(read, 2, None, 4)),
+        (2, share(read, 2, 4)),
     ):
         teacher = forced([[token] * rows for token in answer])
         decode(switching.loaded, cache, [question] * rows, Stop(n_answer, frozenset()), teacher)
