@@ -10,7 +10,7 @@ from .options import Json, KeepTokens, Model, Ratio
 from .values import axis, one_of, whole_numbers
 
 if TYPE_CHECKING:
-    from ..models.estimate import CacheShape, Estimate
+    from ..methods.estimate import CacheShape, Estimate
 
 NOTE = "The question, the answer and the activations of a prefill come on top."
 
@@ -47,9 +47,9 @@ def estimate(
     if wrong := [n for n in lengths if n < 1]:
         raise UserError(f"--context takes a number of tokens such as 4096, not {wrong[0]}.")
     check_model_name(model)
+    from ..methods.estimate import cache_shape
+    from ..methods.estimate import estimate as estimate_one
     from ..models.config import read_config
-    from ..models.estimate import cache_shape
-    from ..models.estimate import estimate as estimate_one
     from ..models.load import DTYPES
 
     one_of("--dtype", dtype, tuple(DTYPES))

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ..reports.progress import progress
 from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
-from .progress import progress
 from .values import apart, storable
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import UserError
-from .progress import Progress
+from ..reports.progress import Progress
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile

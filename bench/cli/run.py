@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..errors import printable
+from ..reports.progress import progress
 from .command import takes
 from .messages import sentence
 from .options import (
@@ -40,7 +41,6 @@ from .options import (
     Traceback,
     Window,
 )
-from .progress import progress
 from .values import at_least_one, axis, one_of, samples_limit, whole_numbers
 
 if TYPE_CHECKING:

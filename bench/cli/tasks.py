@@ -10,8 +10,8 @@ import typer
 
 from ... import UserError
 from ...tasks.json_text import read_json
+from ..reports.progress import progress
 from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
-from .progress import progress
 from .values import axis, samples_limit, storable, whole_numbers
 
 

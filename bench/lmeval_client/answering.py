@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from ..cli.progress import progress
 from ..engine.rotary import shortest_alike
 from ..methods.events import Event
 from ..record.configuration import RunProtocol
+from ..reports.progress import progress
 from .evictor import Evictor, Reading
 from .feed import Feed
 from .tally import evicted_whole

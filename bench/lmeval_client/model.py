@@ -9,7 +9,6 @@ from lm_eval.api.model import LM, TemplateLM
 from lm_eval.api.registry import register_model
 
 from ... import UserError
-from ..cli.progress import progress
 from ..engine.decode import decode
 from ..engine.likelihood import likelihood
 from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
@@ -21,6 +20,7 @@ from ..models.load import resolve_device, resolve_dtype
 from ..models.template import conversation_heads
 from ..record.configuration import CODE_VERSION
 from ..record.hashing import content_hash
+from ..reports.progress import progress
 from .answering import Answered, answer_all, notes
 from .arguments import NO_CACHE, ask_method, parse_arguments
 from .boundary import context_end

@@ -7,9 +7,9 @@ import torch
 
 from ... import UserError
 from ..errors import first_line
-from ..methods.budget import Budget
-from .load import DTYPES
-from .shape import max_positions
+from ..models.load import DTYPES
+from ..models.shape import max_positions
+from .budget import Budget
 
 
 @dataclass(frozen=True)

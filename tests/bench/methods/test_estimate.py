@@ -10,8 +10,8 @@ from lukv_bench.allocators.base import AllocationRequest
 from lukv_bench.bench.engine.evict import choose, evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.methods.budget import Budget, parse_budgets
+from lukv_bench.bench.methods.estimate import cache_shape, estimate
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
-from lukv_bench.bench.models.estimate import cache_shape, estimate
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.scorers.base import Protection
