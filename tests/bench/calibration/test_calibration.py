@@ -16,6 +16,7 @@ from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerF
 
 from lukv_bench import UserError
 from lukv_bench.allocators.lukv import LUKV
+from lukv_bench.bench.calibration import calibrate as calibrate_module
 from lukv_bench.bench.calibration import window as window_module
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
 from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
@@ -31,7 +32,7 @@ from lukv_bench.bench.models.load import LoadedModel, ModelShape
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.bench.profiles.obtain import making
 from lukv_bench.bench.profiles.owner import ProfileOwner
-from lukv_bench.scorers.base import LayerView, Protection, Reads
+from lukv_bench.scorers.base import CalibrationReads, LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz .?\n"
@@ -139,6 +140,53 @@ def test_one_pass_serves_several_scorers_each_with_its_own_protection(loaded: Lo
         assert documents[0].scores.shape == (N_LAYERS, H, n_tokens)
         assert (documents[0].importance >= 0).all()
         assert (documents[0].importance > 0).any()
+
+
+READS = [
+    CalibrationReads(importance=True),
+    CalibrationReads(keys=True),
+    CalibrationReads(scores=True),
+    CalibrationReads(values=True, importance=True),
+    CalibrationReads(),
+]
+
+
+@pytest.mark.parametrize("reads", READS, ids=str)
+def test_a_document_holds_what_was_declared_and_nothing_else(
+    loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: CalibrationReads
+) -> None:
+    whole = {"whole": Target(KeyDiff(), Protection(4, 1), CalibrationReads(True, True, True, True))}
+    (everything,) = calibrate(loaded, whole, [DOCUMENT], 0, silent)["whole"]
+    scorer = KeyDiff() if reads.scores else None
+    if not reads.importance:
+        monkeypatch.setattr(calibrate_module, "decode", lambda *_: pytest.fail("an answer that nobody reads"))
+    partial = Partial(tmp_path, "k" * 16)
+    alone = {"alone": Target(scorer, Protection(4, 1), reads)}
+    (document,) = calibrate(loaded, alone, [DOCUMENT], 0, silent, partial)["alone"]
+    for field in dataclasses.fields(CalibrationReads):
+        tensor = getattr(document, field.name)
+        assert (tensor is not None) == getattr(reads, field.name), field.name
+        assert tensor is None or torch.equal(tensor, getattr(everything, field.name)), field.name
+    (again,) = calibrate(dataclasses.replace(loaded, model=None), alone, [DOCUMENT], 0, silent, partial)["alone"]
+    for field in dataclasses.fields(document):
+        first, second = getattr(document, field.name), getattr(again, field.name)
+        assert (first is None and second is None) or torch.equal(first, second), "kept for an interrupted calibration"
+
+
+@torch.no_grad()
+def test_keys_and_values_are_those_of_the_cache(loaded: LoadedModel) -> None:
+    reads = CalibrationReads(keys=True, values=True)
+    (document,) = calibrate(loaded, {"a": Target(None, Protection(4, 1), reads)}, [DOCUMENT], 0, silent)["a"]
+    ids = prompts_of(loaded, DOCUMENT)[0].context
+    before = loaded.model.config._attn_implementation
+    loaded.model.set_attn_implementation("eager")
+    cache = loaded.model(torch.tensor([ids]), use_cache=True).past_key_values
+    loaded.model.set_attn_implementation(before)
+    assert document.keys is not None
+    assert document.values is not None
+    for index, layer in enumerate(cache.layers):
+        torch.testing.assert_close(document.keys[index], layer.keys[0])
+        torch.testing.assert_close(document.values[index], layer.values[0])
 
 
 def test_the_same_seed_calibrates_the_same_and_another_does_not(loaded: LoadedModel) -> None:
