@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
 
 from .. import UserError
 from .labels import allocator_label, budget_label, method_label, scorer_label
@@ -127,7 +128,15 @@ def _key(row: Row, named: frozenset[str] | None) -> str:
     shared = {name: row[name] for name in _SHARED}
     if named is not None:
         shared |= {name: value for name, value in row["spec"].items() if name not in named}
+        shared["profiles"] = _profiles(row, named)
     return json.dumps([shared, *(row[name] for name in ("task", "task_version", "data_revision", "length"))])
+
+
+def _profiles(row: Row, named: frozenset[str]) -> dict[str, Any]:
+    """The row's other profiles by the path of their plugin ("scorer", "allocator.of"), those of named parts left out."""
+    profiles = row["spec"].get("profiles")
+    items = profiles.items() if isinstance(profiles, dict) else ()
+    return {path: digest for path, digest in items if path.split(".")[0] not in named}
 
 
 def _by_id(prefix: str, rows: Sequence[Row]) -> Callable[[Row], bool]:

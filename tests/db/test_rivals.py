@@ -62,6 +62,24 @@ def test_uniform_is_under_the_same_scorer_budget_task_and_seed() -> None:
     assert rivals("uniform") == expected
 
 
+def test_the_profiles_of_an_allocator_are_its_own_and_a_scorers_are_the_scorers() -> None:
+    def profiled(cell: str, allocator: str, **profiles: str) -> dict[str, Any]:
+        plain = row(cell, allocator, scorer="fitted")
+        return plain | {"spec": plain["spec"] | ({"profiles": profiles} if profiles else {})}
+
+    held = {"allocator.of": "q", "scorer": "s"}
+    rows = [
+        profiled("b000", "uniform", scorer="s"),
+        profiled("b100", "uniform", scorer="another"),
+        profiled("e000", "lukv", scorer="s"),
+        profiled("e100", "spread", **held),
+        profiled("e200", "lukv", scorer="a third"),
+        row("a000", "full"),
+    ]
+    assert find_rivals(rows, UNIFORM).of == {"e000": "b000", "e100": "b000"}
+    assert set(rivals("full", rows)) == {"b000", "b100", "e000", "e100", "e200"}
+
+
 def test_full_serves_every_method_of_the_task() -> None:
     assert rivals("full") == dict.fromkeys(("b000", "c000", "d000", "e000", "e100", "e200"), "a000")
 

@@ -63,6 +63,9 @@ def test_rows_that_differ_only_in_profile_or_protection_show_it() -> None:
     assert "profile" not in markdown([row(), row(allocator="uniform", profile_hash=None)])
     text = markdown([row(), row(profile_hash="9876543210")])
     assert "| profile |" in text
+    others = [row(spec=SPEC | {"profiles": {"scorer": digest}}) for digest in ("1111222233", "5555666677")]
+    assert "| abcdef01 11112222 |" in markdown(others)
+    assert "| abcdef01 55556666 |" in markdown(others)
     assert "abcdef01" in text
     assert "98765432" in text
     assert "| sink |" in markdown([row(), row(sink=0)])
