@@ -133,7 +133,7 @@ def _key(row: Row, named: frozenset[str] | None) -> str:
 
 
 def _profiles(row: Row, named: frozenset[str]) -> dict[str, Any]:
-    """The row's other profiles by the path of their plugin ("scorer", "allocator.of"), those of named parts left out."""
+    """The profiles beside `profile_hash` by path ("scorer", "allocator.of"), those of named parts left out."""
     profiles = row["spec"].get("profiles")
     items = profiles.items() if isinstance(profiles, dict) else ()
     return {path: digest for path, digest in items if path.split(".")[0] not in named}

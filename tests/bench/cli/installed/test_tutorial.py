@@ -51,6 +51,22 @@ def test_an_author_writes_runs_edits_and_removes_a_scorer(
     assert "Ranks tokens by their position." not in removed
 
 
+def test_an_author_fits_keeps_edits_and_reuses_a_scorer(
+    tiny: Path, home: Path, follow: Follow, shell: Callable[[str], str]
+) -> None:
+    shutil.copytree(tiny, home / "work" / "model")
+    ran, kept, edited = follow("howto/fitted-scorer.md", shell)
+    assert re.search(r"fitted +True", ran)
+    first, second = ran.split("new answers")[:2]
+    assert "calibrating on" in first
+    assert "calibrating on" not in second, "the profile of the first run"
+    assert "use it with: lukv-bench run --model model --scorer keyfit:profile=keyfit.safetensors" in kept
+    assert "0 new answers" in kept
+    assert "1 new answers" in edited
+    assert "keyfit.safetensors was made with other code of keyfit" in edited
+    assert len(re.findall(r" uniform +keyfit ", edited)) >= 2, "a row for each code"
+
+
 def test_the_tutorial_s_allocator_is_exact_at_any_steepness(site: Any) -> None:
     """The code block's own arithmetic, over odd sizes."""
     (source,) = re.findall(r"^```python\n(.*?)^```$", TUTORIAL.read_text(encoding="utf-8"), re.M | re.S)
