@@ -4,22 +4,27 @@
 
 Every tensor that Python holds is counted, whoever holds it, while the last token is chosen: of those made since the
 model was loaded, the ones whose last axis is the head dim (keys, values) and the boolean ones (masks). The full cache
-is the context's, without question and answer. Each configuration prunes 80% at random, but for the full one.
+is the context's in float32, without question and answer. Configurations that decode together prune 80% at random.
 """
 
 import argparse
 import gc
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.decode import decode, greedy
-from lukv_bench.bench.engine.evict import choose, keep_everything
+from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.bench.methods.budget import Budget, parse_ratio
+from lukv_bench.bench.methods.eviction import evict_alone
+from lukv_bench.bench.methods.method import ask_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.select import Kept
 from lukv_bench.scorers.base import Protection
@@ -43,22 +48,26 @@ def pruned(loaded: LoadedModel, n_tokens: int, seed: int) -> list[Kept]:
     return choose(counts, torch.rand(*heads, n_tokens, generator=random), Protection(4, 1).mask(n_tokens))
 
 
+def alone(loaded: LoadedModel, ids: Sequence[int], n_sequence: int, allocator: str) -> StoreCache:
+    """The cache of one cell, evicted while the context is read."""
+    (method,) = ask_methods([allocator], ["keydiff"], [Budget(ratio=parse_ratio("0.8"))], None, None, baselines=False)
+    return evict_alone(loaded, ids, method, 0, n_sequence).cache
+
+
+def together(loaded: LoadedModel, ids: Sequence[int], n_sequence: int, layout: Layout) -> StoreCache:
+    """The cache of 16 configurations that each keep another fifth."""
+    context = prefill(loaded, ids, {}, n_sequence=n_sequence)
+    kept = [pruned(loaded, len(ids), seed) for seed in range(16)]
+    return layout.build(context, kept, n_sequence - len(ids))
+
+
 def alive_over_full(
-    loaded: LoadedModel,
-    layout: Layout,
-    ids: Sequence[int],
-    question: Sequence[int],
-    seeds: Sequence[int | None],
-    steps: int,
+    loaded: LoadedModel, ids: Sequence[int], question: Sequence[int], steps: int, build: Callable[..., StoreCache]
 ) -> float:
-    """Bytes alive over the full cache's, for configurations by their seeds; None is the full cache."""
+    """The most bytes alive in any decode step over the full cache's; `build` gets (model, context, n_sequence)."""
+    gc.collect()
     before = storages(loaded.shape.head_dim)
-    context = prefill(loaded, ids, {}, n_sequence=len(ids) + len(question) + steps)
-    n_bytes = context.kv_bytes
-    kept = [keep_everything(context) if seed is None else pruned(loaded, len(ids), seed) for seed in seeds]
-    cache = layout.build(context, kept, len(question) + steps)
-    del context, kept
-    peak = 0
+    cache, peak = build(loaded, ids, len(ids) + len(question) + steps), 0
 
     def measure(logits: Tensor) -> Tensor:
         nonlocal peak
@@ -66,8 +75,9 @@ def alive_over_full(
         peak = max(peak, sum(size for address, size in now.items() if address not in before))
         return greedy(logits)
 
-    decode(loaded, cache, [question] * len(seeds), Stop(steps, frozenset()), measure)
-    return peak / n_bytes
+    decode(loaded, cache, [question] * len(cache.n_seen), Stop(steps, frozenset()), measure)
+    per_token = 2 * loaded.shape.n_layers * loaded.shape.n_kv_heads * loaded.shape.head_dim * 4
+    return peak / (per_token * len(ids))
 
 
 def main() -> None:
@@ -80,15 +90,16 @@ def main() -> None:
     loaded = ready_model(given.model, torch.device("cpu"), "float32")
     ids = [1000 + 37 * i % 40000 for i in range(given.tokens)]
     question = list(range(2000, 2000 + given.question))
-    cases: dict[str, tuple[Layout, list[int | None]]] = {
-        "one cell alone, 80% pruned": (RAGGED, [0]),
-        "full alone": (RAGGED, [None]),
-        "16 together, shared": (SHARED, list(range(16))),
-        "16 together, ragged": (RAGGED, list(range(16))),
+    cases = {
+        "one cell alone, 80% pruned": partial(alone, allocator="uniform"),
+        "full alone": partial(alone, allocator="full"),
+        "16 together, shared": partial(together, layout=SHARED),
+        "16 together, ragged": partial(together, layout=RAGGED),
     }
     print(f"{given.tokens} tokens of context, {given.question} of a question, {given.steps} of an answer")
-    for name, (layout, seeds) in cases.items():
-        print(f"{name}: {alive_over_full(loaded, layout, ids, question, seeds, given.steps):.2f} x the full cache")
+    for name, build in cases.items():
+        ratio = alive_over_full(loaded, ids, question, given.steps, build)
+        print(f"{name}: {ratio:.2f} x the full cache")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Several configurations give the same answers in every layout; what each layout holds; what a cache can be fed."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -73,9 +74,11 @@ def test_bytes_are_reported_as_those_of_the_kept_slots(
 def test_16_configurations_over_the_shared_context_hold_little_more_than_the_full_cache(
     like_default: LoadedModel, some_ids: Ids, script: Callable[[str], Any]
 ) -> None:
-    alive_over_full = script("kv_alive").alive_over_full
+    kv_alive = script("kv_alive")
     held = {
-        layout.name: alive_over_full(like_default, layout, some_ids(480, 4), some_ids(4, 5), list(range(16)), 3)
+        layout.name: kv_alive.alive_over_full(
+            like_default, some_ids(480, 4), some_ids(4, 5), 3, partial(kv_alive.together, layout=layout)
+        )
         for layout in (RAGGED, SHARED)
     }
     assert 1 < held["shared"] <= 1.3
