@@ -1,8 +1,8 @@
-"""What passes between a run and the store: one answer in, the answers of a cell out."""
+"""What passes between a run and the store: an answer with its seconds and keep counts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +57,3 @@ class AnswerRecord:
     ) -> Self:
         """The answer of a cell that broke on a sample."""
         return cls(cell_id=cell_id, sample_id=sample_id, run_id=run_id, status="failed", error=error, events=events)
-
-
-class StoredAnswer(NamedTuple):
-    """A done answer as it was stored; score in [0, 1], None when it has not been scored."""
-
-    sample_id: str
-    ordinal: int
-    text: str
-    score: float | None

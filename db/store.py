@@ -20,8 +20,8 @@ from .errors import MissingRowError
 from .named import check_there
 from .opening import make_place, prepare
 from .portions import portions
-from .records import AnswerRecord, StoredAnswer
-from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
+from .records import AnswerRecord
+from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Timing
 from .standing import DONE, FAILED
 from .urls import check_writable, sqlite_path
 
@@ -157,16 +157,6 @@ class Store(Database):
                     connection.execute(delete(Answer).where(Answer.cell_id.in_(failed), FAILED))
                     empty = (Cell.id.in_(failed), Cell.id.not_in(select(Answer.cell_id)))
                     connection.execute(delete(Cell).where(*empty))
-
-    def answers(self, cell_id: str) -> list[StoredAnswer]:
-        """The cell's done answers, by ordinal."""
-        rows = select(Answer.sample_id, Sample.ordinal, Answer.text, Answer.score).join(Sample)
-        rows = rows.where(Answer.cell_id == cell_id, DONE).order_by(Sample.ordinal, Answer.sample_id)
-        with self.reading() as connection:
-            return [
-                StoredAnswer(sample, ordinal, text or "", score)
-                for sample, ordinal, text, score in connection.execute(rows)
-            ]
 
     def fail_cell(self, cell_id: str, error: str) -> None:
         """Record why a cell could not be begun, until one of its samples is answered. MissingRowError for an unknown

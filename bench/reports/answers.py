@@ -7,8 +7,9 @@ from itertools import groupby
 from typing import Any
 
 from ...db.answers import ANSWER_COLUMNS
+from ..errors import printable
 from .columns import as_json
-from .layout import printable, shortened, text_width
+from .layout import shortened, text_width
 
 AnswerRow = Mapping[str, Any]
 """An answer of `db.answers.read_answers`."""

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from ...db.comparable import Row, Text, comparable_by_task, varying
 from ...db.labels import allocator_label, budget_label, scorer_label
+from ..errors import printable
 from .columns import gain, score
-from .layout import printable, text_width
+from .layout import text_width
 from .notes import reasons
 
 GRID_NOTE = (

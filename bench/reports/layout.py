@@ -67,13 +67,6 @@ def wrapped(parts: Sequence[str], width: int, indent: str = "") -> list[str]:
     return lines
 
 
-def printable(text: str) -> str:
-    """Text for a terminal: control characters, which may move its cursor, become U+FFFD, line ends blanks."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else " " if c.isspace() else "\N{REPLACEMENT CHARACTER}" for c in text)
-
-
 def shortened(text: str, longest: int = LONGEST) -> str:
     """The text, or its two ends."""
     if len(text) <= longest:

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Sequence
 
 from ...db.comparable import Row
 from ...db.comparison import result_rows as result_rows
+from ..errors import printable
 from .columns import as_json, groups
-from .layout import fitted, printable
+from .layout import fitted
 from .notes import dropped_note, note, reasons
 
 _NOTE_WIDTH = 120

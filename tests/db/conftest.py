@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import URL, create_engine
+from sqlalchemy import URL, create_engine, select
 
 from lukv_bench.db.records import AnswerRecord, TimingRecord
-from lukv_bench.db.schema import Cell, Configuration, Environment, Model, Sample
+from lukv_bench.db.schema import Answer, Cell, Configuration, Environment, Model, Sample
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
@@ -86,6 +86,13 @@ class Rows:
             "keep_counts": [[100, 300], [250, 150]],
         }
         return AnswerRecord(**(given | other))
+
+    def stored(self, store: Store, cell: str = "cell") -> list[Any]:
+        """(sample_id, ordinal, text, score) of a cell's done answers, by ordinal."""
+        query = select(Answer.sample_id, Sample.ordinal, Answer.text, Answer.score).join(Sample)
+        query = query.where(Answer.cell_id == cell, Answer.status == "done").order_by(Sample.ordinal, Answer.sample_id)
+        with store.reading() as connection:
+            return list(connection.execute(query))
 
     def put_all(self, store: Store, *, samples: int = 2, n_samples: int = 8) -> str:
         """One configuration with one cell, `n_samples` samples to draw from; returns a run's id."""

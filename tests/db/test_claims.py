@@ -194,7 +194,7 @@ def test_a_text_that_could_not_be_scored_is_handed_out_and_scored(any_store: Sto
     assert any_store.claim(later, "s0", ["cell"]) == Claims(granted={"cell"}, texts={"cell": "blue"})
     assert any_store.put_score("cell", "s0", later, 0.5)
     assert _n_claims(any_store) == 0
-    (answer,) = any_store.answers("cell")
+    (answer,) = rows.stored(any_store)
     assert (answer.text, answer.score) == ("blue", 0.5)
     assert not any_store.put_score("cell", "s0", later, 1.0), "it is scored"
     with pytest.raises(ValueError, match="0, 1"):
@@ -209,9 +209,9 @@ def test_redo_asks_for_what_was_done_before_the_run_and_replaces_it_only_by_an_a
     assert any_store.claim(redo, "s0", ["cell"]) == Claims(done={"cell"})
     assert any_store.claim(redo, "s0", ["cell"], redo=True) == Claims(granted={"cell"})
     assert not any_store.put_answer(AnswerRecord.failure("cell", "s0", redo, "out of memory"), redo=True)
-    assert [answer.text for answer in any_store.answers("cell")] == ["old"]
+    assert [answer.text for answer in rows.stored(any_store)] == ["old"]
     assert any_store.put_answer(rows.answer(redo, 0, text="new"), redo=True)
-    assert [answer.text for answer in any_store.answers("cell")] == ["new"]
+    assert [answer.text for answer in rows.stored(any_store)] == ["new"]
     assert not any_store.put_answer(rows.answer(redo, 0, text="newer"), redo=True)
     assert any_store.claim(redo, "s0", ["cell"], redo=True) == Claims(done={"cell"})
 

@@ -223,7 +223,7 @@ def test_an_upgraded_database_resumes_and_repeats_nothing(any_url: URL, rows: "R
         for ordinal in (1, 2):
             assert store.put_answer(rows.answer(run, ordinal))
         assert results_frame(store)["status"].tolist() == ["complete"]
-        assert store.answers("cell")[0].text == "first \u4e2d"
+        assert rows.stored(store)[0].text == "first \u4e2d"
     filled = _contents(any_url)["sample"]
     assert [(row["facets"], row["reference_answers"]) for row in filled] == [({"bucket": "4-8k"}, ["blue"])] * 3
 

@@ -88,7 +88,7 @@ def test_killed_writer_loses_no_answer_that_was_stored(url: URL, rows: "Rows", t
         done = store.done_samples("cell")
         assert said <= done
         assert len(done - said) <= 3  # stored, and killed before it could say so
-        assert [answer.text for answer in store.answers("cell")] == [f"{i} " * 2000 for i in range(len(done))]
+        assert [answer.text for answer in rows.stored(store)] == [f"{i} " * 2000 for i in range(len(done))]
         assert store.put_answer(rows.answer(run, 899))
     with sqlite3.connect(url.database) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -94,7 +94,7 @@ def test_done_answer_is_never_replaced(store: Store, rows: "Rows") -> None:
     assert store.put_answer(rows.answer(run, text="first"))
     assert not store.put_answer(rows.answer(run, text="second"))
     assert not store.put_answer(AnswerRecord.failure("cell", "s0", run, "broke"))
-    assert [answer.text for answer in store.answers("cell")] == ["first"]
+    assert [answer.text for answer in rows.stored(store)] == ["first"]
 
 
 def test_failed_answer_is_replaced_with_all_that_hangs_on_it(store: Store, rows: "Rows") -> None:
@@ -114,7 +114,7 @@ def test_answers_come_by_ordinal(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store, samples=8)
     for ordinal in (3, 0, 7):
         store.put_answer(rows.answer(run, ordinal, score=0.5))
-    assert [(a.sample_id, a.ordinal, a.score) for a in store.answers("cell")] == [
+    assert [(a.sample_id, a.ordinal, a.score) for a in rows.stored(store)] == [
         ("s0", 0, 0.5),
         ("s3", 3, 0.5),
         ("s7", 7, 0.5),
@@ -125,14 +125,14 @@ def test_strange_texts_come_back_as_they_were(store: Store, rows: "Rows") -> Non
     run = rows.put_all(store)
     store.put_answer(rows.answer(run, text="\u2028 中 \N{PILE OF POO} 'quote\" \\ \r\n"))
     store.put_answer(rows.answer(run, 1, text=""))
-    assert [answer.text for answer in store.answers("cell")] == ["\u2028 中 \N{PILE OF POO} 'quote\" \\ \r\n", ""]
+    assert [answer.text for answer in rows.stored(store)] == ["\u2028 中 \N{PILE OF POO} 'quote\" \\ \r\n", ""]
 
 
 def test_what_no_database_takes_is_replaced(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store)
     store.put_answer(rows.answer(run, text="a\0b\ud83dc"))
     store.fail_cell("cell", "cannot read file \udcff")
-    assert store.answers("cell")[0].text == "a\ufffdb\ufffdc"
+    assert rows.stored(store)[0].text == "a\ufffdb\ufffdc"
     assert results_frame(store)["error"].tolist() == ["cannot read file \ufffd"]
 
 
