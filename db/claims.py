@@ -87,11 +87,11 @@ def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequenc
         holders = _holders(connection, sample_id, cells, run_id)
         for cell in cells:
             _decide(claims, cell, answers.get(cell), holders.get(cell), began, now, redo)
-        wanted = [cell for cell in cells if cell in claims.granted]
-        if wanted:
-            _check_there(connection, sample_id, wanted)
-            connection.execute(delete(Claim).where(Claim.sample_id == sample_id, Claim.cell_id.in_(wanted)))
-            rows = [{"cell_id": cell, "sample_id": sample_id, "run_id": run_id} for cell in wanted]
+        to_claim = [cell for cell in cells if cell in claims.granted]
+        if to_claim:
+            _check_there(connection, sample_id, to_claim)
+            connection.execute(delete(Claim).where(Claim.sample_id == sample_id, Claim.cell_id.in_(to_claim)))
+            rows = [{"cell_id": cell, "sample_id": sample_id, "run_id": run_id} for cell in to_claim]
             connection.execute(insert(Claim), rows)
     return claims
 

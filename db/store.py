@@ -11,7 +11,6 @@ from sqlalchemy import URL, Connection, delete, insert, or_, select, update
 
 from . import claims
 from .allocations import allocation_id
-from .asked import Asked, put_all
 from .cell_scores import update_score
 from .claims import Claims
 from .clock import moment
@@ -19,6 +18,7 @@ from .database import Database
 from .errors import MissingRowError
 from .named import check_there
 from .opening import make_place, prepare
+from .plan_rows import PlanRow, put_all
 from .portions import portions
 from .records import AnswerRecord
 from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Timing
@@ -88,8 +88,8 @@ class Store(Database):
         with self.writing() as connection:
             return claims.claim(connection, run_id, sample_id, cell_ids, redo=redo)
 
-    def put(self, *rows: Asked) -> None:
-        """Write what was used and what is asked, in any order, all or nothing.
+    def put(self, *rows: PlanRow) -> None:
+        """Write the rows of a plan, in any order, all or nothing.
 
         A row that is there stays as it is; but a cell takes the larger `samples_asked` (and with it the score over so
         many), and a method page or a task the newer text.

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from ...db import schema
 from ...db.arrays import pack_arrays
-from ...db.asked import Asked
+from ...db.plan_rows import PlanRow
 from ...scorers.base import Profile
 from ...tasks.catalog import TaskInfo
 from ...tasks.document import facets
@@ -31,7 +31,7 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
     )
 
 
-def plan_rows(plan: Plan) -> Iterator[Asked]:
+def plan_rows(plan: Plan) -> Iterator[PlanRow]:
     """Everything the answers will refer to."""
     yield _model(plan.loaded)
     for method in plan.methods:
@@ -56,7 +56,7 @@ def _model(loaded: LoadedModel) -> schema.Model:
     )
 
 
-def _method(planned: PlannedMethod) -> Iterator[Asked]:
+def _method(planned: PlannedMethod) -> Iterator[PlanRow]:
     method, configuration = planned.method, planned.configuration
     scorers = () if method.scorer is None else method.scorer.parts
     for plugin in (*method.allocator.parts, *scorers):

@@ -1,4 +1,4 @@
-"""Rows known before any answer: what was used and what was asked. Written if they are not there yet."""
+"""The rows that a run puts before any answer: what it uses and which cells and samples it is to answer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -21,13 +21,13 @@ from .schema import (
     Task,
 )
 
-Asked = Environment | Model | MethodPage | Task | Profile | Configuration | ConfigurationProfile | Cell | Sample
+PlanRow = Environment | Model | MethodPage | Task | Profile | Configuration | ConfigurationProfile | Cell | Sample
 
 _DOCUMENTATION = (MethodPage, Task)
 """Texts, of which the newer ones count."""
 
 
-def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
+def put_all(connection: Connection, rows: Iterable[PlanRow]) -> None:
     """Write the rows that are missing, parents first whatever their order.
 
     A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
@@ -44,7 +44,7 @@ def put_all(connection: Connection, rows: Iterable[Asked]) -> None:
         if _insert_missing(connection, _table(row), values):
             continue
         if isinstance(row, Cell):
-            _ask_for_more(connection, row)
+            _raise_samples(connection, row)
         elif isinstance(row, _DOCUMENTATION):
             connection.execute(update(_table(row)).where(_is(_table(row), values)).values(values))
         elif isinstance(row, Profile) and row.arrays is not None:
@@ -57,16 +57,16 @@ def _put_samples(connection: Connection, samples: Sequence[Sample]) -> None:
     """In few statements, since a run has thousands; no other row that is put here refers to them."""
     for portion in portions(samples):
         there = select(Sample.id, Sample.facets.is_(None)).where(Sample.id.in_([sample.id for sample in portion]))
-        is_lacking = {row[0]: row[1] for row in connection.execute(there)}
-        missing = [_values(sample) for sample in portion if sample.id not in is_lacking]
+        lacks_facets = {row[0]: row[1] for row in connection.execute(there)}
+        missing = [_values(sample) for sample in portion if sample.id not in lacks_facets]
         if missing:
             connection.execute(insert(Base.metadata.tables[Sample.__tablename__]), missing)
         for sample in portion:
-            if is_lacking.get(sample.id):
+            if lacks_facets.get(sample.id):
                 _fill_in(connection, sample)
 
 
-def _ask_for_more(connection: Connection, cell: Cell) -> None:
+def _raise_samples(connection: Connection, cell: Cell) -> None:
     """Raise the number of samples, never lower it."""
     more = update(Cell).where(Cell.id == cell.id, Cell.samples_asked < cell.samples_asked)
     if connection.execute(more.values(samples_asked=cell.samples_asked)).rowcount:
@@ -99,9 +99,9 @@ def _is(table: Table, values: dict[str, Any]) -> ColumnElement[bool]:
     return and_(*(column == values[column.name] for column in table.primary_key))
 
 
-def _values(row: Asked) -> dict[str, Any]:
+def _values(row: PlanRow) -> dict[str, Any]:
     return {column.name: getattr(row, column.name) for column in _table(row).columns}
 
 
-def _table(row: Asked) -> Table:
+def _table(row: PlanRow) -> Table:
     return Base.metadata.tables[row.__tablename__]
