@@ -140,11 +140,7 @@ def select_kept(
     policy = Policy(loaded, method, context.n_tokens, seed)
     try:
         with nullcontext() if table is None else _unchanged(loaded, context):
-            kept = [
-                layer
-                for index in range(loaded.shape.n_layers)
-                for _, layer in policy.decide(index, None if table is None else table[index])
-            ]
+            kept = policy.decide_all(table)
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise

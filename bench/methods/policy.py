@@ -61,6 +61,18 @@ class Policy:
         else:
             yield from self._decide_at_the_end(layer, scores)
 
+    def decide_all(self, table: Tensor | None) -> list[Kept]:
+        """Per layer what it keeps, where the scores of all layers are at hand.
+
+        Args:
+            table: float32 [L, 1, H, T]; None for the full cache.
+
+        Raises:
+            PluginFailure, WriteError, BudgetError, NoteError, UserError: as `allocate`.
+        """
+        layers = range(self._n_layers)
+        return [kept for i in layers for _, kept in self.decide(i, None if table is None else table[i])]
+
     def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
         if self._table is None:
             self._table = torch.empty(self._n_layers, *scores.shape, device=scores.device)

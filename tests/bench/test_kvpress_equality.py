@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
-from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
-from lukv_bench.bench.methods.allocation import allocate
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
 from lukv_bench.scorers.base import Profile, Protection
 
@@ -77,8 +76,7 @@ class Replay:
         """(kept, scores), each [L, H, T]."""
         method = as_method(case, ratio)
         scores = self.scores(n_tokens, case.split("/")[1], ratio)
-        counts = allocate(method, self.loaded.shape, n_tokens, scores, seed=0).counts
-        kept = choose(counts, scores, method.protection.mask(n_tokens))
+        kept = Policy(self.loaded, method, n_tokens, seed=0).decide_all(scores)
         return torch.stack([layer.mask[0] for layer in kept]).numpy(), scores[:, 0].numpy()
 
     def splits_a_tie(self, n_tokens: int, case: str, ratio: str) -> NDArray[np.bool_]:
@@ -198,11 +196,11 @@ def test_lukv_evicts_exactly_what_kvpress_masks_with_our_profile_exported(name: 
         asked = [Budget(ratio=Decimal(ratio))]
         (method,) = ask_methods(["lukv"], ["keydiff"], asked, models.SINK, models.WINDOW, baselines=False)
         scores = replay.scores(n_tokens, "keydiff", ratio)
-        counts = allocate(method.with_profiles({"allocator": profile}), shape, n_tokens, scores, seed=0).counts
-        kept = choose(counts, scores, protection.mask(n_tokens))
+        bound = method.with_profiles({"allocator": profile})
+        kept = Policy(replay.loaded, bound, n_tokens, seed=0).decide_all(scores)
         theirs, ours = replay.theirs(n_tokens, "lukv/keydiff", ratio), [layer.mask[0] for layer in kept]
         np.testing.assert_array_equal(torch.stack(ours).numpy(), theirs, err_msg=f"T={n_tokens} ratio={ratio}")
-        assert counts.unique().numel() > 2, "the profile gives all heads the same"
+        assert torch.cat([layer.counts for layer in kept]).unique().numel() > 2, "the profile gives all heads the same"
         compared += 1
     assert compared == 6
 

