@@ -16,7 +16,7 @@ from .labels import allocator_label, budget_label, method_label, scorer_label
 from .results import Row
 
 _ALLOCATOR = frozenset({"allocator", "profile_hash"})
-_SCORER = frozenset({"scorer", "sink", "window", "profiles"})
+_SCORER = frozenset({"scorer", "sink", "window"})
 """A scorer brings its own protected tokens unless they are typed, and its own profile."""
 _BUDGET = frozenset({"ratio", "keep_tokens"})
 _SHARED = ("model_revision", "dtype", "protocol", "seed", "code_version")
