@@ -1,13 +1,12 @@
 """The rows that a run puts before any answer: what it uses and which cells and samples it is to answer."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .cell_scores import update_score
-from .portions import portions
 from .schema import (
     Base,
     Cell,
@@ -35,11 +34,7 @@ def put_all(connection: Connection, rows: Iterable[PlanRow]) -> None:
     IntegrityError when a row names a parent that is nowhere.
     """
     rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
-    samples: dict[str, Sample] = {}
     for row in sorted(rows, key=lambda row: rank[row.__tablename__]):
-        if isinstance(row, Sample):
-            samples.setdefault(row.id, row)
-            continue
         values = _values(row)
         if _insert_missing(connection, _table(row), values):
             continue
@@ -50,20 +45,8 @@ def put_all(connection: Connection, rows: Iterable[PlanRow]) -> None:
         elif isinstance(row, Profile) and row.arrays is not None:
             lacking = update(Profile).where(Profile.hash == row.hash, Profile.arrays.is_(None))
             connection.execute(lacking.values(arrays=row.arrays))
-    _put_samples(connection, list(samples.values()))
-
-
-def _put_samples(connection: Connection, samples: Sequence[Sample]) -> None:
-    """In few statements, since a run has thousands; no other row that is put here refers to them."""
-    for portion in portions(samples):
-        there = select(Sample.id, Sample.facets.is_(None)).where(Sample.id.in_([sample.id for sample in portion]))
-        lacks_facets = {row[0]: row[1] for row in connection.execute(there)}
-        missing = [_values(sample) for sample in portion if sample.id not in lacks_facets]
-        if missing:
-            connection.execute(insert(Base.metadata.tables[Sample.__tablename__]), missing)
-        for sample in portion:
-            if lacks_facets.get(sample.id):
-                _fill_in(connection, sample)
+        elif isinstance(row, Sample):
+            _fill_in(connection, row)
 
 
 def _raise_samples(connection: Connection, cell: Cell) -> None:

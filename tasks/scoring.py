@@ -25,11 +25,14 @@ def score_prediction(task_name: str, prediction: str, answers: Sequence[str], al
     return metric(first_line_of(prediction) if first_line else prediction, answers, all_classes)
 
 
+def score_answer(document: Document, text: str) -> float:
+    """The score of a text that answers a document, in [0, 1]."""
+    return score_prediction(document["task"], text, document["outputs"], document["all_classes"])
+
+
 def score_answers(document: Document, texts: Sequence[str]) -> dict[str, float]:
-    """The one metric of a sample, `score`, mean over the texts answered (lm-eval's process_results)."""
-    name, answers, classes = document["task"], document["outputs"], document["all_classes"]
-    scores = [score_prediction(name, text, answers, classes) for text in texts]
-    return {"score": sum(scores) / len(scores)}
+    """lm-eval's process_results: the one metric of a document, `score`, mean over the texts."""
+    return {"score": sum(score_answer(document, text) for text in texts) / len(texts)}
 
 
 def first_line_of(prediction: str) -> str:

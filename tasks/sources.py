@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +16,15 @@ from urllib.request import urlopen
 
 from .. import UserError
 from .json_text import read_json
+from .lazy import Lazy
 
 _TIMEOUT_S = 60
 
 
 class Rows(NamedTuple):
-    """A file's rows in order, and the hash of its content."""
+    """A file's rows in order, and the hash of its content. A line that is no JSON object raises UserError when read."""
 
-    rows: Sequence[dict[str, Any]]
+    rows: Lazy[dict[str, Any]]
     data_revision: str
 
 
@@ -124,14 +125,17 @@ def _read(path: Path, member: str | None = None) -> Rows:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UserError(f"{name} is no UTF-8 text ({error}).") from error
-    parse: Callable[[str, str], Sequence[Any]] = _lines if Path(member or path).suffix == ".jsonl" else _whole
-    rows = parse(name, text)
-    if not rows:
+    values = _lines(name, text) if Path(member or path).suffix == ".jsonl" else _whole(name, text)
+    if not values.n:
         raise UserError(f"{name} holds no rows.")
-    for number, row in enumerate(rows, start=1):
-        if not isinstance(row, dict):
-            raise UserError(f"{name}, row {number}: a JSON object is expected, not {json.dumps(row)[:40]}.")
-    return Rows(rows, hashlib.sha256(content).hexdigest()[:16])
+
+    def row(index: int) -> dict[str, Any]:
+        value = values[index]
+        if not isinstance(value, dict):
+            raise UserError(f"{name}, row {index + 1}: a JSON object is expected, not {json.dumps(value)[:40]}.")
+        return value
+
+    return Rows(Lazy(values.n, row), hashlib.sha256(content).hexdigest()[:16])
 
 
 def _content(path: Path, member: str | None) -> bytes:
@@ -144,21 +148,22 @@ def _content(path: Path, member: str | None) -> bytes:
         raise UserError(f"{path} cannot be read ({_first_line(error)}).") from error
 
 
-def _lines(name: str, text: str) -> Sequence[Any]:
-    rows = []
-    for number, line in enumerate(text.split("\n"), start=1):
-        if not line.strip():
-            continue
-        rows.append(read_json(f"{name}, line {number}", line))
-    return rows
+def _lines(name: str, text: str) -> Lazy[Any]:
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+    def value(index: int) -> Any:
+        number, line = lines[index]
+        return read_json(f"{name}, line {number}", line)
+
+    return Lazy(len(lines), value)
 
 
-def _whole(name: str, text: str) -> Sequence[Any]:
+def _whole(name: str, text: str) -> Lazy[Any]:
     content = read_json(name, text)
     rows = content.get("data") if isinstance(content, dict) else content
     if not isinstance(rows, list):
         raise UserError(f'{name}: a list of rows is expected, or an object that holds one under "data".')
-    return rows
+    return Lazy(len(rows), rows.__getitem__)
 
 
 def _sha256(path: Path) -> str:

@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
@@ -35,6 +35,31 @@ def leave_out(reason: str) -> NoReturn:
 def cannot() -> Callable[[str], NoReturn]:
     """Says why a test cannot run here."""
     return leave_out
+
+
+def lm_eval_of(loaded: Any) -> Any:
+    """lm-eval's task dictionary of a loaded task, with all its documents."""
+    from lukv_bench.tasks.load import lm_eval_tasks  # seconds, which most tests need not spend
+
+    return lm_eval_tasks(loaded, list(loaded.documents))
+
+
+@pytest.fixture(scope="session")
+def lm_eval_whole() -> Callable[[Any], Any]:
+    """Hands all documents of a loaded task to lm-eval, as its own command line would."""
+    return lm_eval_of
+
+
+@pytest.fixture(scope="session")
+def lm_eval_requests() -> Callable[..., Any]:
+    """The requests that lm-eval builds for all documents of a loaded task."""
+
+    def requests(loaded: Any, **rules: Any) -> Any:
+        task = lm_eval_of(loaded)["tasks"][loaded.info.name]
+        task.build_all_requests(**rules)
+        return task.instances
+
+    return requests
 
 
 @pytest.fixture(scope="session")

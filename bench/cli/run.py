@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from ..methods.budget import Budget
     from ..run.outcome import Outcome
     from ..run.plan import Plan
-    from ..run.request import RunRequest
+    from ..run.spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -107,17 +107,17 @@ def run(options: RunOptions) -> int:
         from ..models.find import loading
         from ..models.load import resolve_device, resolve_dtype
         from ..run.plan import make_plan
-        from ..run.request import without_length
         from ..run.session import carry_out
+        from ..run.spec import without_length
         from .recorded import recorded_command
 
-        request = _request(options, axes)
-        if options.length is not None and (note := without_length(request.tasks)):
+        spec = _spec(options, axes)
+        if options.length is not None and (note := without_length(spec.tasks)):
             shown.message(note)
         place = resolve_device(options.device)
         kind = resolve_dtype(options.dtype, place)
         shown.report(loading(options.model), 0, 1)
-        plan = make_plan(request, ready_model(options.model, place, kind, options.thinking), shown.report)
+        plan = make_plan(spec, ready_model(options.model, place, kind, options.thinking), shown.report)
     with Store.open(url, create=True) as store:
         with redirect_stdout(sys.stderr), progress() as shown:
             command = recorded_command(sys.argv, describe(url))
@@ -194,21 +194,24 @@ def _check_places(options: RunOptions) -> None:
             raise UserError(f"{option} {folder} is no folder.")
 
 
-def _request(options: RunOptions, axes: _Axes) -> "RunRequest":
+def _spec(options: RunOptions, axes: _Axes) -> "RunSpec":
     from ..methods.method import ask_methods
-    from ..run.request import RunRequest, ask_tasks
+    from ..run.spec import RunSpec, tasks_at_lengths
+    from ..samples.source import SampleSource
 
     baselines = not options.no_baselines
-    return RunRequest(
+    return RunSpec(
         methods=ask_methods(axes.allocators, axes.scorers, axes.budgets, options.sink, options.window, baselines),
-        tasks=ask_tasks(axes.tasks, axes.lengths),
-        limit=options.limit,
+        tasks=tasks_at_lengths(axes.tasks, axes.lengths),
         seeds=tuple(axes.seeds),
         protocol="aware" if options.protocol == "aware" else "agnostic",
+        source=SampleSource(
+            limit=options.limit,
+            data_dir=None if options.data_dir is None else options.data_dir.expanduser(),
+            samples_dir=None if options.samples is None else options.samples.expanduser(),
+        ),
         truncate=not options.no_truncate,
         max_length=options.max_length,
-        data_dir=None if options.data_dir is None else options.data_dir.expanduser(),
-        samples_dir=None if options.samples is None else options.samples.expanduser(),
     )
 
 

@@ -47,27 +47,22 @@ def export(
     with redirect_stdout(sys.stderr), progress() as shown:
         shown.report("loading transformers", 0, 1)
         from ..models.load import load_prompt_model
-        from ..run.exported import file_name, sample_lines, write_samples
-        from ..run.lmeval import render_samples
-        from ..run.request import RunRequest, ask_tasks, without_length
-        from ..run.samples import make_task
+        from ..run.spec import tasks_at_lengths, without_length
+        from ..samples.files import file_name, sample_lines, write_samples
+        from ..samples.opening import open_task
+        from ..samples.source import SampleSource
 
-        tasks_at_lengths = ask_tasks(named, lengths)
-        if length is not None and (note := without_length(tasks_at_lengths)):
+        at_lengths = tasks_at_lengths(named, lengths)
+        if length is not None and (note := without_length(at_lengths)):
             shown.message(note)
-        for info, tokens in tasks_at_lengths:
+        for info, tokens in at_lengths:
             check_file_place(out / file_name(info.name, tokens), "--out", SAMPLES)
-        request = RunRequest((), tasks_at_lengths, limit, (seed,), "agnostic", data_dir=data_dir)
-        prompts = load_prompt_model(model, thinking)
-        loaded_tasks = [
-            make_task(request, prompts, number, seed, shown.report) for number in range(len(tasks_at_lengths))
-        ]
-        lines = [
-            sample_lines(task, render_samples(task, prompts.tokenizer), prompts, seed, limit) for task in loaded_tasks
-        ]
-        for task, written in zip(loaded_tasks, lines, strict=True):
-            path = write_samples(out, task, written)
-            shown.message(f"wrote {path} ({len(task.task.eval_docs)} samples)")
+        source, prompts = SampleSource(limit, data_dir), load_prompt_model(model, thinking)
+        opened = [open_task(source, info, tokens, seed, prompts) for info, tokens in at_lengths]
+        exports = [(task, list(sample_lines(task, prompts, limit, shown.report))) for task in opened]
+        for task, lines in exports:
+            path = write_samples(out, task, lines)
+            shown.message(f"wrote {path} ({len(lines)} samples)")
     return 0
 
 

@@ -42,5 +42,5 @@ class Outcome:
         self.failures.setdefault(cell_id, Failure(reason)).n_answers += 1
 
     def add_failed_cell(self, cell_id: str, reason: str) -> None:
-        """A cell failed as a whole: its profile could not be made."""
+        """A cell failed as a whole: its profile, its aggregate metric."""
         self.failures[cell_id] = Failure(reason)

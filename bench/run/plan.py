@@ -1,9 +1,10 @@
-"""The plan of a run: samples made, prompts cut, budgets and profiles settled; all that can be wrong is wrong here."""
+"""The plan of a run: its tasks, methods and cells, validated before the first prefill."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from ... import UserError
 from ...scorers.base import Profile
 from ..calibration.calibrate import Report
 from ..engine.prompt import appends_special_tokens, chat_form
@@ -18,10 +19,9 @@ from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
 from ..record.configuration import Configuration, PluginRecord, cell_id, recorded_hashes
 from ..record.hashing import content_hash
-from .request import RunRequest
-from .samples import PlannedSample, PlannedTask, plan_task
-
-__all__ = ["Plan", "PlannedCell", "PlannedMethod", "PlannedSample", "PlannedTask", "make_plan"]
+from ..samples.opening import open_samples
+from ..samples.sample_set import Fitting, SampleSet
+from .spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ class PlannedCell:
     """One method on one task."""
 
     id: str
-    task: PlannedTask
+    samples: SampleSet
     method: PlannedMethod
 
 
@@ -68,7 +68,7 @@ class Plan:
     """All there is to do, whether or not some of it was done before."""
 
     loaded: LoadedModel
-    tasks: tuple[PlannedTask, ...]
+    sample_sets: tuple[SampleSet, ...]
     methods: tuple[PlannedMethod, ...]
     cells: tuple[PlannedCell, ...]
 
@@ -78,31 +78,48 @@ class Plan:
         return {profile_hash(profile): profile for method in self.methods for profile in method.profiles.values()}
 
 
-def make_plan(request: RunRequest, loaded: LoadedModel, report: Report) -> Plan:
-    """Settle everything that can be settled before the first prefill.
+def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
+    """Open the tasks, make the first sample of each, check every budget on it and obtain the profiles.
 
     Raises:
-        UserError: a scorer, a length, a budget, a profile or a sample that cannot be served.
+        UserError: a scorer, a length, a budget, a profile or a task that cannot be served.
     """
-    check_scorers(loaded, request.methods)
-    if request.max_length == loaded.shape.max_positions:
-        request = replace(request, max_length=None)  # the same rule under one name
-    tasks = tuple(
-        plan_task(request, loaded, number, seed, report)
-        for seed in request.seeds
-        for number in range(len(request.tasks))
-    )
-    lengths = sorted({sample.n_context for task in tasks for sample in task.samples})
-    for method in request.methods:
+    check_scorers(loaded, spec.methods)
+    if spec.max_length == loaded.shape.max_positions:
+        spec = replace(spec, max_length=None)  # the same rule under one name
+    sample_sets = _open(spec, loaded, report)
+    lengths = sorted({len(samples.first.context) for samples in sample_sets})
+    for method in spec.methods:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)
-    obtained = _obtain_profiles(request.methods, loaded, report)
+    obtained = _obtain_profiles(spec.methods, loaded, report)
     planned = {
-        rules: _distinct(_plan_method(request, loaded, one, obtained[one.label], rules) for one in request.methods)
-        for rules in dict.fromkeys(map(_rules, tasks))
+        rules: _distinct(_plan_method(spec, loaded, one, obtained[one.label], rules) for one in spec.methods)
+        for rules in dict.fromkeys(map(_rules, sample_sets))
     }
-    cells = tuple(_plan_cell(task, method) for task in tasks for method in planned[_rules(task)])
-    return Plan(loaded, tasks, _distinct(cell.method for cell in cells), cells)
+    cells = tuple(_plan_cell(samples, method) for samples in sample_sets for method in planned[_rules(samples)])
+    return Plan(loaded, sample_sets, _distinct(cell.method for cell in cells), cells)
+
+
+def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet, ...]:
+    """Every task of the run, with its first sample made.
+
+    Raises:
+        UserError: what is wrong with a whole task, or with its first sample.
+    """
+    sample_sets = []
+    if spec.max_length is not None and spec.max_length > loaded.shape.max_positions:
+        raise UserError(
+            f"--max-length {spec.max_length} is more than {loaded.name} has, {loaded.shape.max_positions} positions."
+        )
+    for seed in spec.seeds:
+        for info, length in spec.tasks:
+            report(f"first sample of {info.name}", 0, 1)
+            fitting = Fitting(spec.truncation(info), spec.max_length)
+            samples = open_samples(spec.source, info, length, seed, loaded, spec.protocol, fitting)
+            _ = samples.first
+            sample_sets.append(samples)
+    return tuple(sample_sets)
 
 
 def _distinct(methods: Iterable[PlannedMethod]) -> tuple[PlannedMethod, ...]:
@@ -111,11 +128,11 @@ def _distinct(methods: Iterable[PlannedMethod]) -> tuple[PlannedMethod, ...]:
 
 
 Rules = tuple[str, bool, int]
-"""What a task has a configuration say: what becomes of prompts that are too long, whether a template is used, seed."""
+"""What a configuration records of a task: truncation, whether a chat template may be used, seed."""
 
 
-def _rules(task: PlannedTask) -> Rules:
-    return task.truncation, task.loaded.info.chat, task.seed
+def _rules(samples: SampleSet) -> Rules:
+    return samples.fitting.truncation, samples.task.info.chat, samples.task.seed
 
 
 Obtained = Mapping[str, Profile] | PluginError
@@ -138,9 +155,7 @@ def _names_a_profile(method: Method) -> bool:
     return any(owner.arguments.get("profile") for owner in method.owners().values())
 
 
-def _plan_method(
-    request: RunRequest, loaded: LoadedModel, method: Method, obtained: Obtained, rules: Rules
-) -> PlannedMethod:
+def _plan_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Obtained, rules: Rules) -> PlannedMethod:
     failure = obtained if isinstance(obtained, PluginError) else None
     profiles = {} if isinstance(obtained, PluginError) else obtained
     own, others = recorded_hashes(profile_hashes(profiles))
@@ -151,7 +166,7 @@ def _plan_method(
     configuration = Configuration(
         model_revision=loaded.revision,
         dtype=loaded.dtype,
-        protocol=request.protocol,
+        protocol=spec.protocol,
         chat_form="-".join((form, template, *loaded.template_record)) if form == "chat" else plain,
         truncation=truncation,
         allocator=_record(method.allocator),
@@ -172,7 +187,7 @@ def _record(plugin: Plugin) -> PluginRecord:
     return PluginRecord(**plugin.identity)
 
 
-def _plan_cell(task: PlannedTask, method: PlannedMethod) -> PlannedCell:
-    info = task.loaded.info
-    identity = cell_id(method.configuration, info.name, info.version, task.loaded.data_revision, task.loaded.length)
-    return PlannedCell(identity, task, method)
+def _plan_cell(samples: SampleSet, method: PlannedMethod) -> PlannedCell:
+    task = samples.task
+    identity = cell_id(method.configuration, task.info.name, task.info.version, task.data_revision, task.length)
+    return PlannedCell(identity, samples, method)

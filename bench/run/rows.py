@@ -2,6 +2,7 @@
 
 import platform
 from collections.abc import Iterator
+from typing import Any
 
 from ...db import schema
 from ...db.arrays import pack_arrays
@@ -13,7 +14,8 @@ from ..models.load import LoadedModel
 from ..plugins.method_pages import method_page
 from ..record.environment import machine, machine_name, package_versions
 from ..record.hashing import content_hash
-from .plan import Plan, PlannedCell, PlannedMethod, PlannedTask
+from ..samples.sample_set import Sample, SampleSet
+from .plan import Plan, PlannedCell, PlannedMethod
 
 
 def environment_row(loaded: LoadedModel) -> schema.Environment:
@@ -32,13 +34,12 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
 
 
 def plan_rows(plan: Plan) -> Iterator[PlanRow]:
-    """Everything the answers will refer to."""
+    """Everything the answers will refer to, but for the samples."""
     yield _model(plan.loaded)
     for method in plan.methods:
         yield from _method(method)
-    for task in plan.tasks:
-        yield _task(task.loaded.info)
-        yield from _samples(task)
+    for info in {samples.task.info.name: samples.task.info for samples in plan.sample_sets}.values():
+        yield _task(info)
     for cell in plan.cells:
         yield _cell(cell)
 
@@ -113,30 +114,39 @@ def _task(info: TaskInfo) -> schema.Task:
     )
 
 
-def _samples(task: PlannedTask) -> Iterator[schema.Sample]:
-    info = task.loaded.info
-    for sample in task.samples:
-        yield schema.Sample(
-            id=sample.id,
-            task=info.name,
-            task_version=info.version,
-            length=task.loaded.length,
-            ordinal=sample.rendered.ordinal,
-            prompt_hash=sample.rendered.prompt_hash,
-            generation_hash=sample.rendered.generation_hash,
-            facets=facets(sample.rendered.document),
-            reference_answers=list(sample.rendered.document["outputs"]),
-        )
+def sample_row(samples: SampleSet, sample: Sample) -> schema.Sample:
+    """A sample that was made."""
+    rendered = sample.rendered
+    return schema.Sample(
+        id=sample.id,
+        prompt_hash=rendered.prompt_hash,
+        generation_hash=rendered.generation_hash,
+        facets=facets(rendered.document),
+        reference_answers=list(rendered.document["outputs"]),
+        **_place(samples, rendered.ordinal),
+    )
+
+
+def stand_in_row(samples: SampleSet, ordinal: int) -> schema.Sample:
+    """A sample that could not be made, for the failed answers to it."""
+    return schema.Sample(
+        id=samples.stand_in_id(ordinal), prompt_hash="", generation_hash="", **_place(samples, ordinal)
+    )
+
+
+def _place(samples: SampleSet, ordinal: int) -> dict[str, Any]:
+    info = samples.task.info
+    return {"task": info.name, "task_version": info.version, "length": samples.task.length, "ordinal": ordinal}
 
 
 def _cell(cell: PlannedCell) -> schema.Cell:
-    info = cell.task.loaded.info
+    task = cell.samples.task
     return schema.Cell(
         id=cell.id,
         configuration_id=cell.method.configuration.id,
-        task=info.name,
-        task_version=info.version,
-        data_revision=cell.task.loaded.data_revision,
-        length=cell.task.loaded.length,
-        samples_asked=len(cell.task.samples),
+        task=task.info.name,
+        task_version=task.info.version,
+        data_revision=task.data_revision,
+        length=task.length,
+        samples_asked=len(cell.samples),
     )

@@ -6,7 +6,7 @@ from ...db.heartbeat import heartbeat
 from ...db.store import Store
 from ..calibration.calibrate import Report
 from ..errors import EXIT_INTERRUPTED, Interrupted
-from .loop import Loop, missing
+from .driver import Driver, missing
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
@@ -42,7 +42,7 @@ def carry_out(
 
 def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: Report, outcome: Outcome) -> None:
     todo = missing(plan, store, redo=redo)
-    total = sum(len(samples) for samples in todo.values())
+    total = sum(map(len, todo.values()))
     done = 0
 
     def advance(doing: str, finished: int) -> None:
@@ -56,27 +56,27 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
 
     store.on_lock = on_lock
     worker = Worker(plan.loaded, plan.profiles)
-    Loop(plan, store, run_id, todo, batch, redo, advance, outcome, worker).run()
+    Driver(plan, store, run_id, worker, todo, batch, redo, advance, outcome).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
-    n_asked = sum(len(cell.task.samples) for cell in plan.cells)
+    total = sum(len(cell.samples) for cell in plan.cells)
     if redo:
-        return f"{outcome.n_new} of {n_asked} answers were given again, the others are as they were."
-    stored = n_asked - sum(len(samples) for samples in missing(plan, store).values())
-    return f"{stored} of {n_asked} answers are stored; the same command goes on from there."
+        return f"{outcome.n_new} of {total} answers were given again, the others are as they were."
+    stored = total - sum(map(len, missing(plan, store).values()))
+    return f"{stored} of {total} answers are stored; the same command goes on from there."
 
 
 def failures(plan: Plan, outcome: Outcome) -> list[str]:
     """A line for each cell that failed: how many of its answers, and the first reason."""
-    lines, several_seeds = [], len({task.seed for task in plan.tasks}) > 1
+    lines, several_seeds = [], len({samples.task.seed for samples in plan.sample_sets}) > 1
     for cell in plan.cells:
         failure = outcome.failures.get(cell.id)
         if failure is None:
             continue
-        task = cell.task.loaded
+        task = cell.samples.task
         at = "" if task.length is None else f" at {task.length}"
-        at += f", seed {cell.task.seed}" if several_seeds else ""
-        count = f"{failure.n_answers} of {len(cell.task.samples)} answers: " if failure.n_answers else ""
+        at += f", seed {task.seed}" if several_seeds else ""
+        count = f"{failure.n_answers} of {len(cell.samples)} answers: " if failure.n_answers else ""
         lines.append(f"failed: {cell.method.label} on {task.info.name}{at}: {count}{' '.join(failure.reason.split())}")
     return lines

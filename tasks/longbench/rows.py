@@ -12,7 +12,8 @@ from typing import Literal
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..lazy import Lazy
+from ..request import Documents, Request
 from ..scoring import score_prediction
 from ..sources import Source, rows_of
 from .fields import Row
@@ -31,19 +32,18 @@ class LongBenchDocument(Document):
     """The group of lengths it is reported in; empty if its row tells no length."""
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents of one task; a row that cannot be used is a UserError that names it."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The documents of one task; a row that cannot be used raises UserError when it is read."""
     metadata = definition["metadata"]
     name = metadata["rows"]
     source = Source(**metadata["published"], member=f"data/{name}.jsonl")
-    found = rows_of(request.task, request.data_dir, [name, request.task], source)
+    rows, revision = rows_of(request.task, request.data_dir, [name, request.task], source)
     classifies = metadata["metric"].endswith(":classification")
-    documents: list[Document] = []
-    for index, fields in enumerate(found.rows[: request.limit]):
-        row = Row(request.task, index + 1, fields)
-        documents.append(_document(row, metadata["template"], classifies))
-        request.tell(len(documents))
-    return Samples(documents, found.data_revision)
+
+    def document(index: int) -> Document:
+        return _document(Row(request.task, index + 1, rows[index]), metadata["template"], classifies)
+
+    return Documents(Lazy(min(request.limit, len(rows)), document), revision)
 
 
 def bucket_of(length: int) -> Bucket:

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..lazy import Lazy
+from ..request import Documents, Request
 from ..sources import Source, rows_of
 from .fields import Row
 from .prompts import fill
@@ -35,20 +36,21 @@ class ChoiceDocument(Document):
     """Such as "Financial"; empty if its row does not tell."""
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents of the data set or of one length; a row that cannot be used is a UserError that names it."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The documents of the data set or of one length; a row that cannot be used raises UserError when it is read."""
     metadata = definition["metadata"]
-    found = rows_of(request.task, request.data_dir, metadata["local_files"], Source(**metadata["published"]))
-    rows = [Row(request.task, number, fields) for number, fields in enumerate(found.rows, start=1)]
+    rows, revision = rows_of(request.task, request.data_dir, metadata["local_files"], Source(**metadata["published"]))
+    places: Sequence[int] = range(len(rows))
     if (part := metadata["part"]) != "all":
-        rows = [row for row in rows if row.text("length") == part]
-    if not rows:
+        places = [place for place in places if Row(request.task, place + 1, rows[place]).text("length") == part]
+    if not places:
         raise UserError(f"{request.task}: no row of the data is of length {part!r}.")
-    documents: list[Document] = []
-    for row in rows[: request.limit]:
-        documents.append(_document(row, len(documents), metadata["template"]))
-        request.tell(len(documents))
-    return Samples(documents, found.data_revision)
+
+    def document(index: int) -> Document:
+        place = places[index]
+        return _document(Row(request.task, place + 1, rows[place]), index, metadata["template"])
+
+    return Documents(Lazy(min(request.limit, len(places)), document), revision)
 
 
 def choice(prediction: str, answers: Sequence[str], all_classes: Sequence[str] = ()) -> float:

@@ -31,7 +31,7 @@ class Corpus:
 def read_squad(task: str, rows: Rows) -> Corpus:
     """Articles of SQuAD 1.1 or 2.0; unanswerable questions are left out. Another shape is a UserError."""
     try:
-        return _squad(rows.rows)
+        return _squad(list(rows.rows))
     except (KeyError, TypeError, AttributeError) as error:
         raise _other_shape(task, "SQuAD's dev-v2.0.json (data, paragraphs, qas)", error) from error
 
@@ -39,7 +39,7 @@ def read_squad(task: str, rows: Rows) -> Corpus:
 def read_hotpotqa(task: str, rows: Rows) -> Corpus:
     """Questions of HotpotQA's distractor setting, each with its ten paragraphs. Another shape is a UserError."""
     try:
-        return _hotpotqa(rows.rows)
+        return _hotpotqa(list(rows.rows))
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _other_shape(task, "hotpot_dev_distractor_v1.json (question, answer, context)", error) from error
 

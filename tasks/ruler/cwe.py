@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..request import Documents, Request
 from .draws import sample_rng
 from .filling import filled
 from .words import plain_words, words_revision
@@ -70,8 +70,8 @@ class ListDraft:
         )
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for; a UserError names a length that does if the one asked is too short."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The task's documents; the first raises UserError with a length that is enough where the length is too short."""
     words = plain_words()
 
     def drawn(length: int, index: int) -> ListDraft:
@@ -84,7 +84,7 @@ def samples(definition: Definition, request: Request) -> Samples:
         mine = rng.sample(words, min(len(words), length + _COMMON))
         return ListDraft(request.task, index, example, mine, repeats, rng.getrandbits(64))
 
-    return Samples(filled(definition, request, drawn), words_revision(words))
+    return Documents(filled(definition, request, drawn), words_revision(words))
 
 
 def numbered_list(words: Sequence[str], repeats: Repeats, rng: Random) -> str:

@@ -1,4 +1,4 @@
-"""Fills every sample of a task to the length asked for, and says which length a task needs."""
+"""Fills a task's samples to a length, and computes the length that a task needs."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -6,6 +6,7 @@ from typing import Protocol
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document, user_text
+from ..lazy import Lazy
 from ..request import Request
 from ..sizing import Size, largest_fit, least_length
 
@@ -35,35 +36,36 @@ class Draft(Protocol):
         """The sample of that size."""
 
 
-def filled(definition: Definition, request: Request, draft: Callable[[int, int], Draft]) -> list[Document]:
-    """The documents asked for, each as large as fits; `draft(length, index)` draws one.
+def filled(definition: Definition, request: Request, draft: Callable[[int, int], Draft]) -> Lazy[Document]:
+    """A task's documents, each as large as fits; `draft(length, index)` draws one.
 
-    The rendered prompt never exceeds the length less the answer's tokens, and lacks at most one unit
-    or 1%. A length that a sample cannot have is a UserError that names one it can.
+    A rendered prompt never exceeds the length less the answer's tokens, and lacks at most one unit or 1%. A document
+    that the length is too short for raises UserError; the first names a length that is enough for all of them.
     """
     answer: int = definition["generation_kwargs"]["max_gen_toks"]
-    asked = request.asked_length
-
-    def starts_at(length: int) -> list[Size]:
-        return [_start(draft(length, index), request) for index in range(request.limit)]
+    length = request.target_length
 
     def needed(length: int) -> int:
-        return answer + max(start.tokens for start in starts_at(length))
+        starts = (_start(draft(length, index), request) for index in range(request.limit))
+        return answer + max(start.tokens for start in starts)
 
-    room = asked - answer
-    starts = starts_at(asked)
-    if max(start.tokens for start in starts) > room:
+    def document(index: int) -> Document:
+        sketch = draft(length, index)
+        start = _start(sketch, request)
+        if start.tokens <= length - answer:
+            return _fill(sketch, start, length - answer, answer, request)
+        if index > 0:
+            raise UserError(
+                f"sample {index} of {request.task} takes at least {start.tokens + answer} tokens with its answer; "
+                f"ask for a length of more than {length}."
+            )
         raise UserError(
-            f"{request.task} does not fit into {asked} tokens: with this tokenizer "
+            f"{request.task} does not fit into {length} tokens: with this tokenizer "
             f"{'1 sample needs' if request.limit == 1 else f'{request.limit} samples need'} "
-            f"another length, for example {least_length(needed, asked)}."
+            f"another length, for example {least_length(needed, length)}."
         )
-    documents: list[Document] = []
-    for index, start in enumerate(starts):
-        # drawn again: a hundred drafts of a long prompt are not kept in memory
-        documents.append(_fill(draft(asked, index), start, room, answer, request))
-        request.tell(len(documents))
-    return documents
+
+    return Lazy(request.limit, document)
 
 
 def _start(sketch: Draft, request: Request) -> Size:
@@ -81,7 +83,7 @@ def _fill(sketch: Draft, start: Size, room: int, answer: int, request: Request) 
     if size.units == sketch.most and size.tokens < (1 - _SHORT) * room:
         raise UserError(
             f"{request.task} has data for samples of {size.tokens + answer} tokens with this tokenizer: "
-            f"ask for a length of at most that, not {request.asked_length}."
+            f"ask for a length of at most that, not {request.target_length}."
         )
     return sketch.document(size.units)
 

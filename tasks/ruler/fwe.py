@@ -15,7 +15,7 @@ from random import Random
 
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..request import Documents, Request
 from .draws import distinct, sample_rng
 from .filling import filled
 
@@ -70,8 +70,8 @@ class CodedDraft:
         return " ".join(words)
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for; a UserError names a length that does if the one asked is too short."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The task's documents; the first raises UserError with a length that is enough where the length is too short."""
 
     def drawn(length: int, index: int) -> CodedDraft:
         rng = sample_rng(request.task, length, request.seed, index)
@@ -79,4 +79,4 @@ def samples(definition: Definition, request: Request) -> Samples:
         coded = distinct(lambda: "".join(rng.choices(string.ascii_lowercase, k=_LETTERS)), size - 1)
         return CodedDraft(request.task, index, [_NOISE, *coded], rng.getrandbits(64))
 
-    return Samples(filled(definition, request, drawn), "none")
+    return Documents(filled(definition, request, drawn), "none")

@@ -8,17 +8,17 @@ filled is the rendered prompt, chat template included.
 """
 
 from ..definitions import Definition
-from ..request import Request, Samples
+from ..request import Documents, Request
 from .drafts import Knobs, Materials, NeedleDraft, draft
 from .filling import filled
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents of one needle task; a UserError names a length that does if the one asked is too short."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The task's documents; the first raises UserError with a length that is enough where the length is too short."""
     knobs = Knobs(**definition["dataset_kwargs"])
     materials = Materials.gather(knobs, request)
 
     def drawn(length: int, index: int) -> NeedleDraft:
         return draft(knobs, materials, request.task, (knobs.draws_as or request.task, length, request.seed, index))
 
-    return Samples(filled(definition, request, drawn), materials.revision())
+    return Documents(filled(definition, request, drawn), materials.revision())

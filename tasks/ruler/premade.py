@@ -3,21 +3,19 @@
 Also as RULER writes them since it keeps `answer_prefix` apart, and as lm-eval does (`gen_prefix`, `max_length`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..lazy import Lazy
+from ..request import Documents, Request
 from ..sources import find_local, read_rows
 
 _OVER = 1.05
 """lm-eval's fwe exceeds the length it was made to by a few percent."""
-
-_Numbered = tuple[int, dict[str, Any]]
-"""A row and its number in the file, from 1."""
 
 
 def find(request: Request) -> Path | None:
@@ -28,7 +26,7 @@ def find(request: Request) -> Path | None:
     """
     if request.data_dir is None:
         return None
-    task, length = request.task, request.asked_length
+    task, length = request.task, request.target_length
     path = find_local(request.data_dir, (f"{task}_{length}", task, f"{task}/validation"))
     others = sorted(p.stem for p in request.data_dir.glob(f"{task}_*.json*") if p.stem[len(task) + 1 :].isdigit())
     if path is None and others:
@@ -36,36 +34,36 @@ def find(request: Request) -> Path | None:
     return path
 
 
-def samples(path: Path, definition: Definition, request: Request) -> Samples:
-    """The first `limit` samples of that length in the file, in its order; a row of another shape is a UserError."""
+def documents(path: Path, definition: Definition, request: Request) -> Documents:
+    """The first `limit` samples of that length in the file, in its order; a row of another shape raises UserError."""
     rows, revision = read_rows(path)
-    named = path.stem == f"{request.task}_{request.asked_length}"
-    numbered = list(enumerate(rows, start=1))
-    chosen = numbered if named else _of_length(path, numbered, request.asked_length)
-    documents: list[Document] = []
-    for index, (number, row) in enumerate(chosen[: request.limit]):
-        documents.append(_document(f"{path}, row {number}", row, definition, index))
-        request.tell(len(documents))
-    return Samples(documents, revision)
+    is_named = path.stem == f"{request.task}_{request.target_length}"
+    places: Sequence[int] = range(len(rows)) if is_named else _of_length(path, list(rows), request.target_length)
+
+    def document(index: int) -> Document:
+        place = places[index]
+        return _document(f"{path}, row {place + 1}", rows[place], definition, index)
+
+    return Documents(Lazy(min(request.limit, len(places)), document), revision)
 
 
-def _of_length(path: Path, rows: Sequence[_Numbered], asked: int) -> Sequence[_Numbered]:
-    """The rows that were made to `asked` tokens, as far as the file tells."""
-    if all("max_length" in row for _, row in rows):
-        for number, row in rows:
+def _of_length(path: Path, rows: Sequence[Mapping[str, Any]], length: int) -> Sequence[int]:
+    """Indices of the rows that were made to `length` tokens, as far as the file tells."""
+    if all("max_length" in row for row in rows):
+        for number, row in enumerate(rows, start=1):
             if type(row["max_length"]) is not int:
                 raise UserError(f"{path}, row {number}: `max_length` has to be a whole number of tokens.")
-        made = sorted({row["max_length"] for _, row in rows})
-        if asked not in made:
-            raise UserError(f"{path} holds samples of {', '.join(map(str, made))} tokens: ask for such a length.")
-        return [(number, row) for number, row in rows if row["max_length"] == asked]
-    longest = max((row["length"] for _, row in rows if isinstance(row.get("length"), int)), default=asked)
-    if not asked / 2 < longest <= asked * _OVER:
-        raise UserError(f"{path} holds samples of up to {longest} tokens: ask for such a length, not {asked}.")
-    return rows
+        lengths = sorted({row["max_length"] for row in rows})
+        if length not in lengths:
+            raise UserError(f"{path} holds samples of {', '.join(map(str, lengths))} tokens: ask for such a length.")
+        return [index for index, row in enumerate(rows) if row["max_length"] == length]
+    longest = max((row["length"] for row in rows if isinstance(row.get("length"), int)), default=length)
+    if not length / 2 < longest <= length * _OVER:
+        raise UserError(f"{path} holds samples of up to {longest} tokens: ask for such a length, not {length}.")
+    return range(len(rows))
 
 
-def _document(where: str, row: dict[str, Any], definition: Definition, index: int) -> Document:
+def _document(where: str, row: Mapping[str, Any], definition: Definition, index: int) -> Document:
     text, outputs = row.get("input"), row.get("outputs")
     if not isinstance(text, str) or not isinstance(outputs, list) or not outputs:
         raise UserError(f"{where}: RULER's fields are expected, `input` (a text) and `outputs` (a list of texts).")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..request import Documents, Request
 from ..sources import Rows, Source, rows_of
 from .corpora import Corpus, Question, read_hotpotqa, read_squad
 from .draws import sample_rng
@@ -61,8 +61,8 @@ class CorpusDraft:
         )
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for, fewer if there are no more questions; a UserError where length or data do not do."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The task's documents, as many as there are questions; UserError where length or data cannot serve."""
     metadata = definition["metadata"]
     rows = rows_of(request.task, request.data_dir, metadata["local_files"], Source(**metadata["published"]))
     corpus = _READERS[definition["dataset_kwargs"]["corpus"]](request.task, rows)
@@ -80,4 +80,4 @@ def samples(definition: Definition, request: Request) -> Samples:
         places = tuple(rng.random() for _ in range(len(asked.documents) + len(added)))
         return CorpusDraft(request.task, index, corpus, asked, tuple(added), places)
 
-    return Samples(filled(definition, possible, drawn), rows.data_revision)
+    return Documents(filled(definition, possible, drawn), rows.data_revision)

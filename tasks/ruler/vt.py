@@ -16,7 +16,7 @@ from random import Random
 
 from ..definitions import Definition
 from ..document import Document
-from ..request import Request, Samples
+from ..request import Documents, Request
 from .draws import distinct, sample_rng
 from .filling import filled
 from .wording import NOISE
@@ -90,15 +90,15 @@ class ChainDraft:
         )
 
 
-def samples(definition: Definition, request: Request) -> Samples:
-    """The documents asked for; a UserError names a length that does if the one asked is too short."""
+def documents(definition: Definition, request: Request) -> Documents:
+    """The task's documents; the first raises UserError with a length that is enough where the length is too short."""
 
     def drawn(length: int, index: int) -> ChainDraft:
         rng = sample_rng(request.task, length, request.seed, index)
         example, asked = distinct(lambda: rng.randint(10_000, 99_999), 2)
         return ChainDraft(request.task, index, _worked(Chain.drawn(rng, example, 3)), Chain.drawn(rng, asked, 5))
 
-    return Samples(filled(definition, request, drawn), "none")
+    return Documents(filled(definition, request, drawn), "none")
 
 
 def _worked(chain: Chain) -> str:

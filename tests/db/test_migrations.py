@@ -219,7 +219,7 @@ def test_an_upgraded_database_resumes_and_repeats_nothing(any_url: URL, rows: "R
         assert (row["status"], row["n"], row["n_failed"], row["error"]) == ("partial", 1, 1, "ValueError: NaN")
         store.put(*rows.samples(3, facets={"bucket": "4-8k"}, reference_answers=["blue"]))
         run = store.start_run(["run"], rows.environment)
-        assert store.done_samples("cell") == {"s0"}
+        assert store.done_ordinals(["cell"]) == {"cell": {0}}
         for ordinal in (1, 2):
             assert store.put_answer(rows.answer(run, ordinal))
         assert results_frame(store)["status"].tolist() == ["complete"]

@@ -86,7 +86,7 @@ def test_answer_is_stored_whole(store: Store, rows: "Rows") -> None:
         timing = connection.execute(select(Timing.__table__)).one()
     assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"event": "clamp", "n": 1}], run)
     assert (timing.prefill_s, timing.tpot_s, timing.kind) == (2.0, None, "indicative")
-    assert store.done_samples("cell") == {"s0"}
+    assert store.done_ordinals(["cell"]) == {"cell": {0}}
 
 
 def test_done_answer_is_never_replaced(store: Store, rows: "Rows") -> None:
@@ -101,10 +101,10 @@ def test_failed_answer_is_replaced_with_all_that_hangs_on_it(store: Store, rows:
     run = rows.put_all(store)
     failed = rows.answer(run, status="failed", text=None, score=None, error="NaN scores")
     assert store.put_answer(failed)
-    assert store.done_samples("cell") == set()
+    assert store.done_ordinals(["cell"]) == {}
     assert store.put_answer(AnswerRecord.failure("cell", "s0", run, "again"))
     assert store.put_answer(rows.answer(run))
-    assert store.done_samples("cell") == {"s0"}
+    assert store.done_ordinals(["cell"]) == {"cell": {0}}
     with store.reading() as connection:
         for table in (Answer, Timing, AnswerAllocation):
             assert connection.scalar(select(func.count()).select_from(table)) == 1
@@ -168,7 +168,7 @@ def test_nan_in_json_is_refused(store: Store, rows: "Rows") -> None:
     run = rows.put_all(store)
     with pytest.raises(StatementError, match="JSON"):
         store.put_answer(rows.answer(run, events=({"share": math.nan},)))
-    assert store.done_samples("cell") == set()
+    assert store.done_ordinals(["cell"]) == {}
 
 
 def test_failures_of_more_configurations_than_a_statement_takes_are_forgotten(store: Store, rows: "Rows") -> None:

@@ -126,7 +126,7 @@ def test_rulers_own_essays_are_taken_from_the_data_folder(load: Load, tmp_path: 
 
     for name in ("niah_single_2", "needle_grid_50"):
         own = load(name, data_dir=tmp_path, essay_archive=never)
-        assert "An essay by {{someone}}. An essay by" in own.task.eval_docs[0]["context"]
+        assert "An essay by {{someone}}. An essay by" in own.documents[0]["context"]
         assert own.data_revision != load(name).data_revision
     for content in ("[]", '{"text": " "}', "{", '{"text": 5}', '{"text": "a \\ud800"}', "[" * 5000):
         (tmp_path / "PaulGrahamEssays.json").write_text(content)

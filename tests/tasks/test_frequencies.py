@@ -20,7 +20,7 @@ Load = Callable[..., LoadedTask]
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def listed(text: str) -> list[str]:

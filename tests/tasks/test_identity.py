@@ -15,7 +15,7 @@ from lukv_bench.tasks.definitions import definition_files, read_definition
 from lukv_bench.tasks.load import LoadedTask
 from lukv_bench.tasks.request import Request
 from lukv_bench.tasks.ruler.draws import Fresh, number, sample_rng, uuid4
-from lukv_bench.tasks.ruler.loader import samples
+from lukv_bench.tasks.ruler.loader import documents as ruler_documents
 
 Load = Callable[..., LoadedTask]
 Count = Callable[[str, str], int]
@@ -23,7 +23,7 @@ TASKS = expand(["ruler", "needle_grid_50"])
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 @pytest.mark.parametrize("name", TASKS)
@@ -47,7 +47,7 @@ def test_the_global_generator_is_left_alone(
     folder = qa_dir if name.startswith("qa_") else None
     request = Request(name, 2048, 0, 2, counters["quarters"], lambda: essay_zip, folder)
     state = random.getstate()
-    assert len(samples(definition, request).documents) == 2
+    assert len(list(ruler_documents(definition, request).documents)) == 2
     assert random.getstate() == state
 
 
@@ -118,11 +118,12 @@ which changed no prompt."""
 
 
 @pytest.mark.parametrize("name", PINNED)
-def test_the_rendered_prompts_stay_what_they_were(load: Load, made_up_zip: Path, name: str) -> None:
+def test_the_rendered_prompts_stay_what_they_were(
+    load: Load, lm_eval_requests: Callable[..., Any], made_up_zip: Path, name: str
+) -> None:
     """Needs the tested version of wonderwords, whose lists the keys come from."""
-    task = load(name, seed=3, essay_archive=lambda: made_up_zip).task
-    task.build_all_requests()
-    prompts = "\0".join(instance.args[0] for instance in task.instances)
+    loaded = load(name, seed=3, essay_archive=lambda: made_up_zip)
+    prompts = "\0".join(instance.args[0] for instance in lm_eval_requests(loaded))
     assert hashlib.sha256(prompts.encode()).hexdigest()[:16] == PINNED[name]
 
 
@@ -130,7 +131,7 @@ def test_the_rendered_prompts_stay_what_they_were(load: Load, made_up_zip: Path,
 @pytest.mark.parametrize("name", TASKS)
 def test_below_its_least_length_a_task_names_one_that_works(load: Load, name: str, counter: str) -> None:
     with pytest.raises(UserError) as error:
-        load(name, counter, length=140, limit=4)
+        documents(load(name, counter, length=140, limit=4))
     said = re.fullmatch(
         rf"{name} does not fit into 140 tokens: with this tokenizer 4 samples need another length, for "
         r"example (\d+)\.",
@@ -144,7 +145,7 @@ def test_what_is_named_is_no_least_length_where_shorter_lists_have_fewer_repeats
     """cwe below 4096 repeats its words less often: a tokenizer of letters that 4096 is too short for fits into 4095."""
     asked = {"limit": 2, "count_prompt": lambda user, prefix: len(user + prefix)}
     with pytest.raises(UserError, match=r"into 4096 tokens: .* need another length, for example \d+\.$") as error:
-        load("cwe", length=4096, **asked)
+        documents(load("cwe", length=4096, **asked))
     for length in (4095, int(re.findall(r"example (\d+)", str(error.value))[0])):
         assert len(documents(load("cwe", length=length, **asked))) == 2
 
@@ -152,11 +153,49 @@ def test_what_is_named_is_no_least_length_where_shorter_lists_have_fewer_repeats
 @pytest.mark.parametrize("asked", [{"length": 0}, {"length": -5}, {"length": None}, {"limit": 0}])
 def test_what_cannot_be_asked(load: Load, asked: dict[str, int | None]) -> None:
     with pytest.raises(UserError, match="niah_single_1"):
-        load("niah_single_1", **asked)
+        documents(load("niah_single_1", **asked))
 
 
-def test_progress_is_told_and_exactly_the_limit_is_made(load: Load) -> None:
-    told: list[int] = []
-    loaded = load("niah_multikey_2", limit=3, on_sample=told.append)
-    assert told == [1, 2, 3]
-    assert len(loaded.task.eval_docs) == 3
+@pytest.mark.parametrize("name", TASKS)
+def test_a_document_is_made_when_it_is_read_whatever_was_read_before(
+    load: Load, counters: dict[str, Count], name: str
+) -> None:
+    counted: list[str] = []
+
+    def count(user: str, prefix: str) -> int:
+        counted.append(user)
+        return counters["quarters"](user, prefix)
+
+    loaded = load(name, limit=4, count_prompt=count)
+    assert (len(loaded.documents), counted) == (4, [])
+    last = loaded.documents[3]
+    assert counted, "the document was filled now"
+    assert list(loaded.documents)[3] == loaded.documents[3] == last
+    assert [document["index"] for document in loaded.documents] == [0, 1, 2, 3]
+    with pytest.raises(IndexError):
+        loaded.documents[4]
+
+
+def test_a_later_sample_that_does_not_fit_fails_alone(load: Load) -> None:
+    """Names are of different lengths, so a length that the first sample just fits into is too short for others."""
+    asked = {"count_prompt": lambda user, prefix: len(user + prefix)}
+    with pytest.raises(UserError) as error:
+        documents(load("niah_single_1", length=140, limit=1, **asked))
+    least = int(re.findall(r"example (\d+)", str(error.value))[0])
+    loaded = load("niah_single_1", length=least, limit=9, **asked)
+    failed = {}
+    for index in range(9):
+        try:
+            assert loaded.documents[index]["index"] == index
+        except UserError as error:
+            failed[index] = str(error)
+    assert 0 not in failed
+    assert 1 <= len(failed) < 8
+    for index, message in failed.items():
+        taken = re.fullmatch(
+            rf"sample {index} of niah_single_1 takes at least (\d+) tokens with its answer; "
+            rf"ask for a length of more than {least}\.",
+            message,
+        )
+        assert taken
+        assert int(taken[1]) > least

@@ -46,7 +46,9 @@ class ReplayLM(LM):  # type: ignore[misc]
 
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("name", expand(["ruler", "needle_grid_0"]))
-def test_the_counted_prompt_is_the_rendered_one(load: Load, in_chat: Render, name: str, chat: bool) -> None:
+def test_the_counted_prompt_is_the_rendered_one(
+    load: Load, lm_eval_requests: Callable[..., Any], in_chat: Render, name: str, chat: bool
+) -> None:
     answer = task_info(name).max_new_tokens
     counted: set[str] = set()
 
@@ -57,12 +59,14 @@ def test_the_counted_prompt_is_the_rendered_one(load: Load, in_chat: Render, nam
         counted.add(render(user_text, answer_prefix))
         return len(render(user_text, answer_prefix)) // 4
 
-    task = load(name, count_prompt=count).task
+    loaded = load(name, count_prompt=count)
     template = ReplayLM({}, in_chat).apply_chat_template if chat else None
     for multiturn in (True, False):
-        task.build_all_requests(apply_chat_template=chat, chat_template=template, fewshot_as_multiturn=multiturn)
-        assert len(task.instances) == 2
-        for instance in task.instances:
+        instances = lm_eval_requests(
+            loaded, apply_chat_template=chat, chat_template=template, fewshot_as_multiturn=multiturn
+        )
+        assert len(instances) == 2
+        for instance in instances:
             prompt, generation = instance.args
             assert prompt in counted
             assert len(prompt) // 4 <= (2048 if name == "qa_2" else 1024) - answer
@@ -76,20 +80,26 @@ def test_the_counted_prompt_is_the_rendered_one(load: Load, in_chat: Render, nam
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("name", ["niah_single_1", "niah_multivalue"])
 def test_evaluate_over_stored_answers_again_and_again(
-    load: Load, in_chat: Render, caplog: pytest.LogCaptureFixture, name: str, chat: bool
+    load: Load,
+    lm_eval_whole: Callable[[Any], Any],
+    in_chat: Render,
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    chat: bool,
 ) -> None:
     with caplog.at_level(logging.WARNING):
         loaded = load(name, limit=4)
+        tasks = lm_eval_whole(loaded)
     assert not caplog.records
-    docs = list(loaded.task.eval_docs)
+    docs, task = list(loaded.documents), tasks["tasks"][name]
     right = {doc["index"]: " ".join(doc["outputs"]) for doc in docs}
     one_missing = right | {0: "I do not know"}
     wrong = dict.fromkeys(right, "")
-    before = dict(loaded.task.config.metadata)
+    before = dict(task.config.metadata)
     hashes = set()
     for answers, mean in ((right, 1.0), (one_missing, 0.75), (wrong, 0.0), (right, 1.0)):
         result = evaluate(
-            ReplayLM(answers, in_chat), loaded.task_dict, apply_chat_template=chat, bootstrap_iters=1, log_samples=True
+            ReplayLM(answers, in_chat), tasks, apply_chat_template=chat, bootstrap_iters=1, log_samples=True
         )
         assert result is not None
         scores = result["results"][name]
@@ -99,17 +109,17 @@ def test_evaluate_over_stored_answers_again_and_again(
         assert result["n-samples"][name] == {"original": 4, "effective": 4}
         samples = result["samples"][name]
         assert [sample["score"] for sample in samples] == [
-            loaded.task.process_results(doc, [answers[doc["index"]]])["score"] for doc in docs
+            task.process_results(doc, [answers[doc["index"]]])["score"] for doc in docs
         ]
         hashes.add(tuple(sample["prompt_hash"] for sample in samples))
         assert json.loads(json.dumps(result["configs"], default=str))[name]["metadata"]["length"] == 1024
     assert len(hashes) == 1
-    assert loaded.task.config.metadata == before
+    assert task.config.metadata == before
 
 
 def test_the_configuration_holds_neither_documents_nor_functions(load: Load) -> None:
     loaded = load("niah_multikey_3")
-    metadata = loaded.task.config.metadata
+    metadata = loaded.lm_eval_task.config.metadata
     assert "documents" not in metadata
     assert metadata["data_revision"] == loaded.data_revision
     assert (metadata["seed"], metadata["length"], metadata["version"]) == (0, 1024, 1)
@@ -117,8 +127,9 @@ def test_the_configuration_holds_neither_documents_nor_functions(load: Load) -> 
 
 
 def test_user_text_is_what_lm_eval_asks(load: Load) -> None:
-    task = load("niah_single_2").task
-    for document in task.eval_docs:
+    loaded = load("niah_single_2")
+    task = loaded.lm_eval_task
+    for document in loaded.documents:
         assert task.doc_to_text(document) == user_text(document)
         assert task.doc_to_prefix(document) == document["answer_prefix"]
         assert task.doc_to_target(document) == document["outputs"]
@@ -127,5 +138,5 @@ def test_user_text_is_what_lm_eval_asks(load: Load) -> None:
 def test_lm_evals_logger_is_left_as_it_was(load: Load) -> None:
     logger = logging.getLogger("lm_eval.api.task")
     before = (logger.level, list(logger.filters), list(logger.handlers))
-    load("niah_single_1")
+    assert load("niah_single_1").lm_eval_task is not None
     assert (logger.level, list(logger.filters), list(logger.handlers)) == before

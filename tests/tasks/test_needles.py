@@ -34,7 +34,7 @@ def knobs(name: str) -> Knobs:
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def haystack(document: Any) -> str:

@@ -41,7 +41,7 @@ PREFIXES = {
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def write(path: Path, *rows: object) -> Path:
@@ -74,7 +74,7 @@ def test_all_three_forms_are_cut_at_the_last_question(load: Load, tmp_path: Path
 def test_rulers_own_file_comes_out_to_the_letter(load: Load, shared_data: Path) -> None:
     rows = [json.loads(line) for line in (shared_data / ROWS).read_text().splitlines()]
     loaded = load("niah_multikey_3", length=4096, limit=40, data_dir=shared_data / "ruler")
-    assert len(rows) == len(loaded.task.eval_docs) == 40
+    assert len(rows) == len(loaded.documents) == 40
     for row, document in zip(rows, documents(loaded), strict=True):
         assert f"{user_text(document)} {document['answer_prefix']}" == row["input"]
         assert document["outputs"] == row["outputs"]
@@ -103,17 +103,18 @@ def stock_rows(name: str) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("name", ["vt", "cwe", "fwe"])
-def test_stock_samples_are_put_and_scored_as_lm_eval_does(load: Load, tmp_path: Path, name: str) -> None:
+def test_stock_samples_are_put_and_scored_as_lm_eval_does(
+    load: Load, lm_eval_requests: Callable[..., Any], tmp_path: Path, name: str
+) -> None:
     rows = stock_rows(name)
     loaded = load(name, length=2048, limit=5, data_dir=write(tmp_path / f"{name}.jsonl", *rows))
-    loaded.task.build_all_requests()
-    for row, document, instance in zip(rows, documents(loaded), loaded.task.instances, strict=True):
+    for row, document, instance in zip(rows, documents(loaded), lm_eval_requests(loaded), strict=True):
         # lm-eval's own template: {{input}}, then a space and the prefix
         assert instance.args[0] == f"{row['input']} {row['gen_prefix']}"
         half = row["outputs"][: len(row["outputs"]) // 2]
         for text in ("", " ".join(row["outputs"]).upper(), ", ".join(half), "\x01none of them\n"):
             stock = common_utils.process_results(row, [text])[str(row["max_length"])]
-            assert loaded.task.process_results(document, [text])["score"] == pytest.approx(stock)
+            assert loaded.lm_eval_task.process_results(document, [text])["score"] == pytest.approx(stock)
 
 
 @pytest.mark.parametrize("name", ["vt", "cwe", "fwe"])
@@ -167,7 +168,7 @@ def test_lm_evals_chains_come_out_to_the_letter(load: Load, tmp_path: Path) -> N
 def test_a_row_of_another_shape_is_told_by_its_number(load: Load, tmp_path: Path, row: object, said: str) -> None:
     folder = write(tmp_path / "vt.jsonl", rulers_row("vt"), row)
     with pytest.raises(UserError, match=rf"vt\.jsonl, row 2: .*{re.escape(said.removeprefix('row 2: '))}"):
-        load("vt", data_dir=folder)
+        documents(load("vt", data_dir=folder))
 
 
 def test_files_are_found_by_length_and_as_ruler_lays_them_out(load: Load, tmp_path: Path) -> None:
@@ -187,7 +188,7 @@ def test_a_file_made_to_another_length_is_refused(load: Load, tmp_path: Path, le
     folder = write(tmp_path / "vt.jsonl", *(rulers_row("vt", max_length=size) for size in (1024, 2048)))
     with pytest.raises(UserError, match=r"holds samples of 1024, 2048 tokens: ask for such a length"):
         load("vt", length=length, data_dir=folder)
-    assert len(load("vt", length=2048, limit=5, data_dir=folder).task.eval_docs) == 1
+    assert len(load("vt", length=2048, limit=5, data_dir=folder).documents) == 1
 
 
 @pytest.mark.parametrize("size", ["1024", [1024], None, True, 1024.0])
@@ -200,7 +201,7 @@ def test_a_length_that_is_no_number_is_told_by_its_row(load: Load, tmp_path: Pat
 def test_a_row_is_counted_as_it_stands_in_the_file(load: Load, tmp_path: Path) -> None:
     rows = [rulers_row("vt", max_length=2048), rulers_row("vt", max_length=1024, outputs=[""])]
     with pytest.raises(UserError, match=r"row 2: `outputs`"):
-        load("vt", length=1024, data_dir=write(tmp_path / "vt.jsonl", *rows))
+        documents(load("vt", length=1024, data_dir=write(tmp_path / "vt.jsonl", *rows)))
 
 
 def test_the_file_is_the_data_revision(load: Load, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ INSTRUCTION = (
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def shown(document: Any) -> list[str]:
@@ -78,7 +78,7 @@ def test_answers_stand_anywhere(load: Load, name: str) -> None:
 
 
 def test_more_samples_than_questions_are_all_the_questions(load: Load) -> None:
-    assert len(load("qa_2", limit=1000).task.eval_docs) == 40
+    assert len(load("qa_2", limit=1000).documents) == 40
 
 
 def test_one_right_reference_of_three_is_full_marks(load: Load) -> None:
@@ -95,7 +95,7 @@ def test_data_that_end_too_early_name_the_greatest_length(load: Load) -> None:
     ) as told:
         load("qa_2", length=32_768, limit=1)
     most = int(re.findall(r"of (\d+) tokens", str(told.value))[0])
-    assert len(load("qa_2", length=most, limit=1).task.eval_docs) == 1
+    assert len(load("qa_2", length=most, limit=1).documents) == 1
 
 
 def hotpot(**own: object) -> dict[str, object]:

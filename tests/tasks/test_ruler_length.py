@@ -26,7 +26,7 @@ LEAST = {
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def one_unit(name: str, count: Count, document: Any) -> int:
@@ -49,7 +49,7 @@ def test_prompts_fill_their_length(
     room = length - task_info(name).max_new_tokens
     if length < LEAST[counter].get(name, 512):
         with pytest.raises(UserError, match=rf"^{name} does not fit into {length} tokens"):
-            load(name, counter, length=length)
+            documents(load(name, counter, length=length))
         return
     for document in documents(load(name, counter, length=length)):
         left = room - count(user_text(document), document["answer_prefix"])

@@ -22,8 +22,8 @@ def test_a_local_file_is_read_and_the_first_name_goes_first(tmp_path: Path) -> N
     (tmp_path / "b.json").write_text('[{"n": 3}]')
     (tmp_path / "a.jsonl").write_text('{"n": 1}\n\n{"n": "two\\u2028"}\n')
     found = rows_of("some_task", tmp_path, ["a", "b"], PUBLISHED)
-    assert found.rows == [{"n": 1}, {"n": "two\u2028"}]
-    assert rows_of("some_task", tmp_path, ["none", "b"], PUBLISHED).rows == [{"n": 3}]
+    assert list(found.rows) == [{"n": 1}, {"n": "two\u2028"}]
+    assert list(rows_of("some_task", tmp_path, ["none", "b"], PUBLISHED).rows) == [{"n": 3}]
     assert find_local(tmp_path, ["none"]) is None
 
 
@@ -42,7 +42,7 @@ def test_characters_in_two_halves_are_whole(tmp_path: Path) -> None:
 def test_a_json_file_is_a_list_or_holds_one_under_data(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"version": "2.0", "data": [{"n": 1}]}))
-    assert read_rows(path).rows == [{"n": 1}]
+    assert list(read_rows(path).rows) == [{"n": 1}]
 
 
 def test_the_revision_is_of_the_content(tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_the_revision_is_of_the_content(tmp_path: Path) -> None:
 def test_a_broken_file_is_told_by_its_place(tmp_path: Path, name: str, content: bytes, said: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(UserError, match=said):
-        rows_of("some_task", tmp_path, ["a"], PUBLISHED)
+        list(rows_of("some_task", tmp_path, ["a"], PUBLISHED).rows)
 
 
 def test_a_missing_file_and_a_missing_folder(tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_the_hub_is_asked_for_the_pinned_file(monkeypatch: pytest.MonkeyPatch, t
 
     monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
     source = Source(file="data.zip", repo="someone/something", revision="0" * 40, member="data/a.jsonl")
-    assert rows_of("some_task", None, ["a"], source).rows == [{"n": 1}]
+    assert list(rows_of("some_task", None, ["a"], source).rows) == [{"n": 1}]
     assert asked == ["someone/something", "data.zip", "dataset", "0" * 40]
     gone = Source(file="data.zip", repo="someone/something", member="data/b.jsonl")
     with pytest.raises(UserError, match=r"data\.zip cannot be read"):
@@ -150,7 +150,7 @@ def test_an_address_is_fetched_once_and_checked(
     sha256 = hashlib.sha256(CONTENT).hexdigest()
     source = Source(file="x.json", url=f"{base}/x.json", sha256=sha256)
     for _ in range(2):
-        assert rows_of("some_task", None, ["a"], source).rows == [{"n": 7}]
+        assert list(rows_of("some_task", None, ["a"], source).rows) == [{"n": 7}]
     assert asked == ["/x.json"]
     folder = tmp_path / "lukv-bench"
     (tmp_path / "ordinary").touch()

@@ -17,7 +17,7 @@ STATEMENT = re.compile(r"VAR (\w+) = (?:VAR (\w+)|(\d+))")
 
 
 def documents(loaded: LoadedTask) -> list[Any]:
-    return [dict(document) for document in loaded.task.eval_docs]
+    return [dict(document) for document in loaded.documents]
 
 
 def variables_of(text: str, value: str) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 from lukv_bench.bench.errors import PluginError
 from lukv_bench.bench.methods import profiles
-from lukv_bench.bench.run import answer, scoring, worker
+from lukv_bench.bench.run import answer, scores, worker
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2", "--ratio", "0.5", "--db", "out.db", "--json")
 
@@ -22,29 +22,6 @@ def counts(rows: list[dict[str, Any]]) -> dict[str, tuple[str, int, int]]:
 
 def statuses(rows: list[dict[str, Any]]) -> dict[str, str]:
     return {row["allocator"]: row["status"] for row in rows}
-
-
-def test_a_metric_that_breaks_fails_its_own_cell_and_is_tried_again(
-    tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real, calls = scoring.replay, []
-
-    def broken_once(*arguments: Any) -> Any:
-        calls.append(arguments)
-        if len(calls) == 1:
-            raise RecursionError("too deep")
-        return real(*arguments)
-
-    monkeypatch.setattr(scoring, "replay", broken_once)
-    first = lukv_bench("run", "--model", tiny, "--allocator", "uniform", *COMMAND)
-    assert first.code == 1
-    assert statuses(first.rows) == {"full": "failed", "uniform": "complete"}
-    assert "failed: full on niah_single_1 at 360: RecursionError: too deep" in first.err.splitlines()
-    again = lukv_bench("run", "--model", tiny, "--allocator", "uniform", *COMMAND)
-    assert again.code == 0
-    assert statuses(again.rows) == {"full": "complete", "uniform": "complete"}
-    assert "0 new answers" in again.err
-    assert len(calls) == 3, "the cell that had its score is not scored again"
 
 
 def test_a_cell_whose_profile_could_not_be_made_is_gone_once_it_could(
@@ -134,7 +111,7 @@ def test_an_error_in_a_metric_loses_no_text_decodes_nothing_again_and_harms_no_o
 ) -> None:
     command = ("run", "--model", tiny, "--allocator", "uniform", "--batch", batch, *COMMAND)
     with pytest.MonkeyPatch.context() as patch:
-        fail_on(patch, scoring, "score_answer", 2)
+        fail_on(patch, scores, "score_answer", 2)
         decoded = fail_on(patch, answer, "decode")
         first = lukv_bench(*command)
     assert first.code == 1
@@ -145,7 +122,7 @@ def test_an_error_in_a_metric_loses_no_text_decodes_nothing_again_and_harms_no_o
     texts = stored_texts()
     assert len(texts) == 4
     with pytest.MonkeyPatch.context() as patch:
-        fail_on(patch, scoring, "score_answer", 1)
+        fail_on(patch, scores, "score_answer", 1)
         still = lukv_bench(*command)
     assert still.code == 1
     assert counts(still.rows) == {"full": ("complete", 2, 0), "uniform": ("partial", 1, 1)}
@@ -160,7 +137,7 @@ def test_an_error_in_a_metric_loses_no_text_decodes_nothing_again_and_harms_no_o
 @pytest.mark.parametrize("score", [float("nan"), 1.5, -0.5])
 def test_a_metric_out_of_range_fails_its_answer(tiny: Path, lukv_bench: Any, score: float) -> None:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(scoring, "score_answer", lambda *_: score)
+        patch.setattr(scores, "score_answer", lambda *_: score)
         ended = lukv_bench("run", "--model", tiny, "--allocator", "uniform", "--no-baselines", *COMMAND)
     assert ended.code == 1
     assert counts(ended.rows) == {"uniform": ("failed", 0, 2)}

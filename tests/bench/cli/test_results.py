@@ -215,16 +215,16 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
     tiny: Path, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A random model finds nothing: here the answers are put in its mouth, the second without any number."""
-    from lukv_bench.bench.run import loop
+    from lukv_bench.bench.run import driver
 
-    real = loop.scored_record
+    real = driver.record_of
 
-    def scored_record(cell: Any, sample: Any, run_id: str, answer: Any) -> Any:
+    def record_of(answer: Any, sample: Any, run_id: str) -> Any:
         references = sample.rendered.document["outputs"]
         text = " and ".join(references[: (4, 0, 1)[sample.rendered.ordinal]])
-        return real(cell, sample, run_id, replace(answer, text=text))
+        return real(replace(answer, text=text), sample, run_id)
 
-    monkeypatch.setattr(loop, "scored_record", scored_record)
+    monkeypatch.setattr(driver, "record_of", record_of)
     base = ("run", "--model", tiny, "--length", "700", "--limit", "3", "--ratio", "0.5", "--db", "out.db")
     ended = lukv_bench(*base, "--tasks", "niah_multiquery", "--allocator", "uniform", "--no-baselines", "--json")
     assert ended.code == 0, ended.err

@@ -147,7 +147,7 @@ def test_the_same_command_once_more_does_nothing(history: History) -> None:
 
 
 def test_every_run_says_how_it_ended(history: History) -> None:
-    assert history.runs == [("running", None), ("interrupted", 130), ("finished", 0), ("finished", 0)]
+    assert history.runs == [("interrupted", None), ("interrupted", 130), ("finished", 0), ("finished", 0)]
 
 
 @pytest.fixture

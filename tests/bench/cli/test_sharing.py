@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run import answer, loop, worker
+from lukv_bench.bench.run import answer, driver, worker
 
 CELLS, SAMPLES = 2, 4
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -62,7 +62,7 @@ def on_first_wait(patch: pytest.MonkeyPatch, happens: Callable[[], None]) -> lis
             happens()
         time.sleep(0.05)
 
-    patch.setattr(loop, "sleep", sleep)
+    patch.setattr(driver, "sleep", sleep)
     return waits
 
 

@@ -113,11 +113,15 @@ def test_under_aware_the_question_survives_the_cut_too(run: Any, data_dir: Path,
     assert json.loads(events) == json.loads(blind), "the question is no part of what is kept of the context"
 
 
-def test_what_is_refused_instead_of_cut(refused: Any, tiny: Path, data_dir: Path) -> None:
+def test_what_is_refused_instead_of_cut(refused: Any, tiny: Path, data_dir: Path, tmp_path: Path) -> None:
     command = ["run", "--model", tiny, "--tasks", "longbench_hotpotqa", "--data-dir", data_dir]
-    refused([*command, "--no-truncate"], "sample 1 of longbench_hotpotqa", "2048", "--no-truncate")
+    (tmp_path / "hotpotqa.jsonl").write_text(
+        "\n".join(reversed((data_dir / "hotpotqa.jsonl").read_text().splitlines()))
+    )
+    long_first = [*command[:-1], tmp_path]
+    refused([*long_first, "--no-truncate"], "sample 0 of longbench_hotpotqa", "2048", "--no-truncate")
     refused([*command, "--max-length", "99999"], "--max-length 99999", "2048")
-    short = refused([*command, "--max-length", "40"], "question", "--max-length is 40", "raise --max-length", "2048")
+    short = refused([*long_first, "--max-length", "40"], "question", "--max-length is 40", "raise --max-length", "2048")
     assert "another model" not in short
     refused([*command, "--max-length", "0"], "--max-length", "at least 1")
     needles = ["run", "--model", tiny, "--tasks", "niah_single_1", "--length", "500", "--max-length", "400"]
@@ -252,6 +256,10 @@ def rewritten(path: Path, change: Change) -> None:
     path.write_text("".join(line + "\n" for line in lines))
 
 
+def first(**other: object) -> Change:
+    return lambda records: [records[0] | other, *records[1:]]
+
+
 def second(**other: object) -> Change:
     return lambda records: [records[0], records[1] | other, *records[2:]]
 
@@ -280,8 +288,8 @@ def second(**other: object) -> Change:
         (second(context=5), ("line 2", "'context'")),
         (second(more=None), ("line 2", "'more'")),
         (second(ordinal=True), ("line 2", "'ordinal'")),
-        (second(generation_hash="x"), ("line 2", "generation arguments", "anew")),
-        (second(ids_hash="x"), ("tokenizer", "--model")),
+        (first(generation_hash="x"), ("line 1", "generation arguments", "anew")),
+        (first(ids_hash="x"), ("tokenizer", "--model")),
     ],
 )
 def test_every_line_has_to_be_of_the_one_export_that_the_run_would_make(

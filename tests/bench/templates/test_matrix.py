@@ -1,6 +1,5 @@
 """Every kind of template and tokenizer: a run and lm-eval's client feed the template's own ids, cut alike."""
 
-from array import array
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -17,11 +16,12 @@ from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.prompt import render
 from lukv_bench.bench.lmeval_client import model as client
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.run.cut import cut_sample
-from lukv_bench.bench.run.lmeval import render_samples
-from lukv_bench.bench.run.samples import PlannedSample, PlannedTask
-from lukv_bench.tasks.load import LoadedTask, given_task
-from lukv_bench.tasks.request import Samples
+from lukv_bench.bench.samples.cut import cut_document
+from lukv_bench.bench.samples.rendering import RenderedDocument, render_document
+from lukv_bench.bench.samples.sample_set import Fitting, SampleSet
+from lukv_bench.tasks.catalog import task_info
+from lukv_bench.tasks.lazy import Lazy
+from lukv_bench.tasks.load import LoadedTask, lm_eval_tasks
 
 TASKS = {"chat": "longbench_hotpotqa", "prefixed": "niah_single_1", "plain": "longbench_trec"}
 REFUSED = {
@@ -50,7 +50,12 @@ def made_task(kind: str) -> LoadedTask:
         {"task": name, "index": n, "context": text, "question": QUESTION, "answer_prefix": prefix, **more}
         for n, text in enumerate(CONTEXTS)
     ]
-    return given_task(name, 512 if kind == "prefixed" else None, 0, Samples(documents, "none"))
+    length = 512 if kind == "prefixed" else None
+    return LoadedTask(task_info(name), length, 0, "none", Lazy(len(documents), lambda index: documents[index]))
+
+
+def rendered(task: LoadedTask, tokenizer: Any) -> list[RenderedDocument]:
+    return [render_document(task, ordinal, tokenizer) for ordinal in range(len(task.documents))]
 
 
 class Client(client.LukvLM):
@@ -66,7 +71,9 @@ class Client(client.LukvLM):
 def of_client(loaded: LoadedModel, task: LoadedTask, chat: bool, patch: pytest.MonkeyPatch) -> Any:
     patch.setattr(client, "ready_model", lambda *_: loaded)
     model = Client(pretrained="tiny", allocator="full")
-    evaluate(model, task.task_dict, apply_chat_template=chat, bootstrap_iters=1, verbosity="ERROR")
+    evaluate(
+        model, lm_eval_tasks(task, list(task.documents)), apply_chat_template=chat, bootstrap_iters=1, verbosity="ERROR"
+    )
     return model.feeds
 
 
@@ -97,7 +104,7 @@ def test_ids_are_the_templates_own_and_both_clients_cut_alike_or_a_sentence_says
     loaded, task, chat = load_with(tokenizer_of(*variant)), made_task(kind), kind != "plain"
     if reason := REFUSED.get((variant[1], kind)):
         with pytest.raises(UserError, match=reason):
-            [cut_sample(task, sample, loaded.prompts) for sample in render_samples(task, loaded.tokenizer)]
+            [cut_document(task, sample, loaded.prompts) for sample in rendered(task, loaded.tokenizer)]
         if variant[1] not in CLIENT_CANNOT_TELL:
             with pytest.raises(UserError, match=reason):
                 of_client(loaded, task, chat, monkeypatch)
@@ -105,10 +112,10 @@ def test_ids_are_the_templates_own_and_both_clients_cut_alike_or_a_sentence_says
             assert not any(feed.told for feed in of_client(loaded, task, chat, monkeypatch))
         return
     feeds = of_client(loaded, task, chat and loaded.tokenizer.chat_template is not None, monkeypatch)
-    samples = render_samples(task, loaded.tokenizer)
+    samples = rendered(task, loaded.tokenizer)
     for sample, feed in zip(samples, feeds, strict=True):
         document: Any = sample.document
-        prompt = cut_sample(task, sample, loaded.prompts)
+        prompt = cut_document(task, sample, loaded.prompts)
         ids = [*prompt.context, *prompt.question]
         assert ids == own_ids(loaded.tokenizer, document, sample.prompt, chat)
         assert (feed.context, feed.rest, feed.told) == (prompt.context, prompt.question, True)
@@ -181,15 +188,11 @@ def test_thinking_is_refused_where_thoughts_could_not_be_told_from_the_answer(
 def texts_of_run(loaded: LoadedModel, task: LoadedTask) -> list[tuple[str, list[str]]]:
     """What a run without eviction answers, and the events of it."""
     found = []
-    for rendered in render_samples(task, loaded.tokenizer):
-        prompt = cut_sample(task, rendered, loaded.prompts)
-        ids = array("i", (*prompt.context, *prompt.question))
-        n_context = len(prompt.context)
-        sample = PlannedSample("", rendered, ids, n_context, n_cut=0, n_left=n_context, n_sequence=len(ids) + 128)
-        stop = PlannedTask(task, (sample,), seed=0).stop(sample, loaded)
-        context = prefill(loaded, prompt.context, {})
-        cache = evict(context, keep_everything(context), len(prompt.question) + stop.max_new_tokens)
-        (row,) = decode(loaded, cache, [prompt.question], stop).rows
+    samples = SampleSet(task, loaded, "agnostic", Fitting())
+    for sample in map(samples.sample, range(len(samples))):
+        context = prefill(loaded, sample.context, {})
+        cache = evict(context, keep_everything(context), len(sample.question) + sample.stop.max_new_tokens)
+        (row,) = decode(loaded, cache, [sample.question], sample.stop).rows
         found.append((row.text, [str(event["event"]) for event in row.events]))
     return found
 
@@ -220,7 +223,9 @@ def test_a_run_and_lm_evals_client_answer_alike(
     monkeypatch.setattr(client, "ready_model", lambda *_: loaded)
     model = client.LukvLM(pretrained="tiny", allocator="full")
     chat = loaded.tokenizer.chat_template is not None
-    found = evaluate(model, task.task_dict, apply_chat_template=chat, bootstrap_iters=1, verbosity="ERROR")
+    found = evaluate(
+        model, lm_eval_tasks(task, list(task.documents)), apply_chat_template=chat, bootstrap_iters=1, verbosity="ERROR"
+    )
     assert [row["resps"][0][0] for row in found["samples"][TASKS[kind]]] == [text for text, _ in of_run]
     assert any(text for text, _ in of_run)
     events = [event for _, events in of_run for event in events]

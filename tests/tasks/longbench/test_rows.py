@@ -19,6 +19,7 @@ from lukv_bench.tasks.longbench.prompts import fill
 from lukv_bench.tasks.longbench.rows import bucket_of
 
 Load = Callable[..., LoadedTask]
+Requests = Callable[..., Any]
 Write = Callable[..., Path]
 Row = Callable[..., dict[str, object]]
 
@@ -30,11 +31,13 @@ def metadata(task: str) -> dict[str, Any]:
 
 
 def documents(task: LoadedTask) -> list[dict[str, Any]]:
-    return [dict(document) for document in task.task.eval_docs]
+    return [dict(document) for document in task.documents]
 
 
 @pytest.mark.parametrize("task", BOTH)
-def test_a_prompt_is_the_originals_cut_behind_its_context(load: Load, write: Write, row: Row, task: str) -> None:
+def test_a_prompt_is_the_originals_cut_behind_its_context(
+    load: Load, write: Write, row: Row, lm_eval_requests: Requests, task: str
+) -> None:
     """The original fills its templates with str.format."""
     answer = {"all_classes": ["Someone"], "answers": ["Paragraph 1 段落1"]}
     rows = [row(context=f"Text {i}.\n", input=f"Q{i}?", **answer) for i in range(3)]
@@ -42,8 +45,7 @@ def test_a_prompt_is_the_originals_cut_behind_its_context(load: Load, write: Wri
     for made, document in zip(rows, documents(loaded), strict=True):
         assert document["context"] + document["question"] == metadata(task)["template"].format(**made)
         assert document["context"].endswith(str(made["context"]))
-    loaded.task.build_all_requests()
-    sent = [instance.args[0] for instance in loaded.task.instances]
+    sent = [instance.args[0] for instance in lm_eval_requests(loaded)]
     assert sent == [metadata(task)["template"].format(**made) for made in rows]
 
 
@@ -68,15 +70,16 @@ HARD = {
 
 @pytest.mark.parametrize("kind", HARD)
 @pytest.mark.parametrize("task", ["longbench_hotpotqa", "longbench_lcc"])
-def test_hard_contexts_are_handed_on_to_the_letter(load: Load, write: Write, row: Row, kind: str, task: str) -> None:
+def test_hard_contexts_are_handed_on_to_the_letter(
+    load: Load, write: Write, row: Row, lm_eval_requests: Requests, kind: str, task: str
+) -> None:
     made = row(context=HARD[kind], input=HARD[kind][:100], answers=[HARD[kind][:100], "x"])
     loaded = load(task, data_dir=write(metadata(task)["rows"], [made]))
     (document,) = documents(loaded)
-    loaded.task.build_all_requests()
-    assert loaded.task.instances[0].args[0] == metadata(task)["template"].format(**made)
+    assert lm_eval_requests(loaded)[0].args[0] == metadata(task)["template"].format(**made)
     assert document["context"] == metadata(task)["template"].partition("{context}")[0] + HARD[kind]
     assert document["outputs"] == made["answers"]
-    scores = loaded.task.process_results(document, ["x"])
+    scores = loaded.lm_eval_task.process_results(document, ["x"])
     assert scores["score"] == 1
 
 
@@ -125,7 +128,7 @@ def test_a_row_that_cannot_be_used_is_named(load: Load, write: Write, row: Row, 
     good = row(all_classes=["a"])
     folder = write("trec", [good, good | fields])
     with pytest.raises(UserError, match=f"longbench_trec, {said}"):
-        load("longbench_trec", data_dir=folder)
+        documents(load("longbench_trec", data_dir=folder))
     assert len(documents(load("longbench_trec", limit=1, data_dir=folder))) == 1
 
 
@@ -136,14 +139,14 @@ def test_a_reference_that_the_metric_refuses_is_refused_with_its_row(
     right = "Paragraph 3" if task.endswith("en") else "段落3"
     folder = write(task, [row(answers=[right]), row(answers=[right, answer])])
     with pytest.raises(UserError, match=rf"longbench_{task}, row 2: .*{answer}.* names no paragraph"):
-        load(f"longbench_{task}", data_dir=folder)
+        documents(load(f"longbench_{task}", data_dir=folder))
     assert len(documents(load(f"longbench_{task}", limit=1, data_dir=folder))) == 1
 
 
 def test_renamed_columns_are_told(load: Load, write: Write) -> None:
     rows = [{"context": "c", "question": "q", "answers": ["a"]}]
     with pytest.raises(UserError, match=r"row 1 has no 'input': rows in the original's format.*question"):
-        load("longbench_hotpotqa", data_dir=write("hotpotqa", rows))
+        documents(load("longbench_hotpotqa", data_dir=write("hotpotqa", rows)))
 
 
 def test_a_folder_without_the_file_is_told_its_name(load: Load, tmp_path: Path) -> None:

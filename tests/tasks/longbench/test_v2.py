@@ -37,7 +37,7 @@ def row(**fields: object) -> dict[str, object]:
 
 
 def documents(task: LoadedTask) -> list[dict[str, Any]]:
-    return [dict(document) for document in task.task.eval_docs]
+    return [dict(document) for document in task.documents]
 
 
 def test_a_prompt_holds_every_part_stripped_and_is_cut_behind_the_text(load: Load, write: Write) -> None:
@@ -73,7 +73,7 @@ def test_a_part_without_rows_is_told(load: Load, write: Write) -> None:
 @pytest.mark.parametrize("answer", ["E", "", "AB", "a"])
 def test_an_answer_that_is_no_choice_is_told(load: Load, write: Write, answer: str) -> None:
     with pytest.raises(UserError, match=r"longbench_v2, row 1: 'answer' must be A, B, C or D"):
-        load("longbench_v2", data_dir=write("longbench_v2", [row(answer=answer)]))
+        documents(load("longbench_v2", data_dir=write("longbench_v2", [row(answer=answer)])))
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""Times LongBench's scores, alone and replayed through lm-eval, on answers of the usual sizes. Prints a table.
+"""Times LongBench's scores on answers of the usual sizes. Prints a table.
 
-python tests/benchmarks/metric_replay.py                      # made-up answers, 200 a task, contexts of 8,000 words
-python tests/benchmarks/metric_replay.py --recorded FOLDER    # recorded ones: FOLDER/TASK.jsonl with pred, answers
+python tests/benchmarks/metrics.py                      # made-up answers, 200 a task
+python tests/benchmarks/metrics.py --recorded FOLDER    # recorded ones: FOLDER/TASK.jsonl with pred, answers
 
-Exits 1 if replay takes a millisecond a document or more outside ROUGE.
+Exits 1 if a score takes a millisecond or more outside ROUGE.
 """
 
 import argparse
@@ -14,7 +14,6 @@ import os
 import platform
 import random
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,12 @@ from typing import Any
 _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
 
-from lukv_bench.bench.run.lmeval import render_samples, replay  # noqa: E402 - the root must not be on sys.path
-from lukv_bench.tasks.catalog import families, task_info  # noqa: E402
-from lukv_bench.tasks.definitions import definition_files, read_definition  # noqa: E402
-from lukv_bench.tasks.load import load_task  # noqa: E402
+from lukv_bench.tasks.catalog import families, task_info  # noqa: E402 - the root must not be on sys.path
 from lukv_bench.tasks.scoring import score_prediction  # noqa: E402
 
 ENGLISH = [*"abcdefghij", "the", "of", "is", "Paragraph", "12", "3", "return", "x.", "(y)", "= 1;\n"]
 CHINESE = [*"全国美国文学研究会的第十八届年会在厦门大学举行我们。"]
 BUDGET_MS = 1.0
-
-
-class Plain:
-    """A tokenizer without chat template, for rendering alone."""
-
-    chat_template = None
 
 
 def made_up(task: str, n_docs: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -63,53 +53,34 @@ def recorded(folder: Path, task: str) -> list[dict[str, Any]]:
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
 
 
-def measure(task: str, lines: list[dict[str, Any]], n_words: int) -> tuple[float, float]:
-    """Milliseconds a document: the score alone, and lm-eval's replay of everything."""
+def measure(task: str, lines: list[dict[str, Any]]) -> float:
+    """Milliseconds a score."""
     score_prediction(task, lines[0]["pred"], lines[0]["answers"], lines[0]["all_classes"] or [])  # loads dictionaries
     started = time.perf_counter()
     for line in lines:
         score_prediction(task, line["pred"], line["answers"], line["all_classes"] or [])
-    scored = time.perf_counter() - started
-    with tempfile.TemporaryDirectory() as folder:
-        rows = [{"input": "q", "context": "word " * n_words, **line} for line in lines]
-        name = read_definition(definition_files()[task])["metadata"]["rows"]
-        Path(folder, f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
-        loaded = load_task(
-            task,
-            length=None,
-            seed=0,
-            limit=len(rows),
-            count_prompt=lambda user_text, answer_prefix: 0,
-            essay_archive=Path,
-            data_dir=Path(folder),
-        )
-    samples = render_samples(loaded, Plain())
-    answers = [(sample.prompt, line["pred"]) for sample, line in zip(samples, lines, strict=True)]
-    started = time.perf_counter()
-    replay(loaded, Plain(), answers)
-    return 1000 * scored / len(lines), 1000 * (time.perf_counter() - started) / len(lines)
+    return 1000 * (time.perf_counter() - started) / len(lines)
 
 
 def main() -> int:
-    """0 when every task outside ROUGE replays within the budget, else 1."""
+    """0 when every task outside ROUGE scores within the budget, else 1."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--docs", type=int, default=200, help="documents a task (default: %(default)s)")
-    parser.add_argument("--words", type=int, default=8000, help="words of each context (default: %(default)s)")
     parser.add_argument("--recorded", type=Path, help="folder of recorded predictions, instead of made-up ones")
     asked = parser.parse_args()
     logging.disable(logging.WARNING)
-    print(f"Milliseconds a document, contexts of {asked.words} words; {platform.machine()}")
-    print(f"{'task':<32}{'metric':<18}{'score':>9}{'replay':>9}")
+    print(f"Milliseconds a score; {platform.machine()}")
+    print(f"{'task':<32}{'metric':<18}{'score':>9}")
     slow = False
     for task in families()["longbench"]:
         lines = recorded(asked.recorded, task) if asked.recorded else made_up(task, asked.docs, random.Random(task))
         if not lines:
             continue
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stderr(nowhere):
-            score_ms, replay_ms = measure(task, lines, asked.words)
+            score_ms = measure(task, lines)
         metric = task_info(task).metric
-        slow |= replay_ms >= BUDGET_MS and not metric.startswith("rouge")
-        print(f"{task:<32}{metric:<18}{score_ms:>9.3f}{replay_ms:>9.3f}")
+        slow |= score_ms >= BUDGET_MS and not metric.startswith("rouge")
+        print(f"{task:<32}{metric:<18}{score_ms:>9.3f}")
     return int(slow)
 
 

@@ -1,48 +1,45 @@
-"""What the user asked of a run, checked as far as no model is needed."""
+"""What a run is to do, checked as far as no model is needed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ... import UserError
 from ...tasks.catalog import TaskInfo, expand, task_info
 from ..methods.method import Method
 from ..record.configuration import RunProtocol
+from ..samples.source import SampleSource
+
+TasksAtLengths = tuple[tuple[TaskInfo, int | None], ...]
+"""Each task with its length in tokens, None where the task has none."""
 
 
 @dataclass(frozen=True)
-class RunRequest:
-    """A run, checked as far as no model is needed.
+class RunSpec:
+    """What a run is to do.
 
     Attributes:
-        tasks: Each with its length in tokens, None where the task has none.
-        limit: Samples of each task; tasks with fewer rows have fewer.
         seeds: Each task is made and answered under each of them.
         truncate: Whether a task that allows it loses the middle of a context that is too long.
         max_length: Tokens of prompt and answer together; None = the model's positions.
-        data_dir: Local files in the originals' formats; None = each task's own source.
-        samples_dir: Where `tasks export` wrote the samples; None = they are made.
     """
 
     methods: tuple[Method, ...]
-    tasks: tuple[tuple[TaskInfo, int | None], ...]
-    limit: int
+    tasks: TasksAtLengths
     seeds: tuple[int, ...]
     protocol: RunProtocol
+    source: SampleSource
     truncate: bool = True
     max_length: int | None = None
-    data_dir: Path | None = None
-    samples_dir: Path | None = None
 
     def truncation(self, info: TaskInfo) -> str:
-        """What happens to a sample of this task that is too long, as a configuration tells it: "refuse", "middle" at
+        """What happens to a sample of this task that is too long, as a configuration records it: "refuse", "middle" at
         the model's positions, or "middle-N" at N tokens."""
         if not self.truncate or info.truncation == "refuse":
             return "refuse"
         return info.truncation if self.max_length is None else f"{info.truncation}-{self.max_length}"
 
 
-def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskInfo, int | None], ...]:
+def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLengths:
     """Every task at every length; a family or group stands for its tasks.
 
     Raises:
@@ -57,7 +54,7 @@ def ask_tasks(names: Sequence[str], lengths: Sequence[int]) -> tuple[tuple[TaskI
     )
 
 
-def without_length(tasks: Sequence[tuple[TaskInfo, int | None]]) -> str | None:
+def without_length(tasks: TasksAtLengths) -> str | None:
     """A sentence on the tasks that a --length changes nothing for; None where there are none.
 
     Raises:

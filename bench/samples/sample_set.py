@@ -1,0 +1,151 @@
+"""The samples of one task in a run: each made, rendered, cut in two and fitted into the window when it is needed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from ... import UserError
+from ...tasks.load import LoadedTask
+from ..engine.decode import fed_at_most
+from ..engine.prompt import Prompt, chat_form
+from ..engine.ready import refuse_sliding_window
+from ..engine.rotary import switch_events
+from ..engine.stop import Stop, stop_strings
+from ..methods.events import Event
+from ..models.load import LoadedModel
+from ..record.configuration import RunProtocol, sample_id
+from ..record.hashing import content_hash
+from .cut import cut_document
+from .files import SampleFile
+from .rendering import RenderedDocument, render_document
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A document ready to be fed.
+
+    Attributes:
+        context: Token ids fed before the eviction; under aware the question but for its last token, too.
+        question: Token ids fed after it.
+        n_sequence: Tokens of prompt and answer that may be fed.
+        stop: When an answer ends.
+        events: What a reader of each of its answers must know.
+    """
+
+    id: str
+    rendered: RenderedDocument
+    context: tuple[int, ...]
+    question: tuple[int, ...]
+    n_sequence: int
+    stop: Stop
+    events: tuple[Event, ...] = ()
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """What becomes of a prompt that is too long for the model.
+
+    Attributes:
+        truncation: As configurations record it: "refuse", "middle" at the model's positions, "middle-N" at N tokens.
+        max_length: Tokens of prompt and answer together; None = the model's positions.
+    """
+
+    truncation: str = "refuse"
+    max_length: int | None = None
+
+    def fitted(self, prompt: Prompt, rendered: RenderedDocument, task: LoadedTask, loaded: LoadedModel) -> Prompt:
+        """The prompt within the window.
+
+        Raises:
+            UserError: it is too long and may not be cut, or cutting its context is not enough.
+        """
+        positions = loaded.shape.max_positions
+        window = self.max_length or positions
+        room = window - task.info.max_new_tokens
+        if prompt.n_tokens <= room:
+            return prompt
+        limit, wider = f"{loaded.name} has {window}", "use another model"
+        if window < positions:
+            limit, wider = f"--max-length is {window}", f"raise --max-length ({loaded.name} has {positions})"
+        problem = (
+            f"sample {rendered.ordinal} of {task.info.name} takes {prompt.n_tokens + task.info.max_new_tokens} tokens "
+            f"with its answer, and {limit}"
+        )
+        if self.truncation == "refuse":
+            cure = "use a smaller --length" if task.info.needs_length else "leave out --no-truncate to cut its context"
+            raise UserError(f"{problem}; {cure}, or {wider}.")
+        if room - len(prompt.question) < 2:
+            raise UserError(f"{problem}, too few for its question alone; {wider}.")
+        return prompt.within(room)
+
+
+@dataclass(frozen=True)
+class SampleSet:
+    """The samples of a task at a length under a seed, each made when it is needed and not kept.
+
+    Attributes:
+        exported: The samples that prompts are compared with; None where samples are made.
+    """
+
+    task: LoadedTask
+    loaded: LoadedModel
+    protocol: RunProtocol
+    fitting: Fitting
+    exported: SampleFile | None = None
+
+    def __len__(self) -> int:
+        return len(self.task.documents)
+
+    @cached_property
+    def first(self) -> Sample:
+        """Sample 0, kept: it shows before the first prefill what is wrong with all of them."""
+        return self._made(0)
+
+    def sample(self, ordinal: int) -> Sample:
+        """Make a sample.
+
+        Raises:
+            UserError: it cannot be made from the data, or does not fit.
+        """
+        return self.first if ordinal == 0 else self._made(ordinal)
+
+    def stand_in_id(self, ordinal: int) -> str:
+        """An id for a sample that cannot be made, and so has no prompt."""
+        task = self.task
+        return content_hash(
+            ["not made", task.info.name, task.info.version, task.data_revision, task.length, task.seed, ordinal]
+        )
+
+    def _made(self, ordinal: int) -> Sample:
+        info, loaded = self.task.info, self.loaded
+        rendered = render_document(self.task, ordinal, loaded.tokenizer)
+        if self.exported is not None:
+            self.exported.check_prompt(rendered, loaded.prompts)
+        prompt = self.fitting.fitted(cut_document(self.task, rendered, loaded.prompts), rendered, self.task, loaded)
+        refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
+        fed = prompt.aware() if self.protocol == "aware" else prompt
+        n_sequence = fed.n_tokens + fed_at_most(int(rendered.generation["max_gen_toks"]))
+        cut: Event = {"event": "truncated_middle", "n_cut": prompt.n_cut, "n_kept": len(prompt.context)}
+        return Sample(
+            id=sample_id(info.name, info.version, rendered.prompt, rendered.generation, ordinal),
+            rendered=rendered,
+            context=fed.context,
+            question=fed.question,
+            n_sequence=n_sequence,
+            stop=_stop(self.task, rendered, loaded),
+            events=(*([cut] if prompt.n_cut else []), *switch_events(loaded.model, fed.n_tokens, n_sequence)),
+        )
+
+
+def _stop(task: LoadedTask, rendered: RenderedDocument, loaded: LoadedModel) -> Stop:
+    """The model's EOS set, the task's stop strings, its length, its first line."""
+    generation: Mapping[str, Any] = rendered.generation
+    is_chat = chat_form(loaded.tokenizer, task.info.chat) == "chat"
+    return Stop(
+        max_new_tokens=int(generation["max_gen_toks"]),
+        eos=loaded.eos,
+        strings=stop_strings(generation.get("until"), loaded.tokenizer),
+        first_line=task.info.first_line,
+        thinking=loaded.thinking.behind(rendered.prompt, is_chat),
+    )
