@@ -13,7 +13,7 @@ from .select import Kept
 class Positions:
     """The positions that a store held when it was made or last reduced by `keep`.
 
-    The tokens appended since then took the positions that follow, the same in every head of a row, so that nothing is
+    The tokens appended since then took the positions that follow, the same in every head of a row, so that none is
     recorded per token: how many there are is the difference of two lengths.
 
     Attributes:

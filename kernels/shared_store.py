@@ -31,7 +31,7 @@ class SharedStore:
         base: The positions held when the store was made or last reduced.
         rows: int64 [B] on the CPU, the places that the present rows had in the first batch.
         watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and `rows`;
-            None = nobody, and no weights are kept.
+            None = the weights are dropped.
     """
 
     keys: Tensor
@@ -48,11 +48,11 @@ class SharedStore:
     ) -> "SharedStore":
         """A store of `n_rows` rows over a context, with `room` tail slots to begin with."""
         _, n_heads, n_tokens, dim = keys.shape
-        empty = torch.zeros(n_rows, n_heads, dtype=torch.int64)
-        nothing = keys.new_empty(0, dim)
-        tail = FlatKV.packed(nothing, nothing, empty, empty + room, level=True)
-        held = torch.ones(1, dtype=torch.bool, device=keys.device).expand(n_rows, n_heads, n_tokens)
-        base = Positions.of_context(held if mask is None else mask, empty)
+        no_slots = torch.zeros(n_rows, n_heads, dtype=torch.int64)
+        no_tokens = keys.new_empty(0, dim)
+        tail = FlatKV.packed(no_tokens, no_tokens, no_slots, no_slots + room, level=True)
+        everything = torch.ones(1, dtype=torch.bool, device=keys.device).expand(n_rows, n_heads, n_tokens)
+        base = Positions.of_context(everything if mask is None else mask, no_slots)
         return cls(keys, values, mask, tail, base, torch.arange(n_rows), watch)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:

@@ -27,7 +27,7 @@ class PartialMask:
     Attributes:
         sees: Whether a query attends to a key: takes (batch, head, query position, key position) tensors.
         device: Of the positions.
-        n_tokens: Length of the sequence that it was made for.
+        n_tokens: Length of its sequence.
     """
 
     sees: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
@@ -38,8 +38,8 @@ class PartialMask:
         """Whether the last of `n_tokens` tokens attends to all of them and to no later one."""
         first = torch.zeros((), dtype=torch.int64, device=self.device)
         keys = torch.arange(n_tokens + 1, device=self.device)
-        seen = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
-        return bool(seen[:-1].all()) and not bool(seen[-1])
+        attended = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
+        return bool(attended[:-1].all()) and not bool(attended[-1])
 
     def reach(self, limit: int) -> int:
         """The longest sequence of at most `limit` tokens for which the mask is causal."""
