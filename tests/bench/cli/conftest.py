@@ -161,6 +161,16 @@ def home(real_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
     return tmp_path
 
 
+@pytest.fixture
+def own_tasks_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """lm-eval's command line without its thousands of tasks and what pip knows, which take seconds each."""
+    from lm_eval.tasks import TaskManager  # imported by its tests alone
+
+    real = TaskManager.__init__
+    monkeypatch.setattr(TaskManager, "__init__", lambda *a, **more: real(*a, **more | {"include_defaults": False}))
+    monkeypatch.setattr("lm_eval.evaluator.add_env_info", lambda _: None)
+
+
 def listing(folder: Path) -> dict[str, tuple[int, int]]:
     """Every file and folder below, with size and time of change; links are not followed."""
     found = {}

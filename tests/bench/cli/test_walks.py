@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from lm_eval.tasks import TaskManager
 
 Follow = Callable[[str, Callable[[str], str]], list[str]]
 
@@ -41,10 +40,8 @@ def test_an_engineer_goes_from_a_model_folder_to_a_table(
 
 
 def test_an_lm_eval_user_sees_what_an_eviction_changes(
-    slow: Path, home: Path, follow: Follow, commands: Callable[[str], str], monkeypatch: pytest.MonkeyPatch
+    slow: Path, home: Path, follow: Follow, commands: Callable[[str], str], own_tasks_alone: None
 ) -> None:
-    real = TaskManager.__init__  # without the thousands of tasks that are not asked for
-    monkeypatch.setattr(TaskManager, "__init__", lambda *a, **more: real(*a, **more | {"include_defaults": False}))
     shutil.copytree(slow, home / "work" / "model")
     follow("howto/lm-eval.md", commands)
 
