@@ -29,7 +29,7 @@ def answer_all(
     doing: str,
     feeds: Sequence[Feed],
     answer: Callable[[Reading, int], Answered],
-    told: Callable[[Sequence[Event], int], None],
+    record: Callable[[Sequence[Event], int], None],
 ) -> list[Any]:
     """An answer for each feed, in order; a context is read once however many requests stand on it, or once for each
     rotary embedding that the lengths of their sequences ask for.
@@ -39,7 +39,7 @@ def answer_all(
         doing: For the progress shown.
         feeds: What is fed.
         answer: Called with a reading of feed number n's context and n.
-        told: Called with the events of feed number n and n, once it is answered.
+        record: Called with the events of feed number n and n, once it is answered.
     """
     answers: list[Any] = [None] * len(feeds)
     done = 0
@@ -51,7 +51,7 @@ def answer_all(
             for number in numbers:
                 answered = answer(reading, number)
                 answers[number] = answered.value
-                told((*reading.events, *answered.events), number)
+                record((*reading.events, *answered.events), number)
                 done += 1
                 shown.report(doing, done, len(feeds))
     return answers
@@ -59,8 +59,8 @@ def answer_all(
 
 def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: RunProtocol) -> Iterator[str]:
     """What is not as one would expect from the protocol and the prompts."""
-    untold = [feed for feed in feeds if evicted_whole(feed, protocol)]
-    if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in untold):
+    evicted = [feed for feed in feeds if evicted_whole(feed, protocol)]
+    if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in evicted):
         yield (
             f"{whole} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
             "token is evicted (protocol aware)."

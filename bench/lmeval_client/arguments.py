@@ -73,35 +73,35 @@ class ModelArguments:
     think_end_token: str | None = None
 
 
-def parse_arguments(given: dict[str, Any]) -> ModelArguments:
+def parse_arguments(values: dict[str, Any]) -> ModelArguments:
     """Read the arguments; lm-eval has turned texts that look like numbers into numbers.
 
     Raises:
         UserError: an unknown argument, or one that is not of its kind.
     """
-    given = {name: value for name, value in given.items() if value is not None and name not in PASSED_BY_LM_EVAL}
-    for name in given:
+    values = {name: value for name, value in values.items() if value is not None and name not in PASSED_BY_LM_EVAL}
+    for name in values:
         if name not in KNOWN:
             raise _unknown(name)
-    ratio = [str(given["ratio"])] if "ratio" in given else []
-    keep_tokens = _count(given, "keep_tokens", least=0)
+    ratio = [str(values["ratio"])] if "ratio" in values else []
+    keep_tokens = _count(values, "keep_tokens", least=0)
     (budget,) = parse_budgets(ratio, [] if keep_tokens is None else [keep_tokens])
     return ModelArguments(
-        pretrained=str(given.get("pretrained", "smollm2-135m")),
-        allocator=plugin_text(str(given.get("allocator", "lukv"))),
-        scorer=plugin_text(str(given.get("scorer", "keydiff"))),
+        pretrained=str(values.get("pretrained", "smollm2-135m")),
+        allocator=plugin_text(str(values.get("allocator", "lukv"))),
+        scorer=plugin_text(str(values.get("scorer", "keydiff"))),
         budget=budget,
-        protocol=_choice(given, "protocol", get_args(RunProtocol)),
-        sink=_count(given, "sink", least=0),
-        window=_count(given, "window", least=0),
-        truncation=_choice(given, "truncation", get_args(Truncation)),
-        max_length=_count(given, "max_length", least=2),
-        seed=_count(given, "seed", least=0) or 0,
-        device=str(given["device"]) if "device" in given else None,
-        dtype=None if given.get("dtype", "auto") == "auto" else str(given["dtype"]),
-        context_field=_field(given),
-        enable_thinking=_switch(given, "enable_thinking"),
-        think_end_token=_think_end(given),
+        protocol=_choice(values, "protocol", get_args(RunProtocol)),
+        sink=_count(values, "sink", least=0),
+        window=_count(values, "window", least=0),
+        truncation=_choice(values, "truncation", get_args(Truncation)),
+        max_length=_count(values, "max_length", least=2),
+        seed=_count(values, "seed", least=0) or 0,
+        device=str(values["device"]) if "device" in values else None,
+        dtype=None if values.get("dtype", "auto") == "auto" else str(values["dtype"]),
+        context_field=_field(values),
+        enable_thinking=_switch(values, "enable_thinking"),
+        think_end_token=_think_end(values),
     )
 
 
@@ -134,8 +134,8 @@ def _unknown(name: str) -> UserError:
     return UserError(f"{hint} (a plugin's second argument is written behind a semicolon: scorer=NAME:a=1;b=2)")
 
 
-def _count(given: dict[str, Any], name: str, least: int) -> int | None:
-    value = given.get(name)
+def _count(values: dict[str, Any], name: str, least: int) -> int | None:
+    value = values.get(name)
     if value is None:
         return None
     try:
@@ -147,35 +147,35 @@ def _count(given: dict[str, Any], name: str, least: int) -> int | None:
     return count
 
 
-def _field(given: dict[str, Any]) -> str | None:
-    if "context_field" not in given:
+def _field(values: dict[str, Any]) -> str | None:
+    if "context_field" not in values:
         return None
-    if not (name := str(given["context_field"]).strip()):
+    if not (name := str(values["context_field"]).strip()):
         raise UserError("the model argument context_field names a field of a task's documents, such as passage.")
     return name
 
 
-def _switch(given: dict[str, Any], name: str) -> bool:
-    value = str(given.get(name, False))
+def _switch(values: dict[str, Any], name: str) -> bool:
+    value = str(values.get(name, False))
     if value.lower() not in ("true", "false"):
         raise UserError(f"the model argument {name} is True or False, not {value!r}.")
     return value.lower() == "true"
 
 
-def _think_end(given: dict[str, Any]) -> str | None:
-    if "think_end_token" not in given:
+def _think_end(values: dict[str, Any]) -> str | None:
+    if "think_end_token" not in values:
         return None
-    if not _switch(given, "enable_thinking"):
+    if not _switch(values, "enable_thinking"):
         raise UserError("the model argument think_end_token goes with enable_thinking=True; give both or neither.")
-    token = given["think_end_token"]
+    token = values["think_end_token"]
     if not isinstance(token, str) or not token or token.isdigit():
         raise UserError(f"the model argument think_end_token takes a text such as </think>, not {token!r}.")
     return token
 
 
-def _choice(given: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
+def _choice(values: dict[str, Any], name: str, choices: tuple[str, ...]) -> Any:
     """The word given, or the first choice."""
-    value = given.get(name, choices[0])
+    value = values.get(name, choices[0])
     if value not in choices:
         raise UserError(f"the model argument {name} is {' or '.join(choices)}, not {value!r}.")
     return value

@@ -12,7 +12,7 @@ from ..models.find import check_model_name, find_model
 from .arguments import NO_CACHE, ask_method, parse_arguments
 
 
-def complete(given: Namespace) -> None:
+def complete(options: Namespace) -> None:
     """Check and complete a parsed `run` command in place; one with another model class stays as it is.
 
     lm-eval asks for cuda:0 where no device was named, names its output folder by `pretrained`, and its RULER tasks load
@@ -21,7 +21,7 @@ def complete(given: Namespace) -> None:
     Raises:
         UserError: --model_args that the model class refuses, or lm-eval's response cache.
     """
-    settings = _settings(given)
+    settings = _settings(options)
     if settings.get("model") != "lukv":
         return
     if settings.get("use_cache"):
@@ -30,19 +30,19 @@ def complete(given: Namespace) -> None:
     arguments = parse_arguments(dict(model_args))
     ask_method(arguments)
     check_model_name(arguments.pretrained)
-    given.model_args = {**model_args, "pretrained": arguments.pretrained}
+    options.model_args = {**model_args, "pretrained": arguments.pretrained}
     if settings.get("device") is None:
         from ..models.load import resolve_device
 
-        given.device = str(resolve_device(arguments.device))
+        options.device = str(resolve_device(arguments.device))
     if arguments.pretrained in ALIASES or Path(arguments.pretrained).expanduser().is_dir():
         tokenizer = {"tokenizer": str(find_model(arguments.pretrained))}
-        given.metadata = tokenizer | dict(_mapping(settings.get("metadata")))
+        options.metadata = tokenizer | dict(_mapping(settings.get("metadata")))
 
 
-def _settings(given: Namespace) -> dict[str, Any]:
+def _settings(options: Namespace) -> dict[str, Any]:
     """What a configuration file says, and what was typed, which wins."""
-    typed = {name: value for name, value in vars(given).items() if value is not None}
+    typed = {name: value for name, value in vars(options).items() if value is not None}
     if not (file := typed.get("config")):
         return typed
     from lm_eval.config.evaluate_config import EvaluatorConfig

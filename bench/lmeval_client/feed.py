@@ -30,14 +30,14 @@ class Feed:
     Attributes:
         context: Token ids read before the eviction; may be empty.
         rest: Token ids fed after it; never empty.
-        told: Whether the document told where the context ends.
+        has_context_end: Whether the document shows where the context ends.
         n_cut: Tokens cut out of the middle of the context.
         to_come: Tokens of the answer that may be fed after the rest.
     """
 
     context: tuple[int, ...]
     rest: tuple[int, ...]
-    told: bool
+    has_context_end: bool
     n_cut: int = 0
     to_come: int = 0
 
@@ -64,7 +64,7 @@ def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool)
     """
     most = len(ids) - least_rest
     end = most if aware or cut is None else min(cut, most)
-    return Feed(tuple(ids[:end]), tuple(ids[end:]), told=cut is not None)
+    return Feed(tuple(ids[:end]), tuple(ids[end:]), has_context_end=cut is not None)
 
 
 def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncation: Truncation) -> Feed:
@@ -100,15 +100,15 @@ def stop_of(generation: dict[str, Any], loaded: LoadedModel, thinking: Thinking)
     foreign = sorted(set(generation) - SAMPLING)
     warm = float(generation.get("temperature") or 0.0) > 0 and generation.get("do_sample") is None
     if generation.get("do_sample") or warm or foreign:
-        asked = ", ".join(foreign) or "sampling"
+        names = ", ".join(foreign) or "sampling"
         raise UserError(
-            f"the model class lukv decodes greedily, and a task asks for {asked}; give --gen_kwargs do_sample=False."
+            f"the model class lukv decodes greedily, and a task asks for {names}; give --gen_kwargs do_sample=False."
             if not foreign
-            else f"the model class lukv does not know the generation arguments {asked}; leave them out."
+            else f"the model class lukv does not know the generation arguments {names}; leave them out."
         )
-    said = [generation[name] for name in LENGTH_NAMES if generation.get(name) is not None]
+    lengths = [generation[name] for name in LENGTH_NAMES if generation.get(name) is not None]
     return Stop(
-        max_new_tokens=int(said[0]) if said else MAX_NEW_TOKENS,
+        max_new_tokens=int(lengths[0]) if lengths else MAX_NEW_TOKENS,
         eos=loaded.eos,
         strings=stop_strings(generation.get("until"), loaded.tokenizer),
         thinking=thinking,

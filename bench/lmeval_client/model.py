@@ -41,10 +41,10 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     backend = "causal"
 
-    def __init__(self, **given: Any) -> None:
+    def __init__(self, **options: Any) -> None:
         """Takes what `arguments.parse_arguments` knows."""
         super().__init__()
-        arguments = parse_arguments(given)
+        arguments = parse_arguments(options)
         method = ask_method(arguments)
         place = resolve_device(arguments.device)
         self.arguments = arguments
@@ -76,11 +76,11 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         """
         raise UserError(NO_CACHE)
 
-    def _window(self, asked: int | None) -> int:
+    def _window(self, requested: int | None) -> int:
         most = self.loaded.shape.max_positions
-        if asked is not None and asked > most:
+        if requested is not None and requested > most:
             raise UserError(f"{self.loaded.name} has {most} positions; give a max_length of at most {most}.")
-        return asked or most
+        return requested or most
 
     @property
     def eot_token_id(self) -> int:
@@ -219,21 +219,21 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return ids, None if end is None else cut
 
     def _fitted(self, feed: Feed, to_come: int) -> Feed:
-        made = fitted(feed, self.loaded, to_come, self.window, self.arguments.truncation)
-        self.evictor.check(len(made.context))
-        return made
+        fit = fitted(feed, self.loaded, to_come, self.window, self.arguments.truncation)
+        self.evictor.check(len(fit.context))
+        return fit
 
     def _answers(self, doing: str, feeds: Sequence[Feed], answer: Callable[[Reading, int], Answered]) -> list[Any]:
         tally, protocol = Tally(), self.arguments.protocol
         for note in notes(self.evictor, feeds, protocol):
             print(f"lukv: {note}", file=sys.stderr)
 
-        def told(events: Sequence[Event], number: int) -> None:
+        def record(events: Sequence[Event], number: int) -> None:
             feed = feeds[number]
             switch = switch_events(self.loaded.model, feed.n_prompt, feed.n_sequence)
             tally.add([*events, *switch], feed, protocol)
 
-        answers = answer_all(self.evictor, doing, feeds, answer, told)
+        answers = answer_all(self.evictor, doing, feeds, answer, record)
         self._tell(tally)
         return answers
 

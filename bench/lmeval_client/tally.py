@@ -65,4 +65,4 @@ class Tally:
 def evicted_whole(feed: Feed, protocol: RunProtocol) -> bool:
     """Whether a request is run as under aware although agnostic was asked for; of an empty context nothing is
     evicted."""
-    return protocol == "agnostic" and not feed.told and bool(feed.context)
+    return protocol == "agnostic" and not feed.has_context_end and bool(feed.context)

@@ -1,4 +1,4 @@
-"""Events: what a reader of an answer must know about how it was made."""
+"""Events: what a reader of an answer must know of the way it was made."""
 
 import json
 from collections.abc import Iterable, Mapping

@@ -13,10 +13,10 @@ from .protection import check_protected, check_protection
 
 @dataclass(frozen=True)
 class Method:
-    """One configuration as asked: an allocator, its scorer and a budget; the full cache has neither of the two.
+    """What decides a cache: an allocator, its scorer and a budget; the full cache has neither of the two.
 
     Attributes:
-        profiles: What its plugins are handed, by path ("scorer", "allocator.of"); empty until `with_profiles`.
+        profiles: Of its plugins, by path ("scorer", "allocator.of"); empty until `with_profiles`.
     """
 
     allocator: Plugin
@@ -79,8 +79,8 @@ def ask_methods(
         UserError: an unknown or broken plugin, a bad argument, a negative sink or window.
     """
     check_protection(sink, window)
-    wanted = [*(["full", "uniform"] if baselines else []), *allocators]
-    plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in wanted)}
+    specs = [*(["full", "uniform"] if baselines else []), *allocators]
+    plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in specs)}
     ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
     methods = [
         Method(allocator, scorer, budget, ask_protection(scorer, sink, window))

@@ -109,7 +109,7 @@ def test_ids_are_the_templates_own_and_both_clients_cut_alike_or_a_sentence_says
             with pytest.raises(UserError, match=reason):
                 of_client(loaded, task, chat, monkeypatch)
         elif variant[1] == "upper case":
-            assert not any(feed.told for feed in of_client(loaded, task, chat, monkeypatch))
+            assert not any(feed.has_context_end for feed in of_client(loaded, task, chat, monkeypatch))
         return
     feeds = of_client(loaded, task, chat and loaded.tokenizer.chat_template is not None, monkeypatch)
     samples = rendered(task, loaded.tokenizer)
@@ -118,7 +118,7 @@ def test_ids_are_the_templates_own_and_both_clients_cut_alike_or_a_sentence_says
         prompt = cut_document(task, sample, loaded.prompts)
         ids = [*prompt.context, *prompt.question]
         assert ids == own_ids(loaded.tokenizer, document, sample.prompt, chat)
-        assert (feed.context, feed.rest, feed.told) == (prompt.context, prompt.question, True)
+        assert (feed.context, feed.rest, feed.has_context_end) == (prompt.context, prompt.question, True)
         assert ids[-1] != loaded.tokenizer.eos_token_id
         question = loaded.tokenizer.decode(prompt.question)
         assert QUESTION.strip().lower() in question.lower()

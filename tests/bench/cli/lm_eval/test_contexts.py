@@ -57,7 +57,7 @@ def test_the_contexts_field_may_have_any_name(
     default = recording(pretrained=str(slow), allocator="uniform", ratio=0.5, sink=2, window=2)
     evaluate(default, ("t_generate",))
     assert all(len(a.context) > len(b.context) for a, b in zip(asked.feeds, default.feeds, strict=True))
-    assert all(feed.told for feed in asked.feeds)
+    assert all(feed.has_context_end for feed in asked.feeds)
     with pytest.raises(UserError, match=r"t_generate have no text field 'passage' .*they have: context, question"):
         evaluate(ours(slow, allocator="uniform", ratio=0.5, context_field="passage"), ("t_generate",))
 
