@@ -87,7 +87,7 @@ class LUKV:
             UserError: as `check`.
         """
         if request.profile is None:
-            raise ValueError("LU-KV was asked to allocate without its profile")
+            raise ValueError("LU-KV cannot allocate without its profile")
         self.check(request)
         evictable = request.n_tokens - request.n_protected
         rest = request.budget - request.n_heads * request.n_protected
@@ -124,9 +124,9 @@ def check_curve(arrays: Mapping[str, Tensor], n_layers: int | None = None, n_kv_
         )
 
 
-def _check_shape(shape: list[int], wanted: list[int | None]) -> None:
-    if len(shape) != 3 or 0 in shape or any(w not in (None, n) for n, w in zip(shape, wanted, strict=True)):
-        shown = [str(n or word) for n, word in zip(wanted, ("", "layers", "KV heads"), strict=True)]
+def _check_shape(shape: list[int], expected: list[int | None]) -> None:
+    if len(shape) != 3 or 0 in shape or any(size not in (None, n) for n, size in zip(shape, expected, strict=True)):
+        shown = [str(n or word) for n, word in zip(expected, ("", "layers", "KV heads"), strict=True)]
         raise ValueError(f"its curve has the shape {shape}, not [{', '.join(shown)}]")
 
 

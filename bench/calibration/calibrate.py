@@ -73,15 +73,15 @@ def calibrate(
         PluginError: a scorer failed.
     """
     prompts = [prompts_of(loaded, document) for document in documents]
-    for document, asked in zip(documents, prompts, strict=True):
-        _check(loaded, document, asked, targets)
+    for document, questions in zip(documents, prompts, strict=True):
+        _check(loaded, document, questions, targets)
     results: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
     reads = {name: target.reads for name, target in targets.items()}
-    for number, (document, asked) in enumerate(zip(documents, prompts, strict=True)):
+    for number, (document, questions) in enumerate(zip(documents, prompts, strict=True)):
         recorded = None if partial is None else partial.load(document, reads)
         if recorded is None:
-            step = _Steps(document, asked, number, len(documents), report)
-            recorded = _document(loaded, targets, document, asked, seed, step)
+            step = _Steps(document, questions, number, len(documents), report)
+            recorded = _document(loaded, targets, document, questions, seed, step)
             if partial is not None:
                 partial.save(document, recorded)
         for name, result in recorded.items():

@@ -63,8 +63,8 @@ def read_documents(texts: Sequence[Path], questions: Sequence[Path]) -> tuple[Do
             f"--text and --questions come in pairs, and there are {len(texts)} and {len(questions)} of them."
         )
     return tuple(
-        Document(name=text.name, text=_read(text, "--text"), questions=_lines(_read(asked, "--questions")))
-        for text, asked in zip(texts, questions, strict=True)
+        Document(name=text.name, text=_read(text, "--text"), questions=_lines(_read(file, "--questions")))
+        for text, file in zip(texts, questions, strict=True)
     )
 
 

@@ -25,20 +25,20 @@ def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, s
         UserError: not key=value, an unknown argument, one given twice or one that is missing.
     """
     fields = {f.name: f for f in dataclasses.fields(plugin) if f.init}
-    given: dict[str, str] = {}
+    typed: dict[str, str] = {}
     for part in filter(None, _parts(kind, name, text)):
         key, equals, value = part.partition("=")
         if not equals:
             raise UserError(f"arguments of the {kind} {name!r} are written key=value, not {part!r}.")
         if key not in fields:
             raise unknown(f"argument of the {kind} {name!r}", key, fields)
-        if key in given:
+        if key in typed:
             raise UserError(f"the argument {key} of the {kind} {name!r} is given twice.")
-        given[key] = value
+        typed[key] = value
     for key, f in fields.items():
-        if is_required(f) and key not in given:
+        if is_required(f) and key not in typed:
             raise UserError(f"the {kind} {name!r} needs the argument {key}; write {name}:{key}=VALUE.")
-    return given
+    return typed
 
 
 def _parts(kind: Kind, name: str, text: str) -> list[str]:
@@ -86,8 +86,9 @@ def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any
     try:
         typed = _typed(hint, value)
     except NOT_OF_THE_TYPE:
-        wanted = type_name(hint)
-        raise UserError(f"the argument {key} of the {kind} {name!r} takes a {wanted}, not {value!r}.") from None
+        raise UserError(
+            f"the argument {key} of the {kind} {name!r} takes a {type_name(hint)}, not {value!r}."
+        ) from None
     if isinstance(typed, float) and not math.isfinite(typed):
         raise UserError(f"the argument {key} of the {kind} {name!r} takes a finite number, not {value!r}.")
     return typed
@@ -116,9 +117,9 @@ def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
     not admit nobody can type, and it stays as it is."""
     default = f.default if f.default is not dataclasses.MISSING else typing.cast(Any, f.default_factory)()
     hint = typing.get_type_hints(plugin)[f.name]
-    for given in (str(plain(default)), default):
+    for value in (str(plain(default)), default):
         try:
-            typed = _typed(hint, given)
+            typed = _typed(hint, value)
         except NOT_OF_THE_TYPE:
             continue
         if typed == default:

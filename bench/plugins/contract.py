@@ -15,7 +15,7 @@ CONTRACT: Mapping[Kind, tuple[str, ...]] = {
 
 
 def breach(kind: Kind, plugin: Any) -> str | None:
-    """What of the contract a loaded plugin class does not keep; None where it keeps all that can be told."""
+    """What a plugin class breaks of the contract; None where nothing of it does."""
     if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
         return "it is not a dataclass of its hyper-parameters"
     missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
@@ -31,7 +31,7 @@ def breach(kind: Kind, plugin: Any) -> str | None:
 
 
 def instance_breach(kind: Kind, instance: Any) -> str | None:
-    """What of the contract a built plugin does not keep."""
+    """What a plugin's instance breaks of the contract; None where nothing of it does."""
     return _declaration_breach(kind, _declared(kind, instance))
 
 
@@ -41,8 +41,8 @@ def inner_fields(plugin: Any) -> dict[str, Kind]:
     from ...scorers.base import Scorer
 
     hints, kinds = typing.get_type_hints(plugin), {id(Allocator): "allocator", id(Scorer): "scorer"}
-    found = {f.name: kinds.get(id(hints[f.name])) for f in dataclasses.fields(plugin) if f.init}
-    return {name: typing.cast(Kind, kind) for name, kind in found.items() if kind is not None}
+    kind_of = {f.name: kinds.get(id(hints[f.name])) for f in dataclasses.fields(plugin) if f.init}
+    return {name: typing.cast(Kind, kind) for name, kind in kind_of.items() if kind is not None}
 
 
 def _inner_breach(kind: Kind, plugin: Any) -> str | None:
@@ -50,8 +50,10 @@ def _inner_breach(kind: Kind, plugin: Any) -> str | None:
     other = [name for name, of in inner.items() if of != kind]
     if other:
         return f"its field {other[0]} is no {kind}, and one {kind} can only hold another"
-    given = [f.name for f in dataclasses.fields(plugin) if f.name in inner and not is_required(f)]
-    return f"its field {given[0]} is a plugin, which the user names, and must have no default" if given else None
+    defaulted = [f.name for f in dataclasses.fields(plugin) if f.name in inner and not is_required(f)]
+    return (
+        f"its field {defaulted[0]} is a plugin, which the user names, and must have no default" if defaulted else None
+    )
 
 
 def is_required(f: "dataclasses.Field[Any]") -> bool:

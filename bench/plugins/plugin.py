@@ -26,7 +26,7 @@ class Argument:
 
 @dataclass(frozen=True)
 class Description:
-    """What is known of a plugin without running it.
+    """A plugin's description, known without running it.
 
     Attributes:
         summary: The first line of its docstring.
@@ -135,13 +135,13 @@ class Plugin:
         return record(self.description, arguments)
 
 
-def record(known: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def record(description: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A configured plugin as JSON knows it."""
-    code = {"code": known.code} if known.code else {}
+    code = {"code": description.code} if description.code else {}
     return {
-        "name": known.name,
+        "name": description.name,
         "arguments": dict(arguments),
-        "distribution": known.distribution,
-        "version": known.version,
+        "distribution": description.distribution,
+        "version": description.version,
         **code,
     }

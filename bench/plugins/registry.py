@@ -20,7 +20,7 @@ from .plugin import Argument, Description, Plugin, record
 
 def describe_all(kind: Kind) -> list[Description]:
     """Every registered plugin of a kind by name, broken ones included."""
-    return [describe(kind, name, found) for name, found in sorted(registered(kind).items())]
+    return [describe(kind, name, points) for name, points in sorted(registered(kind).items())]
 
 
 def build(kind: Kind, spec: str) -> Plugin:
@@ -31,23 +31,23 @@ def build(kind: Kind, spec: str) -> Plugin:
     """
     name, _, text = spec.partition(":")
     check_name(kind, name)
-    found = registered(kind)
-    description = describe(kind, name, found[name])
+    points = registered(kind)[name]
+    description = describe(kind, name, points)
     if description.broken is not None:
         raise UserError(f"the {kind} {name!r} is broken: {description.broken}.")
-    point = found[name][0]
+    point = points[0]
     plugin = point.load()
     try:
         with plugin_code(_package(point)):
-            given, holds = read_arguments(kind, name, plugin, text), inner_fields(plugin)
+            texts, inner_kinds = read_arguments(kind, name, plugin, text), inner_fields(plugin)
             inner = {
-                key: build(holds[key], inner_spec(kind, name, key, value))
-                for key, value in given.items()
-                if key in holds
+                key: build(inner_kinds[key], inner_spec(kind, name, key, value))
+                for key, value in texts.items()
+                if key in inner_kinds
             }
             typed = {
                 key: inner[key].instance if key in inner else typed_value(kind, name, plugin, key, value)
-                for key, value in given.items()
+                for key, value in texts.items()
             }
             return _instance(description, plugin, typed, inner)
     except PluginFailure as error:  # a stranger's own check of its arguments may raise anything
@@ -79,20 +79,20 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
 def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
     """A plugin as its class says, imported; broken where that fails, or where several are registered."""
     point = points[0]
-    known = origin_of(kind, name, point)
+    description = origin_of(kind, name, point)
     if len(points) > 1:
         owners = " and ".join(sorted(distribution_of(other)[0] or other.value for other in points))
-        return dataclasses.replace(known, broken=f"the name is registered by both {owners}; uninstall one")
+        return dataclasses.replace(description, broken=f"the name is registered by both {owners}; uninstall one")
     import torch  # noqa: F401  # whole before the plugin is, so that what it replaces of torch is seen
 
     process = ProcessState.take()
     try:
         with plugin_code(_package(point)):
-            described = _read(known, point.load())
+            described = _read(description, point.load())
     except (UserError, PluginError) as error:
-        described = dataclasses.replace(known, broken=one_line(str(error)).rstrip("."))
+        described = dataclasses.replace(description, broken=one_line(str(error)).rstrip("."))
     except PluginFailure as error:  # a stranger's module may do anything while it is imported
-        described = dataclasses.replace(known, broken=f"importing it fails with {error}")
+        described = dataclasses.replace(description, broken=f"importing it fails with {error}")
     replaced = process.changed()
     process.restore()
     if replaced:
@@ -105,16 +105,16 @@ def _package(point: EntryPoint) -> str:
     return point.value.partition(":")[0].partition(".")[0].strip()
 
 
-def _read(known: Description, plugin: Any) -> Description:
-    broken = breach(known.kind, plugin)
+def _read(description: Description, plugin: Any) -> Description:
+    broken = breach(description.kind, plugin)
     summary, _, details = inspect.cleandoc(str(getattr(plugin, "__doc__", None) or "")).partition("\n")
     return dataclasses.replace(
-        known,
+        description,
         summary=one_line(summary),
         details="\n".join(map(printable, details.strip().splitlines())),
         source=one_line(str(getattr(plugin, "source", ""))),
         arguments=() if broken else _arguments(plugin),
-        code="" if broken else code_of(plugin, known.version),
+        code="" if broken else code_of(plugin, description.version),
         fitted=callable(getattr(plugin, "fit", None)),
         broken=broken,
     )

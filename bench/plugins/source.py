@@ -21,9 +21,9 @@ def describe_listed(kind: Kind) -> list[Description]:
 
 
 def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
-    known = origin_of(kind, name, points[0])
-    if len(points) == 1 and known.distribution == BUILT_IN:
-        return read_plugin(known, points[0])
+    description = origin_of(kind, name, points[0])
+    if len(points) == 1 and description.distribution == BUILT_IN:
+        return read_plugin(description, points[0])
     from .registry import describe  # for a stranger's alone: it loads what plugins are made of
 
     return describe(kind, name, points)
@@ -40,11 +40,11 @@ def written_protection(scorer: str) -> tuple[int, int] | None:
     field = _fields(_class(points[0])).get("protection")
     if field is None or not isinstance(field.value, ast.Call):
         return None
-    given = {word.arg: _literal(word.value) for word in field.value.keywords}
-    return int(str(given["sink"])), int(str(given["window"]))
+    numbers = {word.arg: _literal(word.value) for word in field.value.keywords}
+    return int(str(numbers["sink"])), int(str(numbers["window"]))
 
 
-def read_plugin(known: Description, point: EntryPoint) -> Description:
+def read_plugin(origin: Description, point: EntryPoint) -> Description:
     """A built-in plugin's description out of its module's text, the same as importing it gives.
 
     Raises:
@@ -55,14 +55,14 @@ def read_plugin(known: Description, point: EntryPoint) -> Description:
     own = _fields(written)
     constants = {name: node for name, node in own.items() if _is_class_variable(node)}
     return Description(
-        kind=known.kind,
-        name=known.name,
+        kind=origin.kind,
+        name=origin.name,
         summary=summary,
         details=details.strip(),
         source=str(_literal(constants["source"].value)),
-        origin=known.origin,
-        distribution=known.distribution,
-        version=known.version,
+        origin=origin.origin,
+        distribution=origin.distribution,
+        version=origin.version,
         arguments=tuple(_argument(name, node) for name, node in own.items() if name not in constants),
         fitted=any(isinstance(node, ast.FunctionDef) and node.name == "fit" for node in written.body),
     )

@@ -55,7 +55,7 @@ def storable_arrays(fitted: object) -> dict[str, Tensor]:
 
 def _check_finite(arrays: Mapping[str, Tensor]) -> None:
     for name, array in arrays.items():
-        # Not every kind of float8 can be asked itself.
+        # `isfinite` is not there for every float8.
         if not (array.double() if array.is_floating_point() else array).isfinite().all():
             raise ValueError(f"its array {name!r} holds numbers that are not finite")
 
@@ -108,20 +108,20 @@ def read_header(path: Path) -> dict[str, Any]:
         if path.exists() and path.stat().st_size > 2 * MOST_BYTES:
             raise OSError(f"it is larger than {2 * MOST_BYTES >> 30} GiB")
         with safe_open(path, framework="pt") as file:
-            said = file.metadata() or {}
-        facts = {name: json.loads(said[name]) for name in ("made", "notes")}
+            metadata = file.metadata() or {}
+        facts = {name: json.loads(metadata[name]) for name in ("made", "notes")}
         if not all(isinstance(value, dict) for value in facts.values()):
             raise ValueError("its made or notes is no JSON object")
-        return {name: said[name] for name in ("kind", "hash")} | facts
+        return {name: metadata[name] for name in ("kind", "hash")} | facts
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_profile(path, error) from error
 
 
 def _no_profile(path: Path, error: Exception) -> UserError:
     try:
-        there = path.exists()
+        exists = path.exists()
     except OSError:  # a name that no file system takes
-        there = True
-    if not there:
+        exists = True
+    if not exists:
         return UserError(f"there is no profile {path}; make one with `lukv-bench profile --out FILE`.")
     return UserError(f"{path} is not a profile ({error}); make one with `lukv-bench profile --out FILE`.")

@@ -71,11 +71,11 @@ def template_hash(loaded: LoadedModel) -> str:
 
 def plugin_code(plugin: Plugin) -> str | None:
     """Distribution, version and source hash of a plugin; None for our own, which `CALIBRATION_VERSION` stands for."""
-    known = plugin.description
+    description = plugin.description
     return (
         None
-        if known.distribution == "lukv-bench"
-        else " ".join(filter(None, (known.distribution, known.version, known.code)))
+        if description.distribution == "lukv-bench"
+        else " ".join(filter(None, (description.distribution, description.version, description.code)))
     )
 
 

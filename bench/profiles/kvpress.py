@@ -50,7 +50,7 @@ def check_length(n_tokens: int, protection: Protection) -> None:
 
 
 def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Protection) -> str:
-    """Write a NumPy file, and say in a line what it is good for.
+    """Write a NumPy file; gives a line on where it is exact.
 
     Raises:
         UserError: it is no profile of LU-KV, the length serves no ratio, or the place cannot be written to.
@@ -65,12 +65,12 @@ def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Prote
     ratios = kvpress_ratios(profile, n_tokens, protection)
     write_whole(path, "--export-kvpress", lambda place: _save(place, ratios))
     refused = int(np.isnan(ratios).any(axis=(1, 2)).sum())
-    said = f"wrote {path}: exact for {n_tokens} tokens, sink={protection.sink}, window={protection.window}"
+    message = f"wrote {path}: exact for {n_tokens} tokens, sink={protection.sink}, window={protection.window}"
     if refused:
-        said += f"; NaN from a ratio of {(100 - refused) / 100:.2f} on, which lukv cannot serve at that length"
+        message += f"; NaN from a ratio of {(100 - refused) / 100:.2f} on, which lukv cannot serve at that length"
     if (ratios == 1).any():
-        said += "; kvpress keeps one token in heads that lukv leaves empty"
-    return said
+        message += "; kvpress keeps one token in heads that lukv leaves empty"
+    return message
 
 
 def _save(path: Path, ratios: NDArray[np.float64]) -> None:
