@@ -45,6 +45,7 @@ NOISE = 1e-5
 """Largest relative difference of two equal scores: float32 sums in another order."""
 
 
+@cache
 def as_method(case: str, ratio: str) -> Method:
     """With --sink 0 --window 0: kvpress's presses protect tokens by their scores, and so do our scorers."""
     allocator, scorer = case.split("/")
