@@ -64,7 +64,7 @@ def test_an_author_fits_keeps_edits_and_reuses_a_scorer(
     assert "0 new answers" in kept
     assert "1 new answers" in edited
     assert "keyfit.safetensors was made with other code of keyfit" in edited
-    assert len(re.findall(r" uniform +keyfit ", edited)) >= 2, "a row for each code"
+    assert len(re.findall(r" uniform +keyfit:ridge=1\.0 ", edited)) >= 2, "a row for each code"
 
 
 def test_the_tutorial_s_allocator_is_exact_at_any_steepness(site: Any) -> None:

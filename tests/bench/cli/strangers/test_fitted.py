@@ -176,6 +176,8 @@ def test_an_edited_fit_is_made_anew_and_refuses_the_file_of_earlier_code(
     assert after["configuration"] != before["configuration"]
     assert after["spec"]["profiles"] != before["spec"]["profiles"]
     assert len(list(file.parent.glob("*.safetensors"))) == 2
+    table = lukv_bench("results", "--db", "out.db").out
+    assert len(re.findall(r" uniform +keyfit:ridge=1\.0 ", table)) == 2, table
     refused = run("--allocator", "uniform", "--scorer", "keyfit:profile=old.safetensors")
     assert refused.code == 2
     assert "old.safetensors was made with other code of keyfit" in refused.err
