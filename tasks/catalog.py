@@ -47,25 +47,25 @@ def names() -> list[str]:
 
 def families() -> dict[str, list[str]]:
     """Name of a family or a group -> its tasks."""
-    found: dict[str, list[str]] = {}
+    groups: dict[str, list[str]] = {}
     for info in map(task_info, names()):
         for group in (info.family, *info.groups):
-            found.setdefault(group, []).append(info.name)
-    return found
+            groups.setdefault(group, []).append(info.name)
+    return groups
 
 
-def expand(wanted: Sequence[str]) -> list[str]:
+def expand(requested: Sequence[str]) -> list[str]:
     """The tasks that these names of tasks, families and groups stand for, each once, in this order.
 
     An unknown name is a UserError with the nearest known one.
     """
-    known = {name: [name] for name in names()}
-    if not known.keys() >= set(wanted):
-        known |= families()  # reads every definition
-    for name in wanted:
-        if name not in known:
+    tasks = {name: [name] for name in names()}
+    if not tasks.keys() >= set(requested):
+        tasks |= families()  # reads every definition
+    for name in requested:
+        if name not in tasks:
             raise UserError(_unknown(name))
-    return list(dict.fromkeys(task for name in wanted for task in known[name]))
+    return list(dict.fromkeys(task for name in requested for task in tasks[name]))
 
 
 def task_info(name: str) -> TaskInfo:
@@ -102,5 +102,5 @@ def _unknown(name: str) -> str:
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     if near:
         return f"There is no task {name!r}: did you mean {folded[near[0]]!r}?"
-    told = ", ".join(sorted(known))
-    return f"There is no task {name!r}: choose among {told} or their single tasks (lukv-bench list tasks)."
+    choices = ", ".join(sorted(known))
+    return f"There is no task {name!r}: choose among {choices} or their single tasks (lukv-bench list tasks)."

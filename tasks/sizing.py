@@ -55,20 +55,20 @@ def largest_fit(
     return fits
 
 
-def least_length(needed: Callable[[int], int], asked: int) -> int:
-    """A length above `asked` that is enough by its own measure: needed(length) <= length.
+def least_length(needed: Callable[[int], int], shortest: int) -> int:
+    """A length above `shortest` that is enough by its own measure: needed(length) <= length.
 
     Every length draws samples of its own, so what one length lacks is only a guess at the next one's
     need. Needs differ by a few tokens and the guesses only grow, so it settles within a few rounds. The
     length below is too short; some tokens further down another may be enough by its luck.
     """
-    length = asked
+    length = shortest
     for _ in range(64):
         need = needed(length)
         if need <= length:
             break
         length = need
-    while length > asked + 1 and needed(length - 1) <= length - 1:
+    while length > shortest + 1 and needed(length - 1) <= length - 1:
         length -= 1
     return length
 

@@ -54,9 +54,9 @@ def fetch(wheel: Wheel) -> Path:
     Raises:
         UserError: pip could not get it, or got something else than the pinned bytes.
     """
-    here = fetched(wheel)
-    if here is not None:
-        return here
+    path = fetched(wheel)
+    if path is not None:
+        return path
     folder = cache_folder() / "wheels"
     try:
         folder.mkdir(parents=True, exist_ok=True)

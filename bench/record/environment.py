@@ -15,13 +15,13 @@ PACKAGES = ("torch", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", 
 
 def package_versions() -> dict[str, str]:
     """Versions of the packages whose code may change an answer or its score."""
-    found = {}
+    versions = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return versions
 
 
 def processor() -> str:

@@ -13,7 +13,7 @@ from ...db.store import Store
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample, SampleSet
 from .outcome import Outcome
-from .plan import Plan, PlannedCell
+from .plan import Plan, RunCell
 from .rows import sample_row, stand_in_row
 from .scores import record_of, score_text
 from .unit import Unit, UnitConfiguration
@@ -33,13 +33,13 @@ def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[in
 
 
 @dataclass(frozen=True)
-class Held:
-    """A sample that another run answers for some cells."""
+class SampleCells:
+    """A sample, and cells to answer it for."""
 
     samples: SampleSet
     ordinal: int
     sample_id: str
-    cells: Sequence[PlannedCell]
+    cells: Sequence[RunCell]
 
 
 @dataclass(frozen=True)
@@ -67,14 +67,14 @@ class Driver:
 
     def run(self) -> None:
         """Answer task by task, then wait for the answers of other runs."""
-        held: list[Held] = []
+        held: list[SampleCells] = []
         for samples in self.plan.sample_sets:
             cells = [cell for cell in self.plan.cells if cell.samples is samples and self._is_ready(cell)]
             for ordinal in sorted(set().union(*(self.todo[cell.id] for cell in cells))):
                 held += self._answer(samples, ordinal, [cell for cell in cells if ordinal in self.todo[cell.id]])
         self._wait(held)
 
-    def _is_ready(self, cell: PlannedCell) -> bool:
+    def _is_ready(self, cell: RunCell) -> bool:
         """A cell whose profile could not be made has failed as a whole."""
         failure = cell.method.failure
         if failure is None:
@@ -84,7 +84,7 @@ class Driver:
         self.advance("", len(self.todo[cell.id]))
         return False
 
-    def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[PlannedCell]) -> list[Held]:
+    def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell]) -> list[SampleCells]:
         """Make a sample and answer it for the cells that it can be claimed for; returns what another run holds."""
         self.advance(f"{_name(samples, ordinal)}: making", 0)
         try:
@@ -93,9 +93,9 @@ class Driver:
             self._fail(samples, ordinal, cells, without_frames(error))
             return []
         self.store.put(sample_row(samples, sample))
-        return self._claim(Held(samples, ordinal, sample.id, cells), sample)
+        return self._claim(SampleCells(samples, ordinal, sample.id, cells), sample)
 
-    def _fail(self, samples: SampleSet, ordinal: int, cells: Sequence[PlannedCell], error: Exception) -> None:
+    def _fail(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell], error: Exception) -> None:
         """Store a failed answer of each cell to a sample that could not be made."""
         row, reason = stand_in_row(samples, ordinal), reason_of(error)
         self.store.put(row)
@@ -103,23 +103,23 @@ class Driver:
             self._put(AnswerRecord.failure(cell.id, row.id, self.run_id, reason))
         self.advance("", len(cells))
 
-    def _claim(self, wanted: Held, sample: Sample | None = None) -> list[Held]:
+    def _claim(self, place: SampleCells, sample: Sample | None = None) -> list[SampleCells]:
         """Answer a sample, made again unless passed, for the cells that this run gets; returns what is still held."""
-        claims = self.store.claim(self.run_id, wanted.sample_id, [cell.id for cell in wanted.cells], redo=self.redo)
+        claims = self.store.claim(self.run_id, place.sample_id, [cell.id for cell in place.cells], redo=self.redo)
         for cell_id, error in claims.failed.items():
             self.outcome.add_failed_answer(cell_id, error)
         self.advance("", len(claims.done) + len(claims.failed))
-        granted = [cell for cell in wanted.cells if cell.id in claims.granted]
+        granted = [cell for cell in place.cells if cell.id in claims.granted]
         if granted:
-            sample = sample or wanted.samples.sample(wanted.ordinal)
+            sample = sample or place.samples.sample(place.ordinal)
             for cell in granted:
                 if cell.id in claims.texts:
                     self._score_again(sample, cell, claims.texts[cell.id])
-            self._decode(wanted, sample, [cell for cell in granted if cell.id not in claims.texts])
-        held = [cell for cell in wanted.cells if cell.id in claims.held]
-        return [Held(wanted.samples, wanted.ordinal, wanted.sample_id, held)] if held else []
+            self._decode(place, sample, [cell for cell in granted if cell.id not in claims.texts])
+        held = [cell for cell in place.cells if cell.id in claims.held]
+        return [SampleCells(place.samples, place.ordinal, place.sample_id, held)] if held else []
 
-    def _score_again(self, sample: Sample, cell: PlannedCell, text: str) -> None:
+    def _score_again(self, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a text that was decoded before, and that its metric broke on."""
         score = score_text(sample, text)
         if isinstance(score, Exception):
@@ -129,11 +129,11 @@ class Driver:
             self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
         self.advance("", 1)
 
-    def _decode(self, wanted: Held, sample: Sample, cells: Sequence[PlannedCell]) -> None:
+    def _decode(self, place: SampleCells, sample: Sample, cells: Sequence[RunCell]) -> None:
         if not cells:
             return
-        name = _name(wanted.samples, wanted.ordinal)
-        unit = _unit(sample, wanted.samples.task.seed, cells)
+        name = _name(place.samples, place.ordinal)
+        unit = _unit(sample, place.samples.task.seed, cells)
         for answer in self.worker.answers(unit, self.batch, lambda step: self.advance(f"{name}: {step}", 0)):
             self.outcome.add_trace(answer)
             self._put(record_of(answer, sample, self.run_id))
@@ -146,7 +146,7 @@ class Driver:
         else:
             self.outcome.n_new += stored
 
-    def _wait(self, held: list[Held]) -> None:
+    def _wait(self, held: list[SampleCells]) -> None:
         """Until other runs have given their answers; those of a run that was killed are given here."""
         while held := [rest for one in held for rest in self._claim(one)]:
             self.advance(f"waiting for another run: {sum(len(one.cells) for one in held)} answers", 0)
@@ -157,7 +157,7 @@ def _name(samples: SampleSet, ordinal: int) -> str:
     return f"{samples.task.info.name} sample {ordinal + 1}/{len(samples)}"
 
 
-def _unit(sample: Sample, seed: int, cells: Sequence[PlannedCell]) -> Unit:
+def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:
     """The sample for cells of its task; their ids come back with the answers."""
     return Unit(
         sample_id=sample.id,

@@ -25,7 +25,7 @@ from .spec import RunSpec
 
 
 @dataclass(frozen=True)
-class PlannedMethod:
+class RunMethod:
     """A method with its profiles and the configuration it stands for.
 
     Attributes:
@@ -55,12 +55,12 @@ class PlannedMethod:
 
 
 @dataclass(frozen=True)
-class PlannedCell:
+class RunCell:
     """One method on one task."""
 
     id: str
     samples: SampleSet
-    method: PlannedMethod
+    method: RunMethod
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,8 @@ class Plan:
 
     loaded: LoadedModel
     sample_sets: tuple[SampleSet, ...]
-    methods: tuple[PlannedMethod, ...]
-    cells: tuple[PlannedCell, ...]
+    methods: tuple[RunMethod, ...]
+    cells: tuple[RunCell, ...]
 
     @property
     def profiles(self) -> dict[str, Profile]:
@@ -93,11 +93,11 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
         for n_tokens in lengths:
             check_budget(method, loaded.shape, n_tokens)
     obtained = _obtain_profiles(spec.methods, loaded, report)
-    planned = {
-        rules: _distinct(_plan_method(spec, loaded, one, obtained[one.label], rules) for one in spec.methods)
+    methods = {
+        rules: _distinct(_run_method(spec, loaded, one, obtained[one.label], rules) for one in spec.methods)
         for rules in dict.fromkeys(map(_rules, sample_sets))
     }
-    cells = tuple(_plan_cell(samples, method) for samples in sample_sets for method in planned[_rules(samples)])
+    cells = tuple(_run_cell(samples, method) for samples in sample_sets for method in methods[_rules(samples)])
     return Plan(loaded, sample_sets, _distinct(cell.method for cell in cells), cells)
 
 
@@ -122,7 +122,7 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
     return tuple(sample_sets)
 
 
-def _distinct(methods: Iterable[PlannedMethod]) -> tuple[PlannedMethod, ...]:
+def _distinct(methods: Iterable[RunMethod]) -> tuple[RunMethod, ...]:
     """Each configuration once. Tasks of different rules may share one: without a chat template both forms are plain."""
     return tuple({method.configuration.id: method for method in methods}.values())
 
@@ -155,7 +155,7 @@ def _names_a_profile(method: Method) -> bool:
     return any(owner.arguments.get("profile") for owner in method.owners().values())
 
 
-def _plan_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Obtained, rules: Rules) -> PlannedMethod:
+def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Obtained, rules: Rules) -> RunMethod:
     failure = obtained if isinstance(obtained, PluginError) else None
     profiles = {} if isinstance(obtained, PluginError) else obtained
     own, others = recorded_hashes(profile_hashes(profiles))
@@ -180,14 +180,14 @@ def _plan_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: O
         seed=seed,
         rotation="whole-sequence" if depends_on_length(loaded.model) else None,
     )
-    return PlannedMethod(method, profiles, failure, configuration)
+    return RunMethod(method, profiles, failure, configuration)
 
 
 def _record(plugin: Plugin) -> PluginRecord:
     return PluginRecord(**plugin.identity)
 
 
-def _plan_cell(samples: SampleSet, method: PlannedMethod) -> PlannedCell:
+def _run_cell(samples: SampleSet, method: RunMethod) -> RunCell:
     task = samples.task
     identity = cell_id(method.configuration, task.info.name, task.info.version, task.data_revision, task.length)
-    return PlannedCell(identity, samples, method)
+    return RunCell(identity, samples, method)

@@ -15,7 +15,7 @@ from ..plugins.method_pages import method_page
 from ..record.environment import machine, machine_name, package_versions
 from ..record.hashing import content_hash
 from ..samples.sample_set import Sample, SampleSet
-from .plan import Plan, PlannedCell, PlannedMethod
+from .plan import Plan, RunCell, RunMethod
 
 
 def environment_row(loaded: LoadedModel) -> schema.Environment:
@@ -57,16 +57,16 @@ def _model(loaded: LoadedModel) -> schema.Model:
     )
 
 
-def _method(planned: PlannedMethod) -> Iterator[PlanRow]:
-    method, configuration = planned.method, planned.configuration
+def _method(run_method: RunMethod) -> Iterator[PlanRow]:
+    method, configuration = run_method.method, run_method.configuration
     scorers = () if method.scorer is None else method.scorer.parts
     for plugin in (*method.allocator.parts, *scorers):
         yield method_page(plugin.description)
-    for path, digest in planned.profile_hashes.items():
-        yield _profile(planned.profiles[path], digest, configuration.model_revision)
+    for path, digest in run_method.profile_hashes.items():
+        yield _profile(run_method.profiles[path], digest, configuration.model_revision)
     yield schema.Configuration(
         id=configuration.id,
-        label=planned.label,
+        label=run_method.label,
         model_revision=configuration.model_revision,
         dtype=configuration.dtype,
         attention=configuration.attention,
@@ -87,9 +87,9 @@ def _method(planned: PlannedMethod) -> Iterator[PlanRow]:
         code_version=configuration.code_version,
         spec=configuration.model_dump(mode="json"),
     )
-    for path, digest in planned.profile_hashes.items():
+    for path, digest in run_method.profile_hashes.items():
         yield schema.ConfigurationProfile(
-            configuration_id=configuration.id, role=path, plugin=planned.profiles[path].kind, profile_hash=digest
+            configuration_id=configuration.id, role=path, plugin=run_method.profiles[path].kind, profile_hash=digest
         )
 
 
@@ -139,7 +139,7 @@ def _place(samples: SampleSet, ordinal: int) -> dict[str, Any]:
     return {"task": info.name, "task_version": info.version, "length": samples.task.length, "ordinal": ordinal}
 
 
-def _cell(cell: PlannedCell) -> schema.Cell:
+def _cell(cell: RunCell) -> schema.Cell:
     task = cell.samples.task
     return schema.Cell(
         id=cell.id,

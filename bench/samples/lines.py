@@ -52,8 +52,8 @@ def verified(where: str, line: str) -> Mapping[str, Any]:
     record = read_json(where, line)
     if not isinstance(record, dict) or "hash" not in record:
         raise UserError(f"{where}: no exported sample (an object with a hash is expected).")
-    told = record.pop("hash")
-    if told != _hash(where, record):
+    stored_hash = record.pop("hash")
+    if stored_hash != _hash(where, record):
         raise UserError(f"{where}: it was changed since its export (its hash does not fit).")
     if "n" not in record:
         raise UserError(

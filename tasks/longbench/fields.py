@@ -55,8 +55,8 @@ class Row:
             )
         return self.fields[name]
 
-    def _wrong(self, name: str, wanted: str, value: Any) -> UserError:
-        return UserError(f"{self.task}, row {self.number}: {name!r} must be {wanted}, not {_kind(value)}.")
+    def _wrong(self, name: str, kind: str, value: Any) -> UserError:
+        return UserError(f"{self.task}, row {self.number}: {name!r} must be {kind}, not {_kind(value)}.")
 
 
 def _kind(value: Any) -> str:

@@ -105,19 +105,19 @@ def _english(text: str) -> list[str]:
     return _ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split()
 
 
-def _f1(predicted: list[str], wanted: list[str]) -> float:
-    same = (Counter(predicted) & Counter(wanted)).total()
+def _f1(predicted: list[str], expected: list[str]) -> float:
+    same = (Counter(predicted) & Counter(expected)).total()
     if same == 0:
         return 0.0
-    precision, recall = same / len(predicted), same / len(wanted)
+    precision, recall = same / len(predicted), same / len(expected)
     return 2 * precision * recall / (precision + recall)
 
 
 def _numbered(label: str, prediction: str, reference: str) -> float:
-    wanted = re.search(rf"{label}(\d+)", reference)
-    if wanted is None:
+    expected = re.search(rf"{label}(\d+)", reference)
+    if expected is None:
         raise UserError(f"The reference answer {reference!r} names no paragraph: {label}N is expected.")
-    return _right_numbers(prediction, wanted[1])
+    return _right_numbers(prediction, expected[1])
 
 
 def _right_numbers(prediction: str, right: str) -> float:

@@ -59,8 +59,8 @@ def choice(prediction: str, answers: Sequence[str], all_classes: Sequence[str] =
     A letter in parentheses anywhere goes before one without.
     """
     text = prediction.replace("*", "")
-    said = next((match[1] for pattern in _ANSWERS if (match := pattern.search(text))), None)
-    return float(said in answers)
+    letter = next((match[1] for pattern in _ANSWERS if (match := pattern.search(text))), None)
+    return float(letter in answers)
 
 
 def _document(row: Row, index: int, template: str) -> ChoiceDocument:

@@ -115,13 +115,13 @@ def draft(knobs: Knobs, materials: Materials, task: str, identity: tuple[str, in
     pairs = [(key, fresh(knobs.values)) for key in keys for _ in range(knobs.num_values)]
     haystack = _haystack(knobs, materials, fresh)
     depths = haystack.depths(rng, len(pairs)) if knobs.depth is None else [knobs.depth] * len(pairs)
-    asked = rng.sample(keys, knobs.num_queries)
+    queries = rng.sample(keys, knobs.num_queries)
     hidden = list(zip(pairs, depths, strict=True))
-    answers = [(value, depth) for wanted in asked for (key, value), depth in hidden if key == wanted]
+    answers = [(value, depth) for query in queries for (key, value), depth in hidden if key == query]
     return NeedleDraft(
         task=task,
         index=identity[-1],
-        wording=wording(knobs.values, asked, len(answers)),
+        wording=wording(knobs.values, queries, len(answers)),
         outputs=tuple(value for value, _ in answers),
         depths=tuple(depth for _, depth in answers),
         needles=tuple(Needle(needle_sentence(knobs.values, *pair), depth) for pair, depth in hidden),

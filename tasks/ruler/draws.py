@@ -44,10 +44,10 @@ T = TypeVar("T")
 
 def distinct(draw: Callable[[], T], count: int) -> list[T]:
     """That many different draws, in the order they came; the space of draws has to be far larger."""
-    found: dict[T, None] = {}
-    while len(found) < count:
-        found[draw()] = None
-    return list(found)
+    draws: dict[T, None] = {}
+    while len(draws) < count:
+        draws[draw()] = None
+    return list(draws)
 
 
 class Fresh:

@@ -33,7 +33,7 @@ class CorpusDraft:
     task: str
     index: int
     corpus: Corpus
-    asked: Question
+    question: Question
     added: tuple[int, ...]
     places: tuple[float, ...]
     """For the question's own documents and then the added ones: they stand in ascending order."""
@@ -47,16 +47,16 @@ class CorpusDraft:
 
     def document(self, units: int) -> Document:
         """The sample with that many added documents."""
-        shown = [*self.asked.documents, *self.added[:units]]
+        shown = [*self.question.documents, *self.added[:units]]
         ordered = [number for _, number in sorted(zip(self.places, shown, strict=False))]
         texts = (f"Document {place}:\n{self.corpus.documents[number]}" for place, number in enumerate(ordered, start=1))
         return Document(
             task=self.task,
             index=self.index,
             context=_HEAD + "\n\n".join(texts),
-            question=f"\n\n{_INSTRUCTION}\n\nQuestion: {self.asked.text}",
+            question=f"\n\n{_INSTRUCTION}\n\nQuestion: {self.question.text}",
             answer_prefix="Answer:",
-            outputs=list(self.asked.answers),
+            outputs=list(self.question.answers),
             all_classes=[],
         )
 
@@ -72,12 +72,12 @@ def documents(definition: Definition, request: Request) -> Documents:
 
     def drawn(length: int, index: int) -> CorpusDraft:
         rng = sample_rng(request.task, length, request.seed, index)
-        asked = corpus.questions[index]
-        near = rng.sample(asked.related, len(asked.related))
+        question = corpus.questions[index]
+        near = rng.sample(question.related, len(question.related))
         # "Document 1:" takes two tokens at least, so more documents never fit
         far = rng.sample(range(len(corpus.documents)), min(len(corpus.documents), length // 2))
-        added = dict.fromkeys(number for number in (*near, *far) if number not in asked.documents)
-        places = tuple(rng.random() for _ in range(len(asked.documents) + len(added)))
-        return CorpusDraft(request.task, index, corpus, asked, tuple(added), places)
+        added = dict.fromkeys(number for number in (*near, *far) if number not in question.documents)
+        places = tuple(rng.random() for _ in range(len(question.documents) + len(added)))
+        return CorpusDraft(request.task, index, corpus, question, tuple(added), places)
 
     return Documents(filled(definition, possible, drawn), rows.data_revision)

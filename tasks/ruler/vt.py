@@ -95,8 +95,8 @@ def documents(definition: Definition, request: Request) -> Documents:
 
     def drawn(length: int, index: int) -> ChainDraft:
         rng = sample_rng(request.task, length, request.seed, index)
-        example, asked = distinct(lambda: rng.randint(10_000, 99_999), 2)
-        return ChainDraft(request.task, index, _worked(Chain.drawn(rng, example, 3)), Chain.drawn(rng, asked, 5))
+        example, value = distinct(lambda: rng.randint(10_000, 99_999), 2)
+        return ChainDraft(request.task, index, _worked(Chain.drawn(rng, example, 3)), Chain.drawn(rng, value, 5))
 
     return Documents(filled(definition, request, drawn), "none")
 
@@ -104,8 +104,8 @@ def documents(definition: Definition, request: Request) -> Documents:
 def _worked(chain: Chain) -> str:
     """The example with its answer, and the empty lines behind it."""
     answer = _ANSWER.format(count=_HOPS + 1, value=chain.value)
-    asked = _QUESTION.format(value=chain.value)
-    return f"{_INSTRUCTION}{chain.text(_EXAMPLE_LINES)}{asked} {answer}  {_listed(chain.variables)}\n\n\n\n"
+    question = _QUESTION.format(value=chain.value)
+    return f"{_INSTRUCTION}{chain.text(_EXAMPLE_LINES)}{question} {answer}  {_listed(chain.variables)}\n\n\n\n"
 
 
 def _listed(variables: Sequence[str]) -> str:

@@ -25,20 +25,20 @@ class Wording:
 
 def wording(kind: str, keys: Sequence[str], answers: int) -> Wording:
     """Asks for the `answers` values of these keys; the singular is for one answer alone."""
-    asked = listed(keys)
+    names = listed(keys)
     if answers == 1:
         one = kind.removesuffix("s")
         return Wording(
             f"A special magic {one} is hidden within the following text. "
             f"Make sure to memorize it. I will quiz you about the {one} afterwards.",
-            f"What is the special magic {one} for {asked} mentioned in the provided text?",
-            f"The special magic {one} for {asked} mentioned in the provided text is",
+            f"What is the special magic {one} for {names} mentioned in the provided text?",
+            f"The special magic {one} for {names} mentioned in the provided text is",
         )
     return Wording(
         f"Some special magic {kind} are hidden within the following text. "
         f"Make sure to memorize it. I will quiz you about the {kind} afterwards.",
-        f"What are all the special magic {kind} for {asked} mentioned in the provided text?",
-        f"The special magic {kind} for {asked} mentioned in the provided text are",
+        f"What are all the special magic {kind} for {names} mentioned in the provided text?",
+        f"The special magic {kind} for {names} mentioned in the provided text are",
     )
 
 
