@@ -86,7 +86,8 @@ class Driver:
 
     def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell]) -> list[SampleCells]:
         """Make a sample and answer it for the cells that it can be claimed for; returns what another run holds."""
-        self.advance(f"{_name(samples, ordinal)}: making", 0)
+        if ordinal > 0:  # the first is there
+            self.advance(f"{_name(samples, ordinal)}: making", 0)
         try:
             sample = samples.sample(ordinal)
         except Exception as error:  # its data, its template, memory: the other samples go on
