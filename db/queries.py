@@ -7,17 +7,19 @@ import pandas as pd
 from sqlalchemy import select
 
 from .portions import portions
-from .results import COLUMNS, read_results
+from .results import COLUMNS, Row, read_results
 from .schema import Answer, Sample
 from .standing import DONE
 from .store import Store
 from .totals import of_cells
 
 RESULTS_COLUMNS = COLUMNS
+COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against")
+"""The columns of rows that `comparison.compare` has completed."""
 
 _DTYPES = {
     **dict.fromkeys(("length", "keep_tokens", "window"), "Int64"),
-    **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink"), "int64"),
+    **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink", "ordinal"), "int64"),
     **dict.fromkeys(("ratio", "score", "stderr"), "float64"),
     **dict.fromkeys(("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept"), "float64"),
     **dict.fromkeys(("ttft_s", "tpot_s", "prefill_s", "evict_s"), "float64"),
@@ -27,9 +29,13 @@ _DTYPES = {
 
 def results_frame(store: Store, cells: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of `read_results`: one per cell (those named, or all), with RESULTS_COLUMNS."""
-    rows = read_results(store, cells)
+    return rows_frame(read_results(store, cells), RESULTS_COLUMNS)
+
+
+def rows_frame(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
+    """Rows as a frame with these columns in order, also where there is no row."""
     return pd.DataFrame(
-        {name: pd.Series([row[name] for row in rows], dtype=_DTYPES.get(name, "object")) for name in RESULTS_COLUMNS}
+        {name: pd.Series([row[name] for row in rows], dtype=_DTYPES.get(name, "object")) for name in columns}
     )
 
 

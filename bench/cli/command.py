@@ -1,33 +1,11 @@
-"""A command of the command line: its options as one object, and none of them given twice in silence."""
+"""A command of the command line, which refuses an option that is given twice."""
 
-import functools
-import inspect
 from collections import Counter
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import typer
 from typer.core import TyperCommand
 
 from ... import UserError
-
-Options = TypeVar("Options")
-
-
-def takes(options: type[Options]) -> Callable[[Callable[[Options], int]], Callable[..., int]]:
-    """Make a command of a function: its options are the fields of a frozen dataclass, annotated for typer."""
-
-    def decorate(function: Callable[[Options], int]) -> Callable[..., int]:
-        @functools.wraps(function)
-        def command(**given: Any) -> int:
-            return function(options(**given))
-
-        del command.__wrapped__  # typer would read its signature instead
-        command.__annotations__ = {}
-        command.__signature__ = inspect.signature(options)  # type: ignore[attr-defined]  # read by inspect.signature
-        return command
-
-    return decorate
 
 
 class Command(TyperCommand):

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ..api.values import axis, one_of, whole_numbers
 from .options import Json, KeepTokens, Model, Ratio
-from .values import axis, one_of, whole_numbers
 
 if TYPE_CHECKING:
     from ..methods.estimate import CacheShape, Estimate

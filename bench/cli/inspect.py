@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ..api.values import apart, storable
 from ..reports.progress import progress
 from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
-from .values import apart, storable
 
 if TYPE_CHECKING:
     from ..inspection.inspection import Inspection

@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-TASKS, LENGTH, LIMIT = "niah_multikey_1", "1024", 12
-"""A default that shows the effect of eviction within minutes on two cores."""
+from ..api.grid import LENGTH, TASKS
 
 
 def whole_number(text: str | int) -> int:

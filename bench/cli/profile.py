@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import UserError
+from ..api.values import apart, at_least_one, storable
 from ..reports.progress import Progress, progress
 from .making import ModelOptions, PluginOptions, file_of, make_profiles
 from .options import Device, Dtype, Model, Seed, Sink, Thinking, Window, whole_number
-from .values import apart, at_least_one, storable
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile

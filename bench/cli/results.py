@@ -1,15 +1,15 @@
 """`lukv-bench results`."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ... import UserError
-from .command import takes
+from ..api.keywords import keywords_of
+from ..api.values import axis, samples_limit
 from .options import Database, Json, whole_number
-from .values import axis, samples_limit
 
 if TYPE_CHECKING:
     from ...db.comparable import Row
@@ -52,32 +52,25 @@ class ResultsOptions:
     ] = None
 
 
-@takes(ResultsOptions)
+@keywords_of(ResultsOptions)
 def results(options: ResultsOptions) -> int:
     """Show what the database holds: a row per cell (a configuration on a task at a length).
 
     Scores and means are null until every sample ever asked of the cell is answered.
     """
     _check(options)
-    from ...db.named import check_there, named_file
+    from ..api.results import cell_rows, open_results
 
-    if (file := named_file(options.db)) is not None:
-        check_there(file)
-    from ...db.comparison import result_rows
-    from ...db.store import Store
-    from ...db.urls import describe, resolve_url
-
-    url = resolve_url(options.db)
-    with Store.open(url, create=False) as store:
+    tasks = None if options.task is None else axis("--task", options.task)
+    with open_results(options.db) as store:
         if options.delete is not None:
             return _delete(store, options.delete)
-        rows = result_rows(store, against=options.against)
-        if options.task is not None:
-            wanted = _tasks(axis("--task", options.task), {row["task"] for row in rows})
-            rows = [row for row in rows if row["task"] in wanted]
+        rows = cell_rows(store, tasks, options.against)
         if not rows and not (options.json or options.csv):
-            tasks = "" if options.task is None else f" for {', '.join(axis('--task', options.task))}"
-            print(f'no results{tasks} in {describe(url)} yet; "lukv-bench run" makes some')
+            from ...db.urls import describe
+
+            named = "" if tasks is None else f" for {', '.join(tasks)}"
+            print(f'no results{named} in {describe(store.url)} yet; "lukv-bench run" makes some')
         elif options.answers:
             _show_answers(store, rows, options)
         else:
@@ -125,11 +118,11 @@ def _show(rows: "Sequence[Row]", options: ResultsOptions) -> None:
 
 
 def _show_answers(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) -> None:
-    from ...db.answers import read_answers
+    from ..api.results import answer_rows
     from ..reports.answers import answers_markdown, print_answers, print_answers_csv
     from ..reports.table import print_json, terminal_width
 
-    answers = read_answers(store, [dict(row) for row in rows], options.limit)
+    answers = answer_rows(store, [dict(row) for row in rows], options.limit)
     if options.json:
         print_json(answers)
     elif options.csv:
@@ -146,11 +139,3 @@ def _delete(store: "Store", prefix: str) -> int:
     removed = delete_cell(store, prefix)
     print(f"deleted cell {removed.cell[:12]} ({removed.task}) with {removed.n_answers} answers")
     return 0
-
-
-def _tasks(asked: Sequence[str], stored: Collection[str]) -> set[str]:
-    """The tasks that these names stand for: of a task or a family as `run` knows them, or of a stored task that this
-    version no longer has."""
-    from ...tasks.catalog import expand
-
-    return {task for name in asked for task in ([name] if name in stored else expand([name]))}

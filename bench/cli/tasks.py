@@ -10,9 +10,10 @@ import typer
 
 from ... import UserError
 from ...tasks.json_text import read_json
+from ..api.grid import LENGTH, LIMIT, TASKS
+from ..api.values import axis, samples_limit, storable, whole_numbers
 from ..reports.progress import progress
-from .options import LENGTH, LIMIT, TASKS, DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
-from .values import axis, samples_limit, storable, whole_numbers
+from .options import DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
 
 
 def export(
@@ -38,7 +39,7 @@ def export(
 
     samples_limit(limit)
     storable("--seed", seed)
-    lengths = whole_numbers("--length", length or [LENGTH])
+    lengths = whole_numbers("--length", length or [str(LENGTH)])
     check_model_name(model)
     out = user_path(out, "--out")
     data_dir = None if data_dir is None else user_path(data_dir, "--data-dir")

@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
@@ -20,6 +21,10 @@ class Progress(Protocol):
 
     def message(self, text: str) -> None:
         """A line that stays."""
+
+
+ProgressOption = bool | Callable[[str, int, int], None]
+"""True = shown on stderr, False = not shown, or a function called with (stage, steps done, steps in all)."""
 
 
 class _Lines:
@@ -86,3 +91,29 @@ def progress() -> Iterator[Progress]:
                 bar.console.print(printable(text), markup=False, highlight=False)
 
         yield _Live()
+
+
+class _Silent:
+    def report(self, doing: str, done: int, total: int) -> None:
+        pass
+
+    def message(self, text: str) -> None:
+        warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+
+class _Callback(_Silent):
+    def __init__(self, function: Callable[[str, int, int], None]) -> None:
+        self._function = function
+
+    def report(self, doing: str, done: int, total: int) -> None:
+        self._function(doing, done, total)
+
+
+@contextmanager
+def shown_progress(option: ProgressOption) -> Iterator[Progress]:
+    """Show progress as a caller of the Python API wants it, until the block ends."""
+    if option is True:
+        with progress() as shown:
+            yield shown
+    else:
+        yield _Callback(option) if callable(option) else _Silent()

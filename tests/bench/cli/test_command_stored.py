@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import make_url
 
-from lukv_bench.bench.cli.recorded import recorded_command
+from lukv_bench.bench.api.recorded import recorded_command
 from lukv_bench.db.urls import describe
 
 SECRET = "postgresql://me:s3cret@host/results?sslpassword=s3cret"

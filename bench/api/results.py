@@ -1,0 +1,119 @@
+"""A database of results, as rows for the command line and as data frames for scripts."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from .messages import python_messages
+from .several import Names, names_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ...db.store import Store
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Results:
+    """The results in a database, as pandas data frames. Every call reads the database anew.
+
+    Attributes:
+        db: A SQLite file or the URL of a database; None = the file under the user's data folder.
+    """
+
+    db: str | None = None
+
+    @python_messages()
+    def cells(self, task: Names | None = None, against: str | None = None) -> "pd.DataFrame":
+        """A row per cell (a configuration on a task at a length), with the columns of `results --json`.
+
+        `score` [0, 100] and the means are missing until every sample asked for is answered (`status` "complete");
+        `n_failed` counts failed answers and `error` has the first reason. `interval` is the score's 95% interval
+        [low, high]; `gain` is [mean, low, high] of the paired differences to the cell named in `against`.
+
+        Args:
+            task: Only these tasks or families.
+            against: What the others are compared with: an allocator, "ALLOCATOR x SCORER", or the beginning of a
+                cell's or configuration's id; None = uniform.
+
+        Raises:
+            UserError: the database cannot be read, or `task` or `against` names nothing in it.
+        """
+        from ...db.queries import COMPARED_COLUMNS, rows_frame
+
+        with open_results(self.db) as store:
+            return rows_frame(cell_rows(store, names_of(task), against), COMPARED_COLUMNS)
+
+    @python_messages()
+    def answers(self, task: Names | None = None, limit: int | None = None) -> "pd.DataFrame":
+        """A row per answer: its text and score [0, 100], or its error, beside the sample's references.
+
+        Args:
+            task: Only these tasks or families.
+            limit: Samples of each task and length, the first ones; None = all.
+
+        Raises:
+            UserError: the database cannot be read, or `task` names nothing in it.
+        """
+        from ...db.answers import ANSWER_COLUMNS
+        from ...db.queries import rows_frame
+
+        with open_results(self.db) as store:
+            return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), limit), ANSWER_COLUMNS)
+
+
+@python_messages()
+def read(db: str | Path | None = None) -> Results:
+    """The results in a database, to be read as data frames.
+
+    Args:
+        db: A SQLite file or the URL of a SQLite or PostgreSQL database; None = the file under the user's data folder,
+            where `run` stores by default.
+
+    Raises:
+        UserError: there is no such database, or it does not hold results.
+    """
+    results = Results(None if db is None else str(db))
+    with open_results(results.db):
+        return results
+
+
+def open_results(db: str | None) -> "Store":
+    """The store behind `--db`, for reading. Raises UserError when it is not there."""
+    from ...db.named import check_there, named_file
+
+    if (file := named_file(db)) is not None:
+        check_there(file)
+    from ...db.store import Store
+    from ...db.urls import resolve_url
+
+    return Store.open(resolve_url(db), create=False)
+
+
+def cell_rows(store: "Store", task: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
+    """The rows of `Results.cells`, as plain values."""
+    from ...db.comparison import result_rows
+
+    rows = result_rows(store, against=against)
+    if task is None:
+        return rows
+    tasks = _stored_tasks(task, {row["task"] for row in rows})
+    return [row for row in rows if row["task"] in tasks]
+
+
+def answer_rows(store: "Store", cells: Sequence[Row], limit: int | None = None) -> list[Row]:
+    """The rows of `Results.answers`, as plain values."""
+    from ...db.answers import read_answers
+
+    return read_answers(store, cells, limit)
+
+
+def _stored_tasks(names: Sequence[str], stored: Collection[str]) -> set[str]:
+    """The tasks that names stand for: tasks and families as `run` takes them, or stored tasks that this version no
+    longer has."""
+    from ...tasks.catalog import expand
+
+    return {task for name in names for task in ([name] if name in stored else expand([name]))}

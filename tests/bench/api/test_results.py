@@ -1,0 +1,45 @@
+"""A database as data frames."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import lukv_bench as lb
+from lukv_bench.db.queries import to_records
+
+
+@pytest.fixture
+def stored(lukv_bench: Any, tiny: Path) -> Any:
+    """A database that the command line has filled."""
+    base = ("run", "--model", tiny, "--allocator", "adakv", "--length", "360", "--limit", "2", "--db", "x.db")
+    assert lukv_bench(*base, "--tasks", "niah_single_1,niah_single_2").code == 0
+    return lukv_bench
+
+
+def test_frames_hold_what_the_command_line_shows(stored: Any) -> None:
+    results = lb.read("x.db")
+    for frame, words in (
+        (results.cells(), ()),
+        (results.cells(task="niah_single_2"), ("--task", "niah_single_2")),
+        (results.cells(against="full"), ("--against", "full")),
+        (results.answers(), ("--answers",)),
+        (results.answers(task=["niah_single_1"], limit=1), ("--answers", "--task", "niah_single_1", "--limit", "1")),
+    ):
+        assert len(frame)
+        assert to_records(frame) == stored("results", "--db", "x.db", "--json", *words).rows
+    assert len(results.cells(task="niah_single_2")) == 3
+    assert len(results.answers(limit=1)) == 6
+
+
+def test_what_is_not_there_is_refused_in_the_words_of_python(stored: Any) -> None:
+    with pytest.raises(lb.UserError, match="name others with db"):
+        lb.read("none.db")
+    Path("note.db").write_text("words")
+    with pytest.raises(lb.UserError):
+        lb.read("note.db")
+    results = lb.read("x.db")
+    with pytest.raises(lb.UserError, match="no_such"):
+        results.cells(task="no_such")
+    with pytest.raises(lb.UserError):
+        results.cells(against="no_such")
