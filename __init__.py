@@ -3,6 +3,8 @@
     import lukv_bench as lb
 
     model = lb.load("smollm2-135m")
+    cache = model.evict(text, allocator="lukv", scorer="keydiff", ratio=0.8)
+    answer = cache.generate("What is the key?")
     frame = lb.run(model=model, allocator=["lukv", "adakv"], ratio=[0.8, 0.9], db="x.db")
     frame = lb.read("x.db").cells()
 
@@ -13,6 +15,7 @@ because every command imports it: what it offers is imported when it is used.
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .bench.api.evicted import EvictedContext
     from .bench.api.grid import Grid, run
     from .bench.api.model import Model, load
     from .bench.api.results import Results, read
@@ -33,6 +36,7 @@ class UserError(Exception):
 
 
 _MODULES = {
+    "EvictedContext": "bench.api.evicted",
     "Grid": "bench.api.grid",
     "Model": "bench.api.model",
     "PluginError": "bench.errors",
@@ -46,6 +50,7 @@ _MODULES = {
 
 __all__ = [
     "RESULTS_VERSION",
+    "EvictedContext",
     "Grid",
     "Model",
     "PluginError",

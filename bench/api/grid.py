@@ -187,12 +187,13 @@ def check_grid(grid: Grid) -> CheckedGrid:
     budgets = parse_budgets(shares_of(grid.ratio), numbers_of("--keep-tokens", grid.keep_tokens))
     lengths = numbers_of("--length", LENGTH if grid.length is None else grid.length)
     seeds = numbers_of("--seed", grid.seed)
-    for option, values in (("--length", lengths), ("--seed", seeds)):
+    names = names_of(grid.tasks)
+    for option, values in (("--length", lengths), ("--seed", seeds), ("--tasks", names)):
         if not values:
             raise UserError(f"{option} is empty; name at least one, or leave the option out.")
     from ...tasks.catalog import expand
 
-    tasks = expand(names_of(grid.tasks) or [])
+    tasks = expand(names)
     allocators, scorers = _plugins(grid, budgets)
     _check_places(grid)
     return CheckedGrid(grid, allocators, scorers, budgets, tasks, lengths, seeds, _database(grid))

@@ -1,10 +1,13 @@
 """A model, loaded once for any number of evictions and runs."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..reports.progress import Progress, ProgressOption, shown_progress
+from .evicted import EvictedContext, evict_context
 from .messages import python_messages
 
 if TYPE_CHECKING:
@@ -30,6 +33,53 @@ class Model:
     def revision(self) -> str:
         """The content hash of weights and tokenizer."""
         return self.loaded.revision
+
+    @python_messages()
+    def evict(
+        self,
+        context: str,
+        *,
+        allocator: str = "lukv",
+        scorer: str = "keydiff",
+        ratio: float | str | None = None,
+        keep_tokens: int | None = None,
+        sink: int | None = None,
+        window: int | None = None,
+        seed: int = 0,
+        room: int = 512,
+        progress: ProgressOption = True,
+    ) -> EvictedContext:
+        """Read a text as the beginning of a user turn, and keep of its cache what a method selects.
+
+        Args:
+            context: The text; questions about it are asked of the result.
+            allocator: "NAME" or "NAME:key=value,...".
+            scorer: "NAME" or "NAME:key=value,...".
+            ratio: Share of the context to prune, 0 <= ratio < 1; None = 0.8, unless `keep_tokens` is given.
+            keep_tokens: Tokens to keep per head, on average, instead of a ratio.
+            sink: First tokens never evicted; None = the scorer's.
+            window: Last tokens never evicted; None = the scorer's.
+            seed: For methods that draw at random.
+            room: Tokens of a question and its answer that memory is set aside for; more can be fed.
+            progress: As of `load`; a method's profile may have to be made first.
+
+        Raises:
+            UserError: the context, the method or the budget cannot be served.
+            PluginError: the scorer or the allocator failed.
+        """
+        from ..methods.budget import parse_budgets
+        from ..methods.method import ask_methods
+        from ..plugins.names import split_specs
+
+        budgets = parse_budgets([] if ratio is None else [str(ratio)], [] if keep_tokens is None else [keep_tokens])
+        allocators, scorers = split_specs("allocator", [allocator]), split_specs("scorer", [scorer])
+        if len(allocators) > 1 or len(scorers) > 1:
+            raise UserError("evict takes one allocator and one scorer; call it once for each.")
+        (method,) = ask_methods(allocators, scorers, budgets, sink, window, False)
+        if not context.strip():
+            raise UserError("the context is empty; give a text.")
+        with shown_progress(progress) as shown:
+            return evict_context(self.loaded, method, context, seed, room, shown.report)
 
     def __repr__(self) -> str:
         shape = self.loaded.shape
@@ -77,7 +127,22 @@ def load_ready(name: str, device: str | None, dtype: str | None, thinking: bool,
     place = resolve_device(device)
     kind = resolve_dtype(dtype, place)
     progress.report(loading(name), 0, 1)
-    return ready_model(name, place, kind, thinking)
+    with _without_bars():
+        return ready_model(name, place, kind, thinking)
+
+
+@contextmanager
+def _without_bars() -> Iterator[None]:
+    """Within the block transformers draws no bars of its own beside ours."""
+    from transformers.utils import logging
+
+    was_enabled = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            logging.enable_progress_bar()
 
 
 def use_model(

@@ -1,0 +1,181 @@
+"""One context, evicted by one method, and what the model says over what is left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ... import UserError
+from .messages import python_messages
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ..calibration.calibrate import Report
+    from ..engine.cache import StoreCache
+    from ..engine.prompt import Prompt
+    from ..methods.events import Event
+    from ..methods.eviction import Evicted
+    from ..methods.method import Method
+    from ..models.load import LoadedModel
+
+SEPARATOR = "\n\n"
+"""Between context and question in the user turn."""
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class EvictedContext:
+    """A context of which each KV head keeps some tokens, made by `Model.evict`. Any number of questions can be asked.
+
+    Attributes:
+        text: The context.
+        token_ids: Of the T tokens that were read, the template's head included.
+        counts: int64 [L, H], tokens that each KV head keeps.
+        kv_bytes: Bytes of the keys and values kept, read off the stores.
+        kv_bytes_full: Bytes of the full cache.
+        events: What is to be known of how the budget was served.
+    """
+
+    text: str
+    token_ids: tuple[int, ...]
+    counts: "NDArray[np.int64]"
+    kv_bytes: int
+    kv_bytes_full: int
+    events: "Sequence[Event]"
+    _loaded: "LoadedModel"
+    _method: "Method"
+    _evicted: "Evicted"
+
+    @property
+    def n_tokens(self) -> int:
+        """T."""
+        return len(self.token_ids)
+
+    def positions(self, layer: int, head: int) -> "NDArray[np.int64]":
+        """The positions that a KV head keeps, ascending, int64 [counts[layer, head]]."""
+        kept = self._evicted.selection.kept[layer]
+        start, end = kept.offsets[head : head + 2].tolist()
+        positions: NDArray[Any] = kept.positions[start:end].cpu().numpy()
+        return positions
+
+    @python_messages()
+    def generate(self, question: str, *, max_new_tokens: int = 64, stop: str | Sequence[str] = ()) -> str:
+        """The model's answer by greedy decoding, in its chat template where it has one.
+
+        Args:
+            question: Put behind the context, in the same user turn.
+            max_new_tokens: At most so many.
+            stop: Texts before any of which the answer ends.
+
+        Raises:
+            UserError: there is no question, or it does not fit the model's positions.
+        """
+        from ..engine.decode import decode
+        from ..engine.prompt import chat_form, render
+        from ..engine.stop import Stop, stop_strings
+
+        if max_new_tokens < 1:
+            raise UserError(f"max_new_tokens is at least 1, not {max_new_tokens}.")
+        tokenizer = self._loaded.tokenizer
+        prompt = self._prompt(question, max_new_tokens)
+        rendered = render(tokenizer, self.text + SEPARATOR + question)
+        rules = Stop(
+            max_new_tokens=max_new_tokens,
+            eos=self._loaded.eos,
+            strings=stop_strings([stop] if isinstance(stop, str) else list(stop), tokenizer),
+            thinking=self._loaded.thinking.behind(rendered, chat_form(tokenizer) == "chat"),
+        )
+        return decode(self._loaded, self._cache(), [prompt.question], rules).rows[0].text
+
+    @python_messages()
+    def log_likelihood(self, question: str, answer: str) -> float:
+        """The sum of the natural log-probabilities of an answer's tokens behind the question.
+
+        Raises:
+            UserError: one of them is empty, or they do not fit the model's positions.
+        """
+        from ..engine.likelihood import likelihood
+        from ..engine.prompt import ids_of
+
+        ids = ids_of(self._loaded.tokenizer, answer, special_tokens=False)
+        if not ids:
+            raise UserError("the answer is empty; a likelihood needs at least one token.")
+        prompt = self._prompt(question, len(ids))
+        return likelihood(self._loaded, self._cache(), (*prompt.question, *ids[:-1]), ids).logprob
+
+    def _cache(self) -> "StoreCache":
+        """The stores as the eviction left them: what an earlier question fed is taken back."""
+        cache = self._evicted.cache
+        cache.take_back(cache.n_seen - self.n_tokens)
+        return cache
+
+    def _prompt(self, question: str, n_answer: int) -> "Prompt":
+        if not question.strip():
+            raise UserError("the question is empty; ask something about the context.")
+        prompt = split_context(self._loaded, self.text, question)
+        if prompt.context != self.token_ids:
+            raise UserError("this question changes how the end of the context is tokenised; begin it with a letter.")
+        check_length(self._loaded, prompt.n_tokens + n_answer)
+        return prompt
+
+    def __repr__(self) -> str:
+        share = self.kv_bytes / self.kv_bytes_full
+        return f"<{self._method.label}: {self.n_tokens} tokens, {share:.1%} of the KV bytes kept>"
+
+
+def split_context(loaded: "LoadedModel", text: str, question: str) -> "Prompt":
+    """Context and question in one user turn, tokenised once and cut where the context ends.
+
+    Raises:
+        UserError: the context is empty, or the model's template changes it.
+    """
+    from ..engine.prompt import render, split
+
+    behind = SEPARATOR + question
+    return split(loaded.tokenizer, render(loaded.tokenizer, text + behind), text, question=behind)
+
+
+def check_length(loaded: "LoadedModel", n_tokens: int) -> None:
+    """Refuse a sequence that the model cannot hold.
+
+    Raises:
+        UserError: with what it takes and what the model has.
+    """
+    from ..engine.ready import refuse_sliding_window
+
+    if n_tokens > loaded.shape.max_positions:
+        raise UserError(
+            f"context, question and answer take {n_tokens} tokens, and {loaded.name} has {loaded.shape.max_positions}."
+        )
+    refuse_sliding_window(loaded, n_tokens)
+
+
+def evict_context(
+    loaded: "LoadedModel", method: "Method", text: str, seed: int, room: int, report: "Report"
+) -> EvictedContext:
+    """Read a text and evict it. Raises as `Model.evict`."""
+    import numpy as np
+
+    from ..methods.allocation import check_budget
+    from ..methods.eviction import check_scorers, evict_alone, only_method
+    from ..methods.profiles import with_own_profiles
+
+    check_scorers(loaded, [method])
+    ids = split_context(loaded, text, "?").context
+    check_length(loaded, len(ids) + 1)
+    check_budget(method, loaded.shape, len(ids))
+    method = with_own_profiles(method, loaded, report)
+    n_sequence = min(len(ids) + room, loaded.shape.max_positions)
+    with only_method(method):
+        evicted = evict_alone(loaded, ids, method, seed, n_sequence)
+    return EvictedContext(
+        text=text,
+        token_ids=ids,
+        counts=np.array(evicted.selection.keep_counts, dtype=np.int64),
+        kv_bytes=sum(evicted.cache.kv_bytes_by_row()),
+        kv_bytes_full=evicted.full.kv_bytes,
+        events=evicted.selection.events,
+        _loaded=loaded,
+        _method=method,
+        _evicted=evicted,
+    )

@@ -1,0 +1,111 @@
+"""A context evicted from Python, as a script or a notebook does it."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+import lukv_bench as lb
+
+TEXT = " ".join(f"The key of box {number} is {number * 7919 % 1000}." for number in range(40))
+QUESTION = "What is the key of box 7?"
+
+
+@pytest.fixture
+def model(slow: Path) -> lb.Model:
+    return lb.load(str(slow), progress=False)
+
+
+def prompt_of(tokenizer: Any, question: str) -> str:
+    turn = [{"role": "user", "content": f"{TEXT}\n\n{question}"}]
+    return str(tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True))
+
+
+def test_a_method_keeps_its_budget_and_its_positions_are_those_counted(model: lb.Model) -> None:
+    cache = model.evict(TEXT, allocator="adakv", scorer="keydiff", ratio=0.5, progress=False)
+    shape = model.loaded.shape
+    assert cache.counts.shape == (shape.n_layers, shape.n_kv_heads)
+    assert cache.counts.sum() == shape.n_layers * shape.n_kv_heads * (cache.n_tokens // 2)
+    assert cache.kv_bytes == cache.counts.sum() * 2 * shape.head_dim * 4
+    assert cache.kv_bytes_full == shape.n_layers * shape.n_kv_heads * cache.n_tokens * 2 * shape.head_dim * 4
+    for layer in range(shape.n_layers):
+        for head in range(shape.n_kv_heads):
+            positions = cache.positions(layer, head)
+            assert len(positions) == cache.counts[layer, head]
+            assert (positions[1:] > positions[:-1]).all()
+    assert repr(cache).startswith("<adakv x keydiff @ 0.5: ")
+
+
+def test_questions_leave_no_trace_in_the_evicted_context(model: lb.Model) -> None:
+    cache = model.evict(TEXT, allocator="uniform", ratio="0.5", progress=False)
+    questions = [QUESTION, "Name the keys of boxes 3 and 30.", "Why?"]
+    first = [cache.generate(question, max_new_tokens=12) for question in questions]
+    again = [cache.generate(question, max_new_tokens=12) for question in reversed(questions)]
+    assert first == again[::-1]
+    assert len(set(first)) > 1
+
+
+def test_the_full_cache_answers_and_scores_as_transformers_does(model: lb.Model, slow: Path) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(slow)
+    own = AutoModelForCausalLM.from_pretrained(slow, dtype=torch.float32)
+    ids = tokenizer(prompt_of(tokenizer, QUESTION), add_special_tokens=False, return_tensors="pt")["input_ids"]
+    answered = own.generate(ids, do_sample=False, max_new_tokens=12)[0, ids.shape[1] :]
+    cache = model.evict(TEXT, allocator="full", progress=False)
+    assert cache.generate(QUESTION, max_new_tokens=12) == tokenizer.decode(answered, skip_special_tokens=True)
+
+    answer = tokenizer("553 or 12", add_special_tokens=False, return_tensors="pt")["input_ids"]
+    logits = own.double()(torch.cat([ids, answer], dim=1)).logits[0, ids.shape[1] - 1 : -1]
+    expected = logits.detach().log_softmax(-1).gather(-1, answer[0].unsqueeze(-1)).sum()
+    assert cache.log_likelihood(QUESTION, "553 or 12") == pytest.approx(float(expected), abs=1e-3)
+
+
+def test_an_answer_ends_before_a_stop_string(model: lb.Model) -> None:
+    cache = model.evict(TEXT, allocator="uniform", progress=False)
+    whole = cache.generate(QUESTION, max_new_tokens=12)
+    part = whole[len(whole) // 2 :][:2]
+    assert cache.generate(QUESTION, max_new_tokens=12, stop=part) == whole.partition(part)[0]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"context": " "}, "the context is empty"),
+        ({"ratio": 1.0}, "ratio is the share pruned"),
+        ({"ratio": 0.5, "keep_tokens": 9}, "give either ratio or keep_tokens"),
+        ({"keep_tokens": 1}, "keep_tokens|budget"),
+        ({"allocator": "lukw"}, "lukv"),
+        ({"allocator": "uniform,adakv"}, "one allocator and one scorer"),
+        ({"context": TEXT * 40}, "positions|and .* has"),
+    ],
+)
+def test_what_cannot_be_evicted_is_refused_in_one_sentence(
+    options: dict[str, Any], message: str, model: lb.Model
+) -> None:
+    with pytest.raises(lb.UserError, match=message) as refused:
+        model.evict(**{"context": TEXT, "allocator": "uniform", "progress": False, **options})
+    assert "--" not in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_bad_questions_are_refused_and_the_context_serves_on(model: lb.Model) -> None:
+    cache = model.evict(TEXT, allocator="uniform", progress=False)
+    before = cache.generate(QUESTION, max_new_tokens=8)
+    for question, options in ((" ", {}), (QUESTION, {"max_new_tokens": 0}), (QUESTION, {"max_new_tokens": 10**6})):
+        with pytest.raises(lb.UserError):
+            cache.generate(question, **options)
+    with pytest.raises(lb.UserError, match="empty"):
+        cache.log_likelihood(QUESTION, "")
+    assert cache.generate(QUESTION, max_new_tokens=8) == before
+
+
+def test_a_scorer_that_fails_is_named(model: lb.Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lukv_bench.scorers.keydiff import KeyDiff
+
+    def fail(*_: object) -> None:
+        raise ArithmeticError("no direction")
+
+    monkeypatch.setattr(KeyDiff, "score", fail)
+    with pytest.raises(lb.PluginError, match=r"keydiff.*no direction"):
+        model.evict(TEXT, allocator="uniform", progress=False)
