@@ -187,7 +187,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     budgets = parse_budgets(shares_of(grid.ratio), numbers_of("--keep-tokens", grid.keep_tokens))
     lengths = numbers_of("--length", LENGTH if grid.length is None else grid.length)
     seeds = numbers_of("--seed", grid.seed)
-    names = names_of(grid.tasks)
+    names = names_of(grid.tasks) or []
     for option, values in (("--length", lengths), ("--seed", seeds), ("--tasks", names)):
         if not values:
             raise UserError(f"{option} is empty; name at least one, or leave the option out.")
