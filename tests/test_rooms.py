@@ -1,6 +1,7 @@
 """The rooms keep to the order in which they may know each other."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -51,6 +52,32 @@ def test_a_room_knows_only_rooms_before_it(room: str) -> None:
         if module.startswith("lukv_bench.")
         and module.split(".")[1] in MAY_IMPORT
         and module.split(".")[1] not in allowed
+    ]
+    assert not wrong
+
+
+def bench_rooms() -> list[str]:
+    """The rooms of bench in their order, as CONTRIBUTING gives it."""
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    order = text.split("Inside `bench` the same holds, in this order:")[1].split(".\n")[0]
+    return re.findall(r"`(\w+)`", order)
+
+
+def test_every_room_of_bench_has_its_place() -> None:
+    there = {path.stem for path in (ROOT / "bench").iterdir() if path.suffix == ".py" or any(path.glob("*.py"))}
+    assert there - {"__init__"} == set(bench_rooms())
+
+
+@pytest.mark.parametrize("room", bench_rooms())
+def test_a_room_of_bench_knows_only_rooms_before_it(room: str) -> None:
+    order = bench_rooms()
+    later = set(order[order.index(room) + 1 :])
+    wrong = [
+        (path.name, module)
+        for path, module in imports("bench")
+        if path.relative_to(ROOT / "bench").parts[0].removesuffix(".py") == room
+        and module.startswith("lukv_bench.bench.")
+        and module.split(".")[2] in later
     ]
     assert not wrong
 

@@ -7,7 +7,6 @@ import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
 from ...db.comparable import Row
-from ...db.comparison import result_rows as result_rows
 from ..errors import printable
 from .columns import as_json, groups
 from .layout import fitted
