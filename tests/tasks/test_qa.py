@@ -93,9 +93,9 @@ def test_data_that_end_too_early_name_the_greatest_length(load: Load) -> None:
     with pytest.raises(
         UserError, match=r"^qa_2 has data for samples of (\d+) tokens .* at most that, not 32768\.$"
     ) as told:
-        load("qa_2", length=32_768, limit=1)
+        documents(load("qa_2", length=32_768, limit=1))
     most = int(re.findall(r"of (\d+) tokens", str(told.value))[0])
-    assert len(load("qa_2", length=most, limit=1).documents) == 1
+    assert len(documents(load("qa_2", length=most, limit=1))) == 1
 
 
 def hotpot(**own: object) -> dict[str, object]:
@@ -147,7 +147,7 @@ def test_any_text_is_shown_as_it_is_or_refused_in_a_sentence(load: Load, tmp_pat
     (tmp_path / "dev-v1.1.json").write_text(json.dumps({"data": [{"paragraphs": paragraphs}]}))
     if len(text) > 100_000:
         with pytest.raises(UserError, match=r"^qa_1 does not fit into 4096 tokens: .* for example \d+\.$"):
-            load("qa_1", data_dir=tmp_path, length=4096, limit=1)
+            documents(load("qa_1", data_dir=tmp_path, length=4096, limit=1))
         return
     (document,) = documents(load("qa_1", data_dir=tmp_path, length=4096, limit=1))
     assert shown(document).count(text) == 1
