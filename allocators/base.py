@@ -120,7 +120,7 @@ Note = Mapping[str, Any]
 
 
 class Noting(Protocol):
-    """An allocator that could not serve every request as its method says, and tells how it did."""
+    """An allocator that could not serve every request as its method says, and reports how it did."""
 
     def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
         """What is to be stored with the answer; `counts` are the allocator's own, int64 [len(layers), B, H]."""
@@ -137,11 +137,11 @@ class Monotone(Protocol):
 
 
 class BudgetError(Exception):
-    """An allocator's counts break the budget: the cell fails, the others go on."""
+    """An allocator's counts break the budget: the cell fails, the others continue."""
 
 
 class NoteError(Exception):
-    """What an allocator says of its counts cannot be stored: the cell fails, the others go on."""
+    """What an allocator says of its counts cannot be stored: the cell fails, the others continue."""
 
 
 def check_counts(counts: Tensor, request: AllocationRequest) -> None:

@@ -136,7 +136,7 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
         raise ValueError("LU-KV's fit needs the scores and the importance of every document")
     n_layers, n_heads, _ = document.scores.shape
     evictable = ~document.protected
-    # Worst first, in just the order in which `kernels.select` would let go: among equals the later goes first.
+    # Worst first, in the order in which `kernels.select` evicts: among equals the later goes first.
     order = document.scores[:, :, evictable].argsort(dim=-1, descending=True, stable=True).flip(-1)
     n_evictable = order.shape[-1]
     total = n_layers * n_heads * n_evictable

@@ -50,9 +50,9 @@ def kvpress_ratios(profile: Profile, n_tokens: int, protection: Protection) -> N
     for row in range(TARGETS):
         per_head = n_tokens * (TARGETS - row) // (TARGETS + 1)
         if per_head >= max(request.n_protected, 1):
-            asked = replace(request, budget=request.n_heads * per_head)
+            row_request = replace(request, budget=request.n_heads * per_head)
             try:
-                ratios[row] = 1 - LUKV().allocate(asked)[:, 0].numpy() / n_tokens
+                ratios[row] = 1 - LUKV().allocate(row_request)[:, 0].numpy() / n_tokens
             except UserError:  # beyond the curve, and so is every later row
                 break
     if np.isnan(ratios).all():

@@ -48,12 +48,12 @@ class PyramidKV:
 
     def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
         """Whether the line had to be flatter than beta says, and from where to where it runs, in tokens a head."""
-        asked, served = self._ends(request), self._served_ends(request)
-        if asked == served or len(request.layers) == 1:
+        requested, served = self._ends(request), self._served_ends(request)
+        if requested == served or len(request.layers) == 1:
             return ()
         first, last = (float(request.n_protected + end) for end in served)
-        said = {"beta": self.beta, "asked_first": float(request.n_protected + asked[0])}
-        return ({"event": "pyramid_flattened", **said, "first": first, "last": last},)
+        details = {"beta": self.beta, "asked_first": float(request.n_protected + requested[0])}
+        return ({"event": "pyramid_flattened", **details, "first": first, "last": last},)
 
     def _ends(self, request: AllocationRequest) -> tuple[Fraction, Fraction]:
         """What a head of the first and of the last layer would keep besides the protected tokens."""

@@ -27,14 +27,14 @@ def update_score(connection: Connection, cell_id: str) -> None:
 
     Of several answers for the same ordinal the latest counts.
     """
-    asked = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id)) or 0
+    n_samples = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id)) or 0
     answers = (
         select(Sample.ordinal, Answer.score)
         .join(Sample, Sample.id == Answer.sample_id)
-        .where(Answer.cell_id == cell_id, DONE, Sample.ordinal < asked)
+        .where(Answer.cell_id == cell_id, DONE, Sample.ordinal < n_samples)
         .order_by(Sample.ordinal, Answer.id)
     )
     scores = {row.ordinal: row.score for row in connection.execute(answers)}
-    is_whole = 0 < asked == len(scores) and None not in scores.values()
+    is_whole = 0 < n_samples == len(scores) and None not in scores.values()
     score, stderr = mean_score([*scores.values()]) if is_whole else (None, None)
     connection.execute(update(Cell).where(Cell.id == cell_id).values(score=score, stderr=stderr, error=None))

@@ -162,8 +162,8 @@ def _is_alive(run: RowMapping, now: datetime) -> bool:
     if run["status"] != "running" or run["heartbeat_at"] is None:  # an older schema had no heartbeat
         return False
     if run["pid"] is not None:
-        is_seen = is_running(Process(run["pid"], run["pid_space"], run["pid_start"]))
-        if is_seen is not None:
-            return is_seen
+        alive = is_running(Process(run["pid"], run["pid_space"], run["pid_start"]))
+        if alive is not None:
+            return alive
     silence: timedelta = now - run["heartbeat_at"]
     return silence <= timedelta(seconds=EXPIRY_S)

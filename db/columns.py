@@ -19,7 +19,7 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """To UTC. ValueError for a naive time, whose moment nobody can tell."""
+        """To UTC. ValueError for a naive time, whose moment is not defined."""
         if value is None:
             return None
         if value.tzinfo is None:

@@ -1,4 +1,4 @@
-"""Which results may stand in one table, and what tells those of a table apart. For every reader of the record."""
+"""Which results may stand in one table, and which columns distinguish them. For every reader of the record."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -20,7 +20,7 @@ IDENTITY: Mapping[str, Text] = {
     "scorer": scorer_label,
     "budget": budget_label,
 }
-"""What tells the rows of a table apart, beside what VARYING adds: never left out."""
+"""Columns that distinguish the rows of a table, beside those in VARYING: never left out."""
 
 VARYING: Mapping[str, Text] = {
     "sink": lambda row: str(row["sink"]),

@@ -19,10 +19,10 @@ from .same_file import SameFile
 from .urls import describe, sqlite_path
 
 BUSY_S = 30.0
-"""Seconds that a writing transaction waits for another process's before it gives up, or asks whether to go on."""
+"""Seconds that a writing transaction waits for another process before it gives up, or asks whether to keep waiting."""
 
 LONGEST_WAIT_S = 600.0
-"""Seconds after which no one goes on waiting: whoever holds the lock is stuck."""
+"""Seconds after which waiting ends: whoever holds the lock is stuck."""
 
 _TRANSACTION = "lukv_transaction"
 """An execution option: "write" takes the lock, "none" begins nothing, and without it a transaction reads."""

@@ -39,7 +39,7 @@ class Contents(NamedTuple):
         return frozenset(owner for owner, _ in self.columns)
 
 
-def known_revisions() -> tuple[str, ...]:
+def schema_revisions() -> tuple[str, ...]:
     """Every revision of the schema, oldest first, read from the file names: Alembic is slow to import."""
     stems = (path.stem for path in _VERSIONS.glob("v*.py"))
     return tuple(sorted(match[1] for stem in stems if (match := re.match(r"v(\d{4})_", stem))))
@@ -51,15 +51,16 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     `taken` names the tables that may not be there before ours are made; None means any table
     (a file belongs to one program, a server's schema may be shared).
     """
-    known = known_revisions()
-    if contents.revision == known[-1]:
+    revisions = schema_revisions()
+    if contents.revision == revisions[-1]:
         _check_whole(contents, where)
         return "current"
-    if contents.revision in known:
+    if contents.revision in revisions:
         return "older"
     if contents.revision is not None:
         raise UserError(
-            f'"{where}" was written by a newer lukv-bench (schema {contents.revision}, this one knows {known[-1]}); '
+            f'"{where}" was written by a newer lukv-bench (schema {contents.revision}, this one knows '
+            f"{revisions[-1]}); "
             'type "pip install --upgrade lukv-bench".'
         )
     strangers = contents.tables - {VERSION_TABLE}
@@ -109,7 +110,7 @@ def peek_file(path: Path) -> Contents:
 def peek_connection(connection: Connection) -> Contents:
     """Look into the database behind an open connection."""
     tables = inspect(connection).get_multi_columns()
-    columns = frozenset((name, str(found["name"])) for (_, name), some in tables.items() for found in some)
+    columns = frozenset((name, str(entry["name"])) for (_, name), entries in tables.items() for entry in entries)
     if VERSION_TABLE not in {name for name, _ in columns}:
         return Contents(columns, None)
     return Contents(columns, connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))))

@@ -22,8 +22,8 @@ def without_folders(text: str) -> str:
     machines stay.
     """
     text = _ARGUMENT.sub("", _SCHEME.sub(r"\1:", text))
-    text = _QUOTED.sub(lambda found: f"{found['mark']}{_name(found['path'])}{found['mark']}", text)
-    return _BARE.sub(lambda found: _name(found["path"]), text)
+    text = _QUOTED.sub(lambda match: f"{match['mark']}{_name(match['path'])}{match['mark']}", text)
+    return _BARE.sub(lambda match: _name(match["path"]), text)
 
 
 def publishable(value: Any) -> Any:

@@ -49,11 +49,11 @@ def in_memory() -> UserError:
     return UserError("A database in memory would be lost at the end; name a file with --db, such as results.db.")
 
 
-def no_kind(given: str) -> UserError:
+def no_kind(kind: str) -> UserError:
     """The error for a kind of database that holds no results."""
-    near = get_close_matches(given, KINDS, n=1)
+    near = get_close_matches(kind, KINDS, n=1)
     hint = f"did you mean {near[0]}://?" if near else "write sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME."
-    return UserError(f'"{given}" is no kind of database that holds results, SQLite and PostgreSQL are; {hint}')
+    return UserError(f'"{kind}" is no kind of database that holds results, SQLite and PostgreSQL are; {hint}')
 
 
 def check_usable(path: Path) -> Path | None:

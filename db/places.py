@@ -38,12 +38,12 @@ def mount_table() -> str:
 
 def file_system(path: Path, table: str) -> str | None:
     """The kind of file system that holds an absolute path without links; None when the table does not say."""
-    found: tuple[int, str] | None = None
+    deepest: tuple[int, str] | None = None
     for point, kind in _mounts(table):
         depth = len(point.parts)
-        if path.is_relative_to(point) and (found is None or depth >= found[0]):  # a later mount hides an earlier
-            found = (depth, kind)
-    return found[1] if found else None
+        if path.is_relative_to(point) and (deepest is None or depth >= deepest[0]):  # a later mount hides an earlier
+            deepest = (depth, kind)
+    return deepest[1] if deepest else None
 
 
 def user_folder(folder_of: Callable[..., str], *names: object) -> Path | None:

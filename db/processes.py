@@ -20,7 +20,7 @@ class Process(NamedTuple):
 
 
 def this_process() -> Process:
-    """Without a space only a heartbeat tells who is alive."""
+    """Without a space only the heartbeat shows whether a process is alive."""
     pid = os.getpid()
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

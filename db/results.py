@@ -125,7 +125,7 @@ def _row(row: Row) -> tuple[Row, list[str]]:
     """The selected values of a row, with a placeholder and a sentence for each that cannot be read."""
     row["error"] = None if row["error"] is None else str(row["error"])
     keys = {table: str(row[key]) for table, key in _KEYS.items()}
-    missing = [table for table, found in (("configuration", "_configuration"), ("model", "_model")) if not row[found]]
+    missing = [table for table, key in (("configuration", "_configuration"), ("model", "_model")) if not row[key]]
     errors = [f'row {keys[table][:12]} of table "{table}" is missing' for table in missing[:1]]
     for name, column in STORED.items():
         try:

@@ -1,7 +1,7 @@
 """Is a SQLite database still the file that was opened?
 
-A process goes on writing to a file that was deleted, moved or replaced, and is told of no error: what it writes is
-gone when it ends.
+A process can keep writing to a file that was deleted, moved or replaced without an error: what it writes is lost
+when it ends.
 """
 
 import os

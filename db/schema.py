@@ -189,7 +189,7 @@ class Run(Base):
     """One invocation of the program. One that was killed stays "running" until the next run finds it gone.
 
     `exit_code` is null unless the run itself recorded its end. `pid` names its process among those of `pid_space`,
-    `pid_start` tells it from a later one of the same number (see `processes`); null where that cannot be told.
+    `pid_start` distinguishes it from a later one of the same number (see `processes`); null where that cannot be read.
     """
 
     __tablename__ = "run"

@@ -108,13 +108,13 @@ class Store(Database):
         with self.writing() as connection:
             _lock_cell(connection, answer.cell_id)
             claims.settle(connection, answer.cell_id, answer.sample_id, answer.run_id)
-            here = Answer.id.in_(_answers_at(answer.cell_id, answer.sample_id))
-            done_at = connection.scalar(select(Answer.created_at).where(here, DONE))
+            earlier = Answer.id.in_(_answers_at(answer.cell_id, answer.sample_id))
+            done_at = connection.scalar(select(Answer.created_at).where(earlier, DONE))
             if done_at is not None and not (
                 redo and answer.status == "done" and _precedes(connection, done_at, answer)
             ):
                 return False
-            connection.execute(delete(Answer).where(here))
+            connection.execute(delete(Answer).where(earlier))
             _insert_answer(connection, answer)
             if answer.status == "done":
                 update_score(connection, answer.cell_id)

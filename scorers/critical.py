@@ -24,7 +24,7 @@ class Critical:
     arXiv 2502.03805, its two-stage algorithm; as kvpress's CriticalKVPress, whose defaults these are.
     Reads, sink and window are those of the inner scorer.
     Made for scores that are not negative, such as attention: a negative one (keydiff, knorm) turns the second stage
-    around. Inside it, expected_attention counts the values twice unless it is told use_vnorm=false.
+    around. Inside it, expected_attention counts the values twice unless use_vnorm=false is set.
     Differs from the paper: N is the budget's mean over heads, whatever the allocator then gives this one; where a head
     gets less than its first stage, the inner order decides. Protected tokens take part in the ranking like others.
 

@@ -29,7 +29,7 @@ class TOVA:
     def score(self, layer: LayerView) -> Tensor:
         """float32 [B, H, T], at least 0, the same for every head."""
         if layer.queries is None:
-            raise ValueError("TOVA was given no queries")
+            raise ValueError("TOVA needs queries")
         n_tokens, n_heads = layer.keys.shape[2], layer.keys.shape[1]
-        seen = attention(layer, layer.queries[:, :, -1:], n_tokens)[..., 0, :-1]
-        return on_top(seen.flatten(1, 2).mean(dim=1, keepdim=True), before=0, after=1).repeat(1, n_heads, 1)
+        weights = attention(layer, layer.queries[:, :, -1:], n_tokens)[..., 0, :-1]
+        return on_top(weights.flatten(1, 2).mean(dim=1, keepdim=True), before=0, after=1).repeat(1, n_heads, 1)

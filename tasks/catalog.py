@@ -94,13 +94,13 @@ def task_info(name: str) -> TaskInfo:
 
 
 def _unknown(name: str) -> str:
-    known = families()
-    if name in known:
-        tasks = ", ".join(known[name])
+    tasks_by_family = families()
+    if name in tasks_by_family:
+        tasks = ", ".join(tasks_by_family[name])
         return f"{name!r} is a family of tasks, and one task is expected here: choose among {tasks}."
-    folded = {word.casefold(): word for word in (*known, *names())}
+    folded = {word.casefold(): word for word in (*tasks_by_family, *names())}
     near = get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)
     if near:
         return f"There is no task {name!r}: did you mean {folded[near[0]]!r}?"
-    choices = ", ".join(sorted(known))
+    choices = ", ".join(sorted(tasks_by_family))
     return f"There is no task {name!r}: choose among {choices} or their single tasks (lukv-bench list tasks)."

@@ -34,5 +34,5 @@ def own_fields(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facets(document: Mapping[str, Any]) -> dict[str, Any]:
-    """What answers to the document may be grouped by, as far as its data tell: a length class, a needle's depth."""
+    """What answers to the document may be grouped by, as far as its data say: a length class, a needle's depth."""
     return {name: value for name, value in own_fields(document).items() if value not in ("", None, [])}

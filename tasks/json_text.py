@@ -14,8 +14,8 @@ def read_json(where: str, text: str, halves: bool = False) -> Any:
     """The value that a JSON text holds; `where` opens the sentence if it holds none that can be used.
 
     No JSON, nested too deeply, or half a character (a lone surrogate, which no file and no tokenizer takes) is a
-    UserError. A list of rows, or an object that holds one under "data", is told which row is wrong. `halves` lets
-    half a character pass, for texts that are only compared.
+    UserError. A list of rows, or an object that holds one under "data", gets an error that names the row. `halves`
+    allows half a character, for texts that are only compared.
     """
     try:
         value = json.loads(text)

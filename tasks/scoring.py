@@ -44,7 +44,7 @@ def first_line_of(prediction: str) -> str:
 def _rule(task_name: str) -> tuple[Metric, bool]:
     path = definition_files().get(task_name)
     if path is None:
-        raise UserError(f"There is no task {task_name!r}: lukv-bench list tasks tells what there is.")
+        raise UserError(f"There is no task {task_name!r}: lukv-bench list tasks shows them.")
     metadata = read_definition(path)["metadata"]
     module, _, function = metadata["metric"].partition(":")
     metric: Metric = getattr(import_module(f".{module}", __package__), function)

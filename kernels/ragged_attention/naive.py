@@ -60,5 +60,5 @@ def ragged_attention(
 
 def _future(n_queries: int, length: int, new: int, device: torch.device) -> Tensor:
     """Bool [Q, length]: True where a key comes after the query."""
-    last_seen = torch.arange(n_queries, device=device) + (length - new)
-    return torch.arange(length, device=device) > last_seen.unsqueeze(-1)
+    last_position = torch.arange(n_queries, device=device) + (length - new)
+    return torch.arange(length, device=device) > last_position.unsqueeze(-1)

@@ -87,6 +87,6 @@ def shared_attention(
 def _unseen(n_queries: int, used: int, lengths: Tensor, new_lengths: Tensor) -> Tensor:
     """Bool [H, B, Q, used]: True where a tail column comes after the query or past the segment's length [H, B]."""
     steps = torch.arange(n_queries, device=lengths.device)
-    last_seen = (lengths - new_lengths).unsqueeze(-1) + steps
-    last_seen = torch.minimum(last_seen, (lengths - 1).unsqueeze(-1))
-    return torch.arange(used, device=lengths.device) > last_seen.unsqueeze(-1)
+    last_column = (lengths - new_lengths).unsqueeze(-1) + steps
+    last_column = torch.minimum(last_column, (lengths - 1).unsqueeze(-1))
+    return torch.arange(used, device=lengths.device) > last_column.unsqueeze(-1)

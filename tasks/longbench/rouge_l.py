@@ -13,15 +13,15 @@ stack, sooner the deeper the caller stands, and LongBench counts the failure as 
 
 def rouge_l(prediction: str, reference: str) -> float:
     """F of ROUGE-L, 0 to 1; 0 if either text is empty or all full stops."""
-    said, wanted = _sentences(prediction), _sentences(reference)
-    if not said or not wanted:
+    predicted_sentences, reference_sentences = _sentences(prediction), _sentences(reference)
+    if not predicted_sentences or not reference_sentences:
         return 0.0
     shared: set[str] = set()
-    for sentence in wanted:
-        for candidate in said:
+    for sentence in reference_sentences:
+        for candidate in predicted_sentences:
             shared |= _in_both(sentence, candidate)
-    precision = len(shared) / len({word for sentence in said for word in sentence})
-    recall = len(shared) / len({word for sentence in wanted for word in sentence})
+    precision = len(shared) / len({word for sentence in predicted_sentences for word in sentence})
+    recall = len(shared) / len({word for sentence in reference_sentences for word in sentence})
     return 2 * (precision * recall / (precision + recall + 1e-8))
 
 
@@ -30,21 +30,21 @@ def _sentences(text: str) -> list[list[str]]:
     return [sentence.split() or [""] for sentence in text.split(".") if sentence]
 
 
-def _in_both(wanted: list[str], said: list[str]) -> set[str]:
+def _in_both(reference: list[str], prediction: list[str]) -> set[str]:
     """The words of one longest common subsequence: among several, the one that `rouge` finds.
 
-    Words said that are not wanted are dropped first. They match nothing, and the walk back below would
-    step over them without a choice: only `wanted` decides ties.
+    Predicted words that the reference lacks are dropped first. They match nothing, and the walk back below would
+    step over them without a choice: only `reference` decides ties.
     """
-    known = set(wanted)
-    said = [word for word in said if word in known]
-    grows = _growth(wanted, said)
+    vocabulary = set(reference)
+    prediction = [word for word in prediction if word in vocabulary]
+    grows = _growth(reference, prediction)
     words: set[str] = set()
-    i, j = len(wanted), len(said)
+    i, j = len(reference), len(prediction)
     while i and j:
-        if wanted[i - 1] == said[j - 1]:
+        if reference[i - 1] == prediction[j - 1]:
             i, j = i - 1, j - 1
-            words.add(wanted[i])
+            words.add(reference[i])
         elif grows[i] >> (j - 1) & 1:
             i -= 1
         else:
@@ -52,23 +52,23 @@ def _in_both(wanted: list[str], said: list[str]) -> set[str]:
     return words
 
 
-def _growth(wanted: list[str], said: list[str]) -> list[int]:
-    """Where the longest common subsequence grows, of the first i words wanted in bit j of entry i: whether with the
-    first j + 1 words said it is longer than with the first j.
+def _growth(reference: list[str], prediction: list[str]) -> list[int]:
+    """Where the longest common subsequence grows. Bit j of entry i: whether the first i words of the reference have a
+    longer one with the first j + 1 words of the prediction than with the first j.
 
     A row is one whole number, so that a sentence of many thousand words takes an eighth of a byte a pair of words.
-    Where two words differ, a bit that is set says that the row above is as long, and one that is not that the column
-    before is: all that the walk back asks.
+    Where two words differ, a set bit says that the row above is as long, a clear bit that the column before is. The
+    walk back needs no more.
 
     Source: Hyyroe, "Bit-parallel LCS-length computation revisited" (2004).
     """
     places: dict[str, int] = {}
-    for j, word in enumerate(said):
+    for j, word in enumerate(prediction):
         places[word] = places.get(word, 0) | 1 << j
-    whole = (1 << len(said)) - 1
+    whole = (1 << len(prediction)) - 1
     still = whole
     rows = [0]
-    for word in wanted:
+    for word in reference:
         same = still & places.get(word, 0)
         still = ((still + same) | (still - same)) & whole
         rows.append(whole ^ still)

@@ -29,7 +29,7 @@ class LongBenchDocument(Document):
     id: str
     """The row's own, from the data set; empty if it has none."""
     bucket: str
-    """The group of lengths it is reported in; empty if its row tells no length."""
+    """The group of lengths it is reported in; empty if its row has no length."""
 
 
 def documents(definition: Definition, request: Request) -> Documents:

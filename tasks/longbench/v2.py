@@ -27,13 +27,13 @@ class ChoiceDocument(Document):
     id: str
     """The row's own, from the data set; empty if it has none."""
     difficulty: str
-    """easy or hard; empty if its row does not tell."""
+    """easy or hard; empty if its row has none."""
     length: str
-    """short, medium or long; empty if its row does not tell."""
+    """short, medium or long; empty if its row has none."""
     domain: str
-    """Such as "Single-Document QA"; empty if its row does not tell."""
+    """Such as "Single-Document QA"; empty if its row has none."""
     sub_domain: str
-    """Such as "Financial"; empty if its row does not tell."""
+    """Such as "Financial"; empty if its row has none."""
 
 
 def documents(definition: Definition, request: Request) -> Documents:

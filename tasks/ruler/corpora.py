@@ -53,10 +53,10 @@ def _squad(articles: Sequence[dict[str, Any]]) -> Corpus:
         for paragraph in article["paragraphs"]:
             own = numbers[paragraph["context"]]
             related = tuple(number for number in subject if number != own)
-            for asked in paragraph["qas"]:
-                answers = tuple(text for answer in asked["answers"] if (text := _text(answer["text"])))
-                if answers and not asked.get("is_impossible", False):
-                    questions.append(Question(_text(asked["question"]), answers, (own,), related))
+            for entry in paragraph["qas"]:
+                answers = tuple(text for answer in entry["answers"] if (text := _text(answer["text"])))
+                if answers and not entry.get("is_impossible", False):
+                    questions.append(Question(_text(entry["question"]), answers, (own,), related))
     return Corpus(documents, questions)
 
 

@@ -23,7 +23,7 @@ class NeedleDocument(Document):
 
 @dataclass(frozen=True)
 class Knobs:
-    """What tells RULER's needle tasks apart; the definitions carry them."""
+    """How RULER's needle tasks differ; the definitions carry them."""
 
     haystack: str
     """noise, essay or needle"""

@@ -12,8 +12,8 @@ _CONTROL = re.compile(r"[\x00-\x1f]")
 
 def string_match_all(prediction: str, answers: Sequence[str], all_classes: Sequence[str] = ()) -> float:
     """The share of references that stand in the prediction, case ignored."""
-    found = _found(prediction, answers)
-    return sum(found) / len(found)
+    matches = _match_each(prediction, answers)
+    return sum(matches) / len(matches)
 
 
 def string_match_part(prediction: str, answers: Sequence[str], all_classes: Sequence[str] = ()) -> float:
@@ -21,9 +21,9 @@ def string_match_part(prediction: str, answers: Sequence[str], all_classes: Sequ
 
     Differs from lm-eval, which divides by the number of references.
     """
-    return float(any(_found(prediction, answers)))
+    return float(any(_match_each(prediction, answers)))
 
 
-def _found(prediction: str, answers: Sequence[str]) -> list[bool]:
+def _match_each(prediction: str, answers: Sequence[str]) -> list[bool]:
     text = _CONTROL.sub("\n", prediction.strip()).strip().lower()
     return [answer.lower() in text for answer in answers]

@@ -1,4 +1,4 @@
-"""RULER's needle tasks: values hidden under keys in a long text, to be told when the keys are named.
+"""RULER's needle tasks: values hidden under keys in a long text, to be repeated when the keys are named.
 
 Source: RULER (arXiv 2404.06654, section 3.1); NVIDIA/RULER, scripts/data/synthetic/niah.py.
 Differs from RULER: every sample has a random generator of its own; keys and values never repeat within

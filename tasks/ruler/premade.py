@@ -48,7 +48,7 @@ def documents(path: Path, definition: Definition, request: Request) -> Documents
 
 
 def _of_length(path: Path, rows: Sequence[Mapping[str, Any]], length: int) -> Sequence[int]:
-    """Indices of the rows that were made to `length` tokens, as far as the file tells."""
+    """Indices of the rows that were made to `length` tokens, as far as the file says."""
     if all("max_length" in row for row in rows):
         for number, row in enumerate(rows, start=1):
             if type(row["max_length"]) is not int:
@@ -92,5 +92,5 @@ def _document(where: str, row: Mapping[str, Any], definition: Definition, index:
 
 
 def _parted(question: str, opener: str) -> tuple[str, str, str]:
-    before, found, rest = question.rpartition(opener)
-    return (before, found, rest) if found else (question, "", "")
+    before, separator, rest = question.rpartition(opener)
+    return (before, separator, rest) if separator else (question, "", "")

@@ -22,7 +22,7 @@ import lukv_bench.db
 from lukv_bench import UserError
 from lukv_bench.db import migrate
 from lukv_bench.db.database import make_engine, writing_engine
-from lukv_bench.db.identity import VERSION_TABLE, known_revisions
+from lukv_bench.db.identity import VERSION_TABLE, schema_revisions
 from lukv_bench.db.queries import results_frame
 from lukv_bench.db.schema import Base
 from lukv_bench.db.store import Store
@@ -62,7 +62,7 @@ def _parts(sql: str) -> list[str]:
 def test_revisions_are_a_line_that_their_file_names_tell() -> None:
     scripts = ScriptDirectory(str(_SCRIPTS))
     line = tuple(script.revision for script in reversed(list(scripts.walk_revisions())))
-    assert known_revisions() == line
+    assert schema_revisions() == line
     assert scripts.get_heads() == [line[-1]]
 
 

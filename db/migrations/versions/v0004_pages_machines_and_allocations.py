@@ -175,13 +175,13 @@ def _score_cells(connection: sa.Connection) -> None:
         _table("sample", "id", "ordinal"),
     )
     unscored = sa.select(cell.c.id, cell.c.samples_asked).where(cell.c.score.is_(None))
-    for identity, asked in connection.execute(unscored).all():
+    for identity, n_samples in connection.execute(unscored).all():
         answers = sa.select(sample.c.ordinal, answer.c.score).join_from(
             answer, sample, sample.c.id == answer.c.sample_id
         )
-        answers = answers.where(answer.c.cell_id == identity, answer.c.status == "done", sample.c.ordinal < asked)
+        answers = answers.where(answer.c.cell_id == identity, answer.c.status == "done", sample.c.ordinal < n_samples)
         scores = {row.ordinal: row.score for row in connection.execute(answers.order_by(answer.c.id))}
-        if 0 < asked == len(scores) and None not in scores.values():
+        if 0 < n_samples == len(scores) and None not in scores.values():
             score, stderr = _mean([scores[ordinal] for ordinal in sorted(scores)])
             scored = sa.update(cell).where(cell.c.id == identity)
             connection.execute(scored.values(score=score, stderr=stderr, error=None))
