@@ -39,13 +39,13 @@ class PluginFailure(Exception):
     """What a plugin raised, as one line: type, message, file and line.
 
     Attributes:
-        said: The message alone, or the type where there is none.
+        reason: The message alone, or the type where there is none.
         trace: The whole traceback as text.
     """
 
-    def __init__(self, message: str, said: str = "", trace: str = "") -> None:
+    def __init__(self, message: str, reason: str = "", trace: str = "") -> None:
         super().__init__(message)
-        self.said = said or message
+        self.reason = reason or message
         self.trace = trace
 
 

@@ -151,13 +151,13 @@ class CheckedGrid:
         )
 
     def _spec(self) -> "RunSpec":
-        from ..methods.method import ask_methods
+        from ..methods.method import build_methods
         from ..run.spec import RunSpec, tasks_at_lengths
         from ..samples.source import SampleSource
 
         grid = self.grid
         return RunSpec(
-            methods=ask_methods(self.allocators, self.scorers, self.budgets, grid.sink, grid.window, grid.baselines),
+            methods=build_methods(self.allocators, self.scorers, self.budgets, grid.sink, grid.window, grid.baselines),
             tasks=tasks_at_lengths(self.tasks, self.lengths),
             seeds=tuple(self.seeds),
             protocol="aware" if grid.protocol == "aware" else "agnostic",

@@ -68,14 +68,14 @@ class Model:
             PluginError: the scorer or the allocator failed.
         """
         from ..methods.budget import parse_budgets
-        from ..methods.method import ask_methods
+        from ..methods.method import build_methods
         from ..plugins.names import split_specs
 
         budgets = parse_budgets([] if ratio is None else [str(ratio)], [] if keep_tokens is None else [keep_tokens])
         allocators, scorers = split_specs("allocator", [allocator]), split_specs("scorer", [scorer])
         if len(allocators) > 1 or len(scorers) > 1:
             raise UserError("evict takes one allocator and one scorer; call it once for each.")
-        (method,) = ask_methods(allocators, scorers, budgets, sink, window, False)
+        (method,) = build_methods(allocators, scorers, budgets, sink, window, False)
         if not context.strip():
             raise UserError("the context is empty; give a text.")
         with shown_progress(progress) as shown:

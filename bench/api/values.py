@@ -86,12 +86,12 @@ def apart(**places: Path | None) -> None:
     Raises:
         UserError: two of them are one file.
     """
-    seen: dict[Path, str] = {}
+    options: dict[Path, str] = {}
     for name, place in places.items():
         if place is None:
             continue
         option = "--" + name.rstrip("_").replace("_", "-")
         real = user_path(place, option).resolve()
-        if real in seen:
-            raise UserError(f"{seen[real]} and {option} are the same file, {place}; give each its own.")
-        seen[real] = option
+        if real in options:
+            raise UserError(f"{options[real]} and {option} are the same file, {place}; give each its own.")
+        options[real] = option

@@ -85,10 +85,10 @@ def inspect(
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model
         from ..inspection.inspection import inspect_context
-        from ..methods.method import ask_methods
+        from ..methods.method import build_methods
         from ..models.load import resolve_device, resolve_dtype
 
-        (method,) = ask_methods([allocator], [scorer], budgets, sink, window, baselines=False)
+        (method,) = build_methods([allocator], [scorer], budgets, sink, window, baselines=False)
         place = resolve_device(device)
         kind = resolve_dtype(dtype, place)
         shown.report(loading(model), 0, 1)

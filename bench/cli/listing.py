@@ -116,17 +116,17 @@ def _plugins(kind: Any) -> list[dict[str, Any]]:
 
     return [
         _row(
-            known.name,
-            known.summary,
-            known.source,
-            known.origin,
-            details=known.details,
-            arguments=[_argument(argument) for argument in known.arguments],
-            code=known.code or None,
-            fitted=known.fitted,
-            broken=known.broken,
+            description.name,
+            description.summary,
+            description.source,
+            description.origin,
+            details=description.details,
+            arguments=[_argument(argument) for argument in description.arguments],
+            code=description.code or None,
+            fitted=description.fitted,
+            broken=description.broken,
         )
-        for known in describe_listed(kind)
+        for description in describe_listed(kind)
     ]
 
 

@@ -39,10 +39,10 @@ def lm_eval(context: typer.Context) -> int:
     before, sys.argv = sys.argv, ["lukv-bench lm-eval", *context.args]
     try:
         cli = HarnessCLI()
-        given = cli.parse_args()
-        if given.command == "run":
-            _register(given)
-        cli.execute(given)
+        arguments = cli.parse_args()
+        if arguments.command == "run":
+            _register(arguments)
+        cli.execute(arguments)
     except ImportError as error:
         raise UserError(f"lm-eval lacks what this command needs: {error}") from error
     except (ValueError, TypeError, OSError) as error:
@@ -54,13 +54,13 @@ def lm_eval(context: typer.Context) -> int:
     return 0
 
 
-def _register(given: Namespace) -> None:
+def _register(arguments: Namespace) -> None:
     """What is wrong with our model class's arguments is known before lm-eval reads all its task files."""
     import lm_eval.models  # noqa: F401  # lm-eval does it where no class is registered, and ours will be
 
     from ..lmeval_client.command import complete
 
-    complete(given)
+    complete(arguments)
     from ..lmeval_client import model  # noqa: F401  # importing it registers the model class
 
 

@@ -53,7 +53,7 @@ class PluginOptions:
             UserError: a scorer is named twice, or there is no profile to make.
         """
         from ..methods.budget import Budget
-        from ..methods.method import Method, ask_protection
+        from ..methods.method import Method, resolve_protection
         from ..plugins.registry import build
 
         scorers = {scorer.name: scorer for scorer in (build("scorer", spec) for spec in self.scorers)}
@@ -62,7 +62,7 @@ class PluginOptions:
         allocator = build("allocator", self.allocator or "lukv")
         path = self._path([scorer.name for scorer in scorers.values() if scorer.is_fitted])
         methods = {
-            name: Method(allocator, scorer, Budget(), ask_protection(scorer, self.sink, self.window))
+            name: Method(allocator, scorer, Budget(), resolve_protection(scorer, self.sink, self.window))
             for name, scorer in scorers.items()
         }
         for method in methods.values():
@@ -123,9 +123,9 @@ def make_profiles(
     obtained = MethodProfiles(loaded, shown.report)
     owners = {name: obtained.owner(method, path) for name, method in methods.items()}
     with making(owners, loaded, documents, seed, shown.report) as profiles:
-        for name, made in profiles.items():
-            save_profile(made, place := file_of(out, name, len(profiles)))
-            shown.message(f"wrote {place} (hash {profile_hash(made)[:16]})")
+        for name, profile in profiles.items():
+            save_profile(profile, place := file_of(out, name, len(profiles)))
+            shown.message(f"wrote {place} (hash {profile_hash(profile)[:16]})")
     first = next(iter(profiles))
     command = _run_command(model, file_of(out, first, len(profiles)), owners[first], methods[first], plugins)
     if command is not None:

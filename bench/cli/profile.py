@@ -119,11 +119,11 @@ def profile(
             places = (out, export_kvpress, export_length)
             files = (text or [], questions or [])
             plugins = PluginOptions(allocator, specs, sink, window)
-            made = make_profiles(places, ModelOptions(model, thinking, device, dtype), plugins, files, seed, shown)
+            profiles = make_profiles(places, ModelOptions(model, thinking, device, dtype), plugins, files, seed, shown)
         elif from_ is not None:
-            made = {"": _read(from_, sink, window)}
+            profiles = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
-            _export(made, export_kvpress, export_length, sink, window, shown)
+            _export(profiles, export_kvpress, export_length, sink, window, shown)
     return 0
 
 
@@ -135,9 +135,9 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
         return
     if export is None:
         raise UserError("--from takes --export-kvpress F.npy along, where the exported ratios go.")
-    given = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
-    if given:
-        raise UserError(f"--from exports a profile that is there, so --{given[0]} has no meaning; leave it out.")
+    options = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+    if options:
+        raise UserError(f"--from exports a profile that is there, so --{options[0]} has no meaning; leave it out.")
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
@@ -171,6 +171,6 @@ def _export(
 ) -> None:
     from ..profiles.kvpress import protection_of, write_kvpress
 
-    for name, made in profiles.items():
+    for name, profile in profiles.items():
         place = file_of(path, name, len(profiles))
-        shown.message(write_kvpress(made, place, n_tokens, protection_of(made, sink, window)))
+        shown.message(write_kvpress(profile, place, n_tokens, protection_of(profile, sink, window)))

@@ -156,8 +156,8 @@ def split(
     ids, cut = cut_at_context(tokenizer, prompt, context, question, chat)
     if not 0 < cut < len(ids):
         raise UserError("the prompt has no tokens on one side of its context's end.")
-    made = Prompt(context=ids[:cut], question=ids[cut:])
-    return made.aware() if aware else made
+    parts = Prompt(context=ids[:cut], question=ids[cut:])
+    return parts.aware() if aware else parts
 
 
 def cut_at_context(
@@ -208,9 +208,9 @@ def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple
 
 
 def _reaches_past(tokenizer: Any, token: int, prompt: str, offsets: tuple[int, int], end: int) -> bool:
-    """Whether a token holds white space behind the context's end that its offsets do not tell (`trim_offsets`)."""
+    """Whether a token holds white space behind the context's end that its offsets leave out (`trim_offsets`)."""
     first, last = offsets
     text = str(tokenizer.decode([token]))
-    hidden = len(text) - len(text.rstrip())
-    told = len(prompt[first:last]) - len(prompt[first:last].rstrip())
-    return last + hidden - told > end
+    n_trailing = len(text) - len(text.rstrip())
+    n_inside = len(prompt[first:last]) - len(prompt[first:last].rstrip())
+    return last + n_trailing - n_inside > end

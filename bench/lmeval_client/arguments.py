@@ -6,13 +6,13 @@ from typing import Any, Literal, get_args
 
 from ... import UserError
 from ..methods.budget import Budget, parse_budgets
-from ..methods.method import Method, ask_methods
+from ..methods.method import Method, build_methods
 from ..record.configuration import RunProtocol
 from ..suggest import unknown
 
 Truncation = Literal["refuse", "middle"]
 
-KNOWN = (
+ARGUMENT_NAMES = (
     "pretrained",
     "allocator",
     "scorer",
@@ -81,7 +81,7 @@ def parse_arguments(values: dict[str, Any]) -> ModelArguments:
     """
     values = {name: value for name, value in values.items() if value is not None and name not in PASSED_BY_LM_EVAL}
     for name in values:
-        if name not in KNOWN:
+        if name not in ARGUMENT_NAMES:
             raise _unknown(name)
     ratio = [str(values["ratio"])] if "ratio" in values else []
     keep_tokens = _count(values, "keep_tokens", least=0)
@@ -112,7 +112,7 @@ def ask_method(arguments: ModelArguments) -> Method:
         UserError: an unknown or broken plugin, or its arguments.
     """
     allocators, scorers, budgets = [arguments.allocator], [arguments.scorer], [arguments.budget]
-    (method,) = ask_methods(allocators, scorers, budgets, arguments.sink, arguments.window, baselines=False)
+    (method,) = build_methods(allocators, scorers, budgets, arguments.sink, arguments.window, baselines=False)
     return method
 
 
@@ -130,7 +130,7 @@ def _unknown(name: str) -> UserError:
         return UserError("the model class lukv never runs a model's own code; leave out trust_remote_code.")
     if name == "tokenizer":
         return UserError("the model class lukv uses the model's own tokenizer; give a task's tokenizer in --metadata.")
-    hint = unknown("model argument", name, KNOWN)
+    hint = unknown("model argument", name, ARGUMENT_NAMES)
     return UserError(f"{hint} (a plugin's second argument is written behind a semicolon: scorer=NAME:a=1;b=2)")
 
 

@@ -39,10 +39,10 @@ def context_end(task: str, document: Mapping[str, Any], prompt: str, field: str 
     """
     opening = next((regex for name, regex in RULER_QUESTIONS.items() if re.fullmatch(name, task)), None)
     if opening is not None and "input" in document:
-        found = list(re.finditer(opening, prompt))
-        if not found:
+        openings = list(re.finditer(opening, prompt))
+        if not openings:
             raise UserError(f"a prompt of {task} does not hold RULER's question, so its context has no known end.")
-        return found[-1].start()
+        return openings[-1].start()
     context = document.get(field or "context")
     if field is not None and not isinstance(context, str):
         texts = ", ".join(name for name, value in document.items() if isinstance(value, str)) or "none"

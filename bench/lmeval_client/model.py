@@ -100,8 +100,8 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """The template that --apply_chat_template selects, for lm-eval's record."""
-        found: str | None = TemplateLM.chat_template(self, chat_template)
-        return found
+        template: str | None = TemplateLM.chat_template(self, chat_template)
+        return template
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The model's own template."""

@@ -68,13 +68,13 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
     strange = next(
         (
             reason
-            for reason, found in (
+            for reason, value in (
                 ("its cache is compressed (MLA)", getattr(config, "kv_lora_rank", None)),
                 (f"it has layers of other kinds ({', '.join(sorted(kinds))})", kinds - {"full_attention"}),
                 ("its attention slides", not kinds and getattr(config, "sliding_window", None)),
                 ("its attention is cut in chunks", not kinds and getattr(config, "attention_chunk_size", None)),
             )
-            if found
+            if value
         ),
         None,
     )

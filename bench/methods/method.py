@@ -65,7 +65,7 @@ class Method:
         return replace(self, allocator=bound(self.allocator, "allocator"), scorer=scorer, profiles=profiles)
 
 
-def ask_methods(
+def build_methods(
     allocators: Sequence[str],
     scorers: Sequence[str],
     budgets: Sequence[Budget],
@@ -83,7 +83,7 @@ def ask_methods(
     plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in specs)}
     ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
     methods = [
-        Method(allocator, scorer, budget, ask_protection(scorer, sink, window))
+        Method(allocator, scorer, budget, resolve_protection(scorer, sink, window))
         for budget in budgets
         for scorer in ranked.values()
         for allocator in plugins.values()
@@ -95,7 +95,7 @@ def ask_methods(
     return (*full, *methods)
 
 
-def ask_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:
+def resolve_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:
     """The scorer's own sink and window where the user gave none.
 
     Raises:

@@ -23,7 +23,7 @@ class MethodProfiles:
 
     loaded: LoadedModel
     report: Report
-    _found: dict[_Key, Profile | PluginError] = field(default_factory=dict)
+    _results: dict[_Key, Profile | PluginError] = field(default_factory=dict)
 
     def obtain(self, method: Method) -> dict[str, Profile]:
         """The method's profiles by path, found or made; empty where none of its plugins has one.
@@ -54,15 +54,15 @@ class MethodProfiles:
 
     def _obtain(self, owner: ProfileOwner) -> Profile:
         key = (owner.plugin.description.kind, owner.label, owner.protection)
-        if key not in self._found:
+        if key not in self._results:
             try:
-                self._found[key] = obtain_profile(owner, self.loaded, self.report)
+                self._results[key] = obtain_profile(owner, self.loaded, self.report)
             except PluginError as error:
-                self._found[key] = error
-        found = self._found[key]
-        if isinstance(found, PluginError):
-            raise PluginError(str(found))  # without the frames of the calibration
-        return found
+                self._results[key] = error
+        result = self._results[key]
+        if isinstance(result, PluginError):
+            raise PluginError(str(result))  # without the frames of the calibration
+        return result
 
 
 def with_own_profiles(method: Method, loaded: LoadedModel, report: Report) -> Method:

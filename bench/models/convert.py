@@ -33,16 +33,16 @@ def converted(alias: Alias) -> Path:
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            made = Path(scratch) / "model"
-            _convert(archive, alias, Path(scratch), made)
-            made.rename(folder)
+            target = Path(scratch) / "model"
+            _convert(archive, alias, Path(scratch), target)
+            target.rename(folder)
     except OSError as error:
         if not folder.is_dir():  # else another process was quicker, and its folder is as good
             raise UserError(f"cannot write the model to {folder} ({error}); set LUKV_BENCH_CACHE.") from error
     return folder
 
 
-def _convert(archive: Path, alias: Alias, scratch: Path, made: Path) -> None:
+def _convert(archive: Path, alias: Alias, scratch: Path, target: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -58,8 +58,8 @@ def _convert(archive: Path, alias: Alias, scratch: Path, made: Path) -> None:
     model = AutoModelForCausalLM.from_pretrained(
         scratch, gguf_file=gguf, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
-    model.save_pretrained(made)
-    tokenizer.save_pretrained(made)
+    model.save_pretrained(target)
+    tokenizer.save_pretrained(target)
 
 
 def check_tokenizer(alias: Alias, tokenizer: Any) -> None:

@@ -66,10 +66,10 @@ def model_title(name: str) -> str:
 def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-    twice = ["consolidated*", "*/*"]  # the same weights in another form, and what is no part of the model
+    allowed = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
+    ignored = ["consolidated*", "*/*"]  # the same weights in another form, and what is no part of the model
     try:
-        return Path(snapshot_download(name, allow_patterns=wanted, ignore_patterns=twice))
+        return Path(snapshot_download(name, allow_patterns=allowed, ignore_patterns=ignored))
     except Exception as error:  # the hub's client lets its network library's errors through
         reason = message_of(error) or type(error).__name__
         raise UserError(

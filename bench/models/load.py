@@ -116,8 +116,8 @@ def resolve_device(name: str | None) -> torch.device:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
     except Exception as error:  # each backend has an exception of its own
-        here = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise UserError(f"cannot use device {name!r} here; available: {', '.join(here)}.") from error
+        devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
+        raise UserError(f"cannot use device {name!r} here; available: {', '.join(devices)}.") from error
     return device
 
 
@@ -217,10 +217,10 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
 
     config = AutoConfig.from_pretrained(path, trust_remote_code=False)
     tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    said = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
+    eos = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
     if (path / "generation_config.json").is_file():
-        said = GenerationConfig.from_pretrained(path).eos_token_id
-    ids = said if isinstance(said, list) else [said]
+        eos = GenerationConfig.from_pretrained(path).eos_token_id
+    ids = eos if isinstance(eos, list) else [eos]
     return config, tokenizer, frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
@@ -239,8 +239,8 @@ def _read_weights(path: Path, config: Any, dtype: str) -> Any:
     # transformers fills what is missing with random numbers, and says so in a log line only.
     wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
     if wrong:
-        told = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:3])}" for kind, names in wrong.items())
-        raise ValueError(f"its weights are not those of its configuration; {told}")
+        problems = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:3])}" for kind, names in wrong.items())
+        raise ValueError(f"its weights are not those of its configuration; {problems}")
     return model
 
 

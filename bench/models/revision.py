@@ -70,7 +70,7 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
     decoder = config.get_text_config(decoder=True)  # of a model that takes images besides, the part that is run
-    settings = {name: _said(getattr(decoder, name, None)) for name in SETTINGS}
+    settings = {name: _without_unset(getattr(decoder, name, None)) for name in SETTINGS}
     settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
     digest.update(content_hash([settings, sorted(eos), tokens]).encode())
@@ -96,7 +96,7 @@ def _decoding(tokenizer: Any) -> list[Any]:
     return [odd, changed] if odd or changed else []
 
 
-def _said(value: Any) -> Any:
+def _without_unset(value: Any) -> Any:
     """A setting without what is not set in it, so that a library that learns new settings changes nothing."""
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if item is not None}
@@ -128,8 +128,8 @@ def weight_files(folder: Path, config: Any) -> list[Path]:
 
 
 def _tensors(files: Collection[Path]) -> Iterator[tuple[str, str, list[int], memoryview]]:
-    found = [(name, entry, file) for file in files for name, entry in _header(file).items()]
-    for name, entry, file in sorted(found, key=lambda item: (item[0], item[2])):
+    tensors = [(name, entry, file) for file in files for name, entry in _header(file).items()]
+    for name, entry, file in sorted(tensors, key=lambda item: (item[0], item[2])):
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:
             start = 8 + int.from_bytes(view[:8], "little")
             first, last = entry["data_offsets"]

@@ -133,7 +133,7 @@ def conversation_heads(tokenizer: Any) -> tuple[str, ...]:
 
 def held_mark(tokenizer: Any, text: str) -> str | None:
     """A mark of a chat template that a text holds already, so that it must not be put into the template again."""
-    mark_in_text = next((mark for mark in _WELL_KNOWN if mark in text), None)
+    mark_in_text = next((mark for mark in _COMMON_MARKS if mark in text), None)
     template = default_template(tokenizer)
     if mark_in_text is not None or template is None:
         return mark_in_text
@@ -147,14 +147,14 @@ def held_mark(tokenizer: Any, text: str) -> str | None:
     return None
 
 
-_WELL_KNOWN = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[INST]", "<|user|>", "<\uff5cUser\uff5c>")
+_COMMON_MARKS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[INST]", "<|user|>", "<\uff5cUser\uff5c>")
 """Marks of the templates that RULER's own scripts write into their samples, and of others as common."""
 
 
 def _surroundings(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
     """What the template writes in front of the first of these turns and behind the last; nothing if it refuses them."""
-    head, found, rest = (_rendered(tokenizer, template, turns) or "").partition(PROBE)
-    if found:
+    head, separator, rest = (_rendered(tokenizer, template, turns) or "").partition(PROBE)
+    if separator:
         yield head, rest.rpartition(PROBE)[2]
 
 

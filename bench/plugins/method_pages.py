@@ -92,26 +92,27 @@ def page(root: Path) -> str:
     beside = {path.stem for path in (root / PLACE).parent.glob("*.md")}
     parts = [HEAD]
     for kind, title in kinds:
-        own = [known for known in describe_all(kind) if known.distribution == OWN]
-        parts += [f"## {title}\n", _overview(own), *(_section(known, known.name in beside) for known in own)]
+        own = [method for method in describe_all(kind) if method.distribution == OWN]
+        parts += [f"## {title}\n", _overview(own), *(_section(method, method.name in beside) for method in own)]
     return "\n".join(parts)
 
 
 def _overview(methods: list[Description]) -> str:
     rows = [
-        f"| [{known.name}](#{known.name}) | {_prose(known.summary)} | {_prose(known.source)} |" for known in methods
+        f"| [{method.name}](#{method.name}) | {_prose(method.summary)} | {_prose(method.source)} |"
+        for method in methods
     ]
     return "\n".join(["| name | what it does | source |", "|---|---|---|", *rows]) + "\n"
 
 
-def _section(known: Description, more: bool) -> str:
-    details = read_details(known.details)
-    parts = [f"### {known.name}\n", _prose(known.summary) + "\n", *map(_paragraph, details.paragraphs)]
-    if known.arguments:
-        rows = [_argument(argument, details.meanings.get(argument.name, "")) for argument in known.arguments]
+def _section(method: Description, more: bool) -> str:
+    details = read_details(method.details)
+    parts = [f"### {method.name}\n", _prose(method.summary) + "\n", *map(_paragraph, details.paragraphs)]
+    if method.arguments:
+        rows = [_argument(argument, details.meanings.get(argument.name, "")) for argument in method.arguments]
         parts.append("\n".join(["| argument | default | meaning |", "|---|---|---|", *rows]) + "\n")
     if more:
-        parts.append(f"More: [{known.name}.md]({known.name}.md).\n")
+        parts.append(f"More: [{method.name}.md]({method.name}.md).\n")
     return "\n".join(parts)
 
 

@@ -76,13 +76,13 @@ def split_specs(kind: Kind, texts: Sequence[str]) -> list[str]:
     Raises:
         UserError: a text names none, a name is unknown, or brackets do not match.
     """
-    known = registered(kind)
+    names = registered(kind)
 
     def starts_plugin(before: str, rest: str) -> bool:
         """Behind a plugin's colon a comma may stand before its next argument or inside a value (a path for one):
         there only a registered name starts another plugin."""
         name = re.match(r"\s*([^\s,:=()]+)\s*(?=[,:]|$)", rest)
-        return ":" not in before or (name is not None and name[1] in known)
+        return ":" not in before or (name is not None and name[1] in names)
 
     specs: list[str] = []
     for text in texts:
@@ -91,17 +91,17 @@ def split_specs(kind: Kind, texts: Sequence[str]) -> list[str]:
             raise UserError(f"--{kind} is empty; name at least one, or leave the option out.")
         specs += parts
     for spec in specs:
-        _check_registered(kind, spec, known)
+        _check_registered(kind, spec, names)
         if has_open_bracket(spec):
             raise unmatched_brackets(kind, spec.partition(":")[0], spec)
     return list(dict.fromkeys(specs))
 
 
-def _check_registered(kind: Kind, spec: str, known: Collection[str]) -> None:
+def _check_registered(kind: Kind, spec: str, names: Collection[str]) -> None:
     name = spec.partition(":")[0]
-    if name in known:
+    if name in names:
         return
     other: Kind = "scorer" if kind == "allocator" else "allocator"
     if name in registered(other):
         raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
-    raise unknown(kind, name, known)
+    raise unknown(kind, name, names)

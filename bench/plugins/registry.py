@@ -51,7 +51,7 @@ def build(kind: Kind, spec: str) -> Plugin:
             }
             return _instance(description, plugin, typed, inner)
     except PluginFailure as error:  # a stranger's own check of its arguments may raise anything
-        raise UserError(f"the {kind} {name!r} refuses its arguments: {error.said}.") from error
+        raise UserError(f"the {kind} {name!r} refuses its arguments: {error.reason}.") from error
 
 
 def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], inner: Mapping[str, Plugin]) -> Plugin:

@@ -18,19 +18,19 @@ def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: Loa
     Raises:
         UserError: with what it was made for.
     """
-    made, plugin = profile.made, owner.plugin
+    origin, plugin = profile.made, owner.plugin
     kind = plugin.description.kind
-    if (profile.kind, made.get("role", "allocator")) != (plugin.name, kind):
+    if (profile.kind, origin.get("role", "allocator")) != (plugin.name, kind):
         raise UserError(f"{path} is a profile of {profile.kind}, not of the {kind} {plugin.name}.")
-    if made.get("model_revision") != loaded.revision:
+    if origin.get("model_revision") != loaded.revision:
         raise UserError(
             f"{path} was made for another model ({profile.notes.get('model')}, revision "
-            f"{str(made.get('model_revision'))[:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
+            f"{str(origin.get('model_revision'))[:12]}), not for {loaded.name} ({loaded.revision[:12]}); make one with "
             f"`lukv-bench profile --model {loaded.name}{_options(owner)} --out FILE`."
         )
     expected = plugin_identity(owner)
-    if owner.scorer is not None and any(made.get(name) != expected[name] for name in SCORER):
-        other = " ".join(str(made[name]) for name in SCORER if made.get(name))
+    if owner.scorer is not None and any(origin.get(name) != expected[name] for name in SCORER):
+        other = " ".join(str(origin[name]) for name in SCORER if origin.get(name))
         raise UserError(
             f"{path} was made for the scorer {other or '(none is named)'}, not for {owner.scorer.label} "
             f"{plugin_code(owner.scorer) or ''}; make one with `lukv-bench profile{_options(owner)} --out FILE`."
@@ -42,9 +42,9 @@ def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: Loa
         ("another chat template", "chat_template", template_hash(loaded)),
         ("other profiles of the plugins that it depends on", "profiles", expected.get("profiles")),
     ):
-        if made.get(name) != value:
+        if origin.get(name) != value:
             raise UserError(
-                f"{path} was made with {what} ({_text(made.get(name))}, here {_text(value)}); leave out profile= and "
+                f"{path} was made with {what} ({_text(origin.get(name))}, here {_text(value)}); leave out profile= and "
                 "the run makes one of its own."
             )
 

@@ -66,10 +66,10 @@ def save_profile(profile: Profile, path: Path) -> None:
     Raises:
         UserError: the place cannot be written to.
     """
-    made, notes = dict(profile.made), dict(profile.notes)
+    origin, notes = dict(profile.made), dict(profile.notes)
     header = {"kind": profile.kind, "hash": profile_hash(profile)}
-    readable = json.dumps({**header, "made": made, "notes": notes}, indent=2, sort_keys=True) + "\n"
-    header |= {"made": json.dumps(made, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
+    readable = json.dumps({**header, "made": origin, "notes": notes}, indent=2, sort_keys=True) + "\n"
+    header |= {"made": json.dumps(origin, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
     # Not by save_file, whose files only their owner may read.
     content = save({name: array.contiguous() for name, array in profile.arrays.items()}, header)
     write_whole(path, "the profile", lambda place: place.write_bytes(content))

@@ -49,7 +49,7 @@ def check_arrays(arrays: Mapping[str, Tensor], plugin: Plugin, loaded: LoadedMod
         with reading(plugin.instance, [(f"profile's {name}", array) for name, array in arrays.items()]):
             check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
     except PluginFailure as error:  # a stranger's check may raise anything
-        raise ValueError(error.said) from error
+        raise ValueError(error.reason) from error
     except WriteError as error:
         raise ValueError(message_of(error)) from error
 

@@ -48,7 +48,7 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
     identity = profile_identity(owner, loaded, documents, DEFAULT_SEED)
     shipped = {name: value for name, value in identity.items() if name != "dtype"}
     for path in sorted(_shipped_folder().glob("*.safetensors")):
-        if _is_made_as(path, plugin.name, shipped):
+        if _has_identity(path, plugin.name, shipped):
             return load_profile(path)
     names = [plugin.name] if owner.scorer is None else [plugin.name, owner.scorer.name]
     place = (
@@ -103,7 +103,7 @@ def _cached(place: Path, plugin: Plugin, identity: Mapping[str, Any], loaded: Lo
     if not place.is_file():
         return None
     try:
-        if not _is_made_as(place, plugin.name, identity):
+        if not _has_identity(place, plugin.name, identity):
             return None
         profile = load_profile(place)
         check_arrays(profile.arrays, plugin, loaded)
@@ -112,7 +112,7 @@ def _cached(place: Path, plugin: Plugin, identity: Mapping[str, Any], loaded: Lo
     return profile
 
 
-def _is_made_as(path: Path, kind: str, identity: Mapping[str, Any]) -> bool:
+def _has_identity(path: Path, kind: str, identity: Mapping[str, Any]) -> bool:
     header = read_header(path)
     return bool(header["kind"] == kind and all(header["made"].get(name) == value for name, value in identity.items()))
 
@@ -154,8 +154,8 @@ def making(
     for number, (name, owner) in enumerate(owners.items()):
         report(f"fitting the profile of {name}", number, len(owners))
         arrays = fit_arrays(owner, recorded[name], loaded)
-        made = profile_identity(owner, loaded, documents, seed)
-        profiles[name] = Profile(owner.plugin.name, arrays, made, circumstances(loaded))
+        origin = profile_identity(owner, loaded, documents, seed)
+        profiles[name] = Profile(owner.plugin.name, arrays, origin, circumstances(loaded))
     yield profiles
     if partial is not None:
         partial.clear()

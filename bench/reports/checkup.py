@@ -69,8 +69,10 @@ def _packages() -> Iterator[Finding]:
 def _devices() -> Iterator[Finding]:
     import torch
 
-    here = machine()
-    yield Finding("ok", "cpu", f"{here['processor']}, {here['cores']} cores, {here['threads']} torch threads")
+    computer = machine()
+    yield Finding(
+        "ok", "cpu", f"{computer['processor']}, {computer['cores']} cores, {computer['threads']} torch threads"
+    )
     if torch.cuda.is_available():
         for index in range(torch.cuda.device_count()):
             memory = torch.cuda.get_device_properties(index).total_memory / 2**30
@@ -107,15 +109,15 @@ def _cache_folder() -> Finding:
 def _plugins() -> Iterator[Finding]:
     for kind, defaults in DEFAULTS.items():
         plugins = describe_all(kind)
-        for known in plugins:
-            what, needed = f"{kind} {known.name}", known.name in defaults
-            if known.broken is None:
-                yield Finding("ok", what, known.origin + (", has a profile" if known.fitted else ""))
+        for plugin in plugins:
+            what, needed = f"{kind} {plugin.name}", plugin.name in defaults
+            if plugin.broken is None:
+                yield Finding("ok", what, plugin.origin + (", has a profile" if plugin.fitted else ""))
             else:
-                cure = f"pip uninstall {known.distribution}, or mend it"
-                yield Finding("broken", what, f"{known.origin}: {known.broken}", cure, needed)
+                cure = f"pip uninstall {plugin.distribution}, or mend it"
+                yield Finding("broken", what, f"{plugin.origin}: {plugin.broken}", cure, needed)
         for name in defaults:
-            if name not in {known.name for known in plugins}:
+            if name not in {plugin.name for plugin in plugins}:
                 cure = "pip install --force-reinstall lukv-bench"
                 yield Finding("broken", f"{kind} {name}", "not installed, and a run without options needs it", cure)
 

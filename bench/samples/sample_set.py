@@ -100,7 +100,7 @@ class SampleSet:
     @cached_property
     def first(self) -> Sample:
         """Sample 0, kept: it shows before the first prefill what is wrong with all of them."""
-        return self._made(0)
+        return self._make(0)
 
     def sample(self, ordinal: int) -> Sample:
         """Make a sample.
@@ -108,7 +108,7 @@ class SampleSet:
         Raises:
             UserError: it cannot be made from the data, or does not fit.
         """
-        return self.first if ordinal == 0 else self._made(ordinal)
+        return self.first if ordinal == 0 else self._make(ordinal)
 
     def stand_in_id(self, ordinal: int) -> str:
         """An id for a sample that cannot be made, and so has no prompt."""
@@ -117,7 +117,7 @@ class SampleSet:
             ["not made", task.info.name, task.info.version, task.data_revision, task.length, task.seed, ordinal]
         )
 
-    def _made(self, ordinal: int) -> Sample:
+    def _make(self, ordinal: int) -> Sample:
         info, loaded = self.task.info, self.loaded
         rendered = render_document(self.task, ordinal, loaded.tokenizer)
         if self.exported is not None:

@@ -19,7 +19,7 @@ from lukv_bench.allocators.lukv_export import kvpress_ratios
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.methods.budget import Budget
-from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.method import Method, build_methods
 from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.models.load import LoadedModel, ModelShape, attention_modules
 from lukv_bench.scorers.base import Profile, Protection
@@ -49,7 +49,7 @@ NOISE = 1e-5
 def as_method(case: str, ratio: str) -> Method:
     """With --sink 0 --window 0: kvpress's presses protect tokens by their scores, and so do our scorers."""
     allocator, scorer = case.split("/")
-    (method,) = ask_methods([allocator], [SCORERS[scorer]], [Budget(ratio=Decimal(ratio))], 0, 0, baselines=False)
+    (method,) = build_methods([allocator], [SCORERS[scorer]], [Budget(ratio=Decimal(ratio))], 0, 0, baselines=False)
     return method
 
 
@@ -195,7 +195,7 @@ def test_lukv_evicts_exactly_what_kvpress_masks_with_our_profile_exported(name: 
     for n_tokens, ratio in replay.budgets("lukv/keydiff"):
         np.testing.assert_array_equal(kvpress_ratios(profile, n_tokens, protection), given[f"{name}/{n_tokens}"])
         asked = [Budget(ratio=Decimal(ratio))]
-        (method,) = ask_methods(["lukv"], ["keydiff"], asked, models.SINK, models.WINDOW, baselines=False)
+        (method,) = build_methods(["lukv"], ["keydiff"], asked, models.SINK, models.WINDOW, baselines=False)
         scores = replay.scores(n_tokens, "keydiff", ratio)
         bound = method.with_profiles({"allocator": profile})
         kept = Policy(replay.loaded, bound, n_tokens, seed=0).decide_all(scores)

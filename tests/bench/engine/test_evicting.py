@@ -19,7 +19,7 @@ from lukv_bench.bench.errors import WriteError
 from lukv_bench.bench.methods import eviction
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import evict_alone, read_context, select_kept
-from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.method import Method, build_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.ragged_store import compact
 from lukv_bench.scorers.keydiff import KeyDiff
@@ -38,7 +38,7 @@ def deep(build: Callable[..., LoadedModel], sizes: dict[str, Any]) -> LoadedMode
 
 
 def method(allocator: str) -> Method:
-    (only,) = ask_methods([allocator], ["keydiff"], [Budget(ratio=parse_ratio(RATIO))], None, None, baselines=False)
+    (only,) = build_methods([allocator], ["keydiff"], [Budget(ratio=parse_ratio(RATIO))], None, None, baselines=False)
     return only
 
 

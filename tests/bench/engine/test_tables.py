@@ -8,12 +8,12 @@ import torch
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.methods.budget import parse_budgets
 from lukv_bench.bench.methods.eviction import read_context
-from lukv_bench.bench.methods.method import Method, ask_methods
+from lukv_bench.bench.methods.method import Method, build_methods
 
 
 def methods() -> tuple[Method, ...]:
     scorers = ["critical:of=tova", "tova", "random"]
-    return ask_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], []), None, None, False)
+    return build_methods(["full", "uniform"], scorers, parse_budgets(["0.5", "0.8"], []), None, None, False)
 
 
 def test_a_scorer_that_reads_the_budget_has_a_table_for_each() -> None:

@@ -14,7 +14,7 @@ from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
-from lukv_bench.bench.methods.method import ask_methods
+from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run.unit import Seconds, Unit, UnitAnswer, UnitConfiguration
 from lukv_bench.bench.run.worker import Worker
@@ -52,7 +52,7 @@ def loaded(folder: Path) -> LoadedModel:
 def unit() -> Unit:
     """Three configurations: the full cache, one static allocator, one that looks at each layer's scores."""
     budgets = [Budget(ratio=parse_ratio("0.6"))]
-    methods = ask_methods(["full", "uniform", "adakv"], ["keydiff"], budgets, None, None, baselines=False)
+    methods = build_methods(["full", "uniform", "adakv"], ["keydiff"], budgets, None, None, baselines=False)
     ids = torch.randint(10, 40_000, (90,), generator=torch.Generator().manual_seed(1)).tolist()
     return Unit(
         sample_id="sample",
