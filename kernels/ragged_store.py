@@ -35,6 +35,10 @@ class RaggedStore:
         self.kv.keep_rows(rows)
         self.base = self.base.take_rows(rows)
 
+    def n_appended(self) -> Tensor:
+        """See `store.KVStore`."""
+        return self.base.appended(self.kv.segments.lengths)
+
     def take_back(self, n: Tensor) -> None:
         """See `store.KVStore`."""
         self.base.check_taken_back(n, self.kv.segments.lengths)

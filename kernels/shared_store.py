@@ -83,6 +83,10 @@ class SharedStore:
         self.tail.keep_rows(rows)
         self.base, self.rows = self.base.take_rows(rows), self.rows[rows]
 
+    def n_appended(self) -> Tensor:
+        """See `store.KVStore`."""
+        return self.base.appended(self.tail.segments.lengths)
+
     def take_back(self, n: Tensor) -> None:
         """See `store.KVStore`."""
         self.base.check_taken_back(n, self.tail.segments.lengths)

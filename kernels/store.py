@@ -44,6 +44,9 @@ class KVStore(Protocol):
             rows: int64 [B'], ascending places in the present batch.
         """
 
+    def n_appended(self) -> Tensor:
+        """int64 [B]: tokens appended since the store was made or `keep` was called."""
+
     def take_back(self, n: Tensor) -> None:
         """Forget the last n[b] tokens of each row; nothing is copied.
 

@@ -52,10 +52,13 @@ class EvictedContext:
         return len(self.token_ids)
 
     def positions(self, layer: int, head: int) -> "NDArray[np.int64]":
-        """The positions that a KV head keeps, ascending, int64 [counts[layer, head]]."""
+        """The positions that a KV head keeps, ascending, int64 [counts[layer, head]].
+
+        Raises:
+            IndexError: there is no such layer or head.
+        """
         kept = self._evicted.selection.kept[layer]
-        start, end = kept.offsets[head : head + 2].tolist()
-        positions: NDArray[Any] = kept.positions[start:end].cpu().numpy()
+        positions: NDArray[Any] = kept.positions.split(kept.counts[0].tolist())[head].cpu().numpy()
         return positions
 
     @python_messages()
@@ -106,7 +109,7 @@ class EvictedContext:
     def _cache(self) -> "StoreCache":
         """The stores as the eviction left them: what an earlier question fed is taken back."""
         cache = self._evicted.cache
-        cache.take_back(cache.n_seen - self.n_tokens)
+        cache.take_all_back()
         return cache
 
     def _prompt(self, question: str, n_answer: int) -> "Prompt":
@@ -116,7 +119,19 @@ class EvictedContext:
         if prompt.context != self.token_ids:
             raise UserError("this question changes how the end of the context is tokenised; begin it with a letter.")
         check_length(self._loaded, prompt.n_tokens + n_answer)
+        self._check_rotation(prompt.n_tokens + n_answer)
         return prompt
+
+    def _check_rotation(self, n_tokens: int) -> None:
+        """Refuse a sequence whose context the model would have rotated in another way (LongRoPE, dynamic NTK)."""
+        from ..engine.rotary import shortest_alike
+
+        n_sequence = self._evicted.cache.n_sequence
+        if shortest_alike(self._loaded.model, n_tokens) > shortest_alike(self._loaded.model, n_sequence):
+            raise UserError(
+                f"context, question and answer take {n_tokens} tokens, and {self._loaded.name} rotated the context for "
+                f"{n_sequence}; evict it with room={n_tokens - self.n_tokens}."
+            )
 
     def __repr__(self) -> str:
         share = self.kv_bytes / self.kv_bytes_full

@@ -9,6 +9,7 @@ from ... import UserError
 from ..reports.progress import Progress, ProgressOption, shown_progress
 from .evicted import EvictedContext, evict_context
 from .messages import python_messages
+from .several import numbers_of
 
 if TYPE_CHECKING:
     from ..models.load import LoadedModel
@@ -60,7 +61,8 @@ class Model:
             sink: First tokens never evicted; None = the scorer's.
             window: Last tokens never evicted; None = the scorer's.
             seed: For methods that draw at random.
-            room: Tokens of a question and its answer that memory is set aside for; more can be fed.
+            room: Tokens of a question and its answer that memory is set aside for. More can be fed, unless the model's
+                rotary embedding depends on the length: then the context is rotated for so many.
             progress: As of `load`; a method's profile may have to be made first.
 
         Raises:
@@ -71,7 +73,10 @@ class Model:
         from ..methods.method import build_methods
         from ..plugins.names import split_specs
 
-        budgets = parse_budgets([] if ratio is None else [str(ratio)], [] if keep_tokens is None else [keep_tokens])
+        (room,) = numbers_of("room", room)
+        if room < 0:
+            raise UserError(f"room is the number of tokens of a question and its answer, at least 0, not {room}.")
+        budgets = parse_budgets([] if ratio is None else [str(ratio)], numbers_of("--keep-tokens", keep_tokens))
         allocators, scorers = split_specs("allocator", [allocator]), split_specs("scorer", [scorer])
         if len(allocators) > 1 or len(scorers) > 1:
             raise UserError("evict takes one allocator and one scorer; call it once for each.")

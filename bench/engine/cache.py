@@ -153,6 +153,7 @@ class StoreCache:
     def __init__(self, stores: Sequence[KVStore], n_rows: int, n_context: int, n_sequence: int) -> None:
         self.stores = stores
         self.n_seen = torch.full((n_rows,), n_context)
+        self._n_context = n_context
         self.n_sequence = n_sequence
 
     def chunk(self, lengths: Tensor) -> Cache:
@@ -180,6 +181,12 @@ class StoreCache:
         for store in self.stores:
             store.take_back(n)
         self.n_seen = self.n_seen - n
+
+    def take_all_back(self) -> None:
+        """Forget every token fed over the context, also where an interrupt left them in some of the layers alone."""
+        for store in self.stores:
+            store.take_back(store.n_appended())
+        self.n_seen = torch.full_like(self.n_seen, self._n_context)
 
     def kv_bytes_by_row(self) -> list[int]:
         """Per row the bytes of the slots that it attends to: slots x (key + value) over all layers, no spare slots."""

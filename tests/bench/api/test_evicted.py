@@ -1,5 +1,7 @@
 """A context evicted from Python, as a script or a notebook does it."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -109,3 +111,59 @@ def test_a_scorer_that_fails_is_named(model: lb.Model, monkeypatch: pytest.Monke
     monkeypatch.setattr(KeyDiff, "score", fail)
     with pytest.raises(lb.PluginError, match=r"keydiff.*no direction"):
         model.evict(TEXT, allocator="uniform", progress=False)
+
+
+@pytest.mark.parametrize("layer", [0, 1])
+def test_a_context_serves_on_after_an_interrupt_in_the_middle_of_a_forward_pass(
+    layer: int, model: lb.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lukv_bench.bench.engine.cache import StoreLayer
+
+    cache = model.evict(TEXT, allocator="uniform", ratio=0.5, progress=False)
+    before = cache.generate(QUESTION, max_new_tokens=8)
+    update, steps = StoreLayer.update, list(range(3))
+
+    def interrupt(self: StoreLayer, *arguments: Any, **options: Any) -> Any:
+        if self.index == layer and not steps.pop():
+            raise KeyboardInterrupt
+        return update(self, *arguments, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StoreLayer, "update", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            cache.generate(QUESTION, max_new_tokens=8)
+    assert cache.generate(QUESTION, max_new_tokens=8) == before
+
+
+@pytest.mark.parametrize("options", [{"room": -1}, {"room": 2.5}, {"keep_tokens": 20.5}])
+def test_numbers_that_are_no_counts_are_refused(options: dict[str, Any], model: lb.Model) -> None:
+    (name,) = options
+    with pytest.raises(lb.UserError, match=name):
+        model.evict(TEXT, allocator="uniform", progress=False, **options)
+
+
+def test_a_head_that_is_not_there_is_an_index_error(model: lb.Model) -> None:
+    cache = model.evict(TEXT, allocator="uniform", ratio=0.5, progress=False)
+    n_heads = model.loaded.shape.n_kv_heads
+    assert (cache.positions(0, -1) == cache.positions(0, n_heads - 1)).all()
+    with pytest.raises(IndexError):
+        cache.positions(0, n_heads)
+
+
+def test_an_answer_beyond_the_length_that_a_context_was_rotated_for_is_refused(slow: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "longrope"
+    shutil.copytree(slow, folder)
+    config = json.loads((folder / "config.json").read_text())
+    n_factors = config["hidden_size"] // config["num_attention_heads"] // 2
+    factors = {"short_factor": [1.0] * n_factors, "long_factor": [4.0] * n_factors}
+    switch = {"original_max_position_embeddings": 480}
+    config["rope_parameters"] = {"rope_type": "longrope", "rope_theta": 10000.0, **factors, **switch}
+    (folder / "config.json").write_text(json.dumps(config))
+    loaded = lb.load(str(folder), progress=False)
+    short = loaded.evict(TEXT, allocator="uniform", ratio=0.5, room=4, progress=False)
+    assert short.n_tokens < 470
+    with pytest.raises(lb.UserError, match=r"evict it with room=\d+") as refused:
+        short.generate(QUESTION, max_new_tokens=60)
+    room = int(str(refused.value).rpartition("room=")[2].rstrip("."))
+    long = loaded.evict(TEXT, allocator="uniform", ratio=0.5, room=room, progress=False)
+    assert long.generate(QUESTION, max_new_tokens=60)
