@@ -161,8 +161,9 @@ def _decide(
 def _is_alive(run: RowMapping, now: datetime) -> bool:
     if run["status"] != "running" or run["heartbeat_at"] is None:  # an older schema had no heartbeat
         return False
-    if run["pid"] is not None:
-        alive = is_running(Process(run["pid"], run["pid_space"], run["pid_start"]))
+    process = Process(run["pid"], run["pid_space"], run["pid_start"])
+    if run["pid"] is not None and process != this_process():  # in a notebook's own an earlier run may have ended
+        alive = is_running(process)
         if alive is not None:
             return alive
     silence: timedelta = now - run["heartbeat_at"]

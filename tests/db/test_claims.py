@@ -109,8 +109,24 @@ def _read(store: Store, run: str) -> Run:
 def test_a_silent_run_whose_process_is_there_keeps_its_claims(any_store: Store, first: str, second: str) -> None:
     """It waits for a lock, or reads one very long prompt in a library that lets no thread beat."""
     any_store.claim(first, "s0", ["cell"])
-    _change(any_store, first, heartbeat_at=_read(any_store, first).heartbeat_at - timedelta(hours=3))
+    silent_since = _read(any_store, first).heartbeat_at - timedelta(hours=3)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        _change(any_store, first, heartbeat_at=silent_since, pid=process.pid, pid_start=None)
+        assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+        process.communicate()
+
+
+def test_a_run_of_this_process_that_no_longer_beats_holds_nothing(
+    any_store: Store, rows: "Rows", first: str, second: str
+) -> None:
+    """In a notebook the process outlives a run whose end could not be recorded."""
+    any_store.claim(first, "s0", ["cell"])
     assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+    silent_since = _read(any_store, first).heartbeat_at - timedelta(seconds=EXPIRY_S + 1)
+    _change(any_store, first, heartbeat_at=silent_since)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"})
+    any_store.start_run(["run"], rows.environment)
+    assert _read(any_store, first).status == "interrupted"
 
 
 def test_a_process_that_took_a_dead_runs_number_is_not_that_run(any_store: Store, first: str, second: str) -> None:
