@@ -91,17 +91,17 @@ class Driver:
         try:
             sample = samples.sample(ordinal)
         except Exception as error:  # its data, its template, memory: the other samples go on
-            self._fail(samples, ordinal, cells, without_frames(error))
+            row = stand_in_row(samples, ordinal)
+            self.store.put(row)
+            self._fail(row.id, cells, without_frames(error))
             return []
         self.store.put(sample_row(samples, sample))
         return self._claim(SampleCells(samples, ordinal, sample.id, cells), sample)
 
-    def _fail(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell], error: Exception) -> None:
+    def _fail(self, sample_id: str, cells: Sequence[RunCell], error: Exception) -> None:
         """Store a failed answer of each cell to a sample that could not be made."""
-        row, reason = stand_in_row(samples, ordinal), reason_of(error)
-        self.store.put(row)
         for cell in cells:
-            self._put(AnswerRecord.failure(cell.id, row.id, self.run_id, reason))
+            self._put(AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
         self.advance("", len(cells))
 
     def _claim(self, place: SampleCells, sample: Sample | None = None) -> list[SampleCells]:
@@ -112,13 +112,23 @@ class Driver:
         self.advance("", len(claims.done) + len(claims.failed))
         granted = [cell for cell in place.cells if cell.id in claims.granted]
         if granted:
-            sample = sample or place.samples.sample(place.ordinal)
-            for cell in granted:
-                if cell.id in claims.texts:
-                    self._score_again(sample, cell, claims.texts[cell.id])
-            self._decode(place, sample, [cell for cell in granted if cell.id not in claims.texts])
+            self._answer_granted(place, granted, claims.texts, sample)
         held = [cell for cell in place.cells if cell.id in claims.held]
         return [SampleCells(place.samples, place.ordinal, place.sample_id, held)] if held else []
+
+    def _answer_granted(
+        self, place: SampleCells, cells: Sequence[RunCell], texts: Mapping[str, str], sample: Sample | None
+    ) -> None:
+        """Score the texts that there are, by cell, and decode for the other cells."""
+        try:
+            sample = sample or place.samples.sample(place.ordinal)
+        except Exception as error:  # as in `_answer`, though it could be made before
+            self._fail(place.sample_id, cells, without_frames(error))
+            return
+        for cell in cells:
+            if cell.id in texts:
+                self._score_again(sample, cell, texts[cell.id])
+        self._decode(place, sample, [cell for cell in cells if cell.id not in texts])
 
     def _score_again(self, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a text that was decoded before, and that its metric broke on."""

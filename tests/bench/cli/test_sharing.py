@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.run import answer, driver, worker
+from lukv_bench.bench.samples.sample_set import SampleSet
 
 CELLS, SAMPLES = 2, 4
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -108,6 +109,31 @@ def test_what_a_killed_run_held_is_taken_over_by_one_that_waits(
     assert ended.code == 0
     assert len(decoded) == CELLS * SAMPLES - there
     assert [(row["status"], row["n"]) for row in ended.rows] == [("complete", SAMPLES)] * CELLS
+    assert n_held() == 0
+
+
+def test_a_sample_that_cannot_be_made_again_for_a_killed_runs_answers_fails_alone(
+    command: list[Any],
+    stopped: "subprocess.Popen[str]",
+    lukv_bench: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    query: Query,
+    n_held: Callable[[], int],
+) -> None:
+    def make(*_: Any) -> Any:
+        raise MemoryError("no room for the sample")
+
+    def kill() -> None:
+        stopped.kill()
+        stopped.wait()
+        monkeypatch.setattr(SampleSet, "sample", make)
+
+    on_first_wait(monkeypatch, kill)
+    ended = lukv_bench(*command, "--json")
+    assert ended.code == 1
+    failed = query("SELECT error FROM answer WHERE status = 'failed'")
+    assert failed
+    assert set(failed) == {("MemoryError: no room for the sample",)}
     assert n_held() == 0
 
 
