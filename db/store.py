@@ -7,7 +7,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import URL, ColumnElement, Connection, Select, delete, insert, or_, select, update
 
 from . import claims
 from .allocations import allocation_id
@@ -102,7 +102,8 @@ class Store(Database):
 
         A failed answer is replaced; with `redo` also a done one that was given before the answer's run began, but never
         by a failure. Answers are compared by ordinal, since a sample that could not be made has another id than the one
-        that is made later. The cell has its score with the last of the answers asked for.
+        that is made later. A text that could not be scored outlives a failure without one, and takes its reason. The
+        cell has its score with the last of the answers asked for.
         MissingRowError for an unknown cell.
         """
         with self.writing() as connection:
@@ -114,6 +115,8 @@ class Store(Database):
                 redo and answer.status == "done" and _precedes(connection, done_at, answer)
             ):
                 return False
+            if answer.status == "failed" and answer.text is None and _take_reason(connection, earlier, answer):
+                return True
             connection.execute(delete(Answer).where(earlier))
             _insert_answer(connection, answer)
             if answer.status == "done":
@@ -183,6 +186,13 @@ def _answers_at(cell_id: str, sample_id: str) -> Select[int]:
     ordinal = select(Sample.ordinal).where(Sample.id == sample_id).scalar_subquery()
     answers = select(Answer.id).join(Sample, Sample.id == Answer.sample_id)
     return answers.where(Answer.cell_id == cell_id, Sample.ordinal == ordinal)
+
+
+def _take_reason(connection: Connection, earlier: ColumnElement[bool], answer: AnswerRecord) -> bool:
+    """Give a stored text the reason of a later failure that has none; False where there is no such text."""
+    values = {"error": answer.error, "run_id": answer.run_id, "created_at": moment(connection)}
+    kept = update(Answer).where(earlier, FAILED, Answer.text.is_not(None)).values(values)
+    return connection.execute(kept).rowcount > 0
 
 
 def _precedes(connection: Connection, at: datetime, answer: AnswerRecord) -> bool:

@@ -1,7 +1,7 @@
 """A run: every allocator with every scorer at every budget, on every task at every length."""
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -275,7 +275,7 @@ def _words(grid: Grid) -> list[str]:
     words = []
     for one in fields(grid):
         value = getattr(grid, one.name)
-        if one.name == "progress" or value == one.default:
+        if one.name == "progress" or (isinstance(value, _PLAIN) and value == one.default):
             continue
         option = _SWITCHES.get(one.name, "--" + one.name.replace("_", "-"))
         if isinstance(value, bool):
@@ -283,10 +283,13 @@ def _words(grid: Grid) -> list[str]:
         elif one.name == "model":
             words += [option, value if isinstance(value, str) else value.name]
         else:
-            several = [value] if isinstance(value, str | Path) or not isinstance(value, Sequence) else value
+            several = [value] if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
             words += [word for each in several for word in (option, str(each))]
     return words
 
+
+_PLAIN = (str, int, float, bool, type(None))
+"""Types of the defaults; an array is not compared with them."""
 
 _SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines"}
 """Fields whose option says the opposite."""

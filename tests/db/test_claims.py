@@ -270,3 +270,15 @@ def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows",
     with Store.open(any_url, create=True) as store, store.reading() as connection:
         assert len(store.done_ordinals(["cell"])["cell"]) == 200
         assert connection.scalar(select(func.count()).select_from(Answer)) == 200
+
+
+def test_a_text_that_was_not_scored_outlives_a_failure_without_one(any_store: Store, rows: "Rows") -> None:
+    earlier = rows.put_all(any_store)
+    unscored = rows.answer(earlier, status="failed", error="the metric broke", score=None)
+    any_store.put_answer(unscored)
+    later = any_store.start_run(["run"], rows.environment)
+    any_store.put_answer(AnswerRecord.failure("cell", "s0", later, "the data are gone"))
+    with any_store.reading() as connection:
+        (stored,) = connection.execute(select(Answer.text, Answer.error)).all()
+    assert stored == (unscored.text, "the data are gone")
+    assert any_store.put_score("cell", "s0", later, 0.5)

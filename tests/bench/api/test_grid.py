@@ -16,7 +16,7 @@ WORDS = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2")
 
 def test_a_grid_gives_the_rows_of_results_and_the_command_finds_nothing_left_to_do(lukv_bench: Any, tiny: Path) -> None:
     frame = lb.run(
-        model=str(tiny), allocator=["uniform", "adakv"], ratio=[0.5, "0.8"], db="x.db", progress=False, **SMALL
+        model=str(tiny), allocator=["uniform", "adakv"], ratio=np.array([0.5, 0.8]), db="x.db", progress=False, **SMALL
     )
     assert len(frame) == 5
     assert set(frame["status"]) == {"complete"}
