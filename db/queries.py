@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from .portions import portions
 from .results import COLUMNS, Row, read_results
-from .schema import Answer, Sample
+from .schema import Allocation, Answer, AnswerAllocation, Sample
 from .standing import DONE
 from .store import Store
 from .totals import of_cells
@@ -16,6 +16,7 @@ from .totals import of_cells
 RESULTS_COLUMNS = COLUMNS
 COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against")
 """The columns of rows that `comparison.compare` has completed."""
+KEEP_COUNTS_COLUMNS = ("cell", "sample", "ordinal", "counts")
 
 _DTYPES = {
     **dict.fromkeys(("length", "keep_tokens", "window"), "Int64"),
@@ -54,6 +55,28 @@ def scores_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {name: pd.Series([row[i] for row in rows], dtype=dtype) for i, (name, dtype) in enumerate(dtypes.items())}
     )
+
+
+def keep_counts_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
+    """What each done answer of some cells kept: columns cell, sample, ordinal and counts, by cell and ordinal.
+
+    `counts` is a list per layer with a number per KV head; answers that hold none have no row.
+    """
+    query = (
+        select(Answer.cell_id, Answer.sample_id, Sample.ordinal, Allocation.counts)
+        .join(Sample)
+        .join(AnswerAllocation, AnswerAllocation.answer_id == Answer.id)
+        .join(Allocation, Allocation.id == AnswerAllocation.allocation_id)
+        .where(DONE)
+    )
+    with store.reading() as connection:
+        rows = [
+            dict(zip(KEEP_COUNTS_COLUMNS, row, strict=True))
+            for some in portions(list(dict.fromkeys(cells)))
+            for row in connection.execute(of_cells(query, Answer.cell_id, some))
+        ]
+    rows.sort(key=lambda row: (row["cell"], row["ordinal"], row["sample"]))
+    return rows_frame(rows, KEEP_COUNTS_COLUMNS)
 
 
 def to_records(frame: pd.DataFrame) -> list[dict[str, Any]]:

@@ -64,6 +64,21 @@ class Results:
         with open_results(self.db) as store:
             return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), limit), ANSWER_COLUMNS)
 
+    @python_messages()
+    def keep_counts(self, task: Names | None = None) -> "pd.DataFrame":
+        """A row per done answer: cell, sample, ordinal, and `counts`, a list per layer with a number per KV head.
+
+        Args:
+            task: Only these tasks or families.
+
+        Raises:
+            UserError: the database cannot be read, or `task` names nothing in it.
+        """
+        from ...db.queries import keep_counts_frame
+
+        with open_results(self.db) as store:
+            return keep_counts_frame(store, [row["cell"] for row in cell_rows(store, names_of(task))])
+
 
 @python_messages()
 def read(db: str | Path | None = None) -> Results:

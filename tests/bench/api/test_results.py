@@ -32,6 +32,17 @@ def test_frames_hold_what_the_command_line_shows(stored: Any) -> None:
     assert len(results.answers(limit=1)) == 6
 
 
+def test_keep_counts_sum_to_the_tokens_that_answers_kept(stored: Any) -> None:
+    results = lb.read("x.db")
+    counts = results.keep_counts(task="niah_single_1")
+    assert list(counts.columns) == ["cell", "sample", "ordinal", "counts"]
+    assert len(counts) == 6
+    means = results.cells(task="niah_single_1").set_index("cell")["kv_tokens_kept"]
+    totals = counts.assign(kept=[sum(map(sum, rows)) for rows in counts["counts"]]).groupby("cell")["kept"].mean()
+    assert totals.to_dict() == means.to_dict()
+    assert totals.nunique() > 1
+
+
 def test_what_is_not_there_is_refused_in_the_words_of_python(stored: Any) -> None:
     with pytest.raises(lb.UserError, match="name others with db"):
         lb.read("none.db")
