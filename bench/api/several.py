@@ -5,7 +5,7 @@ from decimal import Decimal
 from operator import index
 
 from ... import UserError
-from .values import storable
+from .values import storable_once
 
 Names = str | Sequence[str]
 """One name or several."""
@@ -45,5 +45,4 @@ def numbers_of(option: str, value: Numbers | None) -> list[int]:
             numbers.append(index(number))
         except TypeError:
             raise UserError(f"{option} takes whole numbers such as 1024, not {number!r}.") from None
-        storable(option, numbers[-1])
-    return list(dict.fromkeys(numbers))
+    return storable_once(option, numbers)

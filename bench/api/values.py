@@ -31,7 +31,17 @@ def whole_numbers(option: str, texts: Sequence[str]) -> list[int]:
             numbers.append(int(part))
         except ValueError:
             raise UserError(f"{option} takes whole numbers such as 1024,2048, not {part!r}.") from None
-        storable(option, numbers[-1])
+    return storable_once(option, numbers)
+
+
+def storable_once(option: str, numbers: Sequence[int]) -> list[int]:
+    """Numbers, each once, in order.
+
+    Raises:
+        UserError: one that no database holds.
+    """
+    for number in numbers:
+        storable(option, number)
     return list(dict.fromkeys(numbers))
 
 
