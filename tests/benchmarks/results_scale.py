@@ -100,8 +100,10 @@ def fill(path: Path, n_cells: int, n_samples: int) -> None:
     """A finished database: 20 tasks, one machine, no failures."""
     tasks = [f"task_{number:02}" for number in range(20)]
     with Store.open(URL.create("sqlite", database=str(path)), create=True) as store:
+        has_machine = "machine" in schema.Environment.__table__.columns  # an older version of --vs has not
+        named = {"machine": "cpu"} if has_machine else {}
         environment = schema.Environment(
-            id=digest("environment"), python="3.12", platform="linux", machine="cpu", device="cpu"
+            id=digest("environment"), python="3.12", platform="linux", device="cpu", **named
         )
         revision = digest("model")
         store.put(
