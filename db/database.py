@@ -2,9 +2,10 @@
 
 import json
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -14,6 +15,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from .errors import StoreError
+from .interruption import Deferral, deferred_signals
 from .read_only import readable_url
 from .same_file import SameFile
 from .urls import describe, sqlite_path
@@ -53,7 +55,9 @@ class Database:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that sees one state of the database throughout. StoreError when the database fails."""
-        with as_store_error(self.url), self._reader.begin() as connection:
+        with as_store_error(self.url), ExitStack() as transaction:
+            with deferred_signals():
+                connection = transaction.enter_context(_whole(self._reader.begin()))
             yield connection
 
     @contextmanager
@@ -63,15 +67,15 @@ class Database:
         There is one writer at a time: keep it short, and never open one inside another.
         StoreError when the database fails, stays locked, or is no more the file that was opened.
         """
-        with as_store_error(self.url):
+        with as_store_error(self.url), deferred_signals() as deferral:
             self._turn_wal_on()
             with ExitStack() as transaction:
-                connection = self._begin(transaction)
+                connection = self._begin(transaction, deferral)
                 if self._file is not None:
                     self._file.check()
                 yield connection
 
-    def _begin(self, transaction: ExitStack) -> Connection:
+    def _begin(self, transaction: ExitStack, deferral: Deferral) -> Connection:
         """Take the lock; whoever writes much is asked for patience where another process holds it for long."""
         started = time.monotonic()
         while True:
@@ -81,14 +85,16 @@ class Database:
                 waited = time.monotonic() - started
                 if not _is_busy(error) or self.on_lock is None or waited > LONGEST_WAIT_S:
                     raise
+                deferral.deliver()
                 self.on_lock(waited)
 
     def close(self) -> None:
         """Close every connection; the last process to do so leaves one file that can be read anywhere."""
-        self._engine.dispose()
-        if self._file is not None and self._wal_on:
-            turn_wal_off(self._engine)
+        with deferred_signals():
             self._engine.dispose()
+            if self._file is not None and self._wal_on:
+                turn_wal_off(self._engine)
+                self._engine.dispose()
 
     def __enter__(self) -> Self:
         return self
@@ -103,6 +109,22 @@ class Database:
         if not self._wal_on:
             turn_wal_on(self._engine)
             self._wal_on = True
+
+
+@contextmanager
+def _whole(transaction: AbstractContextManager[Connection]) -> Iterator[Connection]:
+    """A transaction whose end no signal interrupts; its body may be long, and is interrupted."""
+    with ExitStack() as stack:
+        connection = stack.enter_context(transaction)
+        try:
+            yield connection
+        except BaseException:
+            with deferred_signals():
+                stack.__exit__(*sys.exc_info())
+            raise
+        else:
+            with deferred_signals():
+                stack.close()
 
 
 def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True) -> Engine:
