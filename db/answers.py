@@ -5,12 +5,12 @@ from typing import Any
 
 from sqlalchemy import RowMapping, Text, cast, select
 
+from .database import Database
 from .labels import allocator_label, budget_label, scorer_label
 from .portions import portions
 from .readable import parsed
 from .results import Row
 from .schema import Answer, Sample
-from .store import Store
 from .totals import of_cells
 
 ANSWER_COLUMNS = (
@@ -20,7 +20,7 @@ ANSWER_COLUMNS = (
 """The columns of an answer, in order."""
 
 
-def read_answers(store: Store, rows: Sequence[Row], limit: int | None = None) -> list[dict[str, Any]]:
+def read_answers(store: Database, rows: Sequence[Row], limit: int | None = None) -> list[dict[str, Any]]:
     """The answers of some cells with ANSWER_COLUMNS, sample by sample, the cells of a sample in the order of `rows`.
 
     - `score` is in [0, 100], null for a failed answer, which has an `error` in place of its `text`.

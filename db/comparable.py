@@ -1,7 +1,9 @@
 """Which results may stand in one table, and which columns distinguish them. For every reader of the record."""
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from .labels import allocator_label, budget_label, scorer_label
 
@@ -10,8 +12,35 @@ Row = Mapping[str, Any]
 
 Text = Callable[[Row], str]
 
-SETTING = ("model", "model_revision", "dtype", "protocol", "seed", "code_version")
-"""What rows must share to stand in one table: nothing else may be ranked together."""
+
+class Setting(NamedTuple):
+    """What rows must share to stand in one table: nothing else may be ranked together."""
+
+    model: str
+    model_revision: str
+    dtype: str
+    protocol: str
+    seed: int
+    code_version: str
+
+    @classmethod
+    def of(cls, row: Row) -> "Setting":
+        """The setting of a row that has these columns."""
+        texts = {name: str(row[name]) for name in cls._fields if name != "seed"}
+        return cls(seed=int(row["seed"]), **texts)
+
+    @property
+    def key(self) -> str:
+        """Twelve hexadecimal digits that stand for it, in any database."""
+        return hashlib.sha256(json.dumps(self).encode()).hexdigest()[:12]
+
+    @property
+    def title(self) -> str:
+        """The setting in words."""
+        return _title(self)
+
+
+SETTING = Setting._fields
 
 IDENTITY: Mapping[str, Text] = {
     "task": lambda row: str(row["task"]),

@@ -14,7 +14,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from .errors import StoreError
+from .errors import BusyError, StoreError
 from .interruption import Deferral, deferred_signals
 from .read_only import readable_url
 from .same_file import SameFile
@@ -23,11 +23,17 @@ from .urls import describe, sqlite_path
 BUSY_S = 30.0
 """Seconds that a writing transaction waits for another process before it gives up, or asks whether to keep waiting."""
 
+READER_BUSY_S = 5.0
+"""Seconds that whoever only reads waits for another process; a visitor of a site would not wait longer."""
+
 LONGEST_WAIT_S = 600.0
 """Seconds after which waiting ends: whoever holds the lock is stuck."""
 
 _TRANSACTION = "lukv_transaction"
 """An execution option: "write" takes the lock, "none" begins nothing, and without it a transaction reads."""
+
+NO_TRANSACTION = {_TRANSACTION: "none"}
+"""Execution options of a connection that begins none."""
 
 _POSTGRESQL_LOCK = 0x4C554B56
 """The advisory lock that stands for SQLite's one writer: "LUKV"."""
@@ -41,9 +47,9 @@ class Database:
     reading one takes none.
     """
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, *, read_only: bool = False) -> None:
         self.url = url
-        self._engine = make_engine(url)
+        self._engine = make_engine(url, read_only=read_only)
         self._reader = _reading_engine(self._engine)
         self._writer = writing_engine(self._engine)
         self._wal_on = url.get_backend_name() != "sqlite"
@@ -127,19 +133,26 @@ def _whole(transaction: AbstractContextManager[Connection]) -> Iterator[Connecti
                 stack.close()
 
 
-def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True) -> Engine:
-    """An engine with our transactions. JSON with NaN in it is refused: no other reader would take it."""
+def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True, read_only: bool = False) -> Engine:
+    """An engine with our transactions. JSON with NaN in it is refused: no other reader would take it.
+
+    Through one that is `read_only` the database itself refuses every change.
+    """
     settings: dict[str, Any] = {"json_serializer": _dump_json}
     if not pooled:
         settings["poolclass"] = NullPool
     if url.get_backend_name() != "sqlite":
         engine = create_engine(url, pool_pre_ping=True, **settings)
         event.listen(engine, "begin", _begin_on_server)
-        return engine
-    engine = create_engine(readable_url(url), connect_args={"timeout": BUSY_S, "isolation_level": None}, **settings)
+        return _read_only_server(engine) if read_only else engine
+    timeout = READER_BUSY_S if read_only else BUSY_S
+    place = readable_url(url, only_read=read_only)
+    engine = create_engine(place, connect_args={"timeout": timeout, "isolation_level": None}, **settings)
     event.listen(engine, "begin", _begin_on_file)
     if foreign_keys:
         event.listen(engine, "connect", _turn_foreign_keys_on)
+    if read_only:
+        event.listen(engine, "connect", _turn_changes_off)
     return engine
 
 
@@ -161,8 +174,10 @@ def writing_engine(engine: Engine) -> Engine:
 
 def _reading_engine(engine: Engine) -> Engine:
     """The same engine and pool, whose transactions see one state of the database; SQLite's do so anyway."""
-    if engine.dialect.name != "postgresql":
-        return engine
+    return _read_only_server(engine) if engine.dialect.name == "postgresql" else engine
+
+
+def _read_only_server(engine: Engine) -> Engine:
     return engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
 
@@ -171,7 +186,7 @@ def turn_wal_on(engine: Engine) -> None:
     until = time.monotonic() + BUSY_S
     while True:
         try:
-            with engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection:
+            with engine.connect().execution_options(**NO_TRANSACTION) as connection:
                 connection.exec_driver_sql("PRAGMA journal_mode=WAL")
             return
         except OperationalError as error:
@@ -187,9 +202,10 @@ def turn_wal_off(engine: Engine) -> None:
     """
     with (
         suppress(DatabaseError, StoreError),
-        engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection,
+        engine.connect().execution_options(**NO_TRANSACTION) as connection,
     ):
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")  # enough where a reader stays: the file is whole
         connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
 
 
@@ -200,7 +216,7 @@ def compact(engine: Engine) -> None:
     """
     with (
         suppress(DatabaseError),
-        engine.connect().execution_options(**{_TRANSACTION: "none"}) as connection,
+        engine.connect().execution_options(**NO_TRANSACTION) as connection,
     ):
         connection.exec_driver_sql("PRAGMA busy_timeout=0")
         connection.exec_driver_sql("VACUUM")
@@ -230,6 +246,10 @@ def _turn_foreign_keys_on(connection: DBAPIConnection, _entry: ConnectionPoolEnt
     connection.cursor().execute("PRAGMA foreign_keys=ON")
 
 
+def _turn_changes_off(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.cursor().execute("PRAGMA query_only=ON")
+
+
 def _dump_json(value: object) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
@@ -242,5 +262,6 @@ def as_store_error(url: URL) -> Iterator[None]:
     except DatabaseError as error:
         if type(error) not in (DatabaseError, OperationalError):
             raise
+        kind = BusyError if isinstance(error, OperationalError) and _is_busy(error) else StoreError
         reason = (str(error.orig).strip() or type(error.orig).__name__).splitlines()[0]
-        raise StoreError(f"The database {describe(url)} failed: {reason}.") from error
+        raise kind(f"The database {describe(url)} failed: {reason}.") from error

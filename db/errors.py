@@ -1,4 +1,30 @@
-"""The error of a database that failed while a run was at work."""
+"""What is wrong with a database: seen before work starts (a UserError), or while it is in use (a StoreError)."""
+
+from .. import UserError
+
+
+class NoResultsError(UserError):
+    """There is no database yet, or an empty one."""
+
+
+class OlderSchemaError(UserError):
+    """An older lukv-bench wrote it, and it is opened for reading alone."""
+
+
+class NewerSchemaError(UserError):
+    """A newer lukv-bench wrote it."""
+
+
+class ForeignDatabaseError(UserError):
+    """It is another program's, or another program changed its tables."""
+
+
+class UnreadableError(UserError):
+    """It is no database, a broken one, or a server that does not answer."""
+
+
+class LockedError(UserError):
+    """Another program holds it, and lets nobody read."""
 
 
 class StoreError(Exception):
@@ -6,6 +32,10 @@ class StoreError(Exception):
 
     One sentence that names the database. A `UserError` is raised instead for whatever can be seen before work starts.
     """
+
+
+class BusyError(StoreError):
+    """Another process holds the database's lock."""
 
 
 class MissingRowError(StoreError, LookupError):

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 
 from sqlalchemy import Connection, column, inspect, select, table
 
-from .. import UserError
+from .errors import ForeignDatabaseError, NewerSchemaError, UnreadableError
 
 VERSION_TABLE = "lukv_bench_revision"
 """Where Alembic keeps the revision."""
@@ -58,7 +58,7 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     if contents.revision in revisions:
         return "older"
     if contents.revision is not None:
-        raise UserError(
+        raise NewerSchemaError(
             f'"{where}" was written by a newer lukv-bench (schema {contents.revision}, this one knows '
             f"{revisions[-1]}); "
             'type "pip install --upgrade lukv-bench".'
@@ -66,7 +66,7 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     strangers = contents.tables - {VERSION_TABLE}
     strangers = strangers if taken is None else strangers & taken
     if strangers:
-        raise UserError(
+        raise ForeignDatabaseError(
             f'"{where}" is a database of another program (it holds the table "{min(strangers)}"); '
             "name another with --db."
         )
@@ -81,7 +81,7 @@ def _check_whole(contents: Contents, where: str) -> None:
     for owner, name in ours:
         if (owner, name) not in contents.columns:
             what = f'column "{owner}.{name}"' if owner in contents.tables else f'table "{owner}"'
-            raise UserError(
+            raise ForeignDatabaseError(
                 f'"{where}" lacks its {what}: another program changed it; restore a copy, or name another with --db.'
             )
 
@@ -102,7 +102,7 @@ def peek_file(path: Path) -> Contents:
         finally:
             connection.close()
     except sqlite3.Error as error:
-        raise UserError(
+        raise UnreadableError(
             f'"{path}" is not a readable SQLite database ({error}); name another file with --db.'
         ) from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import platformdirs
 
 from .. import UserError
+from .errors import NoResultsError
 from .places import check_changeable, check_creatable, check_local, check_regular, real_path, user_folder
 
 KINDS = ("sqlite", "postgresql")
@@ -77,7 +78,7 @@ def check_there(path: Path) -> None:
     real = real_path(path)
     check_local(real)
     if not real.exists():
-        raise UserError(nothing_yet(str(path)))
+        raise NoResultsError(nothing_yet(str(path)))
     check_regular(real)
 
 

@@ -4,7 +4,7 @@ from sqlalchemy import URL
 
 from .. import UserError
 from .database import Database, as_store_error, compact, make_engine, turn_wal_on, writing_engine
-from .errors import StoreError
+from .errors import BusyError, LockedError, NoResultsError, OlderSchemaError, StoreError, UnreadableError
 from .identity import State, judge, peek_connection
 from .migrate import upgrade
 from .named import nothing_yet
@@ -31,11 +31,12 @@ def prepare(database: Database, *, create: bool) -> None:
             _migrate(database.url)
             return
     except StoreError as error:
-        raise UserError(f"{error} Name another with --db.") from error
+        kind = LockedError if isinstance(error, BusyError) else UnreadableError
+        raise kind(f"{error} Name another with --db.") from error
     if state == "empty":
-        raise UserError(nothing_yet(describe(database.url)))
+        raise NoResultsError(nothing_yet(describe(database.url)))
     if state == "older":
-        raise UserError(
+        raise OlderSchemaError(
             f'"{describe(database.url)}" was written by an older lukv-bench; '
             'the next "lukv-bench run" that writes to it brings it up to date.'
         )

@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 from sqlalchemy import select
 
+from .database import Database
 from .portions import portions
 from .results import COLUMNS, Row, read_results
 from .schema import Allocation, Answer, AnswerAllocation, Sample
 from .standing import DONE
-from .store import Store
 from .totals import of_cells
 
 RESULTS_COLUMNS = COLUMNS
@@ -28,7 +28,7 @@ _DTYPES = {
 """Any other column holds texts or JSON, of dtype object, so that a missing one is None in any pandas."""
 
 
-def results_frame(store: Store, cells: Sequence[str] | None = None) -> pd.DataFrame:
+def results_frame(store: Database, cells: Sequence[str] | None = None) -> pd.DataFrame:
     """The rows of `read_results`: one per cell (those named, or all), with RESULTS_COLUMNS."""
     return rows_frame(read_results(store, cells), RESULTS_COLUMNS)
 
@@ -40,7 +40,7 @@ def rows_frame(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def scores_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
+def scores_frame(store: Database, cells: Sequence[str]) -> pd.DataFrame:
     """The scored answers of some cells: columns cell, sample, ordinal and score [0, 100], by cell and ordinal."""
     once = list(dict.fromkeys(cells))
     query = (
@@ -57,7 +57,7 @@ def scores_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
     )
 
 
-def keep_counts_frame(store: Store, cells: Sequence[str]) -> pd.DataFrame:
+def keep_counts_frame(store: Database, cells: Sequence[str]) -> pd.DataFrame:
     """What each done answer of some cells kept: columns cell, sample, ordinal and counts, by cell and ordinal.
 
     `counts` is a list per layer with a number per KV head; answers that hold none have no row.

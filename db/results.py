@@ -6,11 +6,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Select, func, select
 
+from .database import Database
 from .portions import portions
 from .readable import Field, Unreadable, field
 from .schema import Cell, Configuration, Model
 from .standing import status
-from .store import Store
 from .totals import MEANS, SECONDS, of_cells, read_events, read_seconds, totals
 
 Row = dict[str, Any]
@@ -59,7 +59,7 @@ _KEYS = {"cell": "cell", "configuration": "configuration", "model": "model_revis
 """The column of a row that holds its key, by table."""
 
 
-def read_results(store: Store, cells: Sequence[str] | None = None) -> list[Row]:
+def read_results(store: Database, cells: Sequence[str] | None = None) -> list[Row]:
     """One row per cell (those named, or all), with COLUMNS, in an order that depends on their content only.
 
     - `n` counts done answers, `n_failed` failed ones; `error` is the cell's own, or a failed answer's.

@@ -8,6 +8,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
 from .. import UserError
+from .errors import UnreadableError
 from .identity import Contents, judge, peek_connection, peek_file
 from .named import KINDS, absolute, check_usable, in_memory, named_file, no_kind
 
@@ -121,6 +122,6 @@ def _peek_server(url: URL) -> Contents:
             return peek_connection(connection)
     except SQLAlchemyError as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
-        raise UserError(f"The database {describe(url)} cannot be reached ({reason}); check --db.") from error
+        raise UnreadableError(f"The database {describe(url)} cannot be reached ({reason}); check --db.") from error
     finally:
         engine.dispose()

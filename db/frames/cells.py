@@ -1,0 +1,56 @@
+"""The results of one setting: what is ranked on the same page."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select
+
+from ..comparable import Setting
+from ..database import Database
+from ..labels import allocator_label, budget_label, scorer_label
+from ..queries import RESULTS_COLUMNS, rows_frame
+from ..results import Row, read_results
+from ..schema import Cell, Configuration, Model
+from ..stats import wilson
+
+CELLS_COLUMNS = (*RESULTS_COLUMNS, "method", "budget", "interval_low", "interval_high")
+
+
+def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = None) -> pd.DataFrame:
+    """A row per cell of a setting (on some tasks, or on all), with CELLS_COLUMNS.
+
+    - `method` is "allocator x scorer" as one would type it, or the allocator alone; `budget` "prune 0.8", "keep 256"
+      or "-".
+    - The interval is Wilson's, of 95%; missing unless `status` is "complete".
+    - The other columns are those of `db.results.read_results`.
+    """
+    rows = read_results(db, _cells_of(db, setting, tasks))
+    frame = rows_frame([row | _labels(row) for row in rows], CELLS_COLUMNS[:-2])
+    low, high = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
+    scored = frame["score"].notna().to_numpy() & (frame["n"] > 0).to_numpy()
+    if scored.any():
+        low[scored], high[scored] = wilson(
+            frame["score"].to_numpy()[scored].clip(0, 100), frame["n"].to_numpy()[scored]
+        )
+    return frame.assign(interval_low=low, interval_high=high)
+
+
+def _labels(row: Row) -> Row:
+    scorer = None if row["scorer"] is None else scorer_label(row)
+    method = allocator_label(row) if scorer is None else f"{allocator_label(row)} x {scorer}"
+    return {"method": method, "budget": budget_label(row)}
+
+
+def _cells_of(db: Database, setting: Setting, tasks: Sequence[str] | None) -> list[str]:
+    query = (
+        select(Cell.id)
+        .join(Configuration, Configuration.id == Cell.configuration_id)
+        .join(Model, Model.revision == Configuration.model_revision)
+        .where(Model.name == setting.model)
+        .where(*(getattr(Configuration, name) == value for name, value in list(setting._asdict().items())[1:]))
+    )
+    if tasks is not None:
+        query = query.where(Cell.task.in_(tasks))
+    with db.reading() as connection:
+        return list(connection.scalars(query))

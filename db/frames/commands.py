@@ -1,0 +1,93 @@
+"""The command that answers a cell anew."""
+
+import re
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Text, cast, select
+
+from ..database import Database
+from ..labels import allocator_label, scorer_label
+from ..readable import parsed
+from ..results import read_results
+from ..schema import Answer, Run
+
+Words = list[str]
+
+_SWITCHES = {"--thinking", "--no-truncate", "--no-baselines", "--redo", "--traceback", "--json"}
+"""Options of `run` that take no value."""
+
+_OF_A_CELL = {"--allocator", "--scorer", "--ratio", "--keep-tokens", "--tasks", "--length", "--limit", "--seed"}
+_OF_AN_OCCASION = {"--redo", "--traceback", "--json", "--db", "--no-baselines"}
+
+
+def read_command(db: Database, cell: str) -> str | None:
+    """What to type in a shell to answer a cell anew; None where no answer says which run gave it.
+
+    It is the command of the run that gave the cell's newest answer, with what that one named several of (allocators,
+    tasks, ...) narrowed down to this cell. Folders and model paths are cut down to their last names, as the record
+    keeps them. A command of another form than `lukv-bench run` stands as it was typed.
+    """
+    newest = (
+        select(cast(Run.command, Text))
+        .join(Answer, Answer.run_id == Run.id)
+        .where(Answer.cell_id == cell)
+        .order_by(Answer.created_at.desc(), Answer.id.desc())
+        .limit(1)
+    )
+    with db.reading() as connection:
+        command = parsed(connection.scalar(newest))
+    rows = read_results(db, [cell])
+    if not rows or not isinstance(command, list) or not command:
+        return None
+    words = [str(word) for word in command]
+    return shlex.join(_of_cell(words, rows[0]) if _is_run(words) else words)
+
+
+def _is_run(words: Sequence[str]) -> bool:
+    return words[0] == "lukv_bench.run" or list(words[1:2]) == ["run"]
+
+
+def _of_cell(words: Sequence[str], row: Mapping[str, Any]) -> Words:
+    """The command narrowed down to one cell."""
+    options = list(_options(words[1:] if words[0] == "lukv_bench.run" else words[2:]))
+    kept = [word for name, typed, _ in options if name not in _OF_A_CELL | _OF_AN_OCCASION for word in typed]
+    typed = {name: [value for other, _, value in options if other == name] for name in ("--allocator", "--scorer")}
+    method = ["--allocator", _spec(row["allocator"], allocator_label(row), typed["--allocator"])]
+    if row["scorer"] is not None:
+        method += ["--scorer", _spec(row["scorer"], scorer_label(row), typed["--scorer"])]
+    return ["lukv-bench", "run", *kept, *method, *_place(row), "--no-baselines"]
+
+
+def _place(row: Mapping[str, Any]) -> Words:
+    """Budget, task, length, number of samples and seed."""
+    words = []
+    if row["keep_tokens"] is not None:
+        words += ["--keep-tokens", str(row["keep_tokens"])]
+    elif row["ratio"]:
+        words += ["--ratio", f"{row['ratio']:.12g}"]
+    words += ["--tasks", row["task"]]
+    if row["length"] is not None:
+        words += ["--length", str(row["length"])]
+    return [*words, "--limit", str(row["samples_asked"]), "--seed", str(row["seed"])]
+
+
+def _options(words: Sequence[str]) -> Iterator[tuple[str, Words, str]]:
+    """(name, the words typed, value) of each option."""
+    rest = list(words)
+    while rest:
+        word = rest.pop(0)
+        name, equals, value = word.partition("=")
+        if equals or word in _SWITCHES or not word.startswith("--") or not rest:
+            yield name, [word], value
+        else:
+            value = rest.pop(0)
+            yield name, [word, value], value
+
+
+def _spec(name: str, label: str, typed: Sequence[str]) -> str:
+    """A plugin as it was typed, where only one of its name was: a profile's path is in no label."""
+    specs = [spec for value in typed for spec in re.split(r",(?=[\w.-]+(?::|,|$))", value)]
+    same = [spec for spec in specs if spec.partition(":")[0] == name]
+    return same[0] if len(set(same)) == 1 else label
