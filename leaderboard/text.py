@@ -51,9 +51,9 @@ _SHAPELESS = frozenset(("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"))
 
 _FORMULA = re.compile(r"[\s'\"]*[=+\-@\uff1d\uff0b\uff0d\uff20]|[\t\r\n]")
 _NUMBER_OR_DASH = re.compile(r"-|[+-]?\d+([.,]\d+)?%?")
-_PLAIN = re.compile(r"[\w .,()%/=+-]*")
-_CHANGED_LATER = re.compile(r"www\.|--|->|<-", re.IGNORECASE)
-"""What Markdown makes a link or an arrow of even where its characters are escaped."""
+_PUNCTUATION = re.compile(r"[!-/:-@\[-`{-~]")
+_CHANGED_LATER = re.compile(r"www\.|@|:\S|--|->|<-|[<>~]=", re.IGNORECASE)
+"""What becomes an address, an icon or another sign even where it is escaped: Streamlit looks for it after parsing."""
 
 
 def visible(text: str) -> str:
@@ -127,12 +127,16 @@ def line(value: Any, most: int = MOST_IN_LABEL) -> str:
 
 
 def markdown(value: Any, most: int = MOST_IN_CELL) -> str:
-    """For whatever Streamlit reads as Markdown: labels, captions, notices. Anything out of the plain is a code span."""
-    text = line(value, most)
-    if _PLAIN.fullmatch(text) and not _CHANGED_LATER.search(text):
-        return re.sub(r"([_()%/=+.-])", r"\\\1", text)
-    fence = "`" * (1 + max((len(run) for run in re.findall("`+", text)), default=0))
-    return f"{fence} {text} {fence}" if "`" in text else f"`{text}`"
+    """For whatever Streamlit reads as Markdown: labels, captions, notices. The line itself, as Markdown shows it."""
+    return " ".join(_markdown_word(word) for word in line(value, most).split(" "))
+
+
+def _markdown_word(word: str) -> str:
+    """A word with its punctuation escaped, or as a code span where that would not do."""
+    if not _CHANGED_LATER.search(word):
+        return _PUNCTUATION.sub(r"\\\g<0>", word)
+    fence = "`" * (1 + max((len(run) for run in re.findall("`+", word)), default=0))
+    return f"{fence} {word} {fence}" if "`" in word else f"`{word}`"
 
 
 def plotly(value: Any, most: int = MOST_IN_LABEL) -> str:
