@@ -1,1 +1,1 @@
-"""The leaderboard app (not built yet). Imports `db` alone."""
+"""The leaderboard: a Streamlit site over the record. Imports `db` alone; `app.py` is the script that Streamlit runs."""

@@ -1,0 +1,1 @@
+"""The leaderboard's process: where it listens, how it is started and ended, whether it answers."""

@@ -1,0 +1,102 @@
+"""Starts the leaderboard as a process of its own, and ends it."""
+
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import webbrowser
+from pathlib import Path
+
+from sqlalchemy import URL
+
+from .... import UserError
+from ....db.example import shown_url
+from ....db.urls import describe
+from ...errors import PluginError
+from .check import answers
+from .place import Place
+
+SCRIPT = Path(__file__).resolve().parents[3] / "leaderboard" / "app.py"
+
+DATABASE = "LUKV_BENCH_SITE_DATABASE"
+"""The environment variable by which the site learns of its database; an argument would show a password to everybody."""
+
+_ENDING_S = 10.0
+"""Seconds in which the site has to end by itself."""
+
+
+def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
+    """Serve until Ctrl-C; the exit code.
+
+    Args:
+        place: Where to listen; free.
+        db: As typed.
+        open_browser: Show the site when it answers.
+
+    Raises:
+        UserError: the database cannot be meant, or Streamlit is not installed.
+        PluginError: the site did not start.
+    """
+    url, is_example = shown_url(db)
+    if importlib.util.find_spec("streamlit") is None:
+        raise UserError('The leaderboard needs Streamlit, which is not installed; type "pip install streamlit".')
+    process = subprocess.Popen(
+        _command(place), env=_environment(None if db is None else url), stdout=subprocess.DEVNULL
+    )
+    try:
+        _wait_until_up(process, place)
+        print(f"{'the example results' if is_example else describe(url)}: {place.url} (Ctrl-C ends it)", flush=True)
+        if open_browser and _has_screen():
+            webbrowser.open(place.url)
+        return 1 if process.wait() else 0
+    finally:
+        _end(process)
+
+
+def _command(place: Place) -> list[str]:
+    """-P: files of the folder that the user is in are no modules of the site."""
+    options = {
+        "server.address": place.host,
+        "server.port": str(place.port),
+        "server.headless": "true",  # no browser and no question for an e-mail address
+        "browser.gatherUsageStats": "false",
+        "logger.level": "warning",
+    }
+    flags = [word for name, value in options.items() for word in (f"--{name}", value)]
+    return [sys.executable, "-P", "-m", "streamlit", "run", str(SCRIPT), *flags]
+
+
+def _environment(url: URL | None) -> dict[str, str]:
+    """Without a `--db` the site looks for the user's own results itself, and finds them once there are any."""
+    environment = {name: value for name, value in os.environ.items() if name != DATABASE}
+    if url is not None:
+        environment[DATABASE] = url.render_as_string(hide_password=False)
+    return environment
+
+
+def _wait_until_up(process: "subprocess.Popen[bytes]", place: Place) -> None:
+    while not answers(place):
+        if process.poll() is not None:
+            raise PluginError(f"the leaderboard did not start at {place.url}; the lines above say why.")
+        time.sleep(0.1)
+    if process.poll() is not None:
+        raise PluginError(f"another program took {place.url} in the meantime; name another port with --port.")
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """Ctrl-C in a terminal reaches both processes; a signal to this one alone is passed on."""
+    if process.poll() is None:
+        process.terminate()
+    try:
+        process.wait(_ENDING_S)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.wait()
+
+
+def _has_screen() -> bool:
+    """Where there is none, a browser would be one of text, in the terminal that shows the address."""
+    return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))

@@ -1,0 +1,14 @@
+"""The script that Streamlit runs for every visitor: `lukv-bench leaderboard`, or `streamlit run` with this file."""
+
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != HERE]  # our file names are no modules
+
+import streamlit as st  # noqa: E402
+
+from lukv_bench.leaderboard.site import show_site  # noqa: E402
+
+st.set_page_config("lukv-bench leaderboard", layout="wide")
+show_site(HERE / "pages")

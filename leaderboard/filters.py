@@ -1,0 +1,104 @@
+"""The filters beside every page: which setting, and which of its cells."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from ..db.comparable import SETTING, Setting
+from ..db.frames.cells import read_cells
+from ..db.frames.settings import read_settings
+from . import state
+from .record import Record
+from .view import View
+
+SETTING_HELP = (
+    "What results must share to be compared: model and its revision, precision, protocol, seed and the version of "
+    "lukv-bench. Only one setting is shown at a time."
+)
+
+
+@dataclass(frozen=True)
+class Filter:
+    """A column of the cells by which they can be cut down.
+
+    Attributes:
+        column: Of `read_cells`.
+        label: The widget's.
+        missing: Stands for a missing value: the length of a task that has none, the scorer of a full cache.
+    """
+
+    column: str
+    label: str
+    missing: str = "none"
+
+    def shown(self, value: object) -> object:
+        """A value of the column in words."""
+        return self.missing if value is None else value
+
+
+PLACES = (Filter("task", "Tasks"), Filter("length", "Lengths", "as they come"))
+METHODS = (
+    Filter("allocator", "Allocators"),
+    Filter("scorer", "Scorers", "none (full cache)"),
+    Filter("budget", "Budgets"),
+)
+"""In the order of the sidebar; the column is also the query parameter."""
+
+
+def show_filters(record: Record, *, disabled: bool = False) -> View:
+    """Draw the filters in the sidebar, and cut the cells down to what they leave.
+
+    Args:
+        record: With one setting at least.
+        disabled: For a page that shows everything: what was chosen stays for the next page.
+    """
+    with st.sidebar:
+        settings = [Setting(*row) for row in record.read(read_settings)[list(SETTING)].itertuples(index=False)]
+        setting = state.choice(
+            "setting", "Setting", settings, shown=lambda each: each.title, help=SETTING_HELP, disabled=disabled
+        )
+        cells = record.read(read_cells, setting)
+        pool = _filtered(cells, PLACES, disabled)
+        kept = _filtered(pool, METHODS, disabled)
+        st.caption(rows_left(len(kept), len(cells)))
+        if disabled:
+            st.caption("This page shows everything, whatever the filters.")
+    return View(record, setting, pool, kept)
+
+
+def rows_left(n_left: int, n_all: int) -> str:
+    """What the filters left, in words."""
+    return f"{n_left:,} of {n_all:,} results left by the filters." if n_left != n_all else f"All {n_all:,} results."
+
+
+def _filtered(cells: pd.DataFrame, filters: Sequence[Filter], disabled: bool) -> pd.DataFrame:
+    for each in filters:
+        values = options_of(cells[each.column])
+        if len(values) < 2 and not st.query_params.get_all(each.column):
+            continue
+        chosen = state.choices(each.column, each.label, values, shown=each.shown, disabled=disabled)
+        if len(chosen) < len(values):
+            cells = with_values(cells, each.column, chosen)
+    return cells
+
+
+def options_of(column: "pd.Series[Any]") -> list[Any]:
+    """The values of a column in order, None for the missing ones; numbers within texts count as numbers."""
+    values = sorted(column.dropna().unique(), key=natural)
+    return [*([None] if column.isna().any() else []), *values]
+
+
+def natural(value: object) -> list[tuple[float, str]]:
+    """A key that sorts "keep 64" before "keep 256"."""
+    parts = re.split(r"(\d+(?:\.\d+)?)", str(value))
+    return [(float(part), "") if place % 2 else (0.0, part) for place, part in enumerate(parts)]
+
+
+def with_values(cells: pd.DataFrame, column: str, values: Sequence[Any]) -> pd.DataFrame:
+    """The rows whose column has one of some values; None stands for missing."""
+    is_chosen = cells[column].isin([value for value in values if value is not None])
+    return cells[is_chosen | cells[column].isna()] if None in values else cells[is_chosen]

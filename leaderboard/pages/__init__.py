@@ -1,0 +1,1 @@
+"""The pages, a file each: a script that Streamlit runs, which wires frames to tables and figures."""

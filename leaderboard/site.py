@@ -1,0 +1,72 @@
+"""What every page has around it: navigation, filters, notices, and the look for new answers."""
+
+from pathlib import Path
+
+import streamlit as st
+
+from .. import UserError
+from ..db.errors import StoreError
+from ..db.frames.settings import read_settings
+from . import notices
+from .filters import show_filters
+from .record import Record, current_record, forget_reader
+from .view import hand_over
+
+LOOK_AGAIN_S = 5
+"""Seconds between two looks for new answers."""
+
+PAGES = {
+    "ranking": "Leaderboard",
+    "tradeoffs": "Trade-offs",
+    "tasks": "Tasks",
+    "budgets": "Budgets",
+    "compare": "Compare",
+    "samples": "Samples",
+    "methods": "Methods",
+    "about": "About the numbers",
+}
+"""Title of every page by the name of its file, which is its address too, in the order of the navigation."""
+
+UNFILTERED = ("Methods", "About the numbers")
+"""Pages that show all that the record holds."""
+
+
+def show_site(folder: Path) -> None:
+    """Draw the page that the visitor is on.
+
+    Args:
+        folder: Of the pages' scripts.
+    """
+    files = [(folder / f"{name}.py", title) for name, title in PAGES.items()]
+    page = st.navigation([st.Page(file, title=title) for file, title in files if file.exists()])
+    try:
+        record = current_record()
+        is_empty = record.read(read_settings).empty
+    except (UserError, StoreError) as error:
+        forget_reader()
+        notices.show_failure(error)
+        _look_again(None)
+        return
+    if is_empty:
+        notices.show_empty()
+    else:
+        if record.is_example:
+            notices.show_example_notice()
+        hand_over(show_filters(record, disabled=page.title in UNFILTERED))
+        try:
+            page.run()
+        except StoreError as error:  # the database went away while the page was read
+            forget_reader()
+            notices.show_failure(error)
+    _look_again(record)
+
+
+@st.fragment(run_every=LOOK_AGAIN_S)
+def _look_again(shown: Record | None) -> None:
+    """Draw everything again when the database has changed, or can be read at last."""
+    try:
+        version = current_record().version
+    except (UserError, StoreError):
+        version = None
+    if version != (None if shown is None else shown.version):
+        st.rerun()
