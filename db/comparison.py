@@ -11,7 +11,8 @@ from .results import Row, read_results
 from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
 from .schema import Answer
 from .standing import DONE
-from .stats import Floats, Integers, bonett_price, wilson
+from .statistics.arrays import Floats, Integers
+from .statistics.intervals import bonett_price, wilson
 from .store import Store
 
 

@@ -12,7 +12,7 @@ from ..labels import allocator_label, budget_label, scorer_label
 from ..queries import RESULTS_COLUMNS, rows_frame
 from ..results import Row, read_results
 from ..schema import Cell, Configuration, Model
-from ..stats import wilson
+from ..statistics.intervals import wilson
 
 CELLS_COLUMNS = (*RESULTS_COLUMNS, "method", "budget", "interval_low", "interval_high")
 

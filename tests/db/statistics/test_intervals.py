@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lukv_bench.db.stats import bonett_price, wilson
+from lukv_bench.db.statistics.intervals import bonett_price, wilson
 
 Z95 = NormalDist().inv_cdf(0.975)
 

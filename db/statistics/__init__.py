@@ -1,0 +1,1 @@
+"""Which differences are real: pure functions of arrays and frames. No query, no state, no plot."""
