@@ -7,6 +7,7 @@ from sqlalchemy import Connection, select, update
 
 from .schema import Answer, Cell, Sample
 from .standing import DONE
+from .summaries import write_summaries
 
 
 def mean_score(scores: Sequence[float]) -> tuple[float, float | None]:
@@ -25,6 +26,7 @@ def mean_score(scores: Sequence[float]) -> tuple[float, float | None]:
 def update_score(connection: Connection, cell_id: str) -> None:
     """Set the score of a cell to that of its done answers, or to null while one of the samples asked for has none.
 
+    A cell that has its score gets its summary, too.
     Of several answers for the same ordinal the latest counts.
     """
     n_samples = connection.scalar(select(Cell.samples_asked).where(Cell.id == cell_id)) or 0
@@ -38,3 +40,5 @@ def update_score(connection: Connection, cell_id: str) -> None:
     is_whole = 0 < n_samples == len(scores) and None not in scores.values()
     score, stderr = mean_score([*scores.values()]) if is_whole else (None, None)
     connection.execute(update(Cell).where(Cell.id == cell_id).values(score=score, stderr=stderr, error=None))
+    if is_whole:
+        write_summaries(connection, [cell_id])

@@ -30,7 +30,7 @@ def put_all(connection: Connection, rows: Iterable[PlanRow]) -> None:
     """Write the rows that are missing, parents first whatever their order.
 
     A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
-    a method page or a task the newer text, and a sample or a profile of an older schema what it lacks.
+    a method page or a task the newer text, and a sample or a profile what it lacks.
     IntegrityError when a row names a parent that is nowhere.
     """
     rank = {table.name: place for place, table in enumerate(Base.metadata.sorted_tables)}
@@ -57,10 +57,13 @@ def _raise_samples(connection: Connection, cell: Cell) -> None:
 
 
 def _fill_in(connection: Connection, sample: Sample) -> None:
-    """What a row of an older schema lacks is null; what is there is kept."""
+    """What a row lacks is null; what is there is kept."""
     if sample.facets is not None:
         lacking = update(Sample).where(Sample.id == sample.id, Sample.facets.is_(None))
         connection.execute(lacking.values(facets=sample.facets, reference_answers=sample.reference_answers))
+    if sample.prompt is not None:
+        lacking = update(Sample).where(Sample.id == sample.id, Sample.prompt.is_(None))
+        connection.execute(lacking.values(prompt=sample.prompt))
 
 
 def _insert_missing(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

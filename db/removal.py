@@ -6,9 +6,9 @@ from typing import NamedTuple
 from sqlalchemy import Connection, delete, func, select
 
 from .. import UserError
-from .allocations import delete_unused
 from .claims import live_claims
 from .schema import Answer, Cell, Claim, Configuration
+from .shared_rows import delete_unused
 from .store import Store
 from .urls import check_writable
 

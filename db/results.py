@@ -4,47 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from math import isfinite
 from typing import Any
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import Connection, Text, cast, select
 
 from .database import Database
-from .portions import portions
-from .readable import Field, Unreadable, field
-from .schema import Cell, Configuration, Model
+from .portions import portions, read_rows
+from .readable import parsed
+from .schema import Cell, CellSummary
 from .standing import status
-from .totals import MEANS, SECONDS, of_cells, read_events, read_seconds, totals
+from .stored_fields import OF_CELL, ReadValues, missing_configuration, read_configurations, read_values
+from .totals import MEANS, SECONDS, read_totals
 
 Row = dict[str, Any]
 """A cell's results, every value one that JSON takes."""
-
-STORED: Mapping[str, Field] = {
-    "cell": field(Cell.id),
-    "configuration": field(Cell.configuration_id),
-    "model": field(Model.name),
-    "task": field(Cell.task),
-    "length": field(Cell.length),
-    "protocol": field(Configuration.protocol),
-    "allocator": field(Configuration.allocator),
-    "scorer": field(Configuration.scorer),
-    "ratio": field(Configuration.ratio),
-    "keep_tokens": field(Configuration.keep_tokens),
-    "score": field(Cell.score),
-    "stderr": field(Cell.stderr),
-    "allocator_args": field(Configuration.allocator_args),
-    "scorer_args": field(Configuration.scorer_args),
-    "dtype": field(Configuration.dtype),
-    "seed": field(Configuration.seed),
-    "samples_asked": field(Cell.samples_asked),
-    "model_revision": field(Configuration.model_revision),
-    "profile_hash": field(Configuration.profile_hash),
-    "sink": field(Configuration.sink),
-    "window": field(Configuration.window),
-    "code_version": field(Configuration.code_version),
-    "label": field(Configuration.label),
-    "task_version": field(Cell.task_version),
-    "data_revision": field(Cell.data_revision),
-    "spec": field(Configuration.spec),
-}
-"""Columns of a row that are read as they stand."""
 
 COLUMNS = (
     *("cell", "configuration", "model", "task", "length", "protocol", "allocator", "scorer", "ratio", "keep_tokens"),
@@ -55,11 +26,12 @@ COLUMNS = (
 )
 """The columns of a row, in order."""
 
-_KEYS = {"cell": "cell", "configuration": "configuration", "model": "model_revision"}
-"""The column of a row that holds its key, by table."""
+_SUMMARY = ("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment", *MEANS, *SECONDS)
+_OF_COMPLETE = ("score", "stderr", *MEANS, *SECONDS, "machine", "environment")
+"""Columns that are null unless the cell is complete."""
 
 
-def read_results(store: Database, cells: Sequence[str] | None = None) -> list[Row]:
+def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
     """One row per cell (those named, or all), with COLUMNS, in an order that depends on their content only.
 
     - `n` counts done answers, `n_failed` failed ones; `error` is the cell's own, or a failed answer's.
@@ -73,86 +45,63 @@ def read_results(store: Database, cells: Sequence[str] | None = None) -> list[Ro
     - `status` "unreadable" is a cell with a value that another program broke: `error` names the value.
     """
     rows: list[Row] = []
-    with store.reading() as connection:
+    with db.reading() as connection:
         for some in [None] if cells is None else portions([*dict.fromkeys(cells)]):
             rows += _read_some(connection, some)
     return sorted(rows, key=_order)
 
 
 def _read_some(connection: Connection, cells: Sequence[str] | None) -> Iterator[Row]:
-    events, broken = read_events(connection, cells)
-    stored_rows = connection.execute(of_cells(_results(), Cell.id, cells)).mappings().all()
-    several = [row["cell"] for row in stored_rows if row["machine"] != row["_other_machine"]]
-    seconds = {cell: timed for some in portions(several) for cell, timed in read_seconds(connection, some).items()}
-    for stored in stored_rows:
-        row, errors = _row(dict(stored) | seconds.get(stored["cell"], {}))
-        row["events"] = dict(sorted(events.get(row["cell"], {}).items()))
-        errors += [broken[row["cell"]]] if row["cell"] in broken else []
-        errors += [f'the mean of "{name}" is not a number' for name in (*MEANS, *SECONDS) if not _is_finite(row[name])]
-        if errors:
-            row |= {"status": "unreadable", "error": "; ".join(errors)}
-        if row["status"] != "complete":
-            row |= dict.fromkeys(("score", "stderr", *MEANS, *SECONDS, "machine", "environment"))
-        yield {name: row[name] for name in COLUMNS}
+    """The rows of some cells, no more than one statement may name, or of all."""
+    stored = _stored_cells(connection, cells)
+    lacking = [str(row["cell"]) for row in stored if row["n"] is None]
+    totals = {each["cell_id"]: each for some in portions(lacking) for each in read_totals(connection, some)}
+    used = None if cells is None else {str(row["configuration"]) for row in stored}
+    configurations = read_configurations(connection, used)
+    for row in stored:
+        configuration = configurations.get(row["configuration"]) or missing_configuration(str(row["configuration"]))
+        yield _row(row | totals.get(row["cell"], {}), configuration)
 
 
-def _results() -> Select[Any]:
-    """Outer joins: a cell whose configuration is gone is shown as unreadable, not left out."""
-    summed = totals()
-    return (
-        select(
-            *(stored.as_stored.label(name) for name, stored in STORED.items()),
-            Configuration.id.label("_configuration"),
-            Model.revision.label("_model"),
-            func.coalesce(summed.c.n, 0).label("n"),
-            func.coalesce(summed.c.n_failed, 0).label("n_failed"),
-            func.coalesce(summed.c.n_timed, 0).label("n_timed"),
-            summed.c.machine,
-            summed.c.other_machine.label("_other_machine"),
-            summed.c.environment,
-            status(summed).label("status"),
-            *(summed.c[name] for name in (*MEANS, *SECONDS)),
-            func.coalesce(Cell.error, summed.c.answer_error).label("error"),
-        )
-        .select_from(Cell)
-        .outerjoin(Configuration, Configuration.id == Cell.configuration_id)
-        .outerjoin(Model, Model.revision == Configuration.model_revision)
-        .outerjoin(summed, summed.c.cell_id == Cell.id)
-    )
+def _stored_cells(connection: Connection, cells: Sequence[str] | None) -> list[Row]:
+    """Cells as stored, with their summaries; those that have none lack `n`."""
+    columns = [
+        *(column.as_stored.label(name) for name, column in OF_CELL.items()),
+        Cell.error.label("error"),
+        *(CellSummary.__table__.c[name] for name in _SUMMARY),
+        cast(CellSummary.events, Text).label("events"),
+    ]
+    query = select(*columns).outerjoin(CellSummary, CellSummary.cell_id == Cell.id)
+    if cells is not None:
+        query = query.where(Cell.id.in_(cells))
+    names = [*(column.name for column in columns), "broken_events"]
+    return [dict(zip(names, (*row, None), strict=True)) for row in read_rows(connection, query)]
 
 
-def _row(row: Row) -> tuple[Row, list[str]]:
-    """The selected values of a row, with a placeholder and a sentence for each that cannot be read."""
-    row["error"] = None if row["error"] is None else str(row["error"])
-    keys = {table: str(row[key]) for table, key in _KEYS.items()}
-    missing = [table for table, key in (("configuration", "_configuration"), ("model", "_model")) if not row[key]]
-    errors = [f'row {keys[table][:12]} of table "{table}" is missing' for table in missing[:1]]
-    for name, column in STORED.items():
-        try:
-            row[name] = column.placeholder if column.table in missing else column.read(row[name], keys[column.table])
-        except Unreadable as error:
-            row[name] = column.placeholder
-            errors.append(str(error))
-    try:
-        row["ratio"] = _ratio(row)
-    except ValueError:
-        errors.append(f'"ratio" of row {keys["configuration"][:12]} in table "configuration" is not a share')
-        row["ratio"] = None
-    return row, errors
+def _row(stored: Row, configuration: ReadValues) -> Row:
+    """A cell's row; with a value that cannot be read its status is "unreadable"."""
+    cell = read_values(OF_CELL, stored, {"cell": str(stored["cell"])})
+    reason = stored["answer_error"] if stored["error"] is None else stored["error"]
+    row = stored | configuration.values | cell.values
+    row |= {"status": status(stored), "error": None if reason is None else str(reason), "events": _events(stored)}
+    errors = [*configuration.errors, *cell.errors]
+    errors += [] if stored["broken_events"] is None else [stored["broken_events"]]
+    errors += [f'the mean of "{name}" is not a number' for name in (*MEANS, *SECONDS) if not _is_finite(row[name])]
+    if errors:
+        row |= {"status": "unreadable", "error": "; ".join(errors)}
+    if row["status"] != "complete":
+        row |= dict.fromkeys(_OF_COMPLETE)
+    return {name: row[name] for name in COLUMNS}
 
 
-def _ratio(row: Mapping[str, Any]) -> float | None:
-    """The share pruned. ValueError for a stored text that is none."""
-    if row["ratio"] is None:
-        return 0.0 if row["keep_tokens"] is None else None
-    ratio = float(row["ratio"])
-    if not 0 <= ratio < 1:
-        raise ValueError
-    return ratio
+def _events(stored: Row) -> dict[str, int]:
+    events = stored["events"]
+    counts = events if isinstance(events, dict) else parsed(events)
+    return counts if isinstance(counts, dict) else {}
 
 
-def _is_finite(value: float | None) -> bool:
-    return value is None or isfinite(value)
+def _is_finite(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and isfinite(value))
 
 
 def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -12,6 +12,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .columns import Address, AnyText, Count, Hash, Json, Name, Number, VerbatimJson
 from .columns import Base as Base
+from .derived import CellSummary as CellSummary
+from .derived import SampleList as SampleList
 
 
 class Environment(Base):
@@ -102,6 +104,7 @@ class Configuration(Base):
     __table_args__ = (
         CheckConstraint("protocol IN ('agnostic', 'aware')", name="protocol"),
         CheckConstraint("ratio IS NULL OR keep_tokens IS NULL", name="one_budget"),
+        Index("ix_configuration_setting", "model_revision", "dtype", "protocol", "seed", "code_version"),
     )
 
     id: Mapped[Hash] = mapped_column(primary_key=True)
@@ -149,7 +152,7 @@ class Cell(Base):
     __table_args__ = (
         CheckConstraint("samples_asked >= 0", name="samples_asked"),
         CheckConstraint("score BETWEEN 0 AND 100", name="score"),
-        Index(None, "configuration_id"),
+        Index(None, "configuration_id", "task", "length"),
     )
 
     id: Mapped[Hash] = mapped_column(primary_key=True)
@@ -168,7 +171,7 @@ class Sample(Base):
     """One task document; `ordinal` counts from 0 within (task, version, length).
 
     `facets` is what a reader may group answers by ({"bucket": "4-8k"}), `reference_answers` a list of texts; both are
-    null in a row of an older schema until the sample is put again.
+    null in a row of an older schema until the sample is put again. `prompt` is null unless a run was told to keep it.
     """
 
     __tablename__ = "sample"
@@ -183,6 +186,7 @@ class Sample(Base):
     generation_hash: Mapped[Hash]
     facets: Mapped[Json | None] = mapped_column(default=None)
     reference_answers: Mapped[Any] = mapped_column(VerbatimJson, nullable=True, default=None)
+    prompt: Mapped[str | None] = mapped_column(AnyText, default=None)
 
 
 class Run(Base):
@@ -281,6 +285,7 @@ class AnswerAllocation(Base):
     """The allocation that an answer was given under."""
 
     __tablename__ = "answer_allocation"
+    __table_args__ = (Index(None, "allocation_id"),)
 
     answer_id: Mapped[int] = mapped_column(ForeignKey("answer.id", ondelete="CASCADE"), primary_key=True)
     allocation_id: Mapped[Address] = mapped_column(ForeignKey("allocation.id"))

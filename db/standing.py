@@ -1,11 +1,14 @@
-"""Where a cell stands, as SQL: complete, failed or partial. The one definition, for writers and readers.
+"""Where a cell stands: complete, failed or partial. The one definition, for writers and readers.
 
 - failed: the cell as a whole has an error (its profile), or answers failed and none is done.
 - complete: every ordinal in 0..samples_asked-1 has a done answer, and with them a score is there.
 - partial: anything else. Failed answers beside done ones are counted, and the same run again retries them alone.
 """
 
-from sqlalchemy import ColumnElement, Subquery, and_, case, distinct, func, or_
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import ColumnElement, and_, case, distinct, func
 
 from .schema import Answer, Cell, Sample
 
@@ -31,11 +34,8 @@ def n_covered() -> ColumnElement[int]:
     return func.count(distinct(case((and_(DONE, Sample.ordinal < Cell.samples_asked), Sample.ordinal))))
 
 
-def status(totals: Subquery) -> ColumnElement[str]:
-    """The status of a cell, given its totals (`n`, `n_failed`, `n_covered`; null for a cell without answers)."""
-    nothing_answered = and_(totals.c.n_failed > 0, totals.c.n == 0)
-    return case(
-        (or_(Cell.error.is_not(None), nothing_answered), "failed"),
-        (and_(totals.c.n_covered == Cell.samples_asked, Cell.score.is_not(None)), "complete"),
-        else_="partial",
-    )
+def status(cell: Mapping[str, Any]) -> str:
+    """The status of a cell, given its `samples_asked`, `score` and `error`, and its `n`, `n_failed` and `n_covered`."""
+    if cell["error"] is not None or (cell["n_failed"] > 0 and cell["n"] == 0):
+        return "failed"
+    return "complete" if cell["n_covered"] == cell["samples_asked"] and cell["score"] is not None else "partial"

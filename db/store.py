@@ -10,7 +10,6 @@ from typing import Self
 from sqlalchemy import URL, ColumnElement, Connection, Select, delete, insert, or_, select, update
 
 from . import claims
-from .allocations import allocation_id
 from .cell_scores import update_score
 from .claims import Claims
 from .clock import moment
@@ -21,8 +20,10 @@ from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
 from .portions import portions
 from .records import AnswerRecord
-from .schema import Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
+from .schema import Allocation, Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
+from .shared_rows import shared_row
 from .standing import DONE, FAILED
+from .summaries import write_missing_summaries
 from .urls import check_writable, sqlite_path
 
 _BY_SIGNAL = 128
@@ -48,6 +49,8 @@ class Store(Database):
             store = cls(url)
             undo.callback(store.close)
             prepare(store, create=create)
+            if create:
+                write_missing_summaries(store)
             undo.pop_all()
             return store
 
@@ -210,6 +213,5 @@ def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
     if timing is not None:
         connection.execute(insert(Timing).values(answer_id=answer_id, **timing))
     if counts is not None:
-        connection.execute(
-            insert(AnswerAllocation).values(answer_id=answer_id, allocation_id=allocation_id(connection, counts))
-        )
+        allocation = shared_row(connection, Allocation.counts, counts)
+        connection.execute(insert(AnswerAllocation).values(answer_id=answer_id, allocation_id=allocation))

@@ -28,8 +28,32 @@ _MACHINE = func.coalesce(Environment.machine, Environment.id)
 _TIMED = and_(DONE, Timing.answer_id.is_not(None))
 
 
-def totals() -> Subquery:
-    """Counts and means of every cell that has answers; its seconds are good where one machine alone timed it."""
+def read_totals(connection: Connection, cells: Sequence[str]) -> list[dict[str, Any]]:
+    """What the answers of each cell amount to, no more cells than one statement may name.
+
+    - `cell_id` and `samples_asked`; counts `n` (done), `n_failed`, `n_covered`; `answer_error`, a failed one's reason;
+    - MEANS over done answers; SECONDS over those that `machine` timed, `n_timed` of them, in one `environment` or null;
+    - `events`: on how many done answers each event was recorded; `broken_events`: a sentence where some cannot be read.
+
+    A cell without answers has counts of 0.
+    """
+    summed = _totals(cells)
+    query = select(Cell.id.label("cell_id"), Cell.samples_asked, *(each for each in summed.c if each.name != "cell_id"))
+    query = query.outerjoin(summed, summed.c.cell_id == Cell.id).where(Cell.id.in_(cells))
+    rows = [dict(row) for row in connection.execute(query).mappings()]
+    several = [row["cell_id"] for row in rows if row["machine"] != row["other_machine"]]
+    seconds = _read_seconds(connection, several) if several else {}
+    events, broken = _read_events(connection, cells)
+    for row in rows:
+        cell = row["cell_id"]
+        row |= seconds.get(cell, {})
+        row |= {name: row[name] or 0 for name in ("n", "n_failed", "n_covered", "n_timed")}
+        row |= {"events": dict(sorted(events.get(cell, {}).items())), "broken_events": broken.get(cell)}
+    return rows
+
+
+def _totals(cells: Sequence[str]) -> Subquery:
+    """Counts and means of those cells that have answers; the seconds of one are good where one machine timed it."""
     timed_on = case((_TIMED, _MACHINE))
     timed_in = case((_TIMED, Environment.id))
     return (
@@ -50,12 +74,13 @@ def totals() -> Subquery:
         .outerjoin(Run, Run.id == Answer.run_id)
         .outerjoin(Environment, Environment.id == Run.environment_id)
         .outerjoin(Timing, Timing.answer_id == Answer.id)
+        .where(Answer.cell_id.in_(cells))
         .group_by(Answer.cell_id)
         .subquery()
     )
 
 
-def read_seconds(connection: Connection, cells: Sequence[str] | None) -> dict[str, dict[str, Any]]:
+def _read_seconds(connection: Connection, cells: Sequence[str]) -> dict[str, dict[str, Any]]:
     """By cell the machine that timed most of its answers (of two, the first by name), how many, and its means.
 
     Seconds of different machines have no common mean.
@@ -78,18 +103,18 @@ def read_seconds(connection: Connection, cells: Sequence[str] | None) -> dict[st
     names = ("machine", "environment", "n_timed", *SECONDS)
     return {
         row["cell_id"]: {name: row[name] for name in names}
-        for row in connection.execute(of_cells(query, Answer.cell_id, cells)).mappings()
+        for row in connection.execute(query.where(Answer.cell_id.in_(cells))).mappings()
     }
 
 
-def read_events(connection: Connection, cells: Sequence[str] | None) -> tuple[dict[str, Counter[str]], dict[str, str]]:
+def _read_events(connection: Connection, cells: Sequence[str]) -> tuple[dict[str, Counter[str]], dict[str, str]]:
     """By cell on how many done answers each event was recorded, and a sentence where an answer's are unreadable."""
     text = cast(Answer.events, Text)
     query = select(Answer.cell_id, Answer.id, text).where(DONE, text != "[]")
     counts: defaultdict[str, Counter[str]] = defaultdict(Counter)
     broken: dict[str, str] = {}
     names_in: dict[str, set[str] | None] = {}  # most answers record what others recorded, too
-    for cell, answer, events in read_rows(connection, of_cells(query, Answer.cell_id, cells)):
+    for cell, answer, events in read_rows(connection, query.where(Answer.cell_id.in_(cells))):
         if events not in names_in:
             names_in[events] = _event_names(events)
         names = names_in[events]
