@@ -1,11 +1,13 @@
 """One context, evicted by one method, and what the model says over what is left."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ... import UserError
 from .messages import python_messages
+from .several import names_of
+from .single import text_of, whole_number
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,49 +64,61 @@ class EvictedContext:
         return positions
 
     @python_messages()
-    def generate(self, question: str, *, max_new_tokens: int = 64, stop: str | Sequence[str] = ()) -> str:
+    def generate(self, question: str, *, max_new_tokens: int = 64, stop: str | Iterable[str] = ()) -> str:
         """The model's answer by greedy decoding, in its chat template where it has one.
 
         Args:
-            question: Put behind the context, in the same user turn.
-            max_new_tokens: At most so many.
-            stop: Texts before any of which the answer ends.
+            question: Follows the context in the same user turn.
+            max_new_tokens: The most tokens of the answer.
+            stop: Texts that end the answer; it is cut before them.
 
         Raises:
-            UserError: there is no question, or it does not fit the model's positions.
+            UserError: the question is empty, does not fit the model's positions, or an argument is of another type.
         """
         from ..engine.decode import decode
-        from ..engine.prompt import chat_form, render
+        from ..engine.prompt import chat_form
         from ..engine.stop import Stop, stop_strings
 
+        max_new_tokens = whole_number("max_new_tokens", max_new_tokens)
         if max_new_tokens < 1:
             raise UserError(f"max_new_tokens is at least 1, not {max_new_tokens}.")
         tokenizer = self._loaded.tokenizer
-        prompt = self._prompt(question, max_new_tokens)
-        rendered = render(tokenizer, self.text + SEPARATOR + question)
+        strings = stop_strings(names_of(stop, "stop"), tokenizer)
+        prompt = self._prompt(question)
+        self._check_room(prompt.n_tokens + max_new_tokens)
         rules = Stop(
             max_new_tokens=max_new_tokens,
             eos=self._loaded.eos,
-            strings=stop_strings([stop] if isinstance(stop, str) else list(stop), tokenizer),
-            thinking=self._loaded.thinking.behind(rendered, chat_form(tokenizer) == "chat"),
+            strings=strings,
+            thinking=self._loaded.thinking.behind(self._rendered(question), chat_form(tokenizer) == "chat"),
         )
         return decode(self._loaded, self._cache(), [prompt.question], rules).rows[0].text
 
     @python_messages()
     def log_likelihood(self, question: str, answer: str) -> float:
-        """The sum of the natural log-probabilities of an answer's tokens behind the question.
+        """The sum of the natural log-probabilities of an answer's tokens after the question.
+
+        Prompt and answer are tokenised as one text, as lm-eval does: at the seam the tokens may be others than those of
+        the answer alone. A token with characters of both, such as a space at the prompt's end and the answer's first
+        word, counts as the answer's.
 
         Raises:
             UserError: one of them is empty, or they do not fit the model's positions.
         """
         from ..engine.likelihood import likelihood
-        from ..engine.prompt import ids_of
+        from ..engine.prompt import adds_special_tokens, cut_at
 
-        ids = ids_of(self._loaded.tokenizer, answer, special_tokens=False)
-        if not ids:
+        text_of("answer", answer)
+        self._prompt(question)
+        tokenizer, rendered = self._loaded.tokenizer, self._rendered(question)
+        special = adds_special_tokens(tokenizer, rendered)
+        ids, n_prompt = cut_at(tokenizer, rendered + answer, len(rendered), special)
+        if n_prompt == len(ids):
             raise UserError("the answer is empty; a likelihood needs at least one token.")
-        prompt = self._prompt(question, len(ids))
-        return likelihood(self._loaded, self._cache(), (*prompt.question, *ids[:-1]), ids).logprob
+        if ids[: self.n_tokens] != self.token_ids or n_prompt <= self.n_tokens:
+            raise UserError("this answer changes how the question is tokenised; begin it with a letter.")
+        self._check_room(len(ids))
+        return likelihood(self._loaded, self._cache(), ids[self.n_tokens : -1], ids[n_prompt:]).logprob
 
     def _cache(self) -> "StoreCache":
         """The stores as the eviction left them: what an earlier question fed is taken back."""
@@ -112,20 +126,24 @@ class EvictedContext:
         cache.take_all_back()
         return cache
 
-    def _prompt(self, question: str, n_answer: int) -> "Prompt":
-        if not question.strip():
+    def _rendered(self, question: str) -> str:
+        from ..engine.prompt import render
+
+        return render(self._loaded.tokenizer, self.text + SEPARATOR + question)
+
+    def _prompt(self, question: str) -> "Prompt":
+        if not text_of("question", question).strip():
             raise UserError("the question is empty; ask something about the context.")
         prompt = split_context(self._loaded, self.text, question)
         if prompt.context != self.token_ids:
             raise UserError("this question changes how the end of the context is tokenised; begin it with a letter.")
-        check_length(self._loaded, prompt.n_tokens + n_answer)
-        self._check_rotation(prompt.n_tokens + n_answer)
         return prompt
 
-    def _check_rotation(self, n_tokens: int) -> None:
-        """Refuse a sequence whose context the model would have rotated in another way (LongRoPE, dynamic NTK)."""
+    def _check_room(self, n_tokens: int) -> None:
+        """Refuse a sequence that is too long, or whose context would be rotated differently (LongRoPE, dynamic NTK)."""
         from ..engine.rotary import shortest_alike
 
+        check_length(self._loaded, n_tokens)
         n_sequence = self._evicted.cache.n_sequence
         if shortest_alike(self._loaded.model, n_tokens) > shortest_alike(self._loaded.model, n_sequence):
             raise UserError(

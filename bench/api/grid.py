@@ -1,8 +1,8 @@
 """A run: every allocator with every scorer at every budget, on every task at every length."""
 
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,8 @@ from ..reports.progress import Progress, ProgressOption, shown_progress
 from .keywords import keywords_of
 from .messages import python_messages
 from .model import Model, use_model
-from .several import Names, Numbers, Shares, names_of, numbers_of, shares_of
+from .several import Names, Numbers, Shares, names_of, numbers_of, read_once, shares_of
+from .single import check_progress, optional_number, optional_place, optional_text, switch, text_of, whole_number
 from .values import at_least_one, one_of, samples_limit
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     """
     from ..methods.budget import parse_budgets
 
+    grid = _checked_types(grid)
     samples_limit(grid.limit)
     at_least_one("--batch", grid.batch)
     one_of("--protocol", grid.protocol, ("agnostic", "aware"))
@@ -187,7 +189,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     budgets = parse_budgets(shares_of(grid.ratio), numbers_of("--keep-tokens", grid.keep_tokens))
     lengths = numbers_of("--length", LENGTH if grid.length is None else grid.length)
     seeds = numbers_of("--seed", grid.seed)
-    names = names_of(grid.tasks) or []
+    names = names_of(grid.tasks, "--tasks") or []
     for option, values in (("--length", lengths), ("--seed", seeds), ("--tasks", names)):
         if not values:
             raise UserError(f"{option} is empty; name at least one, or leave the option out.")
@@ -199,13 +201,35 @@ def check_grid(grid: Grid) -> CheckedGrid:
     return CheckedGrid(grid, allocators, scorers, budgets, tasks, lengths, seeds, _database(grid))
 
 
+def _checked_types(grid: Grid) -> Grid:
+    """The grid with every option of its type, and iterators turned into lists.
+
+    Raises:
+        UserError: an option is of another type.
+    """
+    if not isinstance(grid.model, Model):
+        text_of("model", grid.model)
+    check_progress(grid.progress)
+    checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
+        lambda _, value: read_once(value): ("allocator", "scorer", "ratio", "keep_tokens", "tasks", "length", "seed"),
+        text_of: ("protocol",),
+        optional_text: ("device", "dtype"),
+        whole_number: ("limit", "batch"),
+        optional_number: ("sink", "window", "max_length"),
+        optional_place: ("data_dir", "samples", "db"),
+        switch: ("thinking", "truncate", "baselines", "redo"),
+    }
+    checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
+    return replace(grid, **checked)
+
+
 def _plugins(grid: Grid, budgets: "Sequence[Budget]") -> tuple[list[str], list[str]]:
     """Allocators and scorers, all of them registered, with budgets that hold what the scorers protect."""
     from ..methods.protection import check_budgets
     from ..plugins.names import split_specs
 
-    allocators = split_specs("allocator", names_of(grid.allocator) or [""])
-    scorers = split_specs("scorer", names_of(grid.scorer) or [""])
+    allocators = split_specs("allocator", names_of(grid.allocator, "--allocator") or [""])
+    scorers = split_specs("scorer", names_of(grid.scorer, "--scorer") or [""])
     if grid.baselines or any(spec.partition(":")[0] != "full" for spec in allocators):
         check_budgets(budgets, scorers, grid.sink, grid.window)
     return allocators, scorers
@@ -259,37 +283,12 @@ def run(grid: Grid) -> "pd.DataFrame":
     """
     from ...db.queries import COMPARED_COLUMNS, rows_frame
     from ...db.urls import describe
-    from .recorded import recorded_command
+    from .recorded import recorded_command, words_of
 
     checked = check_grid(grid)
-    command = recorded_command(["lukv_bench.run", *_words(grid)], describe(checked.url))
+    command = recorded_command(["lukv_bench.run", *words_of(checked.grid)], describe(checked.url))
     with shown_progress(grid.progress) as progress:
         finished = checked.carry_out(command, progress)
     for line in finished.failures:
         warnings.warn(line, RuntimeWarning, stacklevel=4)
     return rows_frame(finished.rows, COMPARED_COLUMNS)
-
-
-def _words(grid: Grid) -> list[str]:
-    """The options that are not the defaults, as one would type them on the command line."""
-    words = []
-    for one in fields(grid):
-        value = getattr(grid, one.name)
-        if one.name == "progress" or (isinstance(value, _PLAIN) and value == one.default):
-            continue
-        option = _SWITCHES.get(one.name, "--" + one.name.replace("_", "-"))
-        if isinstance(value, bool):
-            words.append(option)
-        elif one.name == "model":
-            words += [option, value if isinstance(value, str) else value.name]
-        else:
-            several = [value] if isinstance(value, str | Path) or not isinstance(value, Iterable) else value
-            words += [word for each in several for word in (option, str(each))]
-    return words
-
-
-_PLAIN = (str, int, float, bool, type(None))
-"""Types of the defaults; an array is not compared with them."""
-
-_SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines"}
-"""Fields whose option says the opposite."""

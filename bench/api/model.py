@@ -3,15 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..reports.progress import Progress, ProgressOption, shown_progress
 from .evicted import EvictedContext, evict_context
 from .messages import python_messages
-from .several import numbers_of
+from .single import check_progress, optional_number, optional_text, switch, text_of, whole_number
+from .values import storable
 
 if TYPE_CHECKING:
+    from ..methods.method import Method
     from ..models.load import LoadedModel
 
 
@@ -42,7 +45,7 @@ class Model:
         *,
         allocator: str = "lukv",
         scorer: str = "keydiff",
-        ratio: float | str | None = None,
+        ratio: float | str | Decimal | None = None,
         keep_tokens: int | None = None,
         sink: int | None = None,
         window: int | None = None,
@@ -69,18 +72,13 @@ class Model:
             UserError: the context, the method or the budget cannot be served.
             PluginError: the scorer or the allocator failed.
         """
-        from ..methods.budget import parse_budgets
-        from ..methods.method import build_methods
-        from ..plugins.names import split_specs
-
-        (room,) = numbers_of("room", room)
+        text_of("context", context)
+        check_progress(progress)
+        seed, room = whole_number("seed", seed), whole_number("room", room)
+        storable("seed", seed)
         if room < 0:
             raise UserError(f"room is the number of tokens of a question and its answer, at least 0, not {room}.")
-        budgets = parse_budgets([] if ratio is None else [str(ratio)], numbers_of("--keep-tokens", keep_tokens))
-        allocators, scorers = split_specs("allocator", [allocator]), split_specs("scorer", [scorer])
-        if len(allocators) > 1 or len(scorers) > 1:
-            raise UserError("evict takes one allocator and one scorer; call it once for each.")
-        (method,) = build_methods(allocators, scorers, budgets, sink, window, False)
+        method = _method(allocator, scorer, ratio, keep_tokens, sink, window)
         if not context.strip():
             raise UserError("the context is empty; give a text.")
         with shown_progress(progress) as shown:
@@ -92,6 +90,30 @@ class Model:
             f"<{self.loaded.title} ({self.revision[:8]}), {self.loaded.dtype} on {self.loaded.device}: "
             f"{shape.n_layers} layers, {shape.n_kv_heads} KV heads, {shape.max_positions} positions>"
         )
+
+
+def _method(
+    allocator: str,
+    scorer: str,
+    ratio: float | str | Decimal | None,
+    keep_tokens: int | None,
+    sink: int | None,
+    window: int | None,
+) -> "Method":
+    """The method that the arguments of `Model.evict` name. Raises UserError as it does."""
+    from ..methods.budget import parse_budgets
+    from ..methods.method import build_methods
+    from ..plugins.names import split_specs
+
+    n_kept = optional_number("keep_tokens", keep_tokens)
+    budgets = parse_budgets([] if ratio is None else [str(ratio)], [] if n_kept is None else [n_kept])
+    allocators = split_specs("allocator", [text_of("allocator", allocator)])
+    scorers = split_specs("scorer", [text_of("scorer", scorer)])
+    if len(allocators) > 1 or len(scorers) > 1:
+        raise UserError("evict takes one allocator and one scorer; call it once for each.")
+    sink, window = optional_number("sink", sink), optional_number("window", window)
+    (method,) = build_methods(allocators, scorers, budgets, sink, window, False)
+    return method
 
 
 @python_messages()
@@ -116,6 +138,11 @@ def load(
     Raises:
         UserError: there is no such model or device, or the model is corrupt or unsupported.
     """
+    text_of("model", model)
+    optional_text("device", device)
+    optional_text("dtype", dtype)
+    switch("thinking", thinking)
+    check_progress(progress)
     with shown_progress(progress) as shown:
         return Model(load_ready(model, device, dtype, thinking, shown))
 

@@ -1,14 +1,39 @@
 """The command of a run as the store keeps it: without passwords and without the folders of the machine."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ...db.local_paths import without_folders
 from ..models.find import model_title
 
+if TYPE_CHECKING:
+    from .grid import Grid
+
 PATHS = ("--data-dir", "--samples")
-"""Options whose value is a path, whatever it looks like: a relative one is told from a hub id by its option alone."""
+"""Options whose value is a path. A relative path may look like a hub id, so the option decides."""
+
+SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines"}
+"""Fields of `Grid` whose option of the command line has the opposite meaning."""
+
+
+def words_of(grid: "Grid") -> list[str]:
+    """The options of a checked grid that differ from their defaults, as words of the command line."""
+    words = []
+    for field in fields(grid):
+        value = getattr(grid, field.name)
+        if field.name == "progress" or value == field.default:
+            continue
+        option = SWITCHES.get(field.name, "--" + field.name.replace("_", "-"))
+        if isinstance(value, bool):
+            words.append(option)
+        elif field.name == "model":
+            words += [option, value if isinstance(value, str) else value.name]
+        else:
+            words += [word for each in (value if isinstance(value, list) else [value]) for word in (option, str(each))]
+    return words
 
 
 def recorded_command(command: Sequence[str], database: str) -> list[str]:

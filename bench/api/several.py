@@ -1,48 +1,74 @@
-"""Parameters that take one value or several."""
+"""Parameters that take one value or several: any iterable but a `str`, `bytes` or a mapping gives several."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
-from operator import index
+from typing import TypeVar, cast
 
 from ... import UserError
+from .single import shown, text_of, whole_number
 from .values import storable_once
 
-Names = str | Sequence[str]
+Names = str | Iterable[str]
 """One name or several."""
 
-Numbers = int | Sequence[int]
+Numbers = int | Iterable[int]
 """One whole number or several."""
 
-Shares = float | str | Decimal | Sequence[float | str | Decimal]
+Shares = float | str | Decimal | Iterable[float | str | Decimal]
 """One share or several."""
 
+T = TypeVar("T")
 
-def names_of(value: Names | None) -> list[str] | None:
-    """Names as a list, each once."""
+
+def read_once(value: T) -> T:
+    """The value, with an iterator or generator turned into a list, so that it can be read more than once."""
+    several = _several(value)
+    return value if several is None else cast(T, several)
+
+
+def names_of(value: Names | None, option: str = "--task") -> list[str] | None:
+    """Names as a list, each once; None for None.
+
+    Raises:
+        UserError: one is not a text.
+    """
     if value is None:
         return None
-    return list(dict.fromkeys([value] if isinstance(value, str) else value))
+    return list(dict.fromkeys(text_of(option, name) for name in _values(value)))
 
 
 def shares_of(value: Shares | None) -> list[str]:
     """Shares as they are written; none for None."""
-    if value is None:
-        return []
-    return [str(share) for share in ([value] if isinstance(value, str) or not isinstance(value, Iterable) else value)]
+    return [] if value is None else [str(share) for share in _values(value)]
 
 
 def numbers_of(option: str, value: Numbers | None) -> list[int]:
     """Whole numbers, each once; none for None.
 
     Raises:
-        UserError: one is no whole number, or one that no database holds.
+        UserError: one is no whole number, or too large for a database.
     """
-    if value is None:
-        return []
-    numbers = []
-    for number in value if isinstance(value, Iterable) else [value]:
-        try:
-            numbers.append(index(number))
-        except TypeError:
-            raise UserError(f"{option} takes whole numbers such as 1024, not {number!r}.") from None
-    return storable_once(option, numbers)
+    return storable_once(option, [] if value is None else [_number(option, number) for number in _values(value)])
+
+
+def _number(option: str, value: object) -> int:
+    try:
+        return whole_number(option, value)
+    except UserError:
+        raise UserError(f"{option} takes whole numbers such as 1024, not {shown(value)}.") from None
+
+
+def _values(value: object) -> list[object]:
+    several = _several(value)
+    return [value] if several is None else several
+
+
+def _several(value: object) -> list[object] | None:
+    """The values of an iterable; None for one value, which an array without dimensions is, too."""
+    if isinstance(value, str | bytes | Mapping):
+        return None
+    try:
+        iterator = iter(cast(Iterable[object], value))
+    except TypeError:
+        return None
+    return list(iterator)

@@ -3,10 +3,12 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
+from lm_eval.api.model import TemplateLM
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lukv_bench as lb
@@ -63,6 +65,24 @@ def test_the_full_cache_answers_and_scores_as_transformers_does(model: lb.Model,
     assert cache.log_likelihood(QUESTION, "553 or 12") == pytest.approx(float(expected), abs=1e-3)
 
 
+def test_an_answer_is_tokenised_with_its_prompt_as_lm_eval_does(slow: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(slow, tmp_path / "plain")
+    (folder / "chat_template.jinja").unlink()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    question, answer = "Name the key of box 7. It is in ", "the box"
+    pair = SimpleNamespace(
+        backend="causal", tok_encode=lambda text: tokenizer(text, add_special_tokens=False).input_ids
+    )
+    prompt, scored = TemplateLM._encode_pair(pair, f"{TEXT}\n\n{question}", answer)
+    assert scored != pair.tok_encode(answer), "a seam at which nothing changes tests nothing"
+
+    own = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float64)
+    logits = own(torch.tensor([[*prompt, *scored]])).logits[0, len(prompt) - 1 : -1]
+    expected = logits.detach().log_softmax(-1).gather(-1, torch.tensor(scored).unsqueeze(-1)).sum()
+    cache = lb.load(str(folder), progress=False).evict(TEXT, allocator="full", progress=False)
+    assert cache.log_likelihood(question, answer) == pytest.approx(float(expected), abs=1e-3)
+
+
 def test_an_answer_ends_before_a_stop_string(model: lb.Model) -> None:
     cache = model.evict(TEXT, allocator="uniform", progress=False)
     whole = cache.generate(QUESTION, max_new_tokens=12)
@@ -89,6 +109,56 @@ def test_what_cannot_be_evicted_is_refused_in_one_sentence(
         model.evict(**{"context": TEXT, "allocator": "uniform", "progress": False, **options})
     assert "--" not in str(refused.value)
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"context": None},
+        {"context": ["a", "text"]},
+        {"allocator": None},
+        {"allocator": ["uniform"]},
+        {"scorer": b"keydiff"},
+        {"ratio": [0.5]},
+        {"ratio": True},
+        {"keep_tokens": [20, 30]},
+        {"keep_tokens": "20"},
+        {"sink": 1.5},
+        {"window": "2"},
+        {"seed": None},
+        {"seed": 2**64},
+        {"room": [4]},
+        {"progress": "no"},
+    ],
+    ids=str,
+)
+def test_an_argument_of_another_type_is_refused_by_its_name(options: dict[str, Any], model: lb.Model) -> None:
+    (name,) = options
+    with pytest.raises(lb.UserError, match=rf"^{name} (takes|is) .+\.( 0.8 keeps a fifth\.)?$") as refused:
+        model.evict(**{"context": TEXT, "allocator": "uniform", "progress": False, **options})
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "options", [{"model": None}, {"model": 3}, {"device": 0}, {"dtype": torch.float32}, {"thinking": "no"}], ids=str
+)
+def test_load_refuses_an_argument_of_another_type_by_its_name(options: dict[str, Any]) -> None:
+    (name,) = options
+    with pytest.raises(lb.UserError, match=rf"^{name} (takes|is) .+\.$"):
+        lb.load(**{"progress": False, **options})
+
+
+def test_questions_and_answers_of_another_type_are_refused_by_their_names(model: lb.Model) -> None:
+    cache: Any = model.evict(TEXT, allocator="uniform", progress=False)
+    for name, call in {
+        "question": lambda: cache.generate(None),
+        "max_new_tokens": lambda: cache.generate(QUESTION, max_new_tokens=2.5),
+        "stop": lambda: cache.generate(QUESTION, stop=[3]),
+        "question ": lambda: cache.log_likelihood(7, "1"),
+        "answer": lambda: cache.log_likelihood(QUESTION, 553),
+    }.items():
+        with pytest.raises(lb.UserError, match=rf"^{name.strip()} takes a (text|whole number), not .+\.$"):
+            call()
 
 
 def test_bad_questions_are_refused_and_the_context_serves_on(model: lb.Model) -> None:

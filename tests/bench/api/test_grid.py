@@ -1,5 +1,8 @@
 """A grid run from Python is the run of the command line."""
 
+import json
+import sqlite3
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +30,26 @@ def test_a_grid_gives_the_rows_of_results_and_the_command_finds_nothing_left_to_
         *("run", "--model", tiny, "--allocator", "uniform,adakv", "--ratio", "0.5,0.8", "--db", "x.db", *WORDS)
     )
     assert "0 new answers" in again.err
+
+
+def test_an_axis_may_be_any_iterable(tiny: Path) -> None:
+    options: dict[str, Any] = {"model": str(tiny), "db": "x.db", "progress": False, "limit": 1}
+    frame = lb.run(
+        **options,
+        allocator=(name for name in ("uniform", "adakv")),
+        scorer=dict.fromkeys(["knorm", "keydiff"]).keys(),
+        ratio=iter([0.5, Decimal("0.8")]),
+        tasks=map(str, ["niah_single_1"]),
+        length=range(360, 361),
+        seed={3},
+    )
+    assert len(frame) == 9
+    assert set(frame["ratio"]) == {0.0, 0.5, 0.8}
+    assert set(frame["scorer"].dropna()) == {"knorm", "keydiff"}
+    (stored,) = sqlite3.connect("x.db").execute("SELECT command FROM run").fetchone()
+    plugins = "--allocator uniform --allocator adakv --scorer knorm --scorer keydiff"
+    typed = f"{plugins} --ratio 0.5 --ratio 0.8 --tasks niah_single_1 --length 360 --limit 1 --seed 3"
+    assert typed in " ".join(json.loads(stored))
 
 
 def test_a_loaded_model_serves_several_runs_and_reports_progress(tiny: Path) -> None:
@@ -86,6 +109,31 @@ def test_failed_answers_are_warned_of_and_counted(tiny: Path, monkeypatch: pytes
         ({"samples": "nosuch"}, "samples nosuch is no folder"),
         ({"tasks": "no_such_task"}, "no_such_task"),
         ({"db": ""}, "name a file with db"),
+        ({"limit": 2.5}, "limit takes a whole number, not 2.5"),
+        ({"batch": "2"}, "batch takes a whole number, not '2'"),
+        ({"seed": True}, "seed takes whole numbers such as 1024, not True"),
+        ({"length": "1024"}, "length takes whole numbers such as 1024, not '1024'"),
+        ({"length": [1024, None]}, "length takes whole numbers such as 1024, not None"),
+        ({"keep_tokens": {20: 30}}, "keep_tokens takes whole numbers such as 1024, not {20: 30}"),
+        ({"max_length": 99.0}, "max_length takes a whole number, not 99.0"),
+        ({"sink": "4"}, "sink takes a whole number, not '4'"),
+        ({"window": 1.0}, "window takes a whole number, not 1.0"),
+        ({"ratio": b"0.5"}, "ratio takes a number in [0, 1) such as 0.8"),
+        ({"tasks": b"niah_single_1"}, "tasks takes a text, not b'niah_single_1'"),
+        ({"allocator": {"uniform": 1}}, "allocator takes a text, not {'uniform': 1}"),
+        ({"scorer": ["keydiff", None]}, "scorer takes a text, not None"),
+        ({"model": None}, "model takes a text, not None"),
+        ({"protocol": ["aware"]}, "protocol takes a text, not ['aware']"),
+        ({"device": 0}, "device takes a text, not 0"),
+        ({"dtype": float}, "dtype takes a text, not <class 'float'>"),
+        ({"data_dir": 3}, "data_dir takes a path, not 3"),
+        ({"samples": ["a"]}, "samples takes a path, not ['a']"),
+        ({"db": 3}, "db takes a path, not 3"),
+        ({"thinking": "no"}, "thinking is True or False, not 'no'"),
+        ({"truncate": None}, "truncate is True or False, not None"),
+        ({"baselines": 0}, "baselines is True or False, not 0"),
+        ({"redo": 1}, "redo is True or False, not 1"),
+        ({"progress": "no"}, "progress is True, False or a function, not 'no'"),
     ],
 )
 def test_bad_options_are_refused_in_the_words_of_python(options: dict[str, Any], message: str, home: Path) -> None:
