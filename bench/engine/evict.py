@@ -1,4 +1,4 @@
-"""From scores and keep counts to the cache that decoding uses."""
+"""From a full cache and what is kept of it to the cache that decoding uses."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -6,7 +6,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from ...kernels.select import Kept, select
+from ...kernels.select import Kept
 from ...kernels.shared_store import SharedStore
 from .cache import StoreCache
 from .context import Context
@@ -14,18 +14,6 @@ from .layouts import RAGGED
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
 """Called with (layer index, softmax weights of the context [B, H, G, Q, T], their rows' first places [B])."""
-
-
-def choose(counts: Tensor, scores: Tensor, protected: Tensor) -> list[Kept]:
-    """The positions each layer keeps.
-
-    Args:
-        counts: int64 [L, B, H].
-        scores: float32 [L, B, H, T], finite.
-        protected: bool [T].
-    """
-    protected = protected.to(scores.device)
-    return [select(layer, n, protected) for layer, n in zip(scores, counts, strict=True)]
 
 
 def keep_everything(context: Context) -> list[Kept]:

@@ -10,18 +10,19 @@ import argparse
 import sys
 import time
 from dataclasses import dataclass, field
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
 from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode, greedy
-from lukv_bench.bench.engine.evict import choose, evict
+from lukv_bench.bench.engine.evict import evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.kernels.select import Kept, stack
+from lukv_bench.kernels.select import Kept, select, stack
 from lukv_bench.scorers.base import Protection
 
 ALLOWED = 1e-3
@@ -46,7 +47,8 @@ def configurations(loaded: LoadedModel, n_tokens: int, n: int) -> list[list[Kept
     kept = []
     for number in range(n):
         counts = torch.full(heads, n_tokens * (1 + number % 9) // 10)
-        kept.append(choose(counts, torch.rand(*heads, n_tokens, generator=made), Protection(4, 1).mask(n_tokens)))
+        scores = torch.rand(*heads, n_tokens, generator=made)
+        kept.append(list(map(select, scores, counts, repeat(Protection(4, 1).mask(n_tokens)))))
     return kept
 
 

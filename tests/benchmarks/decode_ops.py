@@ -8,6 +8,7 @@ small, their number decides the speed of a step.
 
 import argparse
 from collections.abc import Callable
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -15,13 +16,12 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from lukv_bench.bench.engine.decode import decode, greedy
-from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.kernels.select import Kept
+from lukv_bench.kernels.select import Kept, select
 from lukv_bench.scorers.base import Protection
 
 
@@ -43,14 +43,12 @@ def configurations(loaded: LoadedModel, n_tokens: int, n: int) -> list[list[Kept
     """What each of n configurations keeps in each layer."""
     random, heads = torch.Generator().manual_seed(0), (loaded.shape.n_layers, 1, loaded.shape.n_kv_heads)
     protected = Protection(4, 1).mask(n_tokens)
-    return [
-        choose(
-            torch.randint(5, n_tokens, heads, generator=random),
-            torch.rand(*heads, n_tokens, generator=random),
-            protected,
-        )
-        for _ in range(n)
-    ]
+    kept = []
+    for _ in range(n):
+        counts = torch.randint(5, n_tokens, heads, generator=random)
+        scores = torch.rand(*heads, n_tokens, generator=random)
+        kept.append(list(map(select, scores, counts, repeat(protected))))
+    return kept
 
 
 def operations_a_step(loaded: LoadedModel, layout: Layout, ids: list[int], question: list[int], n_rows: int) -> int:

@@ -1,6 +1,7 @@
 """A model over our cache against transformers' own: full against `generate`, evicted against a float64 mask."""
 
 from collections.abc import Sequence
+from itertools import repeat
 from typing import Any
 
 import torch
@@ -9,12 +10,13 @@ from transformers import AttentionInterface, AttentionMaskInterface
 
 from lukv_bench import UserError
 from lukv_bench.bench.engine.decode import Stop, decode
-from lukv_bench.bench.engine.evict import choose, evict, keep_everything
+from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.reads import check_reads
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.names import registered
 from lukv_bench.bench.plugins.registry import build
+from lukv_bench.kernels.select import select
 from lukv_bench.scorers.base import Protection
 
 NEW, QUESTION = 14, 8
@@ -64,7 +66,7 @@ def evicted_error(loaded: LoadedModel, plain: Any, n: int) -> str | None:
     heads = (shape.n_layers, 1, shape.n_kv_heads)
     counts = torch.randint(6, n // 2, heads, generator=made)
     scores = torch.rand(*heads, context.n_tokens, generator=made)
-    kept = choose(counts, scores, Protection(sink=4, window=1).mask(context.n_tokens))
+    kept = list(map(select, scores, counts, repeat(Protection(sink=4, window=1).mask(context.n_tokens))))
     logits: list[Tensor] = []
 
     def watch(chosen: Tensor) -> Tensor:

@@ -11,13 +11,13 @@ import argparse
 import gc
 from collections.abc import Callable, Sequence
 from functools import partial
+from itertools import repeat
 
 import torch
 from torch import Tensor
 
 from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.decode import decode, greedy
-from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
@@ -26,7 +26,7 @@ from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import evict_alone
 from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.kernels.select import Kept
+from lukv_bench.kernels.select import Kept, select
 from lukv_bench.scorers.base import Protection
 
 
@@ -45,7 +45,8 @@ def pruned(loaded: LoadedModel, n_tokens: int, seed: int) -> list[Kept]:
     random, heads = torch.Generator().manual_seed(seed), (loaded.shape.n_layers, 1, loaded.shape.n_kv_heads)
     mean = n_tokens // 5
     counts = mean + torch.randint(-mean // 2, mean // 2 + 1, heads, generator=random)
-    return choose(counts, torch.rand(*heads, n_tokens, generator=random), Protection(4, 1).mask(n_tokens))
+    scores = torch.rand(*heads, n_tokens, generator=random)
+    return list(map(select, scores, counts, repeat(Protection(4, 1).mask(n_tokens))))
 
 
 def alone(loaded: LoadedModel, ids: Sequence[int], n_sequence: int, allocator: str) -> StoreCache:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import torch
 from torch import Tensor
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
-from lukv_bench.bench.engine.evict import choose
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.models.shape import ModelShape, read_shape
-from lukv_bench.kernels.select import Kept
+from lukv_bench.kernels.select import Kept, select
 from lukv_bench.scorers.base import Protection
 
 LETTERS = "\0\nabcdefghijklmnopqrstuvwxyz ABCDEFGHIJKLMNOPQRSTUVWXYZ.,:;?!-()"
@@ -166,7 +166,7 @@ def kept_at_random() -> Callable[..., list[Kept]]:
         protected = Protection(sink=4, window=1).mask(n_tokens)
         counts = torch.randint(5, n_tokens + 1, heads, generator=made)
         counts[-1, :, 0] = 5
-        return choose(counts, torch.rand(*heads, n_tokens, generator=made), protected)
+        return list(map(select, torch.rand(*heads, n_tokens, generator=made), counts, repeat(protected)))
 
     return kept_at_random
 

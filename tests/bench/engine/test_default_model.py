@@ -1,6 +1,7 @@
 """The same promises on the real default model."""
 
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -10,11 +11,12 @@ from lukv_bench.allocators.base import AllocationRequest, check_counts
 from lukv_bench.allocators.uniform import Uniform
 from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
-from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
+from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.kernels.select import select
 from lukv_bench.scorers.keydiff import KeyDiff
 
 NAMES = ["Ada", "Bruno", "Carla", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Luis"]
@@ -127,7 +129,7 @@ def uniform_keydiff(smollm2: LoadedModel, context: Context, share_kept: float) -
     )
     counts = Uniform().allocate(request)
     check_counts(counts, request)
-    kept = choose(counts, context.scores["keydiff"], protected)
+    kept = list(map(select, context.scores["keydiff"], counts, repeat(protected)))
     slots = evict(context, kept, 0).kv_bytes_by_row()[0] // (2 * shape.head_dim * 4)
     assert slots == request.budget
     return kept

@@ -10,7 +10,7 @@ from torch import Tensor
 from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
-from lukv_bench.bench.engine.evict import choose, evict, keep_everything, share
+from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.layouts import SHARED
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
@@ -150,22 +150,6 @@ def test_a_context_that_is_let_go_leaves_the_ragged_cache_whole(
         for tensor in (*context.keys, *context.values):
             tensor.fill_(float("nan"))
     assert torch.equal(chunk_logits(llama.loaded, cache, chunk, N_TOKENS), expected)
-
-
-def test_choose_keeps_what_each_layer_was_given() -> None:
-    made = torch.Generator().manual_seed(0)
-    counts = torch.randint(2, 11, (3, 2, 4), generator=made)
-    protected = torch.zeros(10, dtype=torch.bool)
-    protected[[0, 9]] = True
-    scores = torch.rand(3, 2, 4, 10, generator=made)
-    kept = choose(counts, scores, protected)
-    assert torch.equal(torch.stack([layer.mask.sum(-1) for layer in kept]), counts)
-    for layer, mask in enumerate(layer.mask for layer in kept):
-        assert mask[..., protected].all()
-        free = scores[layer].masked_fill(protected, float("nan"))
-        worst = free.masked_fill(~mask, float("nan")).nan_to_num(nan=2.0).amin(-1)
-        best_evicted = free.masked_fill(mask, float("nan")).nan_to_num(nan=-1.0).amax(-1)
-        assert (worst > best_evicted).all()
 
 
 def test_keeping_everything_hides_nothing(llama: Any, some_ids: Callable[..., list[int]]) -> None:

@@ -1,5 +1,6 @@
 """What is estimated from a configuration is what the engine's own tensors take."""
 
+from itertools import repeat
 from typing import Any
 
 import pytest
@@ -7,13 +8,14 @@ from transformers import AutoConfig, DeepseekV2Config, Gemma2Config, LlamaConfig
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest
-from lukv_bench.bench.engine.evict import choose, evict
+from lukv_bench.bench.engine.evict import evict
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.methods.budget import Budget, parse_budgets
 from lukv_bench.bench.methods.estimate import cache_shape, estimate
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.registry import build
+from lukv_bench.kernels.select import select
 from lukv_bench.scorers.base import Protection
 
 PROTECTED = Protection(4, 1)
@@ -41,7 +43,7 @@ def test_the_default_models_numbers_are_the_engines_own(smollm2: LoadedModel, ra
         PROTECTED.mask(n_tokens),
     )
     counts = build("allocator", "uniform").instance.allocate(request)
-    kept = choose(counts, context.table("keydiff"), PROTECTED.mask(n_tokens))
+    kept = list(map(select, context.table("keydiff"), counts, repeat(PROTECTED.mask(n_tokens))))
     assert made.kv_bytes_kept == sum(evict(context, kept, 8).kv_bytes_by_row())
 
 
