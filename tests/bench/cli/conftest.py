@@ -28,6 +28,8 @@ from lukv_bench.bench.cli import app
 from lukv_bench.bench.models.load import find_model
 from lukv_bench.tasks.ruler.wording import NOISE
 
+from .forked import Forked
+
 L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
 BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
 """Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
@@ -113,6 +115,12 @@ def lukv_bench() -> Run:
 @pytest.fixture(scope="session")
 def start() -> Callable[..., "subprocess.Popen[str]"]:
     return spawn
+
+
+@pytest.fixture(scope="session")
+def fork(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Forked]:
+    """The same program in a process of its own that has its libraries already."""
+    return lambda *arguments: Forked(arguments, tmp_path_factory.mktemp("forked"))
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +11,8 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.run import answer
+
+from .forked import Forked
 
 SAMPLES = 4
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -29,7 +30,7 @@ def brief(alone: list[Any], slow: Path, tiny: Path) -> list[Any]:
     return [tiny if word == slow else word for word in alone]
 
 
-def wait_for_answers(n: int, process: "subprocess.Popen[str]", query: Query) -> None:
+def wait_for_answers(n: int, process: Forked, query: Query) -> None:
     until = time.monotonic() + 120
     while len(query("SELECT id FROM answer")) < n:
         assert process.poll() is None, process.communicate()
@@ -39,9 +40,9 @@ def wait_for_answers(n: int, process: "subprocess.Popen[str]", query: Query) -> 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_a_signal_to_end_loses_nothing_and_is_on_record(
-    alone: list[Any], start: Any, lukv_bench: Any, query: Query, sent: signal.Signals, code: int
+    alone: list[Any], fork: Callable[..., Forked], lukv_bench: Any, query: Query, sent: signal.Signals, code: int
 ) -> None:
-    process = start(*alone)
+    process = fork(*alone)
     wait_for_answers(1, process, query)
     process.send_signal(sent)
     out, err = process.communicate(timeout=60)

@@ -3,7 +3,6 @@
 import shutil
 import signal
 import sqlite3
-import subprocess
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,6 +12,8 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.run import answer, worker
+
+from .forked import Forked
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
@@ -45,7 +46,7 @@ def pairs(rows: list[tuple[Any, ...]]) -> set[tuple[str, str]]:
     return {(row[2], row[3]) for row in rows}
 
 
-def wait_for(database: Path, count: int, process: "subprocess.Popen[str]") -> None:
+def wait_for(database: Path, count: int, process: Forked) -> None:
     until = time.monotonic() + 120
     while len(answers(database)) < count:
         assert process.poll() is None, process.communicate()
@@ -72,19 +73,21 @@ class History:
 
 
 @pytest.fixture(scope="module")
-def history(slow: Path, lukv_bench: Any, start: Any, tmp_path_factory: pytest.TempPathFactory) -> History:
+def history(
+    slow: Path, lukv_bench: Any, fork: Callable[..., Forked], tmp_path_factory: pytest.TempPathFactory
+) -> History:
     database = tmp_path_factory.mktemp("resume") / "out.db"
     command = ["run", "--model", slow, "--allocator", "uniform", "--ratio", "0.5", "--length", "700"]
     command += ["--tasks", "niah_single_1"]
     command += ["--limit", SAMPLES, "--db", database]
 
-    process = start(*command)
+    process = fork(*command)
     wait_for(database, 2, process)
     process.send_signal(signal.SIGKILL)
     process.communicate()
     killed = answers(database)
 
-    process = start(*command)
+    process = fork(*command)
     wait_for(database, len(killed) + 2, process)
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=60)

@@ -1,7 +1,6 @@
 """Several runs of one command on one database: each answer is computed once, whatever becomes of the others."""
 
 import signal
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,16 +10,16 @@ import pytest
 from lukv_bench.bench.run import answer, driver, worker
 from lukv_bench.bench.samples.sample_set import SampleSet
 
+from .forked import Forked
+
 CELLS, SAMPLES = 2, 4
 Query = Callable[[str], list[tuple[Any, ...]]]
 
 
 @pytest.fixture
-def stopped(
-    command: list[Any], start: Callable[..., "subprocess.Popen[str]"], query: Query
-) -> Iterator["subprocess.Popen[str]"]:
+def stopped(command: list[Any], fork: Callable[..., Forked], query: Query) -> Iterator[Forked]:
     """A run that holds claims and is suspended: alive, and at work on nothing."""
-    process = start(*command)
+    process = fork(*command)
     try:
         until = time.monotonic() + 120
         while not query("SELECT * FROM claim"):
@@ -69,7 +68,7 @@ def on_first_wait(patch: pytest.MonkeyPatch, happens: Callable[[], None]) -> lis
 
 def test_a_run_leaves_to_another_what_it_holds_and_waits_for_it(
     command: list[Any],
-    stopped: "subprocess.Popen[str]",
+    stopped: Forked,
     lukv_bench: Any,
     decoded: list[Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -92,7 +91,7 @@ def test_a_run_leaves_to_another_what_it_holds_and_waits_for_it(
 
 def test_what_a_killed_run_held_is_taken_over_by_one_that_waits(
     command: list[Any],
-    stopped: "subprocess.Popen[str]",
+    stopped: Forked,
     lukv_bench: Any,
     decoded: list[Any],
     monkeypatch: pytest.MonkeyPatch,
@@ -114,7 +113,7 @@ def test_what_a_killed_run_held_is_taken_over_by_one_that_waits(
 
 def test_a_sample_that_cannot_be_made_again_for_a_killed_runs_answers_fails_alone(
     command: list[Any],
-    stopped: "subprocess.Popen[str]",
+    stopped: Forked,
     lukv_bench: Any,
     monkeypatch: pytest.MonkeyPatch,
     query: Query,
@@ -139,7 +138,7 @@ def test_a_sample_that_cannot_be_made_again_for_a_killed_runs_answers_fails_alon
 
 def test_a_run_that_waits_can_be_interrupted_and_holds_nothing(
     command: list[Any],
-    stopped: "subprocess.Popen[str]",
+    stopped: Forked,
     lukv_bench: Any,
     monkeypatch: pytest.MonkeyPatch,
     n_held: Callable[[], int],
@@ -180,8 +179,8 @@ def test_a_failure_of_another_run_at_the_same_time_is_reported_and_not_repeated(
     assert sum("2 of 4 answers: MemoryError: no room" in line for line in first.sentences) == CELLS
 
 
-def test_three_processes_share_the_work(command: list[Any], start: Any, query: Query) -> None:
-    processes = [start(*command) for _ in range(3)]
+def test_three_processes_share_the_work(command: list[Any], fork: Callable[..., Forked], query: Query) -> None:
+    processes = [fork(*command) for _ in range(3)]
     ended = [process.communicate(timeout=300)[1] for process in processes]
     assert [process.returncode for process in processes] == [0, 0, 0], ended
     new = [int(err.split(" new answers")[0].split()[-1]) for err in ended]
