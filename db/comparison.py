@@ -1,41 +1,17 @@
 """Scores over samples: each cell's interval, and its paired difference to another cell."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
-from sqlalchemy import select
 
-from .portions import AT_ONCE, read_rows
+from .database import Database
 from .results import Row, read_results
 from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
-from .schema import Answer
-from .standing import DONE
-from .statistics.arrays import Floats, Integers
+from .sample_scores import Scores, read_scores
 from .statistics.intervals import bonett_price, wilson
-from .store import Store
 
 
-@dataclass(frozen=True)
-class Scores:
-    """Scored answers, one a place, in the order of `key`.
-
-    Attributes:
-        cells: Cell -> its number.
-        cell: The number of the cell that answered.
-        key: Cell and sample in one number: cell * n_samples + sample.
-        n_samples: How many samples there are.
-        score: [0, 100].
-    """
-
-    cells: Mapping[str, int]
-    cell: Integers
-    key: Integers
-    n_samples: int
-    score: Floats
-
-
-def result_rows(store: Store, cells: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
+def result_rows(store: Database, cells: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
     """Every cell's results with its interval and its paired difference, where both cells are complete.
 
     Args:
@@ -55,7 +31,7 @@ def result_rows(store: Store, cells: Sequence[str] | None = None, against: str |
     return rows
 
 
-def compare(store: Store, rows: Sequence[Row], rivals: Mapping[str, str]) -> None:
+def compare(store: Database, rows: Sequence[Row], rivals: Mapping[str, str]) -> None:
     """Give every row its `interval` [low, high], and its `gain` [mean, low, high] over its rival, named `against`.
 
     The gain is the mean paired difference over the samples that both answered, None where they share none.
@@ -75,26 +51,6 @@ def compare(store: Store, rows: Sequence[Row], rivals: Mapping[str, str]) -> Non
         row["against"] = rivals[row["cell"]] if row["gain"] else None
 
 
-def read_scores(store: Store, cells: Sequence[str]) -> Scores:
-    """The scored answers of some cells."""
-    query = select(Answer.cell_id, Answer.sample_id, Answer.score).where(DONE)
-    if len(cells) <= AT_ONCE:  # beyond that, reading all of them is quicker than naming so many
-        query = query.where(Answer.cell_id.in_(cells))
-    numbers = {name: number for number, name in enumerate(dict.fromkeys(cells))}
-    samples: dict[str, int] = {}
-    columns: tuple[list[int], list[int], list[float]] = ([], [], [])
-    with store.reading() as connection:
-        for name, sample, score in read_rows(connection, query):
-            if name in numbers and score is not None:
-                columns[0].append(numbers[name])
-                columns[1].append(samples.setdefault(sample, len(samples)))
-                columns[2].append(score)
-    cell = np.array(columns[0], dtype=np.int64)
-    key = cell * len(samples) + np.array(columns[1], dtype=np.int64)
-    order = np.argsort(key)
-    return Scores(numbers, cell[order], key[order], len(samples), 100 * np.array(columns[2], dtype=np.float64)[order])
-
-
 def _intervals(scores: Scores) -> dict[str, list[float]]:
     """By cell [low, high]; a cell none of whose answers has a score of its own has none."""
     n = np.bincount(scores.cell, minlength=len(scores.cells))
@@ -107,15 +63,16 @@ def _intervals(scores: Scores) -> dict[str, list[float]]:
 
 def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
     """By cell [mean, low, high] of its paired differences to its rival."""
-    if not len(scores.key):
+    if not len(scores.cell):
         return {}
     rival = np.full(len(scores.cells), -1, dtype=np.int64)
     for cell, other in rivals.items():
         if cell in scores.cells and other in scores.cells:
             rival[scores.cells[cell]] = scores.cells[other]
-    theirs = rival[scores.cell] * scores.n_samples + scores.key % scores.n_samples
-    place = np.searchsorted(scores.key, theirs).clip(max=len(scores.key) - 1)
-    shared = (rival[scores.cell] >= 0) & (scores.key[place] == theirs)
+    keys = scores.key
+    theirs = rival[scores.cell] * scores.n_samples + scores.sample
+    place = np.searchsorted(keys, theirs).clip(max=len(keys) - 1)
+    shared = (rival[scores.cell] >= 0) & (keys[place] == theirs)
     cell, difference = scores.cell[shared], scores.score[shared] - scores.score[place[shared]]
     n = np.bincount(cell, minlength=len(scores.cells))
     sums, squares = (

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from sqlalchemy import select
 
 from .database import Database
 from .portions import portions
 from .results import COLUMNS, Row, read_results
+from .sample_scores import read_scores
 from .schema import Allocation, Answer, AnswerAllocation, Sample
 from .standing import DONE
 from .totals import of_cells
@@ -42,19 +44,22 @@ def rows_frame(rows: Sequence[Row], columns: Sequence[str]) -> pd.DataFrame:
 
 def scores_frame(store: Database, cells: Sequence[str]) -> pd.DataFrame:
     """The scored answers of some cells: columns cell, sample, ordinal and score [0, 100], by cell and ordinal."""
-    once = list(dict.fromkeys(cells))
-    query = (
-        select(Answer.cell_id, Answer.sample_id, Sample.ordinal, (Answer.score * 100.0).label("score"))
-        .join(Sample)
-        .where(DONE, Answer.score.is_not(None))
-    )
+    scores = read_scores(store, sorted(set(cells)))
+    query = select(Sample.id, Sample.ordinal)
     with store.reading() as connection:
-        rows = [row for some in portions(once) for row in connection.execute(of_cells(query, Answer.cell_id, some))]
-    rows.sort(key=lambda row: (row.cell_id, row.ordinal, row.sample_id))
-    dtypes = {"cell": "object", "sample": "object", "ordinal": "int64", "score": "float64"}
-    return pd.DataFrame(
-        {name: pd.Series([row[i] for row in rows], dtype=dtype) for i, (name, dtype) in enumerate(dtypes.items())}
-    )
+        ordinals = {
+            sample: ordinal
+            for some in portions(scores.samples)
+            for sample, ordinal in connection.execute(query.where(Sample.id.in_(some)))
+        }
+    ordinal = np.array([ordinals.get(sample, -1) for sample in scores.samples], dtype=np.int64)[scores.sample]
+    order = np.lexsort((scores.sample, ordinal, scores.cell))
+    names = {"cell": (list(scores.cells), scores.cell), "sample": (scores.samples, scores.sample)}
+    columns = {
+        name: pd.Series(np.array(all_of, dtype=object)[place[order]], dtype="object")
+        for name, (all_of, place) in names.items()
+    }
+    return pd.DataFrame({**columns, "ordinal": ordinal[order], "score": scores.score[order]})
 
 
 def keep_counts_frame(store: Database, cells: Sequence[str]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sqlalchemy import delete, update
 
-from lukv_bench.db import comparison
+from lukv_bench.db import portions
 from lukv_bench.db.comparison import compare
 from lukv_bench.db.results import read_results
 from lukv_bench.db.schema import Answer, Cell
@@ -50,7 +50,7 @@ def test_all_at_once_are_those_of_each_pair(
         connection.execute(delete(Cell))
     found = answer(store, rows, scores)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(comparison, "AT_ONCE", 1 if many else 1000)
+        patch.setattr(portions, "AT_ONCE", 1 if many else 1000)
         compare(store, found, rivals)
     for row in found:
         mine, theirs = scores[row["cell"]], scores[rivals.get(row["cell"], row["cell"])]

@@ -1,0 +1,122 @@
+"""What each sample of some cells scored, as arrays: the material of intervals and of every paired comparison."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from sqlalchemy import Connection, Text, cast, select
+
+from .database import Database
+from .portions import portions, read_rows
+from .readable import parsed
+from .schema import Answer, CellSummary, SampleList
+from .standing import DONE
+from .summaries import unpacked_scores
+
+Floats = npt.NDArray[np.float64]
+Integers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Scored answers, one a place, by cell and then by the id of their sample.
+
+    Attributes:
+        cells: Cell -> its number.
+        samples: The ids of all samples, in order.
+        cell: The number of the cell that answered.
+        sample: The place of the sample in `samples`.
+        score: [0, 100].
+    """
+
+    cells: Mapping[str, int]
+    samples: Sequence[str]
+    cell: Integers
+    sample: Integers
+    score: Floats
+
+    @property
+    def n_samples(self) -> int:
+        """How many samples there are."""
+        return len(self.samples)
+
+    @property
+    def key(self) -> Integers:
+        """Cell and sample in one number, which grows from place to place: cell * n_samples + sample."""
+        return self.cell * self.n_samples + self.sample
+
+
+class _Scored(NamedTuple):
+    """The scored answers of one cell: the number of its list of samples, and scores [0, 1] in the order of the list."""
+
+    cell: str
+    samples: int
+    scores: Floats
+
+
+class _Lists:
+    """Lists of samples, equal ones once."""
+
+    def __init__(self) -> None:
+        self.all: list[tuple[str, ...]] = []
+        self._numbers: dict[tuple[str, ...], int] = {}
+
+    def number(self, samples: tuple[str, ...]) -> int:
+        if samples not in self._numbers:
+            self._numbers[samples] = len(self.all)
+            self.all.append(samples)
+        return self._numbers[samples]
+
+
+def read_scores(db: Database, cells: Sequence[str]) -> Scores:
+    """The scored answers of some cells: from the summaries of those that have one, and from the answers of the rest."""
+    once = list(dict.fromkeys(cells))
+    lists = _Lists()
+    with db.reading() as connection:
+        scored = {each.cell: each for some in portions(once) for each in _summarised(connection, some, lists)}
+        rest = [cell for cell in once if cell not in scored]
+        scored |= {each.cell: each for some in portions(rest) for each in _answered(connection, some, lists)}
+    return _joined(once, list(scored.values()), lists.all)
+
+
+def _summarised(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
+    """Cells with a summary that fits its list of samples."""
+    query = select(CellSummary.cell_id, CellSummary.sample_list_id, CellSummary.scores)
+    rows = list(read_rows(connection, query.where(CellSummary.cell_id.in_(cells))))
+    stored = select(SampleList.id, cast(SampleList.samples, Text)).where(SampleList.id.in_({row[1] for row in rows}))
+    numbers = {number: lists.number(tuple(parsed(text))) for number, text in connection.execute(stored)}
+    for cell, samples, packed in rows:
+        scores = unpacked_scores(packed)
+        if samples in numbers and len(scores) == len(lists.all[numbers[samples]]):
+            yield _Scored(cell, numbers[samples], scores)
+
+
+def _answered(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
+    query = (
+        select(Answer.cell_id, Answer.sample_id, Answer.score)
+        .where(DONE, Answer.score.is_not(None), Answer.cell_id.in_(cells))
+        .order_by(Answer.cell_id, Answer.sample_id)
+    )
+    for cell, rows in groupby(read_rows(connection, query), key=_first):
+        _, samples, scores = zip(*rows, strict=True)
+        yield _Scored(str(cell), lists.number(samples), np.array(scores, dtype=np.float64))
+
+
+def _first(row: Sequence[Any]) -> Any:
+    return row[0]
+
+
+def _joined(cells: Sequence[str], scored: Sequence[_Scored], lists: Sequence[tuple[str, ...]]) -> Scores:
+    numbers = {name: number for number, name in enumerate(cells)}
+    samples = sorted({sample for each in lists for sample in each})
+    place = {name: number for number, name in enumerate(samples)}
+    places = [np.array([place[name] for name in each], dtype=np.int64) for each in lists]
+    sizes = [len(each.scores) for each in scored]
+    cell = np.repeat(np.array([numbers[each.cell] for each in scored], dtype=np.int64), sizes)
+    sample = np.concatenate([places[each.samples] for each in scored] or [np.empty(0, dtype=np.int64)])
+    score = np.concatenate([each.scores for each in scored] or [np.empty(0)])
+    order = np.lexsort((sample, cell))
+    return Scores(numbers, samples, cell[order], sample[order], 100 * score[order])
