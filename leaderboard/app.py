@@ -11,4 +11,4 @@ import streamlit as st  # noqa: E402
 from lukv_bench.leaderboard.site import show_site  # noqa: E402
 
 st.set_page_config("lukv-bench leaderboard", layout="wide")
-show_site(HERE / "pages")
+show_site(HERE / "page_scripts")  # Streamlit takes a folder named pages for a site without navigation of its own

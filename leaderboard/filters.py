@@ -10,9 +10,11 @@ import streamlit as st
 
 from ..db.comparable import SETTING, Setting
 from ..db.frames.cells import read_cells
+from ..db.frames.pages import read_method_pages
 from ..db.frames.settings import read_settings
 from . import state
 from .record import Record
+from .short_labels import with_short_methods
 from .view import View
 
 SETTING_HELP = (
@@ -48,6 +50,9 @@ METHODS = (
 )
 """In the order of the sidebar; the column is also the query parameter."""
 
+FILTER_KEYS = ("setting", *(each.column for each in (*PLACES, *METHODS)))
+"""Query parameters that every page has."""
+
 
 def show_filters(record: Record, *, disabled: bool = False) -> View:
     """Draw the filters in the sidebar, and cut the cells down to what they leave.
@@ -61,13 +66,31 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
         setting = state.choice(
             "setting", "Setting", settings, shown=lambda each: each.title, help=SETTING_HELP, disabled=disabled
         )
-        cells = record.read(read_cells, setting)
+        everything = record.derive(_cells, setting, inputs=(record, setting))
+        cells = record.derive(newest_questions, setting, inputs=(everything,))
+        if len(cells) < len(everything):
+            st.caption(f"{len(everything) - len(cells):,} results on other versions of a task are left out.")
         pool = _filtered(cells, PLACES, disabled)
         kept = _filtered(pool, METHODS, disabled)
         st.caption(rows_left(len(kept), len(cells)))
         if disabled:
             st.caption("This page shows everything, whatever the filters.")
     return View(record, setting, pool, kept)
+
+
+def _cells(record: Record, setting: Setting) -> pd.DataFrame:
+    return with_short_methods(record.read(read_cells, setting), record.read(read_method_pages))
+
+
+def newest_questions(cells: pd.DataFrame) -> pd.DataFrame:
+    """The cells that ask the same questions: of each task and length those of the version that most cells have."""
+    place, version = ["task", "length"], ["task_version", "data_revision"]
+    sizes = cells.groupby([*place, *version], dropna=False).size().rename("n").reset_index()
+    kept = sizes.sort_values(["n", *version], ascending=False, kind="stable").drop_duplicates(place)
+    if len(kept) == len(sizes):
+        return cells
+    keys = pd.MultiIndex.from_frame(kept[[*place, *version]])
+    return cells[pd.MultiIndex.from_frame(cells[[*place, *version]]).isin(keys)]
 
 
 def rows_left(n_left: int, n_all: int) -> str:

@@ -57,6 +57,11 @@ def choice(
     return labels.get(chosen or "", options[index])
 
 
+def choose(key: str, shown: object) -> None:
+    """Choose an option of `choice` by what stands for it, from a callback."""
+    st.session_state[key] = texts.line(shown)
+
+
 def choices(
     key: str,
     label: str,

@@ -57,7 +57,7 @@ class View:
 def place_label(place: Place) -> str:
     """A task at a length: "niah_single_1 1280"."""
     task, length = place
-    return task if length is None else f"{task} {length}"
+    return task if pd.isna(length) else f"{task} {length}"
 
 
 def hand_over(view: View) -> None:

@@ -1,0 +1,168 @@
+"""Leaderboard: the configurations of one setting, ranked over the chosen tasks."""
+
+import pandas as pd
+import streamlit as st
+
+from lukv_bench.db.frames.commands import read_command
+from lukv_bench.leaderboard import state, text
+from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.links import show_link
+from lukv_bench.leaderboard.notices import show_no_rows
+from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
+from lukv_bench.leaderboard.tables import ranking as tables
+from lukv_bench.leaderboard.view import View, current_view, place_label
+
+CHOSEN = "configuration"  # the key of the one that is looked at
+
+COLUMNS = {
+    "Rank": st.column_config.NumberColumn(
+        width=60, help="Shared where the paired test cannot part two configurations, see below."
+    ),
+    "Method": st.column_config.TextColumn(width=190, help="Allocator x scorer, as one types them."),
+    "Budget": st.column_config.TextColumn(width=90, help="Share of the context pruned, or tokens kept per head."),
+    "Score": st.column_config.NumberColumn(
+        width=70, format="%.1f", help="Mean over the tasks, each of which is a mean over its samples; 0 to 100."
+    ),
+    "95% interval": st.column_config.TextColumn(width=105, help="Of the score, over other samples of these tasks."),
+    "Loss, %": st.column_config.NumberColumn(
+        width=75, format="%.1f", help="What is lost of the full cache's score, in percent of it."
+    ),
+    "Kept, %": st.column_config.NumberColumn(width=75, format="%.1f", help="Bytes kept of the full cache's bytes."),
+    "Kept, MiB": st.column_config.NumberColumn(width=85, format="%.2f", help="Bytes of the cache that are kept."),
+    "Open places": st.column_config.TextColumn(
+        width=100, help="The places that the comparisons leave open, for all configurations at once, at 95%."
+    ),
+}
+
+HOW_RANKS = """
+The score is the mean over tasks of the mean over samples: tasks weigh the same, whatever their numbers of samples.
+
+Every pair of configurations is compared over the same samples by a sign-flip test, and Holm's correction over all pairs
+keeps the chance of a single false difference below 5%. Going down the scores, a configuration opens a new rank when it
+differs from any that holds the rank above, and shares that rank otherwise. *Open places* says which places the same
+comparisons leave open.
+
+Only configurations with an answer to every sample of every chosen task are ranked; the others stand in a table of their
+own and are averaged nowhere. Filters of allocators, scorers and budgets hide rows and change no rank.
+"""
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title("Leaderboard")
+    st.caption(text.markdown(view.setting.title))
+    if view.pool.empty or view.cells.empty:
+        show_no_rows()
+        return
+    about = configurations_of(view)
+    ranked, incomplete = ranks_of(view)
+    table = tables.ranking_table(ranked, about)
+    shown = set(view.cells["configuration"])
+    _show_ranked(view, table, table[table["configuration"].isin(shown)].reset_index(drop=True), about)
+    _show_incomplete(incomplete[incomplete["configuration"].isin(shown)], about)
+    _show_seconds(view, about)
+    _show_configuration(view, about)
+
+
+def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd.DataFrame) -> None:
+    st.markdown(summary(view, len(whole), len(table)))
+    if whole.empty:
+        st.info("No configuration has answered every sample of every chosen task yet; choose fewer tasks, or wait.")
+        return
+    st.dataframe(
+        text.table(tables.shown_ranking(table)),
+        hide_index=True,
+        column_config=COLUMNS,
+        on_select=lambda: _choose(table, about),
+        selection_mode="single-row",
+        key="ranking",
+        alt="Configurations by rank. The list below the tables chooses one without a mouse.",
+    )
+    show_download(table, "ranking")
+    with st.expander("How the ranks are made"):
+        st.markdown(HOW_RANKS)
+
+
+def summary(view: View, n_ranked: int, n_shown: int) -> str:
+    """What is ranked, in a sentence."""
+    places = [text.markdown(place_label(place)) for place in view.places]
+    named = ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
+    over = f"{len(places)} tasks" if len(places) > 1 else "one task"
+    hidden = f"; {n_shown} of them shown" if n_shown != n_ranked else ""
+    return (
+        f"**{n_ranked}** configurations ranked over {over}: {named}{hidden}. Choose a row to see how to reproduce it."
+    )
+
+
+def _choose(table: pd.DataFrame, about: pd.DataFrame) -> None:
+    """Look at the configuration of the row that was clicked."""
+    rows = st.session_state["ranking"]["selection"]["rows"]
+    if rows and rows[0] < len(table):
+        state.choose(CHOSEN, about.at[table["configuration"].iloc[rows[0]], "name"])
+
+
+def _show_incomplete(incomplete: pd.DataFrame, about: pd.DataFrame) -> None:
+    if incomplete.empty:
+        return
+    st.header("Incomplete")
+    st.write("These lack answers on some of the chosen tasks, and so are neither averaged nor ranked.")
+    table = tables.incomplete_table(incomplete, about)
+    labels = {"method": "Method", "budget": "Budget", "details": "Details", "missing": "Missing"}
+    labels |= {"n_complete": "Tasks complete", "n_tasks": "Tasks"}
+    st.dataframe(
+        text.table(table[list(labels)].rename(columns=labels)), hide_index=True, alt="Incomplete configurations"
+    )
+    show_download(table, "incomplete")
+
+
+def _show_seconds(view: View, about: pd.DataFrame) -> None:
+    table = tables.seconds_table(view.cells, about)
+    if table.empty:
+        return
+    with st.expander("Indicative seconds"):
+        st.write(
+            "Means over the timed answers of one machine. An accuracy run shares one prefill among many "
+            "configurations, so these say what to expect, not who is faster: they are never ranked."
+        )
+        labels = {"method": "Method", "budget": "Budget", "prefill_s": "Prefill, s", "evict_s": "Evict, s"}
+        labels |= {"ttft_s": "First token, s", "tpot_s": "Each further token, s", "machine": "Machine"}
+        st.dataframe(
+            text.table(table[list(labels)].rename(columns=labels)),
+            hide_index=True,
+            column_config={
+                name: st.column_config.NumberColumn(format="%.3f") for name in labels.values() if "," in name
+            },
+            alt="Indicative seconds by configuration",
+        )
+        show_download(table, "seconds")
+
+
+def _show_configuration(view: View, about: pd.DataFrame) -> None:
+    st.header("One configuration")
+    shown = set(view.cells["configuration"])
+    options = [each for each in about.index if each in shown]
+    chosen = state.choice(CHOSEN, "Configuration", options, shown=lambda each: about.at[each, "name"])
+    cells = tables.configuration_cells(view.pool, chosen)
+    labels = {"task": "Task", "length": "Length", "status": "Status", "n": "Answers", "samples_asked": "Samples"}
+    labels |= {"score": "Score", "interval_low": "95% low", "interval_high": "95% high"}
+    digits = {name: st.column_config.NumberColumn(format="%.1f") for name in ("Score", "95% low", "95% high")}
+    st.dataframe(
+        text.table(cells[list(labels)].rename(columns=labels)),
+        hide_index=True,
+        column_config=digits,
+        alt="The chosen configuration's results by task",
+    )
+    show_download(cells, "configuration")
+    st.subheader("Reproduce it")
+    commands = {command for cell in cells["cell"] if (command := view.record.read(read_command, cell))}
+    if commands:
+        st.code(text.block("\n".join(sorted(commands))), language=None, wrap_lines=True)
+    else:
+        st.info("No answer says which run gave it, so the command is not known.")
+    name = text.line(about.at[chosen, "name"])
+    with st.container(horizontal=True):
+        show_link("samples", "Its samples", "Prompts, answers and references", samples_of=name)
+        show_link("compare", "Compare it", "Differences to another configuration", b=name)
+
+
+show(current_view())

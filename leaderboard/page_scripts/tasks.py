@@ -1,0 +1,87 @@
+"""Tasks: which configuration is good at what, down to single samples."""
+
+import pandas as pd
+import streamlit as st
+
+from lukv_bench.db.frames.sample_scores import read_sample_scores
+from lukv_bench.leaderboard import state, text
+from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.figures.tasks import score_map
+from lukv_bench.leaderboard.links import show_link
+from lukv_bench.leaderboard.notices import show_no_rows
+from lukv_bench.leaderboard.ranks import configurations_of
+from lukv_bench.leaderboard.tables.tasks import sample_table, score_table, task_table
+from lukv_bench.leaderboard.view import View, current_view, place_label
+
+MOST_ROWS = 200
+COLUMNS = {
+    "name": "Configuration",
+    "score": "Score",
+    "interval_low": "95% low",
+    "interval_high": "95% high",
+    "loss_percent": "Loss, %",
+    "kept_percent": "Kept, %",
+    "status": "Status",
+    "n": "Answers",
+    "samples_asked": "Samples",
+}
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title("Tasks")
+    st.caption(text.markdown(view.setting.title))
+    if view.cells.empty:
+        show_no_rows()
+        return
+    about = configurations_of(view)
+    n_rows = _show_map(view, about)
+    _show_task(view, about, n_rows)
+
+
+def _show_map(view: View, about: pd.DataFrame) -> int:
+    table = score_table(view.cells)
+    n_rows = state.number("rows", "Configurations shown", least=5, most=MOST_ROWS, default=30)
+    shown = table.head(n_rows)
+    st.plotly_chart(
+        score_map(shown.set_axis(about.loc[shown.index, "name"], axis=0), "task"),
+        key="tasks",
+        alt="Heat map of scores by configuration and task; the table below it can be saved",
+    )
+    st.caption(
+        f"The best {len(shown)} of {len(table)} configurations by their mean over these tasks. An empty field has not "
+        "answered every sample; configurations that lack a task come last."
+    )
+    show_download(table.set_axis(about.loc[table.index, "name"], axis=0).reset_index(), "tasks")
+    return n_rows
+
+
+def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
+    st.header("One task")
+    place = state.choice("place", "Task and length", view.places, shown=place_label)
+    task, length = place
+    cells = view.cells[view.cells["task"] == task]
+    cells = cells[cells["length"].isna() if length is None else cells["length"] == length]
+    if cells.empty:
+        show_no_rows()
+        return
+    table = task_table(cells, about)
+    numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:6]}
+    shown = text.table(table[list(COLUMNS)].rename(columns=COLUMNS))
+    st.dataframe(shown, hide_index=True, column_config=numbers, alt=f"Configurations on {text.line(task)}, best first")
+    show_download(table, "task")
+    show_link("samples", "Read this task's samples", "Prompts, answers and references", place=place_label(place))
+    _show_samples(view, about, table.head(n_rows))
+
+
+def _show_samples(view: View, about: pd.DataFrame, cells: pd.DataFrame) -> None:
+    st.subheader("Sample by sample")
+    scores = sample_table(view.record.read(read_sample_scores, list(cells["cell"])), cells, about)
+    if scores.empty:
+        st.info("No sample of this task has a score yet.")
+        return
+    st.plotly_chart(score_map(scores, "sample"), key="samples", alt="Heat map of scores by configuration and sample")
+    st.caption("Every sample of the task, from the first; the same column is the same question for all configurations.")
+
+
+show(current_view())

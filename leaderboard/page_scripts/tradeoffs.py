@@ -1,0 +1,85 @@
+"""Trade-offs: quality against what is kept, and who is on the frontier."""
+
+import pandas as pd
+import streamlit as st
+
+from lukv_bench.leaderboard import state, text
+from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.figures.tradeoffs import frontier_figure, quality_lines
+from lukv_bench.leaderboard.notices import show_no_rows
+from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
+from lukv_bench.leaderboard.tables.ranking import full_score
+from lukv_bench.leaderboard.tables.tradeoffs import frontier_table, points_of, with_frontier
+from lukv_bench.leaderboard.theme import styles
+from lukv_bench.leaderboard.view import View, current_view
+
+X = {"share of bytes": "kept_percent", "bytes": "kept_mib"}
+PANELS = {"by scorer": ("scorer", "allocator"), "by allocator": ("allocator", "scorer")}
+COLUMNS = {
+    "name": "Configuration",
+    "score": "Score",
+    "interval_low": "95% low",
+    "interval_high": "95% high",
+    "loss_percent": "Loss, %",
+    "kept_percent": "Kept, %",
+    "kept_mib": "Kept, MiB",
+}
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title("Trade-offs")
+    st.caption(text.markdown(view.setting.title))
+    if view.cells.empty:
+        show_no_rows()
+        return
+    about = configurations_of(view)
+    ranked, incomplete = ranks_of(view)
+    points = points_of(ranked, about)
+    points = points[points["configuration"].isin(set(view.cells["configuration"]))].reset_index(drop=True)
+    if points.empty:
+        st.info("No configuration that evicts has answered every sample of every chosen task yet.")
+        return
+    if len(incomplete):
+        st.caption(f"{len(incomplete)} incomplete configurations are left out.")
+    with st.container(horizontal=True):
+        x = X[state.segments("against", "Quality against", list(X))]
+        panel, line = PANELS[state.segments("panels", "Panels", list(PANELS))]
+    full = full_score(ranked, about)
+    _show_lines(points, x, panel, line, full)
+    _show_frontier(with_frontier(points, x), x, full)
+
+
+def _show_lines(points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> None:
+    colours = styles(points[line].astype(str))
+    columns = st.columns(2)
+    for place, (value, rows) in enumerate(points.groupby(panel, sort=True)):
+        with columns[place % 2]:
+            st.subheader(text.markdown(value))
+            figure = quality_lines(rows, x, line, colours, full)
+            st.plotly_chart(figure, key=f"lines-{place}", alt=f"Score against bytes kept, {panel} {text.line(value)}")
+    st.caption(
+        f"A line for each {line}, a panel for each {panel}. Bands are 95% intervals of the score; the dashed level is "
+        "the full cache. A panel's lines share samples, so bands that overlap may still differ: see Compare."
+    )
+
+
+def _show_frontier(points: pd.DataFrame, x: str, full: float | None) -> None:
+    st.header("Frontier")
+    st.plotly_chart(
+        frontier_figure(points, x, full), key="frontier", alt="Scores of all configurations and the frontier"
+    )
+    st.caption(
+        "No other configuration keeps less and scores as much as one on the frontier. Bars are 95% intervals: who is "
+        "just below a bar's upper end may be as good."
+    )
+    table = frontier_table(points)
+    numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:-1]}
+    numbers["Kept, MiB"] = st.column_config.NumberColumn(format="%.2f")
+    shown = text.table(table[list(COLUMNS)].rename(columns=COLUMNS))
+    st.dataframe(shown, hide_index=True, column_config=numbers, alt="Configurations on the frontier")
+    show_download(table, "frontier")
+    show_download(points, "trade-offs")
+
+
+show(current_view())

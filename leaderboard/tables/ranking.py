@@ -1,0 +1,114 @@
+"""The tables of the leaderboard: who is ranked where, what each configuration keeps, who is incomplete."""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+_MIB = 2**20
+_ABOUT = ("method", "budget", "allocator", "scorer", "ratio", "keep_tokens", "spec")
+_MEANS = ("kv_bytes_kept", "kv_bytes_full")
+SECONDS = ("prefill_s", "evict_s", "ttft_s", "tpot_s")
+
+
+def describe_configurations(cells: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """A row per configuration, by its id: name, method, budget, details and what it keeps.
+
+    `kv_bytes_kept` and `kv_bytes_full` are means over the tasks, which weigh the same; missing where none is complete.
+
+    Args:
+        cells: With the columns of `read_cells`.
+        names: A name by configuration.
+    """
+    groups = cells.groupby("configuration", sort=False)
+    about = groups[list(_ABOUT)].first()
+    about = about.join(groups[list(_MEANS)].mean())
+    about.insert(0, "name", [names[str(each)] for each in about.index])
+    heads = about["method"].where(about["budget"] == "-", about["method"] + ", " + about["budget"])
+    details = [name.removeprefix(head).lstrip(", ") for name, head in zip(about["name"], heads, strict=True)]
+    about["details"] = details
+    return about
+
+
+def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The ranked configurations with plain numbers, in the order of their scores.
+
+    `loss_percent` is what is lost of the full cache's score, in percent of that; missing where no full cache is ranked.
+
+    Args:
+        ranked: Of `db.statistics.ranking.rank`.
+        about: Of `describe_configurations`.
+    """
+    table = ranked.join(about, on="configuration")
+    full = full_score(ranked, about)
+    table["loss_percent"] = 100 * (full - table["score"]) / full if full else float("nan")
+    table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
+    table["kept_mib"] = table["kv_bytes_kept"] / _MIB
+    columns = (
+        *("rank", "best_place", "worst_place", "method", "budget", "details", "score", "interval_low"),
+        *("interval_high", "loss_percent", "kept_percent", "kept_mib", "n_tasks", "n_samples", "configuration"),
+    )
+    return table[list(columns)]
+
+
+def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:
+    """The score of the full cache; None unless exactly one is ranked."""
+    is_full = ranked["configuration"].map(about["allocator"]) == "full"
+    return float(ranked.loc[is_full, "score"].iloc[0]) if is_full.sum() == 1 else None
+
+
+def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
+    """The columns that a reader looks at, intervals and places as texts; details only where there are any."""
+    places = [_span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
+    intervals = [_span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
+    shown = pd.DataFrame(
+        {
+            "Rank": table["rank"],
+            "Method": table["method"],
+            "Budget": table["budget"].where(table["budget"] != "-", "full"),
+            "Details": table["details"],
+            "Score": table["score"],
+            "95% interval": intervals,
+            "Loss, %": table["loss_percent"],
+            "Kept, %": table["kept_percent"],
+            "Kept, MiB": table["kept_mib"],
+            "Open places": places,
+        }
+    )
+    empty = [name for name in ("Details", "Loss, %") if not shown[name].replace("", None).notna().any()]
+    return shown.drop(columns=empty)
+
+
+def seconds_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """What each configuration's answers took, a row per machine; in the order of `about`, never of the seconds."""
+    timed = cells[cells[list(SECONDS)].notna().any(axis=1)]
+    groups = timed.groupby(["configuration", "machine"], sort=False, dropna=False)
+    seconds = groups[list(SECONDS)].mean().join(groups["task"].count().rename("n_cells")).reset_index()
+    seconds = seconds.join(about[["method", "budget", "details"]], on="configuration")
+    order = {each: place for place, each in enumerate(about.index)}
+    seconds = seconds.sort_values("configuration", key=lambda ids: ids.map(order), kind="stable")
+    columns = ["method", "budget", "details", *SECONDS, "machine", "n_cells", "configuration"]
+    return seconds[columns].reset_index(drop=True)
+
+
+def incomplete_table(incomplete: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The configurations that are not ranked, with what each lacks.
+
+    Args:
+        incomplete: Of `db.statistics.ranking.rank`.
+        about: Of `describe_configurations`.
+    """
+    table = incomplete.join(about[["method", "budget", "details"]], on="configuration")
+    table["missing"] = ["; ".join(each) for each in table["missing"]]
+    columns = ["method", "budget", "details", "n_complete", "n_tasks", "missing", "configuration"]
+    return table[columns].sort_values("n_complete", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def configuration_cells(cells: pd.DataFrame, configuration: str) -> pd.DataFrame:
+    """One configuration's results, a row per task."""
+    own = cells[cells["configuration"] == configuration]
+    columns = ["task", "length", "status", "n", "samples_asked", "score", "interval_low", "interval_high", "error"]
+    return own[[*columns, "cell"]].sort_values(["task", "length"]).reset_index(drop=True)
+
+
+def _span(low: float, high: float, digits: int) -> str:
+    return f"{low:.{digits}f} to {high:.{digits}f}" if high > low else f"{low:.{digits}f}"

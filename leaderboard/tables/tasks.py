@@ -1,0 +1,57 @@
+"""Scores by configuration and task."""
+
+import numpy as np
+import pandas as pd
+
+from ..view import place_label
+
+
+def score_table(cells: pd.DataFrame) -> pd.DataFrame:
+    """A row per configuration, a column per task at a length; missing where the cell is not complete.
+
+    Best mean first; a configuration that lacks a task comes after all that have more of them.
+
+    Args:
+        cells: With the columns of `read_cells`.
+    """
+    lengths = [None if pd.isna(length) else int(length) for length in cells["length"]]
+    labels = [place_label((str(task), length)) for task, length in zip(cells["task"], lengths, strict=True)]
+    done = cells["score"].where(cells["status"] == "complete")
+    table = cells.assign(place=labels, done=done).pivot_table(
+        index="configuration", columns="place", values="done", aggfunc="mean", dropna=False, sort=False, observed=True
+    )
+    table = table.reindex(columns=sorted(set(labels)))
+    order = np.lexsort((-table.mean(axis=1).fillna(-1).to_numpy(), -table.notna().sum(axis=1).to_numpy()))
+    return table.iloc[order]
+
+
+def task_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The configurations on one task at one length, best first, incomplete ones last and without a score.
+
+    Args:
+        cells: Those of the task.
+        about: Of `ranking.describe_configurations`.
+    """
+    table = cells.set_index("configuration").join(about[["name"]])
+    full = table.loc[(table["allocator"] == "full") & (table["status"] == "complete"), "score"]
+    level = float(full.iloc[0]) if len(full) == 1 and full.iloc[0] else float("nan")
+    table["loss_percent"] = 100 * (level - table["score"]) / level
+    table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
+    columns = ["name", "score", "interval_low", "interval_high", "loss_percent", "kept_percent", "status", "n"]
+    ordered = table.sort_values(["score", "name"], ascending=[False, True], na_position="last")
+    return ordered[[*columns, "samples_asked", "cell"]].reset_index()
+
+
+def sample_table(scores: pd.DataFrame, cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """Scores of one task's samples: a row per configuration in the order of `cells`, a column per sample.
+
+    Args:
+        scores: Of `read_sample_scores`.
+        cells: Those of the task, with cell and configuration.
+        about: Of `ranking.describe_configurations`, for the rows' names.
+    """
+    own = scores[scores["cell"].isin(cells["cell"])]
+    table = own.pivot_table(index="cell", columns="ordinal", values="score", aggfunc="mean")
+    table = table.reindex([cell for cell in cells["cell"] if cell in table.index])
+    by_cell = dict(zip(cells["cell"], cells["configuration"], strict=True))
+    return table.set_axis([about.at[by_cell[cell], "name"] for cell in table.index], axis=0)
