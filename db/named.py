@@ -8,7 +8,8 @@ import platformdirs
 
 from .. import UserError
 from .errors import NoResultsError
-from .places import check_changeable, check_creatable, check_local, check_regular, real_path, user_folder
+from .folders import user_folder
+from .places import check_changeable, check_creatable, check_local, check_regular, real_path
 
 KINDS = ("sqlite", "postgresql")
 """The schema and the lock that lets one process write at a time were made for these, and tested with them."""

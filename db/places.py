@@ -8,7 +8,7 @@ import os
 import re
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from .. import UserError
@@ -44,15 +44,6 @@ def file_system(path: Path, table: str) -> str | None:
         if path.is_relative_to(point) and (deepest is None or depth >= deepest[0]):  # a later mount hides an earlier
             deepest = (depth, kind)
     return deepest[1] if deepest else None
-
-
-def user_folder(folder_of: Callable[..., str], *names: object) -> Path | None:
-    """One of platformdirs' folders; None where the user has no home folder to have it in."""
-    try:
-        folder = Path(folder_of(*names))
-    except RuntimeError:  # newer versions' word for it
-        return None
-    return folder if folder.is_absolute() and "~" not in folder.parts else None
 
 
 def real_path(path: Path) -> Path:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ... import UserError
-from .places import cache_folder
+from ...db.folders import cache_folder
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import UserError
-from ..files.places import cache_folder
+from ...db.folders import cache_folder
 from ..files.wheels import fetch
 from ..record.hashing import content_hash
 from .aliases import Alias

