@@ -1,13 +1,13 @@
-"""What ends a command without being the user's mistake."""
+"""Errors that end a command and are not the user's mistake, and how messages of other code are shown."""
 
 EXIT_INTERRUPTED = 130
 
 
 class Interrupted(KeyboardInterrupt):
-    """Ctrl-C or another signal to end, with what there is to say about it.
+    """Ctrl-C or a signal to terminate. The message says what was stored.
 
     Attributes:
-        exit_code: 128 and the signal's number, as shells have it.
+        exit_code: 128 plus the signal's number, as in shells.
     """
 
     def __init__(self, message: str = "", exit_code: int = EXIT_INTERRUPTED) -> None:
@@ -16,22 +16,22 @@ class Interrupted(KeyboardInterrupt):
 
 
 class PluginError(Exception):
-    """A plugin broke its contract or raised, where nothing else is left to go on with: one sentence, exit code 1."""
+    """A plugin raised or broke its contract, and the command cannot continue without it: one sentence, exit code 1."""
 
 
 LONGEST_MESSAGE = 300
-"""Printable characters of a message by somebody else."""
+"""Longest message of a library or plugin, in printable characters."""
 
 
 def one_line(text: str) -> str:
-    """A text by somebody else as one line that any terminal and any database takes."""
+    """A text of a library or plugin as one short, printable line."""
     words = " ".join(text[: 4 * LONGEST_MESSAGE].split())
     shown = printable(words)
     return shown if len(shown) <= LONGEST_MESSAGE else f"{shown[: LONGEST_MESSAGE - 4]} ..."
 
 
 def printable(text: str) -> str:
-    """A line with every character that is none, such as a control character, written as its escape."""
+    """A line with each unprintable character, such as a control character, replaced by its escape sequence."""
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 
@@ -50,18 +50,18 @@ class PluginFailure(Exception):
 
 
 class ViewError(Exception):
-    """The model does not have what a scorer asks to see, or not where it is looked for."""
+    """The model does not have what a scorer reads, or has it in an unknown place."""
 
 
 class WriteError(Exception):
-    """A plugin changed what it was shown, which is for reading."""
+    """A plugin changed something that it may only read."""
 
 
 def message_of(error: BaseException) -> str:
-    """An exception's message as one printable line; its `__str__` may be anybody's."""
+    """An exception's message as one printable line."""
     try:
         return one_line(str(error))
-    except BaseException:  # a stranger's code, once more
+    except BaseException:  # `__str__` of a plugin's exception may raise, too
         return "its message cannot be read"
 
 
@@ -77,9 +77,9 @@ def reason_of(error: Exception) -> str:
 
 
 def without_frames(error: Exception | SystemExit) -> Exception:
-    """An error to be kept for later: without its traceback, whose frames would keep their tensors alive.
+    """The error without its traceback, whose frames would keep tensors alive.
 
-    A plugin's SystemExit becomes a PluginError: it may end its own cell, not the run.
+    A plugin's SystemExit becomes a PluginError, so that it ends its own cell and not the run.
     """
     if isinstance(error, SystemExit):
         return PluginError(f"a plugin tried to end the program ({error.code})")

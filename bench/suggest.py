@@ -1,4 +1,4 @@
-"""One way to say that a name is not known."""
+"""The error for an unknown name."""
 
 import difflib
 from collections.abc import Collection
@@ -7,7 +7,7 @@ from .. import UserError
 
 
 def nearest(name: str, choices: Collection[str]) -> list[str]:
-    """The known name that is most like it, case ignored; none where none is."""
+    """The most similar known name, ignoring case; empty if none is similar."""
     folded = {word.casefold(): word for word in choices}
     return [folded[word] for word in difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.5)]
 

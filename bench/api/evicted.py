@@ -1,4 +1,4 @@
-"""One context, evicted by one method, and what the model says over what is left."""
+"""A context evicted by one method, and the model's answers over the evicted cache."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,15 +27,15 @@ SEPARATOR = "\n\n"
 
 @dataclass(frozen=True, eq=False, repr=False)
 class EvictedContext:
-    """A context of which each KV head keeps some tokens, made by `Model.evict`. Any number of questions can be asked.
+    """A context whose cache was evicted, made by `Model.evict`. Any number of questions can be asked about it.
 
     Attributes:
         text: The context.
-        token_ids: Of the T tokens that were read, the template's head included.
-        counts: int64 [L, H], tokens that each KV head keeps.
-        kv_bytes: Bytes of the keys and values kept, read off the stores.
+        token_ids: Ids of the T context tokens, including those of the chat template before the text.
+        counts: int64 [L, H], tokens kept in each KV head.
+        kv_bytes: Bytes of the kept keys and values, measured on the stores.
         kv_bytes_full: Bytes of the full cache.
-        events: What is to be known of how the budget was served.
+        events: Special cases of the eviction, such as a budget larger than the context.
     """
 
     text: str
@@ -121,7 +121,7 @@ class EvictedContext:
         return likelihood(self._loaded, self._cache(), ids[self.n_tokens : -1], ids[n_prompt:]).logprob
 
     def _cache(self) -> "StoreCache":
-        """The stores as the eviction left them: what an earlier question fed is taken back."""
+        """The stores as the eviction left them, without the tokens of earlier questions."""
         cache = self._evicted.cache
         cache.take_all_back()
         return cache
@@ -169,10 +169,10 @@ def split_context(loaded: "LoadedModel", text: str, question: str) -> "Prompt":
 
 
 def check_length(loaded: "LoadedModel", n_tokens: int) -> None:
-    """Refuse a sequence that the model cannot hold.
+    """Refuse a sequence that is too long for the model.
 
     Raises:
-        UserError: with what it takes and what the model has.
+        UserError: it has more tokens than the model has positions, or than a sliding window.
     """
     from ..engine.ready import refuse_sliding_window
 

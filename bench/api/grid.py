@@ -41,19 +41,19 @@ class Grid:
         limit: Samples of each task.
         seed: Of samples, and of methods that draw at random.
         protocol: "agnostic": evict before the question is seen; "aware": after.
-        thinking: Whether the model thinks, where its chat template has a switch; what follows is scored.
+        thinking: Whether to enable thinking if the chat template has a switch for it; the thoughts are not scored.
         sink: First tokens never evicted; None = the scorer's.
         window: Last tokens never evicted; None = the scorer's.
         data_dir: Local files in the originals' formats, instead of the hub.
         samples: A folder that `tasks export` wrote, to read the samples from.
-        truncate: Whether LongBench contexts that are too long lose their middle; they are refused otherwise.
-        max_length: Tokens of prompt and answer from which they do; None = the model's positions.
+        truncate: Whether to cut the middle of LongBench contexts that are too long; otherwise they are refused.
+        max_length: Tokens of prompt and answer above which a context is too long; None = the model's positions.
         db: A SQLite file or the URL of a SQLite or PostgreSQL database; None = the file under the user's data folder.
         device: Such as "cpu" or "cuda:1"; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
         baselines: Whether the full cache and the uniform allocator are added.
-        batch: Configurations of a sample that decode together: faster for many, but their seconds are not taken.
-        redo: Whether stored answers are answered again.
+        batch: Configurations of a sample that decode together; above 1 it is faster, but decoding is not timed.
+        redo: Whether to replace stored answers.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
     """
@@ -86,7 +86,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class FinishedRun:
-    """What became of a run.
+    """The results of a run.
 
     Attributes:
         rows: A row per cell, with the columns of `results --json`.
@@ -105,7 +105,7 @@ class FinishedRun:
 
 @dataclass(frozen=True)
 class CheckedGrid:
-    """A grid whose options are valid as far as that can be known without a model."""
+    """A grid whose options are valid, as far as can be checked without loading the model."""
 
     grid: Grid
     allocators: Sequence[str]
@@ -120,8 +120,8 @@ class CheckedGrid:
         """Answer what is missing and store it.
 
         Args:
-            command: What the store keeps of how the run was started.
-            progress: Where progress is shown.
+            command: The command to record for the run.
+            progress: Shows the progress.
 
         Raises:
             UserError: the model, a task or a budget cannot be served; nothing was stored.
@@ -169,9 +169,10 @@ class CheckedGrid:
 
 
 def check_grid(grid: Grid) -> CheckedGrid:
-    """Validate the options without importing torch, what is quick to check first.
+    """Validate the options without importing torch, cheap checks first.
 
-    Each import stands where it is needed first, so that a wrong number costs no reading of plugins or tasks.
+    Modules are imported where they are first needed, so that a wrong number is reported before plugins and tasks are
+    read.
 
     Raises:
         UserError: an option that cannot be served.
@@ -236,7 +237,7 @@ def _plugins(grid: Grid, budgets: "Sequence[Budget]") -> tuple[list[str], list[s
 
 
 def _check_places(grid: Grid) -> None:
-    """Refuse a model, a database or a folder that cannot be one."""
+    """Refuse a model name, database or folder that cannot be used."""
     from ..files.access import user_path
     from ..models.find import check_model_name
 
@@ -272,9 +273,9 @@ def _folder(place: str | Path | None) -> Path | None:
 def run(grid: Grid) -> "pd.DataFrame":
     """Evict, answer and score as `lukv-bench run` does; gives a row per cell, with the columns of `Results.cells`.
 
-    Every answer is stored as it comes. The same call again finishes what is missing, retries what failed and repeats
-    nothing, after an interrupt, too. The keywords are the attributes of `Grid`. Failed answers are counted in the
-    column `n_failed`, with the first reason in `error`, and each cell that has some is the subject of a warning.
+    Each answer is stored as soon as it is complete. The same call again answers what is missing or failed and repeats
+    nothing, also after an interrupt. The keywords are the attributes of `Grid`. Failed answers are counted in the
+    column `n_failed`, with the first reason in `error`, and a warning is issued for each cell that has any.
 
     Raises:
         UserError: an option, the model or a task cannot be served; nothing was stored.

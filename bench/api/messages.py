@@ -16,7 +16,7 @@ _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse
 
 
 def python_message(message: str) -> str:
-    """A message with the names of parameters in the place of options: "--keep-tokens" becomes "keep_tokens"."""
+    """A message with options replaced by parameters: "--keep-tokens" becomes "keep_tokens"."""
     return _OPTION.sub(lambda match: _NEGATED.get(match[1], match[1].replace("-", "_")), message)
 
 

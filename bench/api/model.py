@@ -23,14 +23,14 @@ class Model:
     """A model whose caches can be evicted, made by `load`.
 
     Attributes:
-        loaded: The model, its tokenizer and what the harness knows of it.
+        loaded: The model, its tokenizer and its properties.
     """
 
     loaded: "LoadedModel"
 
     @property
     def name(self) -> str:
-        """As it was given to `load`."""
+        """The name passed to `load`."""
         return self.loaded.name
 
     @property
@@ -53,7 +53,7 @@ class Model:
         room: int = 512,
         progress: ProgressOption = True,
     ) -> EvictedContext:
-        """Read a text as the beginning of a user turn, and keep of its cache what a method selects.
+        """Read a text as the beginning of a user turn and evict its cache by a method.
 
         Args:
             context: The text; questions about it are asked of the result.
@@ -64,9 +64,9 @@ class Model:
             sink: First tokens never evicted; None = the scorer's.
             window: Last tokens never evicted; None = the scorer's.
             seed: For methods that draw at random.
-            room: Tokens of a question and its answer that memory is set aside for. More can be fed, unless the model's
-                rotary embedding depends on the length: then the context is rotated for so many.
-            progress: As of `load`; a method's profile may have to be made first.
+            room: Tokens of question and answer to reserve memory for. More can be fed, unless the model's rotary
+                embedding depends on the length: the context is then rotated for this many.
+            progress: As in `load`. A missing profile is made first, which can take minutes.
 
         Raises:
             UserError: the context, the method or the budget cannot be served.
@@ -125,13 +125,13 @@ def load(
     thinking: bool = False,
     progress: ProgressOption = True,
 ) -> Model:
-    """Load a model and check on a short text that our attention gives what its own gives.
+    """Load a model and check on a short text that attention over a store gives the same outputs as its own.
 
     Args:
         model: Alias, hub id or local folder.
         device: Such as "cpu" or "cuda:1"; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
-        thinking: Whether it thinks, where its chat template has a switch; answers are what follows the thoughts.
+        thinking: Whether to enable thinking if the chat template has a switch for it; answers do not include thoughts.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
 
@@ -165,7 +165,7 @@ def load_ready(name: str, device: str | None, dtype: str | None, thinking: bool,
 
 @contextmanager
 def _without_bars() -> Iterator[None]:
-    """Within the block transformers draws no bars of its own beside ours."""
+    """Disable transformers' progress bars within the block."""
     from transformers.utils import logging
 
     was_enabled = logging.is_progress_bar_enabled()
@@ -180,7 +180,7 @@ def _without_bars() -> Iterator[None]:
 def use_model(
     model: str | Model, device: str | None, dtype: str | None, thinking: bool, progress: Progress
 ) -> "LoadedModel":
-    """The model by its name, or the one that is loaded.
+    """Load a model by name, or return the loaded one.
 
     Raises:
         UserError: it cannot be loaded, or settings are given for one that is loaded.

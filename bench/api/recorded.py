@@ -37,11 +37,11 @@ def words_of(grid: "Grid") -> list[str]:
 
 
 def recorded_command(command: Sequence[str], database: str) -> list[str]:
-    """The words typed, each path cut down to the file's own name.
+    """The words of a command, with each path reduced to its file name.
 
     Args:
-        command: The words, the program's own path first.
-        database: What stands for the value of --db: a file, or a URL without its password.
+        command: The words, beginning with the program's path.
+        database: Replaces the value of --db: a file, or a URL without its password.
     """
     kept, before = [], ""
     for word in command[1:]:

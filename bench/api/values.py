@@ -1,4 +1,4 @@
-"""From the texts of options to values; everything that is wrong is wrong in one sentence."""
+"""Parses and checks the values of options; every error is one sentence."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,10 +8,10 @@ from ..files.access import user_path
 
 
 def axis(option: str, texts: Sequence[str]) -> list[str]:
-    """The values of an option that is repeated, or given values between commas, or both; each once, in order.
+    """The values of an option that is repeated or takes values separated by commas; each once, in order.
 
     Raises:
-        UserError: a text holds none.
+        UserError: a text holds no value.
     """
     parts = [[part.strip() for part in text.split(",") if part.strip()] for text in texts]
     if not all(parts):
@@ -23,7 +23,7 @@ def whole_numbers(option: str, texts: Sequence[str]) -> list[int]:
     """The numbers of an axis.
 
     Raises:
-        UserError: a part is no whole number, or one that no database holds.
+        UserError: a part is not a whole number, or too large for a database.
     """
     numbers = []
     for part in axis(option, texts):
@@ -38,7 +38,7 @@ def storable_once(option: str, numbers: Sequence[int]) -> list[int]:
     """Numbers, each once, in order.
 
     Raises:
-        UserError: one that no database holds.
+        UserError: one is too large for a database.
     """
     for number in numbers:
         storable(option, number)
@@ -46,11 +46,11 @@ def storable_once(option: str, numbers: Sequence[int]) -> list[int]:
 
 
 MOST_SAMPLES = 10**6
-"""Of one task: far more than any data have; what is made takes memory."""
+"""Upper limit for one task: more than any data set has."""
 
 
 def samples_limit(limit: int) -> None:
-    """Refuse a number of samples that cannot be meant.
+    """Refuse a number of samples out of range.
 
     Raises:
         UserError: it is below 1, or beyond MOST_SAMPLES.
@@ -64,14 +64,14 @@ def at_least_one(option: str, value: int) -> None:
     """Refuse a count below 1.
 
     Raises:
-        UserError: it is.
+        UserError: the value is below 1.
     """
     if value < 1:
         raise UserError(f"{option} takes a number of at least 1, not {value}.")
 
 
 def storable(option: str, value: int | None) -> None:
-    """Refuse a number that no database holds.
+    """Refuse a number that is too large for a database.
 
     Raises:
         UserError: it has more than 63 bits.
@@ -81,17 +81,17 @@ def storable(option: str, value: int | None) -> None:
 
 
 def one_of(option: str, value: str, choices: Sequence[str]) -> None:
-    """Refuse a word that is none of the choices.
+    """Refuse a word that is not one of the choices.
 
     Raises:
-        UserError: it is.
+        UserError: the value is another.
     """
     if value not in choices:
         raise UserError(f"{option} is {' or '.join(choices)}, not {value!r}.")
 
 
 def apart(**places: Path | None) -> None:
-    """Refuse to write over what is read, or twice to one place. Options by their names, `_` for `-`.
+    """Refuse options that name the same file, which would be overwritten. Keywords are options, with `_` for `-`.
 
     Raises:
         UserError: two of them are one file.

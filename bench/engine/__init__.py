@@ -1,1 +1,1 @@
-"""The engine: prefill a context once, evict, decode what follows. The one room that speaks to transformers."""
+"""The engine: prefill a context once, evict, decode. It adapts transformers' attention and caches."""

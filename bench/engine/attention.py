@@ -22,7 +22,7 @@ class AttendingLayer(Protocol):
 
 @dataclass(frozen=True)
 class PartialMask:
-    """A mask that transformers does not build by its causal function: a sliding window, a chunk.
+    """A mask other than transformers' causal one, such as a sliding window or chunks.
 
     Attributes:
         sees: Whether a query attends to a key: takes (batch, head, query position, key position) tensors.

@@ -15,7 +15,7 @@ COMPUTES = "it computes with the cached keys and values itself, outside of its a
 
 
 class UnsupportedAttribute(Unsupported, AttributeError):
-    """A model uses a cache layer in a way that only tensors or other cache layers serve."""
+    """A model uses an attribute of a cache layer that only tensors or other cache layers have."""
 
 
 PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
@@ -65,7 +65,7 @@ class _Layer(CacheLayerMixin):
 
 
 class PrefillLayer(_Layer):
-    """Takes in the context in one chunk under full causal attention, then hands it over and holds nothing of it."""
+    """Attends over the context in one chunk, then passes its keys and values to the observer and releases them."""
 
     def __init__(self, index: int, hand_over: PrefillObserver) -> None:
         super().__init__(index)
@@ -73,7 +73,7 @@ class PrefillLayer(_Layer):
         self._chunk: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Hold the context's keys and values until they were attended to.
+        """Hold the context's keys and values until `attend`.
 
         Raises:
             RuntimeError: a context was fed already.
@@ -137,7 +137,7 @@ class StoreLayer(_Layer):
         return out
 
     def get_seq_length(self) -> int:
-        """Tokens before the chunk in the longest row, evicted ones included: positions go on from there."""
+        """Tokens before the chunk in the longest row, including evicted ones: positions continue from there."""
         return self.n_seen
 
 
@@ -146,7 +146,7 @@ class StoreCache:
 
     Attributes:
         stores: One a layer.
-        n_seen: int64 [B] on the CPU, tokens of each row so far, evicted ones included.
+        n_seen: int64 [B] on the CPU, tokens of each row so far, including evicted ones.
         n_sequence: Tokens of the whole sequence that the context was rotated for.
     """
 
@@ -157,7 +157,7 @@ class StoreCache:
         self.n_sequence = n_sequence
 
     def chunk(self, lengths: Tensor) -> Cache:
-        """transformers' cache for one forward pass over the next chunk, which counts as seen from now on.
+        """A transformers cache for one forward pass over the next chunk, which is added to `n_seen`.
 
         Args:
             lengths: int64 [B] on the CPU, how many tokens of the chunk are real in each row.
@@ -167,23 +167,23 @@ class StoreCache:
         return Cache(layers=[StoreLayer(index, store, lengths, n_seen) for index, store in enumerate(self.stores)])
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Go on with some rows of the batch alone: int64, ascending places in the present batch."""
+        """Drop all rows of the batch but these: int64, ascending indices in the present batch."""
         for store in self.stores:
             store.keep_rows(rows)
         self.n_seen = self.n_seen[rows]
 
     def take_back(self, n: Tensor) -> None:
-        """Forget the last n[b] tokens of each row, int64 [B]: of those fed over the context, at most.
+        """Drop the last n[b] tokens of each row, int64 [B].
 
         Raises:
-            ValueError: it is more than those.
+            ValueError: a row has fewer tokens after the context.
         """
         for store in self.stores:
             store.take_back(n)
         self.n_seen = self.n_seen - n
 
     def take_all_back(self) -> None:
-        """Forget every token fed over the context, also where an interrupt left them in some of the layers alone."""
+        """Drop every token fed after the context, including those that an interrupt left in only some layers."""
         for store in self.stores:
             store.take_back(store.n_appended())
         self.n_seen = torch.full_like(self.n_seen, self._n_context)

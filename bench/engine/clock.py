@@ -1,4 +1,4 @@
-"""Wall time as a device spends it."""
+"""Wall time of work on a device."""
 
 import time
 
@@ -6,7 +6,7 @@ import torch
 
 
 def now(device: torch.device) -> float:
-    """Seconds, after all work queued on the device is done."""
+    """The time in seconds, read when all work queued on the device is done."""
     if device.type != "cpu":
         torch.accelerator.synchronize(device)
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""A context that was read and is held: its full cache and its score tables."""
+"""A context held in memory: its full cache and its score tables."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from ..guard.stamps import Stamps
 
 @dataclass(frozen=True)
 class FullCache:
-    """The size and cost of a context's full cache, known also when it is gone.
+    """Size and cost of a context's full cache, also after its release.
 
     Attributes:
         n_tokens: T.
@@ -32,11 +32,11 @@ class Context:
         keys: Per layer [1, H, T, D].
         values: Per layer [1, H, T, D].
         scores: Per table name float32 [L, 1, H, T].
-        failures: Per table name why there is none.
+        failures: Per missing table the exception of its scorer.
         prefill_s: Wall seconds of the forward pass, without scoring.
         score_s: Per table its scorer's wall seconds over all layers.
         n_sequence: Tokens of the whole sequence that it is rotated for.
-        read_again: Reads the context once more, with the tables named; None where it was not read from tokens.
+        read_again: Reads the context again, with the named tables; None if it was not read from tokens.
         full: Size and cost of the full cache.
     """
 
@@ -77,18 +77,18 @@ class Context:
         return zip(self.keys, self.values, strict=True)
 
     def drop_tables(self, needed: Collection[str]) -> None:
-        """Let go of every table but those that are still needed."""
+        """Release the tables that are no longer needed."""
         if self.scores.keys() - set(needed):
             self.scores = {name: table for name, table in self.scores.items() if name in needed}
             self._stamps = Stamps(self._tensors())
 
     def for_last_use(self) -> "LastUse":
-        """The full cache for the last store that is built from it, which lets go of each layer."""
+        """The full cache for the last stores built from it: each layer is released once it is copied."""
         self.scores, self._stamps = {}, Stamps(())
         return LastUse(self)
 
     def read_anew(self) -> "Context":
-        """The context read once more, without tables, in the place of this one, which lets go of what it holds.
+        """Release this context and read it again, without tables.
 
         Raises:
             RuntimeError: it was not read from tokens.
@@ -98,7 +98,7 @@ class Context:
         return self._read_again(())
 
     def restored(self) -> str | None:
-        """The name of what somebody wrote into; then the context was read again. None where it is as it was read.
+        """Read the context again if a plugin wrote into it. Returns the name of what was changed, or None.
 
         Raises:
             RuntimeError: it was changed, and was not read from tokens.
@@ -125,7 +125,7 @@ class Context:
 
 @dataclass(frozen=True)
 class LastUse:
-    """A context whose layers are let go one by one."""
+    """A context whose layers are released one by one."""
 
     context: Context
 
@@ -140,7 +140,7 @@ class LastUse:
         return self.context.n_sequence
 
     def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each layer's (keys, values), in order; the context does not hold it any more."""
+        """Each layer's (keys, values), in order; the context no longer holds a layer that was yielded."""
         while self.context.keys:
             yield self.context.keys.pop(0), self.context.values.pop(0)
 
@@ -178,5 +178,5 @@ class Holding:
             self.tables[name][index] = layer
 
     def written(self) -> list[str]:
-        """Names of the tensors that somebody wrote into since they were taken."""
+        """Names of the tensors that were written into since they were taken."""
         return [name for stamps in self._stamps for name in stamps.written()]

@@ -1,4 +1,4 @@
-"""Feed what follows the context and generate, a row at a time or a batch of rows."""
+"""Feed the question and generate, for one row or a batch of rows."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -52,7 +52,7 @@ class Decoding:
 
 
 def fed_at_most(max_new_tokens: int) -> int:
-    """Tokens of an answer that are fed at most: all but the last."""
+    """The most tokens of an answer that are fed: all but the last."""
     return max(max_new_tokens - 1, 0)
 
 
@@ -71,7 +71,7 @@ def decode(
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
-    A row that has stopped leaves the batch and the cache; `choose` goes on to see its last logits.
+    A row that has stopped leaves the batch and the cache; `choose` still gets its last logits.
 
     Args:
         loaded: The model, switched to store attention.
@@ -133,7 +133,7 @@ def _add_tokens(
 
 
 def _add(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
-    """Add a token to a row; whether the row goes on."""
+    """Add a token to a row; whether the row continues."""
     if len(row.ids) >= stop.max_new_tokens:
         return False
     if token in stop.eos:

@@ -1,4 +1,4 @@
-"""The sink that evicts while the context is read: a layer's full keys and values are let go when it is decided."""
+"""The sink that evicts during the prefill: a layer's full keys and values are released once it is decided."""
 
 from collections.abc import Callable, Iterable, Mapping
 
@@ -21,9 +21,9 @@ class Evicting:
     Attributes:
         stores: By layer.
         kept: By layer.
-        kv_bytes: Bytes of the full cache, the part that is gone included.
+        kv_bytes: Bytes of the full cache, including released layers.
         compact_s: Wall seconds in which the stores were built.
-        aside_s: Wall seconds of all that is done here, which are none of the model's.
+        aside_s: Wall seconds spent here, which do not count as the model's.
     """
 
     def __init__(self, device: torch.device, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
@@ -35,7 +35,7 @@ class Evicting:
         self._waiting: dict[int, tuple[Tensor, Tensor, Stamps]] = {}
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
-        """Take over a layer and evict all that can be decided; without its scores there is nothing to evict.
+        """Take a layer and evict every layer that can be decided; nothing is evicted once its scorer has failed.
 
         Raises:
             WriteError: a plugin wrote into a layer that was waiting.
@@ -62,5 +62,5 @@ class Evicting:
         self.compact_s += now(self._device) - began
 
     def written(self) -> list[str]:
-        """Names of the tensors that somebody wrote into while they waited."""
+        """Names of the waiting tensors that were written into."""
         return [name for _, _, stamps in self._waiting.values() for name in stamps.written()]

@@ -12,7 +12,7 @@ def feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: Tensor, c
 
     Args:
         loaded: The model, switched to store attention.
-        cache: Takes in the chunk; positions go on from what each row has seen.
+        cache: The chunk is appended to it; positions continue from `n_seen`.
         ids: int64 [B, Q] on the CPU.
         lengths: int64 [B] on the CPU, how many tokens of the chunk are real in each row.
         columns: int64 [n] on the CPU, the columns whose logits are needed.
@@ -29,7 +29,7 @@ def feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: Tensor, c
 
 
 def check_finite(logits: Tensor) -> None:
-    """Refuse logits from which nothing can be chosen.
+    """Refuse logits that are not finite.
 
     Raises:
         ArithmeticError: some are infinite or NaN.

@@ -1,4 +1,4 @@
-"""How the rows of several configurations lie in memory while they decode."""
+"""How the rows of several configurations are laid out in memory while they decode."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class Layers(Protocol):
         """Tokens of the whole sequence that it was rotated for."""
 
     def layers(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """Each layer's (keys, values) [1, H, T, D], in order; it may let go of a layer when the next is taken."""
+        """Each layer's (keys, values) [1, H, T, D], in order; a layer may be released when the next is requested."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Layout:
 
         Args:
             context: The full cache.
-            kept: For each configuration what it keeps in each layer.
+            kept: What each configuration keeps in each layer.
             room: Spare slots of each head for tokens fed later.
         """
         n_tokens, n_sequence = context.n_tokens, context.n_sequence
@@ -58,7 +58,7 @@ class Layout:
 
 
 RAGGED = Layout("ragged", compact)
-"""Each configuration has a copy of what it keeps, and nothing else of the context is needed."""
+"""Each configuration has its own copy of what it keeps; the full cache is not needed any more."""
 
 SHARED = Layout("shared", hide)
-"""All configurations attend to the one context, each behind a mask; each has only its own later tokens."""
+"""All configurations attend to one context through a mask each, and store only their later tokens."""

@@ -1,4 +1,4 @@
-"""How likely a text is after an eviction."""
+"""The likelihood of a text over an evicted cache."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -12,7 +12,7 @@ from .feed import check_finite, feed
 from .rotary import rotating_for
 
 PIECE = 512
-"""Tokens fed in one pass, which bounds the attention weights: piece x cache a head."""
+"""Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
 
 
 class Likelihood(NamedTuple):
@@ -28,7 +28,7 @@ class Likelihood(NamedTuple):
 
 
 def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
-    """A context of no tokens, so that the tokens of a sequence fed over it attend to all before them."""
+    """A context without tokens: tokens fed after it attend to all tokens before them."""
     shape = loaded.shape
     no_tokens = torch.empty(
         1, shape.n_kv_heads, 0, shape.head_dim, device=loaded.device, dtype=next(loaded.model.parameters()).dtype
@@ -43,7 +43,7 @@ def likelihood(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], score
 
     Args:
         loaded: The model, switched to store attention.
-        cache: Stores over the context; takes in `fed`.
+        cache: Stores over the context; `fed` is appended to them.
         fed: Token ids fed after the context, at least as many as are scored.
         scored: Token ids; the last one follows the last of `fed`.
     """

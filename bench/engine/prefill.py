@@ -1,4 +1,4 @@
-"""Feed a context once under full attention; each layer is scored while it is at hand, then handed to a sink."""
+"""Feed a context once under full attention. Each layer is scored during its forward, then passed to a sink."""
 
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
@@ -23,26 +23,26 @@ from .views import LayerAtHand, LayerInputs, watches
 
 
 class Sink(Protocol):
-    """Takes over each layer of one pass when its attention and its scores are done.
+    """Receives each layer of one pass after its attention and its scores are computed.
 
     Attributes:
-        aside_s: Wall seconds that it took, which are none of the model's.
+        aside_s: Wall seconds spent in it, which do not count as the model's.
     """
 
     aside_s: float
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
-        """Take over a layer.
+        """Receive a layer.
 
         Args:
             index: Of the layer; layers come in order.
-            keys: [1, H, T, D]; the pass does not hold them any more.
+            keys: [1, H, T, D]; the pass no longer holds them.
             values: [1, H, T, D].
-            scores: By table float32 [1, H, T], of the scorers that did not fail; the scorers' own until it returns.
+            scores: By table float32 [1, H, T], of the scorers that did not fail; to be copied if kept.
         """
 
     def written(self) -> list[str]:
-        """Names of the tensors it holds that somebody wrote into since they were taken."""
+        """Names of its tensors that were written into since it received them."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Prefill:
         scorers: By the name their tables get; a scorer that reads the budget has a table for each.
         n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
             scorer reads the budget.
-        observers: Called with every layer while it is at hand, in each pass from its first layer on.
+        observers: Called with every layer during its forward, in each pass.
     """
 
     loaded: LoadedModel
@@ -69,13 +69,13 @@ class Prefill:
     observers: Sequence[PrefillObserver] = ()
 
     def with_tables(self, names: Collection[str]) -> "Prefill":
-        """The same with some of its scorers alone."""
+        """A copy with only the named scorers."""
         return replace(self, scorers={name: scorer for name, scorer in self.scorers.items() if name in names})
 
 
 @dataclass(frozen=True)
 class PassRecord:
-    """What one pass took, and which scorers failed.
+    """Timings and scorer failures of one pass.
 
     Attributes:
         prefill_s: Wall seconds of the model's own forward pass.
@@ -109,7 +109,7 @@ def prefill(
 
 
 def hold(request: Prefill) -> Context:
-    """As many passes as it takes until no scorer changes anything. Raises as `prefill`."""
+    """Read a context; repeat without the scorers that changed something. Raises as `prefill`."""
     current, barred = request, dict[str, Exception]()
     while True:
         sink = Holding(request.loaded.shape.n_layers)
@@ -142,8 +142,7 @@ def _hold_tables(request: Prefill, names: Collection[str]) -> Context:
 
 
 def _culprits(request: Prefill, taint: Tainted) -> Mapping[str, Exception]:
-    """The scorers behind a change that was found when a pass had ended: each is tried by itself; all of them where
-    none does it alone."""
+    """The scorers behind a change that was found after a pass. Each is run alone; if none repeats it, all are."""
     culprits: dict[str, Exception] = {}
     for name in request.scorers:
         try:
@@ -155,7 +154,7 @@ def _culprits(request: Prefill, taint: Tainted) -> Mapping[str, Exception]:
 
 
 class _Pass:
-    """One pass: what happens to each layer when its attention is done."""
+    """One pass: scores each layer after its attention and passes it to the sink."""
 
     def __init__(self, request: Prefill, sink: Sink) -> None:
         self.inputs = LayerInputs()
@@ -167,7 +166,7 @@ class _Pass:
         return layer.view(scorer.reads, self._request.n_kept.get(name), self._drawn)
 
     def hand_over(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Score a layer and hand it to the sink."""
+        """Score a layer and pass it to the sink."""
         model = self._request.loaded.model
         scores = self.scoring.score(LayerAtHand(model, index, module, query, keys, values, self.inputs.kwargs))
         self.inputs.kwargs = {}
@@ -176,17 +175,17 @@ class _Pass:
         self._sink.take(index, keys, values, scores)
 
 
-@torch.inference_mode(mode=False)  # tensors of an inference do not count the writes into them
+@torch.inference_mode(mode=False)  # inference tensors do not count writes
 @torch.no_grad()
 def read_into(sink: Sink, request: Prefill) -> PassRecord:
-    """One pass. What the sink raises passes through it.
+    """One pass; exceptions of the sink propagate.
 
     Raises:
         Tainted: a scorer changed something; the model is as it was loaded.
         ModelChanged: it changed the model's weights, and they cannot be read again.
     """
     loaded = request.loaded
-    weights = loaded.weights if request.scorers else None  # as loaded: no plugin has had a module before
+    weights = loaded.weights if request.scorers else None  # as loaded: no plugin has had access before
     one = _Pass(request, sink)
     started = now(loaded.device)
     try:
@@ -196,7 +195,7 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
     except Tainted:
         raise
     except Exception:
-        one.scoring.check()  # what a scorer broke may be why the model's own pass failed
+        one.scoring.check()  # a scorer's change may be why the model's own pass failed
         raise
     finally:
         one.scoring.close()
@@ -222,5 +221,5 @@ def _feed(request: Prefill, one: _Pass) -> None:
 
 
 def context_seed(seed: int, ids: Sequence[int]) -> int:
-    """63 bits for whatever a scorer draws: another context draws otherwise, whatever was run before it."""
+    """A 63-bit seed for scorers that draw at random; it depends on the run's seed and the context's tokens alone."""
     return int.from_bytes(hashlib.sha256(f"{seed}/{[*ids]}".encode()).digest()[:8], "big") >> 1

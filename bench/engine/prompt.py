@@ -1,4 +1,4 @@
-"""One boundary and one tokenisation: a rendered prompt, cut where its context ends."""
+"""Tokenises a rendered prompt once and cuts it where its context ends."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,9 +14,9 @@ class Prompt:
     """A prompt's token ids, cut in two.
 
     Attributes:
-        context: Fed before the eviction: template head included.
+        context: Fed before the eviction, including the beginning of the chat template.
         question: Fed after it; never empty.
-        n_cut: Tokens that truncation took out of the middle of the context.
+        n_cut: Tokens that truncation removed from the middle of the context.
     """
 
     context: tuple[int, ...]
@@ -25,11 +25,11 @@ class Prompt:
 
     @property
     def n_tokens(self) -> int:
-        """All that is fed."""
+        """Tokens of context and question."""
         return len(self.context) + len(self.question)
 
     def within(self, most: int) -> "Prompt":
-        """The prompt in at most so many tokens: the middle of its context is left out, never of its question."""
+        """The prompt in at most `most` tokens: the middle of its context is cut, never its question."""
         ids, n_cut = cut_middle(self.context, most - len(self.question))
         return replace(self, context=ids, n_cut=self.n_cut + n_cut)
 
@@ -57,7 +57,7 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
             add_generation_prompt=add_generation_prompt,
             continue_final_message=not add_generation_prompt,
         )
-    except Exception as error:  # a template is a program of the model's author; it may raise anything
+    except Exception as error:  # a template is code of the model's author and may raise anything
         roles = ", ".join(str(turn["role"]) for turn in turns)
         raise UserError(
             f"the chat template of {tokenizer.name_or_path} cannot render the turns {roles} ({first_line(error)})."
@@ -88,7 +88,7 @@ class Tokens(NamedTuple):
 
     Attributes:
         ids: Token ids.
-        offsets: Of each, its first character and the one behind its last.
+        offsets: For each token its first character and the index after its last.
     """
 
     ids: tuple[int, ...]
@@ -96,35 +96,35 @@ class Tokens(NamedTuple):
 
 
 def adds_special_tokens(tokenizer: Any, prompt: str, chat: bool = True) -> bool:
-    """Whether a rendered prompt still lacks what the tokenizer puts in front: a chat template brings its own BOS, a
-    plain prompt gets the tokenizer's, unless it begins with one already."""
+    """Whether the tokenizer must add its special tokens (BOS): not to a chat prompt, whose template writes its own, nor
+    to a prompt that already begins with BOS."""
     bos = tokenizer.bos_token
     return chat_form(tokenizer, chat) == "plain" and not (bos and prompt.startswith(bos))
 
 
 def ids_of(tokenizer: Any, text: str, special_tokens: bool) -> list[int]:
-    """A text's token ids, and in front of them the tokenizer's own special ones if these are asked for.
+    """A text's token ids, with the tokenizer's leading special tokens if `special_tokens`.
 
-    What a tokenizer would put behind the text (EOS) is left out: the model goes on from here.
+    Trailing special tokens (EOS) are left out, since the model continues the text.
     """
     ids: list[int] = tokenizer(text, add_special_tokens=special_tokens)["input_ids"]
     return ids[: len(ids) - (_n_behind(tokenizer) if special_tokens else 0)]
 
 
 def tokens_of(tokenizer: Any, text: str, special_tokens: bool) -> Tokens:
-    """The same ids with their places in the text."""
+    """The ids of `ids_of` with their character offsets."""
     coded = tokenizer(text, add_special_tokens=special_tokens, return_offsets_mapping=True)
     end = len(coded["input_ids"]) - (_n_behind(tokenizer) if special_tokens else 0)
     return Tokens(tuple(coded["input_ids"][:end]), coded["offset_mapping"][:end])
 
 
 def appends_special_tokens(tokenizer: Any) -> bool:
-    """Whether the tokenizer would put special tokens (EOS) behind a text."""
+    """Whether the tokenizer appends special tokens (EOS) to a text."""
     return _n_behind(tokenizer) > 0
 
 
 def _n_behind(tokenizer: Any) -> int:
-    """How many special tokens the tokenizer puts behind a text."""
+    """Number of special tokens that the tokenizer appends to a text."""
     added = tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
     return next((n for n, is_special in enumerate(reversed(added)) if not is_special), 0)
 
@@ -139,15 +139,15 @@ def split(
 ) -> Prompt:
     """Tokenise a rendered prompt once and cut it where its context ends.
 
-    The ids are those of the unsplit prompt. A token that straddles the cut goes to the question, so nothing of
-    the question is ever compressed.
+    The ids are those of the whole prompt. A token that spans the cut belongs to the question, so that no part of the
+    question is ever compressed.
 
     Args:
         tokenizer: A fast tokenizer.
         prompt: The rendered prompt.
         context: The document's context, verbatim inside it; the last occurrence counts.
         aware: Cut before the last token instead: the whole prompt is the context.
-        question: What follows the context, where it is known: a question that repeats the context is then no trap.
+        question: The text after the context, if known; it identifies the context where the question repeats it.
         chat: Whether the prompt is in the chat template, where the tokenizer has one.
 
     Raises:
@@ -163,7 +163,7 @@ def split(
 def cut_at_context(
     tokenizer: Any, prompt: str, context: str, question: str = "", chat: bool = True
 ) -> tuple[tuple[int, ...], int]:
-    """The prompt's ids and how many of them lie wholly in front of the context's end.
+    """The prompt's ids and how many of them end at or before the context's end.
 
     Raises:
         UserError: the context is not in the prompt.
@@ -177,9 +177,10 @@ def cut_at_context(
 
 
 def end_of_context(prompt: str, context: str, question: str = "") -> int | None:
-    """The character behind the context where it stands last in a prompt, with its question if that is known.
+    """The index after the last occurrence of a context in a prompt, followed by its question if that is known; None if
+    there is none.
 
-    A template may trim a turn: the outer white space of the two may be missing. None where they are not there.
+    A template may trim a turn, so outer white space may be missing.
     """
     whole = context + question
     n_front = len(whole) - len(whole.lstrip())
@@ -192,7 +193,7 @@ def end_of_context(prompt: str, context: str, question: str = "") -> int | None:
 
 
 def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple[tuple[int, ...], int]:
-    """A prompt's ids and how many of them lie wholly in front of a character.
+    """A prompt's ids and how many of them end at or before a character.
 
     Args:
         tokenizer: A fast tokenizer.
@@ -208,7 +209,7 @@ def cut_at(tokenizer: Any, prompt: str, end: int, special_tokens: bool) -> tuple
 
 
 def _reaches_past(tokenizer: Any, token: int, prompt: str, offsets: tuple[int, int], end: int) -> bool:
-    """Whether a token holds white space behind the context's end that its offsets leave out (`trim_offsets`)."""
+    """Whether a token includes white space after the context's end that its offsets leave out (`trim_offsets`)."""
     first, last = offsets
     text = str(tokenizer.decode([token]))
     n_trailing = len(text) - len(text.rstrip())

@@ -1,4 +1,4 @@
-"""Proof that a model computes over our stores what it computes by itself."""
+"""Checks that a model computes the same over our stores as with its own attention and cache."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""What scorers need to see of a model, tried before anything is made or written."""
+"""Checks on a short text that a model has what scorers read, before anything is made or written."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -31,14 +31,14 @@ class _Probe:
 
 
 def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
-    """Refuse scorers that read what the model does not have, on a short text.
+    """Refuse scorers that read what the model does not have, by running them on a short text.
 
     Args:
         loaded: The model, switched to store attention.
         scorers: By label what each reads.
 
     Raises:
-        UserError: naming the scorer, the model and what is missing.
+        UserError: something is missing; it names the scorer and the model.
     """
     probes = {label: _Probe(reads) for label, reads in scorers.items() if watches(reads) or reads.output_weight}
     if not probes:

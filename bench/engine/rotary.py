@@ -158,7 +158,7 @@ def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
     kinds, layer_type = getattr(modules[0], "rope_type", None), None
     if isinstance(kinds, dict):
         layer_type = attention.config.layer_types[index]
-        if layer_type not in kinds:  # positions may act in another way there
+        if layer_type not in kinds:  # positions may be encoded differently there
             kind = attention.config.model_type
             raise ViewError(f"the layers of type {layer_type} of {kind} have no rotary embedding")
 

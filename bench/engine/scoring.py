@@ -1,4 +1,4 @@
-"""Let scorers look at each layer of a pass: what one raises or writes costs its own table, and no other's seconds."""
+"""Scores each layer of a pass. A scorer that raises loses only its own table, and each is timed by itself."""
 
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -17,19 +17,19 @@ from .clock import now
 from .views import LayerAtHand
 
 View = Callable[[str, Scorer, LayerAtHand], Any]
-"""From a table's name, its scorer and the layer to what the scorer is shown."""
+"""Makes a scorer's view, from its table's name, the scorer and the layer."""
 
 
 class ScoreError(Exception):
-    """A scorer's table is not what its contract says."""
+    """A scorer's table violates its contract."""
 
 
 class Tainted(Exception):
-    """A pass that a scorer changed, of no use to the others.
+    """A scorer changed something during a pass, which is thereby invalid for all scorers.
 
     Attributes:
-        culprit: The table of the scorer that did it; None = it was found only when the pass had ended.
-        error: What it did.
+        culprit: The table of that scorer; None if the change was found only after the pass.
+        error: What was changed.
     """
 
     def __init__(self, culprit: str | None, error: WriteError) -> None:
@@ -44,13 +44,13 @@ class Scoring:
     Attributes:
         failures: Per table what its scorer raised.
         score_s: Per table the seconds of its scorer alone.
-        aside_s: Seconds of all that is done here, which are none of the model's.
+        aside_s: Seconds spent here, which do not count as the model's.
     """
 
     def __init__(
         self, loaded: LoadedModel, scorers: Mapping[str, Scorer], view: View, written: Callable[[], list[str]]
     ) -> None:
-        """`written` names the tensors of earlier layers that somebody wrote into."""
+        """`written` returns the names of earlier layers' tensors that were written into."""
         self.failures: dict[str, Exception] = {}
         self.score_s = dict.fromkeys(scorers, 0.0)
         self.aside_s = 0.0
@@ -58,10 +58,10 @@ class Scoring:
         self._process = ProcessState.take()
 
     def score(self, layer: LayerAtHand) -> dict[str, Tensor]:
-        """Every scorer's scores of a layer, float32 [B, H, T], but for those that failed.
+        """Every scorer's scores of a layer, float32 [B, H, T], except of those that failed.
 
         Raises:
-            Tainted: a scorer changed what it was shown.
+            Tainted: a scorer changed its inputs.
         """
         if not self._scorers:
             return {}
@@ -78,7 +78,7 @@ class Scoring:
         module = ModuleState(layer.module) if scorer.reads.module else None
         try:
             scores[name] = _checked(self._timed(name, scorer, layer), layer)
-        except Exception as error:  # a stranger's scorer may raise anything; the others go on
+        except Exception as error:  # a plugin may raise anything; the other scorers continue
             self.failures[name] = without_frames(error)
         changed = [*shown.written(), *(module.restore() if module is not None else ())]
         if changed:
@@ -95,10 +95,10 @@ class Scoring:
             self.score_s[name] += now(self._loaded.device) - began
 
     def check(self) -> None:
-        """Look whether all that the pass stands on is as it was.
+        """Check that earlier layers, the model's weights and torch itself are unchanged.
 
         Raises:
-            Tainted: a scorer changed something when it was not its turn, or torch itself.
+            Tainted: a scorer changed one of them.
         """
         if not self._scorers:
             return
@@ -110,7 +110,7 @@ class Scoring:
             raise Tainted(culprit, WriteError(f"it changed {what}"))
 
     def close(self) -> None:
-        """Put back what a scorer replaced of torch."""
+        """Restore the functions of torch that a scorer replaced."""
         if self._scorers:
             self._process.restore()
 
@@ -144,7 +144,7 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _checked(scores: Any, layer: LayerAtHand) -> Tensor:
-    """Refuse a layer's scores that are no finite float32 [B, H, T]."""
+    """Refuse a layer's scores that are not finite float32 [B, H, T]."""
     keys = layer.keys
     if not isinstance(scores, Tensor):
         raise ScoreError(f"scores are {type(scores).__name__}, not a tensor")
@@ -160,7 +160,7 @@ def _checked(scores: Any, layer: LayerAtHand) -> Tensor:
 
 
 def _not_finite(n_scores: int, layer: LayerAtHand) -> str:
-    """Whose fault it is: a model that overflows leaves no scorer anything to rank."""
+    """Why scores are not finite: because of the scorer, or because the model itself overflows."""
     reason = f"{n_scores} scores are NaN or infinite"
     shown = {"keys": layer.keys, "values": layer.values, "queries": layer.query}
     own = [name for name, tensor in shown.items() if not bool(tensor.isfinite().all())]

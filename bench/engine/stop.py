@@ -1,4 +1,4 @@
-"""When generation ends, and which part of it is the answer: stop strings, the first line, thoughts."""
+"""When generation ends and which part of the text is the answer: stop strings, the first line, thoughts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ..models.template import NO_THINKING, Thinking
 
 
 def stop_strings(until: Any, tokenizer: Any) -> tuple[str, ...]:
-    """A task's stop strings and, as in lm-eval's `hf`, the text of EOS, which a model may spell in ordinary tokens."""
+    """A task's stop strings and, as in lm-eval's `hf`, the text of EOS, which a model may write in ordinary tokens."""
     strings = [until] if isinstance(until, str) else until or []
     return tuple(dict.fromkeys(str(string) for string in (*strings, tokenizer.eos_token) if string))
 
@@ -44,7 +44,7 @@ class Stop:
 
     @property
     def _n_last(self) -> int:
-        """How many last tokens can hold a stop string that just ended: one per byte, and a few empty ones."""
+        """The most last tokens that can hold a stop string: one per byte, and a few empty ones."""
         return max(len(string.encode()) for string in self.strings) + 4
 
     def text(self, tokenizer: Any, ids: Sequence[int]) -> str:

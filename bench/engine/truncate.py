@@ -1,4 +1,4 @@
-"""What happens to a prompt that is longer than the model's window: its context loses tokens in the middle, or none."""
+"""Truncation of a context that is too long: tokens are cut from its middle."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -19,8 +19,8 @@ class Cut(NamedTuple):
 def cut_middle(ids: Sequence[int], room: int) -> Cut:
     """At most `room` tokens: half from the front, half from the back, the odd one from the back.
 
-    Source: LongBench (arXiv 2308.14508, THUDM/LongBench pred.py), which cuts the whole prompt so.
-    Differs from the paper: only the context is cut, so neither the question nor what stands behind it can be lost.
+    Source: LongBench (arXiv 2308.14508, THUDM/LongBench pred.py), which cuts the whole prompt this way.
+    Differs from the paper: only the context is cut, so that the question and what follows it stay whole.
     """
     if len(ids) <= room:
         return Cut(tuple(ids), 0)

@@ -1,4 +1,4 @@
-"""What a scorer sees of the layer at hand: only what it declared, computed when it is its turn."""
+"""A scorer's view of a layer: only what the scorer declared, computed when it is called."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,12 +20,12 @@ ALLOWED = {torch.float32: 1e-3, torch.float16: 1e-2, torch.bfloat16: 5e-2}
 
 @dataclass
 class LayerInputs:
-    """The keyword arguments of the attention module at hand, from the beginning of its forward until it was scored."""
+    """The keyword arguments of the current attention module, from the start of its forward until it is scored."""
 
     kwargs: dict[str, Any] = field(default_factory=dict)
 
     def watch(self, attention: Any) -> Any:
-        """Watch an attention module; the handle removes the hook when it closes."""
+        """Record the inputs of an attention module; closing the handle removes the hook."""
 
         def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             self.kwargs = kwargs if "hidden_states" in kwargs else {"hidden_states": args[0], **kwargs}
@@ -34,7 +34,7 @@ class LayerInputs:
 
 
 def watches(reads: Reads) -> bool:
-    """Whether a scorer sees anything of what enters the attention module."""
+    """Whether a scorer reads inputs of the attention module."""
     return reads.hidden_states or reads.queries_before_rotary or reads.rotary or reads.module
 
 
@@ -49,7 +49,7 @@ class LayerAtHand:
         query: [B, HQ, T, D], after the rotary embedding.
         keys: [B, H, T, D], after the rotary embedding.
         values: [B, H, T, D].
-        kwargs: What entered the module; empty unless a scorer sees it.
+        kwargs: The module's inputs; empty unless a scorer reads them.
     """
 
     model: Any
@@ -64,7 +64,7 @@ class LayerAtHand:
         """What a scorer sees.
 
         Raises:
-            ViewError: the model has no such thing, or the budget is read and was not given.
+            ViewError: the model does not have what is read, or the budget is read and not given.
         """
         if reads.budget and n_kept is None:
             raise ViewError("the scorer reads the budget, and none was given")
@@ -98,8 +98,8 @@ class LayerAtHand:
         return weight
 
     def _before_rotary(self, reads: Reads) -> tuple[Tensor, Rotary]:
-        """The queries before the rotary embedding, [B, HQ, T or 1, D], and the embedding that turns them into those
-        that attended: proven on the last one."""
+        """The queries before the rotary embedding, [B, HQ, T or 1, D], and the embedding; checked on the last query,
+        which it must turn into the one that attended."""
         n_batch, n_heads, _, dim = self.query.shape
         hidden = self.kwargs["hidden_states"]
         projected = _project(self.module, hidden if reads.queries_before_rotary else hidden[:, -1:], n_heads * dim)
@@ -117,7 +117,7 @@ class LayerAtHand:
         attended = self.query[:, :, -1].float()
         try:
             cos, sin = rotary(torch.tensor([self.query.shape[2] - 1], device=last.device))
-        except (TypeError, ValueError):  # called in another way, or not a cosine and a sine
+        except (TypeError, ValueError):  # another signature, or not a cosine and a sine
             return False
         if cos.is_complex() or cos.shape[-1] > last.shape[-1]:
             return False
@@ -130,13 +130,13 @@ class LayerAtHand:
 
 
 def _still(dim: int, positions: Tensor) -> tuple[Tensor, Tensor]:
-    """The rotary embedding of a layer that has none, as some layers of SmolLM3 and EXAONE 4."""
+    """The identity, for layers without a rotary embedding, such as some of SmolLM3 and EXAONE 4."""
     shape = (len(positions), dim)
     return torch.ones(shape, device=positions.device), torch.zeros(shape, device=positions.device)
 
 
 def _project(module: Any, hidden: Tensor, width: int) -> Tensor:
-    """[B, T, HQ x D]: the query projection, which some models keep in one matrix with that of keys and values."""
+    """[B, T, HQ x D]: the query projection, which in some models is part of one matrix for queries, keys and values."""
     for name in ("q_proj", "qkv_proj"):
         if hasattr(module, name):
             projected: Tensor = getattr(module, name)(hidden)

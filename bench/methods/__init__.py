@@ -1,1 +1,1 @@
-"""From a method to what is kept: its budget resolved, its slots allocated, its positions selected, its events."""
+"""Methods: budgets, allocation, selection, eviction and their events."""

@@ -1,4 +1,4 @@
-"""From a request to keep counts, behind the one validator."""
+"""Calls an allocator and validates its keep counts."""
 
 import time
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ class Allocation:
     Attributes:
         counts: int64 [layers, 1, H], passed by the validator.
         allocate_s: Wall seconds of the allocator's own code.
-        events: What a reader of the answer must know of them.
+        events: The allocator's notes on them.
     """
 
     counts: Tensor
@@ -46,12 +46,12 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
         try:
             with reading(allocator, _tensors(request)):
                 check(request)
-        except (PluginFailure, WriteError):  # a stranger's check that fails decides nothing; the run calls allocate
+        except (PluginFailure, WriteError):  # a check that fails decides nothing; `allocate` is called in the run
             return
 
 
 def allocate(allocator: Any, request: AllocationRequest) -> Allocation:
-    """Keep counts that the validator has passed.
+    """The allocator's keep counts, validated.
 
     Args:
         allocator: The plugin's instance.
@@ -66,7 +66,7 @@ def allocate(allocator: Any, request: AllocationRequest) -> Allocation:
     """
     with reading(allocator, _tensors(request)):
         began = time.perf_counter()
-        counts = _counts(allocator.allocate(request))  # on the CPU, so that a device has done its work
+        counts = _counts(allocator.allocate(request))  # copying to the CPU waits for a device
         allocate_s = time.perf_counter() - began
     check_counts(counts, request)
     events: tuple[Event, ...] = ()
@@ -86,4 +86,4 @@ def _tensors(request: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
 def _counts(counts: object) -> Tensor:
     if not isinstance(counts, Tensor):
         raise BudgetError(f"keep counts are {type(counts).__name__}, not a tensor")
-    return counts.detach().cpu().clone()  # the allocator may go on with its own
+    return counts.detach().cpu().clone()  # the allocator may reuse its own tensor

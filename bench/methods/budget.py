@@ -1,4 +1,4 @@
-"""Budgets: asked for as a ratio pruned or as tokens per head, resolved once into an exact integer."""
+"""Budgets: given as a pruned ratio or as tokens per head, resolved once into an exact integer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from fractions import Fraction
 from ... import UserError
 
 DEFAULT_RATIO = "0.8"
-"""Where the default task tells allocators apart, and what the papers report most often."""
+"""It separates allocators on the default task, and papers report it most often."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of the cache stays; exactly one of the two is set.
+    """How much of the cache is kept; one of the two is set, neither for the full cache.
 
     Attributes:
         ratio: Share of the context's tokens that is pruned, 0 <= ratio < 1, exact.
@@ -32,19 +32,19 @@ class Budget:
         return int((1 - Fraction(self.ratio)) * n_tokens)  # fractions: a Decimal product keeps 28 digits only
 
     def keeps_all(self, n_tokens: int) -> bool:
-        """Whether so many tokens were asked for that nothing is evicted."""
+        """Whether nothing is evicted because `keep_tokens` is at least the context's length."""
         return self.keep_tokens is not None and self.keep_tokens >= n_tokens
 
     def __str__(self) -> str:
-        """As a reader of a table knows it."""
+        """As shown in tables."""
         return f"{self.keep_tokens} tokens/head" if self.ratio is None else f"{self.ratio:f}"
 
 
 def parse_ratio(text: str) -> Decimal:
-    """The exact decimal that was typed, in [0, 1).
+    """The exact decimal of a text, in [0, 1).
 
     Raises:
-        UserError: it is no number, or outside.
+        UserError: it is not a number, or out of range.
     """
     try:
         ratio = Decimal(text.strip())

@@ -1,4 +1,4 @@
-"""What a context's cache takes, from a model's configuration alone."""
+"""Estimates the size of a context's cache from a model's configuration alone."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from .budget import Budget
 
 @dataclass(frozen=True)
 class CacheShape:
-    """What decides the bytes of a cache in which every layer keeps keys and values of every token.
+    """The sizes that determine the bytes of a cache in which every layer keeps keys and values of every token.
 
     Attributes:
         n_layers: L.
@@ -45,7 +45,7 @@ class Estimate:
     Attributes:
         kv_bytes_full: Of the whole context.
         kv_bytes_kept: After the eviction.
-        batch_full: Sequences that fit beside the weights with their whole caches; None = no memory was named.
+        batch_full: Sequences that fit beside the weights with full caches; None = the memory is not known.
         batch_kept: The same with evicted caches, one of them just prefilled and not evicted yet.
     """
 
@@ -116,7 +116,7 @@ def _n_parameters(name: str, config: Any) -> int:
     try:
         with torch.device("meta"):
             model = AutoModelForCausalLM.from_config(config)
-    except Exception as error:  # a configuration may be wrong in any way
+    except Exception as error:  # transformers may raise anything over a wrong configuration
         reason = first_line(error).rstrip(".")
         raise UserError(f"{name} ({config.model_type}) cannot be estimated: {reason}.") from error
     return sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""Events: what a reader of an answer must know of the way it was made."""
+"""Events: special cases and deviations that are stored with an answer."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -9,11 +9,11 @@ from ..errors import message_of, one_line
 from .method import Method
 
 Event = Mapping[str, Any]
-"""A JSON object; "event" says what happened."""
+"""A JSON object whose key "event" names what happened."""
 
 
 def harness_events(method: Method, n_tokens: int) -> list[Event]:
-    """A budget larger than the context, profiles of another protection."""
+    """Events for a budget larger than the context and for profiles made with another protection."""
     events: list[Event] = []
     if method.budget.keeps_all(n_tokens):
         events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
@@ -27,16 +27,16 @@ def harness_events(method: Method, n_tokens: int) -> list[Event]:
 
 
 def allocator_events(notes: Iterable[Note]) -> list[Event]:
-    """An allocator's notes, as they will be stored.
+    """An allocator's notes as plain JSON objects.
 
     Raises:
-        NoteError: they are no JSON objects with an event.
+        NoteError: they are not JSON objects with an event.
     """
     try:
         plain: list[Event] = [
             dict(note) for note in json.loads(json.dumps([dict(note) for note in notes], allow_nan=False))
         ]
-    except Exception as error:  # a stranger's mapping may raise anything
+    except Exception as error:  # a plugin's mapping may raise anything
         raise NoteError(f"the allocator's notes are no JSON objects ({message_of(error)})") from error
     nameless = [note for note in plain if not isinstance(note.get("event"), str)]
     if nameless:

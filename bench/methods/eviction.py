@@ -1,4 +1,4 @@
-"""The way from a method to an evicted context, for runs, inspection and lm-eval's client.
+"""Evicts contexts by methods, for runs, inspection and lm-eval's client.
 
 One method alone evicts while the context is read (`evict_alone`). Several share a context that is read once and held
 (`read_context`), from which each selects (`select_kept`).
@@ -24,8 +24,8 @@ from .policy import Policy
 from .selection import Selection
 
 Barred = dict[str, Exception]
-"""Score tables and methods whose plugin changed what it was shown, with what it did. It is not called again: each such
-call costs the others another pass."""
+"""By score table or method the error of a plugin that changed data it may only read. It is not called again, since
+each such call costs the others another pass."""
 
 
 @dataclass(frozen=True)
@@ -58,16 +58,15 @@ def evict_alone(
     n_sequence: int,
     barred: Barred | None = None,
 ) -> Evicted:
-    """Read a context and evict each layer as soon as the method decides it; its full keys and values are let go.
+    """Read a context and evict each layer as soon as the method decides it; its full keys and values are released.
 
     Args:
         loaded: The model.
         ids: Token ids of the context.
-        method: Evicts it; its plugins are bound to their profiles.
+        method: With its plugins bound to their profiles.
         seed: The run's.
-        n_sequence: Tokens of the whole sequence that the context begins, its answer included: the stores have room
-            for the rest of it.
-        barred: Plugins that are not called again; those that turn out to belong there are added.
+        n_sequence: Tokens of the whole sequence, from the context to the answer: the stores have room for all of them.
+        barred: Plugins that are not called; a plugin that changes its inputs is added.
 
     Raises:
         ModelChanged: a plugin changed the model's weights, and they cannot be read again.
@@ -132,7 +131,7 @@ def select_kept(
 ) -> Selection:
     """What the method keeps of a context that is held. Raises what a plugin raises.
 
-    What an allocator changed besides is put back, also where it fails of something else.
+    Whatever the allocator changed is restored, even if it fails for another reason.
     """
     barred = {} if barred is None else barred
     _refuse_barred(method, barred)
@@ -149,7 +148,7 @@ def select_kept(
 
 @contextmanager
 def only_method(method: Method) -> Iterator[None]:
-    """A block over the only method of a command: where its plugins fail, nothing is left to go on with.
+    """Turn failures of plugins within the block into one error, for a command with a single method.
 
     Raises:
         UserError: it cannot serve the budget.
@@ -171,7 +170,7 @@ def _refuse_barred(method: Method, barred: Barred) -> None:
 
 @contextmanager
 def _unchanged(loaded: LoadedModel, context: Context) -> Iterator[None]:
-    """A block that may change neither the model nor the context; both are put back.
+    """Check that the block changes neither the model nor the context, and restore both.
 
     Raises:
         WriteError: it changed something.

@@ -13,7 +13,7 @@ from .protection import check_protected, check_protection
 
 @dataclass(frozen=True)
 class Method:
-    """What decides a cache: an allocator, its scorer and a budget; the full cache has neither of the two.
+    """An allocator, its scorer and a budget. The full cache has no scorer and an empty budget.
 
     Attributes:
         profiles: Of its plugins, by path ("scorer", "allocator.of"); empty until `with_profiles`.
@@ -27,17 +27,17 @@ class Method:
 
     @property
     def label(self) -> str:
-        """As one would type it."""
+        """As written on the command line."""
         return self.allocator.label + ("" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}")
 
     @property
     def without_eviction(self) -> "Method":
-        """The same that keeps every token, as the full cache does."""
+        """A copy that keeps every token, as the full cache does."""
         return replace(self, scorer=None, budget=Budget(), protection=Protection(0, 0))
 
     @property
     def table(self) -> str:
-        """Name of its score table: a scorer has one for all its methods, or one for each budget where it reads it."""
+        """Name of its score table. A scorer that reads the budget has one for each budget, any other a single one."""
         if self.scorer is None:
             return ""
         return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label

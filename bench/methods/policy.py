@@ -1,4 +1,4 @@
-"""The policy of one method over one context: it decides a layer as soon as what it needs is there."""
+"""The policy of one method over one context: it decides each layer as soon as its inputs are available."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +24,7 @@ class Policy:
 
     Attributes:
         budget: Resolved over the context.
-        events: What a reader of the answer must know, of the layers decided so far.
+        events: Of the layers decided so far.
         seconds: Wall seconds of allocation and selection so far.
     """
 
@@ -41,7 +41,7 @@ class Policy:
         self._everything: Kept | None = None
 
     def decide(self, layer: int, scores: Tensor | None) -> Iterator[tuple[int, Kept]]:
-        """The layers that can be decided when this one is there, each with what it keeps.
+        """The layers that can be decided once this one is available, each with what it keeps.
 
         Args:
             layer: Index of the layer; layers come in order.
@@ -62,7 +62,7 @@ class Policy:
             yield from self._decide_at_the_end(layer, scores)
 
     def decide_all(self, table: Tensor | None) -> list[Kept]:
-        """Per layer what it keeps, where the scores of all layers are at hand.
+        """What each layer keeps, given the scores of all layers.
 
         Args:
             table: float32 [L, 1, H, T]; None for the full cache.

@@ -1,4 +1,4 @@
-"""The profiles of methods: found or made, each once, in the order in which they depend on each other."""
+"""Finds or makes the profiles of methods, each once, in the order of their dependencies."""
 
 import itertools
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ _Key = tuple[str, str, Protection]
 
 @dataclass(frozen=True)
 class MethodProfiles:
-    """The profiles of several methods on one model, which share them."""
+    """Profiles on one model, shared by several methods."""
 
     loaded: LoadedModel
     report: Report
@@ -32,7 +32,7 @@ class MethodProfiles:
 
         Raises:
             UserError: a file that the user named is not a profile for its plugin.
-            PluginError: a fit failed, or the scorer that it ranks with; also when asked again.
+            PluginError: a fit failed, or the scorer whose scores it reads; also when called again.
         """
         profiles: dict[str, Profile] = {}
         for path in method.owners():

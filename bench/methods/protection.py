@@ -8,7 +8,7 @@ from .budget import Budget
 
 
 def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int | None, window: int | None) -> None:
-    """Refuse budgets below the protected tokens, as far as no scorer must be imported to know them.
+    """Refuse budgets below the protected tokens, if these are known without importing the scorer.
 
     Args:
         scorers: Registered ones, as typed.
@@ -16,7 +16,7 @@ def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int |
         window: As typed; None = each scorer's own.
 
     Raises:
-        UserError: one is below them, or sink or window is no number of tokens.
+        UserError: one is below them, or sink or window is out of range.
     """
     check_protection(sink, window)
     counted = [budget for budget in budgets if budget.keep_tokens is not None]
@@ -27,10 +27,10 @@ def check_budgets(budgets: Sequence[Budget], scorers: Sequence[str], sink: int |
 
 
 def check_protection(sink: int | None, window: int | None) -> None:
-    """Refuse what is no number of tokens.
+    """Refuse a sink or window out of range.
 
     Raises:
-        UserError: one is negative, or absurd.
+        UserError: one is negative, or 2**31 or more.
     """
     for name, value in (("--sink", sink), ("--window", window)):
         if value is not None and not 0 <= value < 2**31:
@@ -38,10 +38,10 @@ def check_protection(sink: int | None, window: int | None) -> None:
 
 
 def check_protected(budget: Budget, n_protected: int) -> None:
-    """Refuse a number of tokens to keep that is known to be too small, whatever the contexts.
+    """Refuse a number of tokens to keep that is too small for any context.
 
     Raises:
-        UserError: it is below the protected ones.
+        UserError: it is below the number of protected tokens.
     """
     keep = budget.keep_tokens
     if keep is not None and keep < n_protected:

@@ -29,7 +29,7 @@ class ResolvedBudget:
     protected: Tensor
 
     def requests(self, seed: int) -> list[AllocationRequest]:
-        """What the allocator is asked, without scores: once for the whole model, or once a layer where it looks at
+        """The allocator's requests, without scores: one for the whole model, or one per layer if it needs the scores of
         the layer at hand."""
         shape = self.shape
         whole = AllocationRequest(

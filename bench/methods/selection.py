@@ -13,7 +13,7 @@ class Selection:
 
     Attributes:
         kept: Per layer.
-        events: What a reader of the answer must know.
+        events: Stored with the answer.
         seconds: Wall seconds of scoring, allocating and selecting.
     """
 
@@ -27,5 +27,5 @@ class Selection:
         return tuple(tuple(layer.counts[0].tolist()) for layer in self.kept)
 
     def with_event(self, event: Event) -> "Selection":
-        """The same with one more event."""
+        """A copy with one more event."""
         return replace(self, events=(*self.events, event))

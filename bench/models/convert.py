@@ -14,14 +14,14 @@ from .aliases import Alias
 
 
 def alias_folder(alias: Alias) -> Path:
-    """Where the alias's converted model lies, or will lie."""
+    """The folder of the alias's converted model; it may not exist yet."""
     return cache_folder() / "models" / alias.name
 
 
 def converted(alias: Alias) -> Path:
-    """The folder of the converted model; the first call fetches and converts it (a minute or so).
+    """The folder of the converted model; the first call fetches and converts it (about a minute).
 
-    The folder appears whole or not at all: it is made beside its place and renamed into it.
+    The folder is created atomically: the model is converted beside its final place, which is then renamed.
 
     Raises:
         UserError: it cannot be fetched, converted or written.
@@ -37,7 +37,7 @@ def converted(alias: Alias) -> Path:
             _convert(archive, alias, Path(scratch), target)
             target.rename(folder)
     except OSError as error:
-        if not folder.is_dir():  # else another process was quicker, and its folder is as good
+        if not folder.is_dir():  # otherwise another process has just made it
             raise UserError(f"cannot write the model to {folder} ({error}); set LUKV_BENCH_CACHE.") from error
     return folder
 
@@ -63,7 +63,7 @@ def _convert(archive: Path, alias: Alias, scratch: Path, target: Path) -> None:
 
 
 def check_tokenizer(alias: Alias, tokenizer: Any) -> None:
-    """Refuse a tokenizer that an older or newer library converted wrongly (it does so without an error).
+    """Refuse a tokenizer that an older or newer library converted wrongly, which raises no error.
 
     Raises:
         UserError: the ids of a known text, its decoded form, the EOS token or the chat template are not the model's.

@@ -25,10 +25,10 @@ def find_model(name: str) -> Path:
 
 
 def check_model_name(name: str) -> None:
-    """Refuse a name that can be no model, without fetching or loading anything.
+    """Refuse a name that cannot be a model, without fetching or loading anything.
 
     Raises:
-        UserError: it is no alias, no model folder and has not the form of a hub id.
+        UserError: it is neither an alias nor a model folder nor in the form of a hub id.
     """
     if not name.strip():
         raise UserError("--model is empty; name an alias, a hub id or a folder, or leave --model out.")
@@ -45,13 +45,13 @@ def check_model_name(name: str) -> None:
 
 
 def loading(name: str) -> str:
-    """What is going on while a model is loaded: whether it may have to be fetched."""
+    """The progress text for loading a model; it mentions the download if there may be one."""
     there = alias_folder(ALIASES[name]).is_dir() if name in ALIASES else Path(name).expanduser().is_dir()
     return f"loading {name}" if there else f"loading {name} (fetched on first use)"
 
 
 def _check_files(folder: Path) -> None:
-    """Refuse a folder with something in it that cannot be read to its end."""
+    """Refuse a folder that contains a device or a pipe, which may have no end."""
     for path in sorted(folder.iterdir()):
         if path.exists() and not (path.is_file() or path.is_dir()):
             raise UserError(f"{path} is a device or a pipe, and a model's folder holds files; remove it.")
@@ -67,10 +67,10 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     allowed = ["*.safetensors", "*.json", "*.jinja", "*.model", "*.txt"]
-    ignored = ["consolidated*", "*/*"]  # the same weights in another form, and what is no part of the model
+    ignored = ["consolidated*", "*/*"]  # the same weights in another format, and files that are not the model's
     try:
         return Path(snapshot_download(name, allow_patterns=allowed, ignore_patterns=ignored))
-    except Exception as error:  # the hub's client lets its network library's errors through
+    except Exception as error:  # the hub's client also raises errors of its network library
         reason = message_of(error) or type(error).__name__
         raise UserError(
             f"cannot get the model {name!r} from the hub ({reason}); check its spelling and the network, or use "

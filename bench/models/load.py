@@ -26,14 +26,14 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 @dataclass(frozen=True)
 class PromptModel:
-    """What of a model decides the prompts that it is put: enough to make samples without its weights.
+    """The parts of a model that determine its prompts: enough to make samples without its weights.
 
     Attributes:
         name: As the user typed it.
         path: The folder it was loaded from.
         tokenizer: Its fast tokenizer, chat template included.
         max_positions: Tokens that it can hold.
-        thinking: Whether it is let think.
+        thinking: Whether thinking is enabled, and its marks.
     """
 
     name: str
@@ -50,20 +50,20 @@ class PromptModel:
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model and what the harness must know of it.
+    """A loaded model with its tokenizer and properties.
 
     Attributes:
         name: As the user typed it.
         path: The folder it was loaded from.
         revision: Its content hash.
         model: The transformers model in eval mode.
-        tokenizer: Its fast tokenizer, whose chat template is settled.
+        tokenizer: Its fast tokenizer, with the chat template fixed (`template`).
         dtype: Its name, e.g. "float32".
         eos: Token ids that end an answer.
-        thinking: Whether it is let think.
-        template_record: What a configuration says of how the chat template was settled.
-        reach: The longest sequence over which every token attends to all before it, known once `engine.ready` has
-            seen it attend; sliding windows and chunks end it.
+        thinking: Whether thinking is enabled, and its marks.
+        template_record: How the chat template was fixed, as configurations record it.
+        reach: The longest sequence in which every token attends to all before it, set by `engine.ready`; sliding
+            windows and chunks limit it.
     """
 
     name: str
@@ -85,17 +85,17 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        """Where the model lies."""
+        """The model's device."""
         return self.model.device  # type: ignore[no-any-return]  # transformers is untyped here
 
     @property
     def prompts(self) -> PromptModel:
-        """What of it decides its prompts."""
+        """The parts that determine its prompts."""
         return PromptModel(self.name, self.path, self.tokenizer, self.shape.max_positions, self.thinking)
 
     @cached_property
     def weights(self) -> Weights:
-        """Its weights as they are when they are first asked for."""
+        """A snapshot of its weights, taken on first access."""
         return Weights(self.model, self.path, DTYPES[self.dtype])
 
     @property
@@ -105,17 +105,17 @@ class LoadedModel:
 
 
 def resolve_device(name: str | None) -> torch.device:
-    """The device asked for; CUDA where there is one, else the CPU, when nothing was asked.
+    """The named device; by default CUDA if available, else the CPU.
 
     Raises:
-        UserError: this machine cannot reach it.
+        UserError: it is not available on this machine.
     """
     if name is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).item()
-    except Exception as error:  # each backend has an exception of its own
+    except Exception as error:  # each backend raises its own exceptions
         devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
         raise UserError(f"cannot use device {name!r} here; available: {', '.join(devices)}.") from error
     return device
@@ -131,16 +131,16 @@ def resolve_dtype(name: str | None, device: torch.device) -> str:
 
 
 def load_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
-    """Load and verify; its attention is still transformers' own (`engine.ready` switches it).
+    """Load and verify a model; its attention is still transformers' own (`engine.ready` switches it).
 
     Args:
         name: Alias, hub id or folder.
         device: Where it is put.
         dtype: A name of `DTYPES`.
-        thinking: Whether it is let think, where its chat template knows how.
+        thinking: Whether to enable thinking if its chat template has a switch for it.
 
     Raises:
-        UserError: unknown or corrupt model, or none that this suite can run.
+        UserError: the model is unknown, corrupt or unsupported.
     """
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
@@ -161,7 +161,7 @@ def load_prompt_model(name: str, thinking: bool = False) -> PromptModel:
     """Load a model's tokenizer and settings alone.
 
     Raises:
-        UserError: unknown model, or none that this suite can run.
+        UserError: the model is unknown or unsupported.
     """
     path = find_model(name)
     config, tokenizer, _ = _settings(name, path)
@@ -184,14 +184,14 @@ def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
 
 
 def _refuse_stripped_python() -> None:
-    """transformers reads its own docstrings when it is imported."""
+    """transformers reads its own docstrings at import."""
     if sys.flags.optimize >= 2:
         raise UserError("Python runs without docstrings, and transformers needs its own; unset PYTHONOPTIMIZE (-OO).")
 
 
 @contextmanager
 def _readable(name: str, path: Path) -> Iterator[None]:
-    """Turn whatever a library raises over a stranger's files into one sentence."""
+    """Turn any exception of a library over a model's files into one sentence."""
     try:
         yield
     except Exception as error:  # transformers and tokenizers raise anything, bare Exception included
@@ -204,7 +204,7 @@ def _readable(name: str, path: Path) -> Iterator[None]:
 
 
 def _corrupt(name: str, path: Path, reason: str) -> UserError:
-    """What is wrong with an alias's own folder, and the cure: it is made again."""
+    """The error for corrupt files of an alias."""
     return UserError(
         f"the files of {name} in {path} are corrupt ({reason.rstrip('.')}); delete that folder and run the command "
         "again."
@@ -236,7 +236,7 @@ def _read_weights(path: Path, config: Any, dtype: str) -> Any:
         trust_remote_code=False,
     )
     model, info = loaded
-    # transformers fills what is missing with random numbers, and says so in a log line only.
+    # transformers initialises missing weights at random and only logs it.
     wrong = {kind: sorted(map(str, names)) for kind, names in info.items() if names}
     if wrong:
         problems = "; ".join(f"{kind.replace('_', ' ')}: {', '.join(names[:3])}" for kind, names in wrong.items())

@@ -1,4 +1,4 @@
-"""The model revision: what was loaded, told by its content and never by its file names or versions."""
+"""The model revision: a hash of the model's content, independent of file names and library versions."""
 
 import hashlib
 import json
@@ -69,7 +69,7 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
     for name, dtype, shape, data in _tensors(weight_files(folder, config)):
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
-    decoder = config.get_text_config(decoder=True)  # of a model that takes images besides, the part that is run
+    decoder = config.get_text_config(decoder=True)  # of a multimodal model, the text decoder
     settings = {name: _without_unset(getattr(decoder, name, None)) for name in SETTINGS}
     settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
@@ -80,9 +80,9 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
 
 
 def _decoding(tokenizer: Any) -> list[Any]:
-    """What the tokenizer does otherwise than most: added tokens that are no special ones, so that their text stays in
-    an answer, or that take in what stands around them, and probes that decode to another text. Empty for most models,
-    whose revision is the one that they had before this counted."""
+    """Unusual decoding of the tokenizer: added tokens that are not special, so that their text stays in an answer, or
+    that absorb white space around them, and probes that do not decode to themselves. Empty for most models, whose
+    revision thereby does not depend on it."""
     odd = [
         [number, token.content, token.special, token.lstrip, token.rstrip, token.single_word]
         for number, token in sorted(tokenizer.added_tokens_decoder.items())
@@ -97,14 +97,14 @@ def _decoding(tokenizer: Any) -> list[Any]:
 
 
 def _without_unset(value: Any) -> Any:
-    """A setting without what is not set in it, so that a library that learns new settings changes nothing."""
+    """A setting without its unset entries, so that new entries of a later library version change nothing."""
     if isinstance(value, dict):
         return {key: item for key, item in value.items() if item is not None}
     return value
 
 
 def weight_files(folder: Path, config: Any) -> list[Path]:
-    """The files that transformers loads a model from: whatever else lies beside them is no part of it.
+    """The weight files that transformers loads; other files of the folder are ignored.
 
     Raises:
         UserError: there are none, one is missing, or an adapter would be loaded on top of them.

@@ -1,4 +1,4 @@
-"""What of a decoder decides its cache: its attention modules, and what the model's own cache holds after one token."""
+"""The shape of a decoder's cache, read from its attention modules and from its own cache after one token."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,12 +14,12 @@ from ... import UserError
 from ..errors import reason_of
 
 OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "Wo", "attention_output")
-"""What attention modules of transformers call the layer that takes the heads' outputs back to the hidden size."""
+"""Names of the output projection in transformers' attention modules."""
 
 
 @dataclass(frozen=True)
 class ModelShape:
-    """The numbers of a decoder that decide its cache."""
+    """The sizes that determine a decoder's cache."""
 
     n_layers: int
     n_kv_heads: int
@@ -29,14 +29,14 @@ class ModelShape:
 
 
 class Unsupported(Exception):
-    """The model has something that this suite's cache or attention does not carry out; the message names it."""
+    """The model uses something that this suite's cache or attention does not support; the message names it."""
 
 
 def attention_modules(model: Any) -> list[Any]:
     """The self-attention module of each layer, in layer order.
 
-    A module counts by what every attention module of transformers has: a layer index and a scale. Where a layer
-    attends to an encoder besides, its self-attention comes first.
+    Attention modules of transformers are recognised by a layer index and a scale. If a layer also attends to an
+    encoder, its self-attention comes first.
     """
     by_layer: dict[int, Any] = {}
     for module in model.modules():
@@ -131,10 +131,10 @@ def _other_state(layer: Any) -> str:
 
 @contextmanager
 def one_sentence(name: str, model: Any) -> Iterator[None]:
-    """Turn whatever a model raises while it is tried into one sentence.
+    """Turn any exception within the block into one sentence about the model.
 
     Raises:
-        UserError: something was raised.
+        UserError: the block raised.
     """
     try:
         yield

@@ -1,8 +1,8 @@
-"""A model's chat template, settled when the model is loaded: the day it prints, and whether the model thinks.
+"""Fixes what a model's chat template leaves open: the date it prints, and whether the model thinks.
 
-transformers hands a template plain data only and gives it the clock of the machine, so what is settled stands as Jinja
-statements in front of the template itself. Every way of rendering then gives the same text, and the template's hash
-covers it; a template that neither prints a date nor knows a switch stays as it is.
+transformers gives templates the machine's clock, so the fixed values are prepended to the template as Jinja statements.
+Every way of rendering then gives the same text, and the template's hash covers them. A template that neither prints a
+date nor has a thinking switch is left unchanged.
 """
 
 import json
@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from ... import UserError
 
 TEMPLATE_DATE = datetime(2025, 1, 1)
-"""The day on which every prompt is put: with the real one, prompts and scores would change from day to day."""
+"""The date in every prompt. With the real date, prompts and scores would change from day to day."""
 
 SWITCHES = ("enable_thinking", "thinking", "reasoning")
-"""Names of the variable by which templates take the switch (Qwen 3, GLM, SmolLM 3; Granite, DeepSeek; Command A)."""
+"""Names of the template variable that switches thinking (Qwen 3, GLM, SmolLM 3; Granite, DeepSeek; Command A)."""
 
 MARKS = (
     ("<think>", "</think>"),
@@ -26,7 +26,7 @@ MARKS = (
     ("<thinking>", "</thinking>"),
     ("<seed:think>", "</seed:think>"),
 )
-"""How thoughts begin and end in the text of models."""
+"""Texts that open and close the thoughts of models."""
 
 PROBE = "lukv-bench probe"
 _SYSTEM, _USER, _ASSISTANT = ({"role": role, "content": PROBE} for role in ("system", "user", "assistant"))
@@ -40,13 +40,13 @@ _CONVERSATIONS: Sequence[Sequence[dict[str, str]]] = (
 
 @dataclass(frozen=True)
 class Thinking:
-    """Whether a model is let think, and how its thoughts are told from its answer.
+    """Whether thinking is enabled, and how thoughts are separated from the answer.
 
     Attributes:
-        on: The part of the answer behind the last end of thoughts counts.
+        on: Whether it is enabled; only the text after the last end of thoughts is then the answer.
         start: Text that opens the thoughts.
-        end: Text that closes them; "" where it is not known.
-        openings: What the template writes behind the last user turn where it opens the thoughts and leaves them open.
+        end: Text that closes them; "" if it is not known.
+        openings: Texts that the template writes after the last user turn if it opens thoughts and leaves them open.
         opened: Whether the prompt ends inside the thoughts.
     """
 
@@ -57,7 +57,7 @@ class Thinking:
     opened: bool = False
 
     def behind(self, prompt: str, chat: bool) -> "Thinking":
-        """The same for the answer to a rendered prompt; outside the chat template no model is let think.
+        """A copy for the answer to a rendered prompt; without the chat template thinking is off.
 
         Raises:
             UserError: the prompt opens thoughts that are off, or thoughts could not be told from the answer.
@@ -79,14 +79,14 @@ class Thinking:
 
 
 NO_THINKING = Thinking()
-"""Of a model that is not known to think."""
+"""For models without a known thinking mode."""
 
 
 class Settled(NamedTuple):
-    """What was settled of a template.
+    """What was fixed in a template.
 
     Attributes:
-        record: What a configuration says of it beside the template's hash; only what changes prompts or answers.
+        record: Its entries in a configuration besides the template's hash; only what changes prompts or answers.
     """
 
     thinking: Thinking
@@ -97,8 +97,8 @@ def settle_template(tokenizer: Any, thinking: bool) -> Settled:
     """Fix what a tokenizer's chat template would leave to the clock or to its own default.
 
     Args:
-        tokenizer: Its `chat_template` is replaced where something is settled.
-        thinking: Whether the model is let think.
+        tokenizer: Its `chat_template` is replaced if something is fixed.
+        thinking: Whether to enable thinking.
     """
     template = default_template(tokenizer)
     if template is None:
@@ -115,7 +115,7 @@ def settle_template(tokenizer: Any, thinking: bool) -> Settled:
 
 
 def default_template(tokenizer: Any) -> str | None:
-    """The template that is used; None where there is none, or several and none of them is the default."""
+    """The template in use; None if there is none, or several without a default."""
     template = tokenizer.chat_template
     if isinstance(template, dict):
         template = template.get("default")
@@ -123,7 +123,7 @@ def default_template(tokenizer: Any) -> str | None:
 
 
 def conversation_heads(tokenizer: Any) -> tuple[str, ...]:
-    """How the template begins a conversation, with a system turn or without; "" is no way to begin."""
+    """The texts with which the template begins a conversation, without and with a system turn; empty ones left out."""
     template = default_template(tokenizer)
     if template is None:
         return ()
@@ -132,7 +132,7 @@ def conversation_heads(tokenizer: Any) -> tuple[str, ...]:
 
 
 def held_mark(tokenizer: Any, text: str) -> str | None:
-    """A mark of a chat template that a text holds already, so that it must not be put into the template again."""
+    """A mark of a chat template inside a text, which must then not be put into a template again; None without one."""
     mark_in_text = next((mark for mark in _COMMON_MARKS if mark in text), None)
     template = default_template(tokenizer)
     if mark_in_text is not None or template is None:
@@ -152,7 +152,7 @@ _COMMON_MARKS = ("<|im_start|>", "<|start_header_id|>", "<start_of_turn>", "[INS
 
 
 def _surroundings(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]) -> Iterator[tuple[str, str]]:
-    """What the template writes in front of the first of these turns and behind the last; nothing if it refuses them."""
+    """The texts before the first of these turns and after the last; nothing if the template refuses the turns."""
     head, separator, rest = (_rendered(tokenizer, template, turns) or "").partition(PROBE)
     if separator:
         yield head, rest.rpartition(PROBE)[2]
@@ -168,14 +168,14 @@ def _thinking(tokenizer: Any, template: str, on: bool) -> Thinking:
 
 
 def _behind_user(tokenizer: Any, template: str, turns: Sequence[dict[str, str]]) -> Iterator[str]:
-    """What the template writes between the last user turn and the model's own words."""
+    """The text that the template writes between the last user turn and the model's answer."""
     parts = (_rendered(tokenizer, template, turns) or "").split(PROBE)
     if len(parts) == len(turns) + 1:
         yield parts[-1] if turns[-1]["role"] == "user" else parts[-2]
 
 
 def _switches(tokenizer: Any, template: str, value: bool) -> list[str]:
-    """The variables that the template reads and that change what it writes when they are set so."""
+    """The switches that change the template's output when set to this value."""
     return [
         name
         for name in SWITCHES
@@ -188,7 +188,7 @@ def _switches(tokenizer: Any, template: str, value: bool) -> list[str]:
 
 
 def _rendered(tokenizer: Any, template: str, turns: Sequence[dict[str, str]], **variables: bool) -> str | None:
-    """A conversation in a template, None where the template refuses it."""
+    """A conversation in a template; None if the template refuses it."""
     last_is_users = turns[-1]["role"] == "user"
     try:
         text = tokenizer.apply_chat_template(
@@ -199,7 +199,7 @@ def _rendered(tokenizer: Any, template: str, turns: Sequence[dict[str, str]], **
             continue_final_message=not last_is_users,
             **variables,
         )
-    except Exception:  # a template is a program of the model's author; what it refuses is told when it is used
+    except Exception:  # a template is code of the model's author; a refusal is reported when it is used
         return None
     return str(text)
 
@@ -214,7 +214,7 @@ def _dated(tokenizer: Any, template: str) -> str:
 
 
 def _date_macro(day: datetime) -> str:
-    """A Jinja macro that stands in for transformers' `strftime_now`; the line end behind it is Jinja's to remove."""
+    """A Jinja macro that replaces transformers' `strftime_now`; Jinja removes the line end after it."""
     padded = {f"%{letter}": day.strftime(f"%{letter}") for letter in "aAbBcdHIjmMpSuUwWxXyYZ"}
     bare = {f"%-{code[1]}": value.lstrip("0") or "0" for code, value in padded.items() if value.isdigit()}
     codes = json.dumps(padded | bare | {"%F": day.strftime("%Y-%m-%d"), "%e": f"{day.day:2d}"})

@@ -1,4 +1,4 @@
-"""A model's weights as they were loaded: whether anybody wrote into them, and back from the model's files."""
+"""Detects changes of a model's weights and restores them from the model's files."""
 
 import copy
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ class ModelChanged(PluginError):
 
 
 class Weights:
-    """Parameters and persistent buffers of a model. Buffers that a model makes itself may change as it runs."""
+    """Parameters and persistent buffers of a model. Other buffers may change as the model runs."""
 
     def __init__(self, model: Any, path: Path, dtype: torch.dtype) -> None:
         self._model, self._path, self._dtype = model, path, dtype
@@ -25,13 +25,13 @@ class Weights:
         self._stamps = Stamps(self._own.items())
 
     def written(self) -> list[str]:
-        """Names of those that were written into or replaced."""
+        """Names of the tensors that were written into or replaced."""
         now = dict(_tensors(self._model))
         replaced = {name for name, tensor in self._own.items() if now.get(name) is not tensor}
         return [*dict.fromkeys([*self._stamps.written(), *sorted(replaced)])]
 
     def restored(self) -> str | None:
-        """What was changed, read from the model's folder again; None where the weights are as they were.
+        """Restore changed weights from the model's folder. Returns the name of the first, or None if none was changed.
 
         Raises:
             ModelChanged: they cannot be read.
@@ -45,7 +45,7 @@ class Weights:
                 own = self._own[name]
                 own.data = read[name].data.to(own.device)
                 _put(self._model, name, own)
-        except Exception as error:  # whatever a library raises over files that were there a moment ago
+        except Exception as error:  # a library may raise anything over files that have changed since
             raise ModelChanged(
                 f"a plugin changed the model's weights ({names[0]}) and they cannot be read from the model's files "
                 f"again ({type(error).__name__}); what was answered before stands: run the rest without that plugin."
@@ -71,7 +71,7 @@ def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
 
 
 def _put(model: Any, name: str, tensor: Tensor) -> None:
-    """The tensor in its place, where another one may stand."""
+    """Set a tensor by its name, replacing another."""
     prefix, _, own = name.rpartition(".")
     module = model.get_submodule(prefix)
     (module._parameters if own in module._parameters else module._buffers)[own] = tensor

@@ -1,1 +1,1 @@
-"""A run: what was asked, checked and planned before any work; then sample by sample, cell by cell."""
+"""A run: planned and checked before any work, then carried out sample by sample."""

@@ -1,4 +1,4 @@
-"""From evicted contexts to answers: decode one configuration, or several as one batch."""
+"""Decodes answers over evicted contexts: one configuration, or several as one batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +23,7 @@ class Selected:
     selection: Selection
 
     def with_event(self, event: Event) -> "Selected":
-        """The same with one more event."""
+        """A copy with one more event."""
         return replace(self, selection=self.selection.with_event(event))
 
 
@@ -40,9 +40,9 @@ def answer_selected(
 
     Args:
         loaded: The model.
-        unit: Of the configurations.
+        unit: The unit of the configurations.
         selected: The configurations.
-        context: Is held; after the last batch its layers are let go while the stores are built.
+        context: Held in memory; for the last batch its layers are released as the stores are built.
         last: Whether this is the last batch.
     """
     started = now(loaded.device)

@@ -1,7 +1,7 @@
 """Drives a run: makes each sample that is missing, hands it to the worker, scores its answers and stores them.
 
-Runs that share a database share the work: a sample is claimed for its cells before it is answered, what another run
-has claimed is left to it, and waited for at the end.
+Runs that share a database share the work: a sample is claimed for its cells before it is answered. Claims of other runs
+are skipped and waited for at the end.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,7 +20,7 @@ from .unit import Unit, UnitConfiguration
 from .worker import Worker
 
 POLL_S = 1.0
-"""Seconds between two looks at the answers of other runs."""
+"""Seconds between two checks for the answers of other runs."""
 
 Advance = Callable[[str, int], None]
 """Called with (the step that begins, answers finished since the last call)."""
@@ -34,7 +34,7 @@ def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[in
 
 @dataclass(frozen=True)
 class SampleCells:
-    """A sample, and cells to answer it for."""
+    """A sample and the cells that lack an answer to it."""
 
     samples: SampleSet
     ordinal: int
@@ -46,13 +46,13 @@ class SampleCells:
 class Driver:
     """Answers what is missing of a plan.
 
-    An answer that fails is stored with its error, and everything else goes on; the same run again retries it.
+    An answer that fails is stored with its error and does not stop the run. Running again retries it.
 
     Attributes:
         todo: Per cell the ordinals of the samples to answer.
         batch: Cells of a sample that decode together.
         redo: Whether answers from before the run are replaced.
-        outcome: Kept up to date as the run goes.
+        outcome: Updated during the run.
     """
 
     plan: Plan
@@ -75,7 +75,7 @@ class Driver:
         self._wait(held)
 
     def _is_ready(self, cell: RunCell) -> bool:
-        """A cell whose profile could not be made has failed as a whole."""
+        """Whether a cell can be answered. One whose profile could not be made is recorded as failed."""
         failure = cell.method.failure
         if failure is None:
             return True
@@ -85,12 +85,12 @@ class Driver:
         return False
 
     def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell]) -> list[SampleCells]:
-        """Make a sample and answer it for the cells that it can be claimed for; returns what another run holds."""
-        if ordinal > 0:  # the first is there
+        """Make a sample and answer it for the cells that this run can claim; returns what other runs hold."""
+        if ordinal > 0:  # the first was made with the plan
             self.advance(f"{_name(samples, ordinal)}: making", 0)
         try:
             sample = samples.sample(ordinal)
-        except Exception as error:  # its data, its template, memory: the other samples go on
+        except Exception as error:  # bad data, a failing template, no memory: the other samples continue
             row = stand_in_row(samples, ordinal)
             self.store.put(row)
             self._fail(row.id, cells, without_frames(error))
@@ -119,10 +119,10 @@ class Driver:
     def _answer_granted(
         self, place: SampleCells, cells: Sequence[RunCell], texts: Mapping[str, str], sample: Sample | None
     ) -> None:
-        """Score the texts that there are, by cell, and decode for the other cells."""
+        """Score the stored texts, by cell, and decode for the other cells."""
         try:
             sample = sample or place.samples.sample(place.ordinal)
-        except Exception as error:  # as in `_answer`, though it could be made before
+        except Exception as error:  # as in `_answer`
             self._fail(place.sample_id, cells, without_frames(error))
             return
         for cell in cells:
@@ -131,7 +131,7 @@ class Driver:
         self._decode(place, sample, [cell for cell in cells if cell.id not in texts])
 
     def _score_again(self, sample: Sample, cell: RunCell, text: str) -> None:
-        """Score a text that was decoded before, and that its metric broke on."""
+        """Score a stored text whose metric failed before."""
         score = score_text(sample, text)
         if isinstance(score, Exception):
             self.outcome.add_failed_answer(cell.id, reason_of(score))
@@ -158,7 +158,7 @@ class Driver:
             self.outcome.n_new += stored
 
     def _wait(self, held: list[SampleCells]) -> None:
-        """Until other runs have given their answers; those of a run that was killed are given here."""
+        """Wait until other runs have answered what they claimed. What a killed run had claimed is answered here."""
         while held := [rest for one in held for rest in self._claim(one)]:
             self.advance(f"waiting for another run: {sum(len(one.cells) for one in held)} answers", 0)
             sleep(POLL_S)
@@ -169,7 +169,7 @@ def _name(samples: SampleSet, ordinal: int) -> str:
 
 
 def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:
-    """The sample for cells of its task; their ids come back with the answers."""
+    """The unit of a sample and the cells to answer it for."""
     return Unit(
         sample_id=sample.id,
         context=sample.context,

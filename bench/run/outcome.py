@@ -1,4 +1,4 @@
-"""How a run went: what it answered, and which cells failed on what."""
+"""The outcome of a run: how many answers it gave, and why cells failed."""
 
 from dataclasses import dataclass, field
 
@@ -7,10 +7,10 @@ from .unit import UnitAnswer
 
 @dataclass
 class Failure:
-    """Why a cell is not all done.
+    """Why a cell is incomplete.
 
     Attributes:
-        reason: The first one.
+        reason: The first reason.
         n_answers: Its answers that failed; 0 where the cell failed as a whole.
     """
 
@@ -20,12 +20,12 @@ class Failure:
 
 @dataclass
 class Outcome:
-    """How a run went.
+    """The outcome of a run.
 
     Attributes:
         failures: By cell id.
         n_new: Answers given by this run.
-        traces: Of each distinct failure of a plugin its whole traceback, by reason.
+        traces: The traceback of each distinct plugin failure, by reason.
     """
 
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -33,14 +33,14 @@ class Outcome:
     traces: dict[str, str] = field(default_factory=dict)
 
     def add_trace(self, answer: UnitAnswer) -> None:
-        """The traceback of an answer that a plugin's code failed."""
+        """Record the traceback of an answer that failed in a plugin's code."""
         if answer.error is not None and answer.trace:
             self.traces[answer.error] = answer.trace
 
     def add_failed_answer(self, cell_id: str, reason: str) -> None:
-        """One more answer of a cell failed."""
+        """Count a failed answer of a cell."""
         self.failures.setdefault(cell_id, Failure(reason)).n_answers += 1
 
     def add_failed_cell(self, cell_id: str, reason: str) -> None:
-        """A cell failed as a whole: its profile, its aggregate metric."""
+        """Record a cell that failed as a whole, for example because its profile could not be made."""
         self.failures[cell_id] = Failure(reason)

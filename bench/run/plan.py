@@ -30,7 +30,7 @@ class RunMethod:
 
     Attributes:
         profiles: By the path of their plugin.
-        failure: Why one of them could not be made: the method's cells fail with it.
+        failure: Why one of them could not be made; None if all were. The method's cells fail with it.
     """
 
     method: Method
@@ -40,7 +40,7 @@ class RunMethod:
 
     @property
     def label(self) -> str:
-        """As one would type it."""
+        """As written on the command line."""
         return self.method.label
 
     @cached_property
@@ -50,7 +50,7 @@ class RunMethod:
 
     @property
     def without_profile_id(self) -> str:
-        """The configuration under which this one failed if its profiles could not be made at first."""
+        """The id under which earlier failures to make its profiles were recorded."""
         return self.configuration.model_copy(update={"profile_hash": None, "profiles": None}).id
 
 
@@ -65,7 +65,7 @@ class RunCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """All there is to do, whether or not some of it was done before."""
+    """All cells of a run, including those that were answered before."""
 
     loaded: LoadedModel
     sample_sets: tuple[SampleSet, ...]
@@ -86,7 +86,7 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
     """
     check_scorers(loaded, spec.methods)
     if spec.max_length == loaded.shape.max_positions:
-        spec = replace(spec, max_length=None)  # the same rule under one name
+        spec = replace(spec, max_length=None)  # the default, written out
     sample_sets = _open(spec, loaded, report)
     lengths = sorted({len(samples.first.context) for samples in sample_sets})
     for method in spec.methods:
@@ -105,7 +105,7 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
     """Every task of the run, with its first sample made.
 
     Raises:
-        UserError: what is wrong with a whole task, or with its first sample.
+        UserError: a task or its first sample cannot be made.
     """
     sample_sets = []
     if spec.max_length is not None and spec.max_length > loaded.shape.max_positions:
@@ -123,7 +123,7 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
 
 
 def _distinct(methods: Iterable[RunMethod]) -> tuple[RunMethod, ...]:
-    """Each configuration once. Tasks of different rules may share one: without a chat template both forms are plain."""
+    """Each configuration once. Tasks with different rules can share one: without a chat template all are plain."""
     return tuple({method.configuration.id: method for method in methods}.values())
 
 
@@ -140,7 +140,7 @@ Obtained = Mapping[str, Profile] | PluginError
 
 
 def _obtain_profiles(methods: Sequence[Method], loaded: LoadedModel, report: Report) -> dict[str, Obtained]:
-    """The profiles of each method, by its label; files that the user named are read first, since they may be wrong."""
+    """The profiles of each method, by its label. Files named by the user are read first, since they may be invalid."""
     profiles = MethodProfiles(loaded, report)
     obtained: dict[str, Obtained] = {}
     for method in sorted(methods, key=lambda method: not _names_a_profile(method)):

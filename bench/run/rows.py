@@ -1,4 +1,4 @@
-"""What a plan says, as rows of the store."""
+"""A plan as rows of the store."""
 
 import platform
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ from .plan import Plan, RunCell, RunMethod
 
 
 def environment_row(loaded: LoadedModel) -> schema.Environment:
-    """The machine and packages at hand."""
+    """The current machine and package versions."""
     device, packages, details = str(loaded.device), package_versions(), machine(loaded.device)
     python, system = platform.python_version(), platform.platform()
     return schema.Environment(
@@ -34,7 +34,7 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
 
 
 def plan_rows(plan: Plan) -> Iterator[PlanRow]:
-    """Everything the answers will refer to, but for the samples."""
+    """All rows that answers refer to, except samples."""
     yield _model(plan.loaded)
     for method in plan.methods:
         yield from _method(method)

@@ -1,7 +1,7 @@
 """An answer's score by its task's metric, and its record.
 
-A metric's library may raise anything over a text that it did not expect. The text is kept whatever it does, so that
-the same run again scores it without decoding.
+A metric's library may raise any exception on an unexpected text. The text is stored in any case, so that a repeated run
+scores it without decoding.
 """
 
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""A run from the record of its beginning to the record of its end, whatever that is."""
+"""Carries out a run and records its start and end, including interrupts and errors."""
 
 from collections.abc import Sequence
 
@@ -51,7 +51,7 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
         if doing:
             report(doing, done, total)
 
-    def on_lock(waited_s: float) -> None:  # from the heartbeat's thread, too, so that it counts nothing
+    def on_lock(waited_s: float) -> None:  # also called from the heartbeat's thread, so it must not count
         report(f"waiting for the database: locked for {waited_s:.0f} s", done, total)
 
     store.on_lock = on_lock

@@ -1,4 +1,4 @@
-"""What a run is to do, checked as far as no model is needed."""
+"""The specification of a run, checked without a model."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,11 +15,11 @@ TasksAtLengths = tuple[tuple[TaskInfo, int | None], ...]
 
 @dataclass(frozen=True)
 class RunSpec:
-    """What a run is to do.
+    """The specification of a run.
 
     Attributes:
         seeds: Each task is made and answered under each of them.
-        truncate: Whether a task that allows it loses the middle of a context that is too long.
+        truncate: Whether to cut the middle of contexts that are too long, in tasks that allow it.
         max_length: Tokens of prompt and answer together; None = the model's positions.
     """
 
@@ -55,10 +55,10 @@ def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLen
 
 
 def without_length(tasks: TasksAtLengths) -> str | None:
-    """A sentence on the tasks that a --length changes nothing for; None where there are none.
+    """A note on the tasks that --length does not apply to; None if there are none.
 
     Raises:
-        UserError: it would change nothing for any of them.
+        UserError: it applies to none of the tasks.
     """
     names = [info.name for info, length in tasks if length is None]
     if not names:

@@ -50,7 +50,7 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """Wall seconds of one answer; None where it has none: of a batch only the prefill is one configuration's.
+    """Wall seconds of one answer. In a batch only `prefill_s` is measured for each configuration; the rest is None.
 
     Attributes:
         prefill_s: The model's forward pass over the context, without scoring and eviction.
@@ -67,20 +67,20 @@ class Seconds:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitAnswer:
-    """What one configuration gave for a unit's sample: a text, or the error it failed with; never both.
+    """One configuration's answer to a unit's sample: either a text or an error.
 
     Attributes:
         configuration_id: Of the `UnitConfiguration`.
         sample_id: Of the `Unit`.
         text: None where the answer failed.
         error: One line; None where there is a text.
-        trace: Traceback of the plugin that raised; "" where none did.
+        trace: Traceback of the plugin that raised; "" if none did.
         stop_reason: Why generation ended.
         kv_tokens_full: Slots of the full cache of the context over all layers and KV heads.
         kv_tokens_kept: Slots of it that were kept.
         kv_bytes_full: Bytes of the full cache of the context.
         kv_bytes_kept: Bytes of the slots that were kept, without spare room.
-        events: What a reader of the answer must know of the method and of the decoding.
+        events: Events of the method and of the decoding.
         keep_counts: Per layer the slots kept in each KV head.
     """
 

@@ -23,15 +23,15 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Worker:
-    """Answers units on one model. A failure belongs to its answer: the other answers and units go on.
+    """Answers units on one model. A failure concerns its own answer alone; other answers and units continue.
 
-    A lone configuration evicts while the context is read. Several share a context that is read once and held; the last
-    batch lets go of it.
+    A single configuration evicts while the context is read. Several share a context that is read once and held in
+    memory; it is released while the last batch is built.
 
     Attributes:
         loaded: The model, switched to store attention.
         profiles: By hash, at least those that the units name.
-        barred: Plugins that changed what they were shown, which are not called again.
+        barred: Plugins that changed data they may only read; they are not called again.
     """
 
     loaded: LoadedModel
@@ -43,7 +43,7 @@ class Worker:
 
         Args:
             unit: The sample and its configurations.
-            batch: At most so many configurations decode together.
+            batch: The most configurations that decode together.
             report: Called before each step.
 
         Raises:
@@ -95,7 +95,7 @@ class Worker:
     def _decode(
         self, unit: Unit, selected: Sequence[Selected], context: Context, *, last: bool
     ) -> Iterator[UnitAnswer]:
-        """Decode several configurations as one batch; if the batch fails, each is tried by itself."""
+        """Decode several configurations as one batch; if the batch fails, decode each alone."""
         if not selected:
             return
         answers = _attempt(partial(answer_selected, self.loaded, unit, selected, context, last=last))
@@ -120,10 +120,10 @@ class Worker:
 
 
 def _attempt(step: Callable[[], T]) -> T | Exception:
-    """What a step gives, or what went wrong in it: a plugin may raise anything, memory may run out.
+    """The result of a step, or the exception it raised: a plugin may raise anything, and memory may run out.
 
     Raises:
-        ModelChanged: which ends the run.
+        ModelChanged: the run cannot continue.
     """
     try:
         return step()

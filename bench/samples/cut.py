@@ -1,4 +1,4 @@
-"""A rendered document, cut where its context ends: the same for samples that are run and that are exported."""
+"""Cuts a rendered document where its context ends, for runs and for exports."""
 
 from ... import UserError
 from ...tasks.load import LoadedTask

@@ -28,7 +28,7 @@ Record = Mapping[str, Any]
 
 
 def file_name(task: str, length: int | None) -> str:
-    """Where a task's samples are in the folder."""
+    """The name of the file that holds a task's samples."""
     return f"{task}.jsonl" if length is None else f"{task}.{length}.jsonl"
 
 
@@ -47,7 +47,7 @@ def sample_lines(task: LoadedTask, model: PromptModel, limit: int, report: Repor
 
 
 def write_samples(folder: Path, task: LoadedTask, lines: Sequence[str]) -> Path:
-    """Write a task's samples; the file is there whole or not at all.
+    """Write a task's samples; the file is written completely or not at all.
 
     Raises:
         UserError: the place cannot be written to.
@@ -102,7 +102,7 @@ class SampleFile:
         """Compare a prompt with the one that was exported.
 
         Raises:
-            UserError: the chat template, the tokenizer or the generation arguments are others.
+            UserError: the chat template, the tokenizer or the generation arguments differ.
         """
         record, info = self.records[rendered.ordinal], self.task.info
         if record["generation_hash"] != rendered.generation_hash:
@@ -124,7 +124,7 @@ def read_samples(folder: Path, info: TaskInfo, length: int | None, seed: int, li
     """The exported samples of a task, at most `limit`.
 
     Raises:
-        UserError: they are not there, were changed, or are not the ones that the run would make.
+        UserError: they are missing, were changed, or are not those that the run would make.
     """
     path = folder / file_name(info.name, length)
     records = _records(path)
@@ -150,7 +150,7 @@ def _records(path: Path) -> list[Record]:
 
 
 def _check_line(where: str, record: Record, ordinal: int, own: Record, first: Record) -> None:
-    """One export wrote every line, in order, and it is the one that the run would make."""
+    """Check that a line is in order, of the same export as the first line, and what the run would make."""
     for name, value in own.items():
         if record[name] != value:
             raise UserError(f"{where} was exported with {name} {record[name]}, and this run has {value}.")

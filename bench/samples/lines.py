@@ -1,4 +1,4 @@
-"""A line of an exported sample set: it holds all that is read of it, and nothing was changed."""
+"""Verifies that a line of an exported sample set is complete and unchanged."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -36,18 +36,18 @@ FIELDS: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("generation", "more"), _is_object),
     "length": _is_length,
 }
-"""What a line holds, beside its hash, and of which kind."""
+"""The fields of a line besides its hash, each with a check of its type."""
 
 
 def verified(where: str, line: str) -> Mapping[str, Any]:
     """The record of a line.
 
     Args:
-        where: Opens the sentence of an error.
+        where: File and line, for error messages.
         line: A JSON object.
 
     Raises:
-        UserError: it is no exported sample, was changed, or is of an earlier version.
+        UserError: it is not an exported sample, was changed, or is of an earlier version.
     """
     record = read_json(where, line)
     if not isinstance(record, dict) or "hash" not in record:
@@ -70,5 +70,5 @@ def verified(where: str, line: str) -> Mapping[str, Any]:
 def _hash(where: str, record: dict[str, Any]) -> str:
     try:
         return content_hash(record)
-    except (ValueError, RecursionError) as error:  # NaN is JSON to Python, and to no one else
+    except (ValueError, RecursionError) as error:  # Python reads NaN, which is not valid JSON
         raise UserError(f"{where}: no exported sample ({error}).") from error

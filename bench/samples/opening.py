@@ -70,7 +70,7 @@ def _check_length(info: TaskInfo, length: int | None, model: PromptModel) -> Non
 
 
 def _without_template(task: LoadedTask, model: PromptModel) -> Lazy[Document]:
-    """Refuses documents that hold a chat template: RULER's own scripts write a model's into their samples."""
+    """The documents, refusing those that hold a chat template: RULER's own scripts write one into their samples."""
 
     def checked(index: int) -> Document:
         document = task.documents[index]

@@ -1,4 +1,4 @@
-"""A document as lm-eval puts it to a model: its prompt and generation arguments."""
+"""Renders a document as lm-eval does: its prompt and generation arguments."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from ..record.hashing import content_hash
 
 @dataclass(frozen=True)
 class RenderedDocument:
-    """A document of a task as lm-eval puts it to a model.
+    """A document of a task as rendered by lm-eval.
 
     Attributes:
-        ordinal: Its place among the task's documents, from 0.
-        prompt: Rendered: template and answer prefix included.
+        ordinal: Its index among the task's documents.
+        prompt: The rendered prompt, including template and answer prefix.
         generation: lm-eval's generation arguments.
     """
 

@@ -1,4 +1,4 @@
-"""The samples of one task in a run: each made, rendered, cut in two and fitted into the window when it is needed."""
+"""The samples of one task in a run. Each is made, rendered, cut in two and fitted into the window on demand."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Sample:
     """A document ready to be fed.
 
     Attributes:
-        context: Token ids fed before the eviction; under aware the question but for its last token, too.
+        context: Token ids fed before the eviction; under aware including the question except its last token.
         question: Token ids fed after it.
         n_sequence: Tokens of prompt and answer that may be fed.
         stop: When an answer ends.
-        events: What a reader of each of its answers must know.
+        events: Recorded with each of its answers.
     """
 
     id: str
@@ -44,7 +44,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Fitting:
-    """What becomes of a prompt that is too long for the model.
+    """How prompts that are too long for the model are handled.
 
     Attributes:
         truncation: As configurations record it: "refuse", "middle" at the model's positions, "middle-N" at N tokens.
@@ -82,7 +82,7 @@ class Fitting:
 
 @dataclass(frozen=True)
 class SampleSet:
-    """The samples of a task at a length under a seed, each made when it is needed and not kept.
+    """The samples of a task at a length under a seed. Samples are made on demand and only the first is kept.
 
     Attributes:
         exported: The samples that prompts are compared with; None where samples are made.
@@ -99,7 +99,7 @@ class SampleSet:
 
     @cached_property
     def first(self) -> Sample:
-        """Sample 0, kept: it shows before the first prefill what is wrong with all of them."""
+        """Sample 0. It is made before the first prefill, to find faults that all samples share."""
         return self._make(0)
 
     def sample(self, ordinal: int) -> Sample:
@@ -111,7 +111,7 @@ class SampleSet:
         return self.first if ordinal == 0 else self._make(ordinal)
 
     def stand_in_id(self, ordinal: int) -> str:
-        """An id for a sample that cannot be made, and so has no prompt."""
+        """An id for a sample that cannot be made and therefore has no prompt."""
         task = self.task
         return content_hash(
             ["not made", task.info.name, task.info.version, task.data_revision, task.length, task.seed, ordinal]
