@@ -8,7 +8,7 @@ from .database import Database
 from .results import Row, read_results
 from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
 from .sample_scores import Scores, read_scores
-from .statistics.intervals import bonett_price, wilson
+from .statistics.intervals import bonett_price, cell_intervals
 
 
 def result_rows(store: Database, cells: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
@@ -35,7 +35,8 @@ def compare(store: Database, rows: Sequence[Row], rivals: Mapping[str, str]) -> 
     """Give every row its `interval` [low, high], and its `gain` [mean, low, high] over its rival, named `against`.
 
     The gain is the mean paired difference over the samples that both answered, None where they share none.
-    Intervals are 95%: Wilson's for a score, Bonett and Price's for a difference. Rows that are not complete have none.
+    Intervals are 95%: `cell_intervals` for a score, `bonett_price` for a difference. Rows that are not complete have
+    none.
 
     Args:
         store: Where the rows come from.
@@ -55,8 +56,11 @@ def _intervals(scores: Scores) -> dict[str, list[float]]:
     """By cell [low, high]; a cell none of whose answers has a score of its own has none."""
     n = np.bincount(scores.cell, minlength=len(scores.cells))
     some = n > 0
-    sums = np.bincount(scores.cell, weights=scores.score, minlength=len(scores.cells))
-    low, high = wilson(np.clip(sums[some] / n[some], 0, 100), n[some])
+    sums, squares = (
+        np.bincount(scores.cell, weights=scores.score**power, minlength=len(scores.cells)).astype(np.float64)
+        for power in (1, 2)
+    )
+    low, high = cell_intervals(sums[some], squares[some], n[some])
     names = [cell for cell, number in scores.cells.items() if some[number]]
     return {name: [a, b] for name, a, b in zip(names, low.tolist(), high.tolist(), strict=True)}
 
@@ -78,8 +82,9 @@ def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
     sums, squares = (
         np.bincount(cell, weights=difference**power, minlength=len(scores.cells)).astype(np.float64) for power in (1, 2)
     )
+    nonzero = np.bincount(cell[difference != 0], minlength=len(scores.cells))
     some = n > 0
-    low, high = bonett_price(sums[some], squares[some], n[some])
+    low, high = bonett_price(sums[some], squares[some], nonzero[some], n[some])
     gains = np.stack([sums[some] / n[some], low, high], axis=1).tolist()
     names = [name for name, number in scores.cells.items() if some[number]]
     return dict(zip(names, gains, strict=True))

@@ -12,7 +12,7 @@ from ..labels import allocator_label, budget_label, scorer_label
 from ..queries import RESULTS_COLUMNS, rows_frame
 from ..results import Row, read_results
 from ..schema import Cell, Configuration, Model
-from ..statistics.intervals import wilson
+from ..statistics.intervals import cell_intervals
 
 CELLS_COLUMNS = (*RESULTS_COLUMNS, "method", "budget", "interval_low", "interval_high")
 
@@ -22,17 +22,17 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
 
     - `method` is "allocator x scorer" as one would type it, or the allocator alone; `budget` "prune 0.8", "keep 256"
       or "-".
-    - The interval is Wilson's, of 95%; missing unless `status` is "complete".
+    - The interval is `cell_intervals`', of 95%; missing unless `status` is "complete".
     - The other columns are those of `db.results.read_results`.
     """
     rows = read_results(db, _cells_of(db, setting, tasks))
     frame = rows_frame([row | _labels(row) for row in rows], CELLS_COLUMNS[:-2])
     low, high = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     scored = frame["score"].notna().to_numpy() & (frame["n"] > 0).to_numpy()
-    if scored.any():
-        low[scored], high[scored] = wilson(
-            frame["score"].to_numpy()[scored].clip(0, 100), frame["n"].to_numpy()[scored]
-        )
+    score, n = frame["score"].to_numpy()[scored], frame["n"].to_numpy()[scored]
+    stderr = frame["stderr"].fillna(0.0).to_numpy()[scored]
+    squares = n * (score**2 + (n - 1) * stderr**2)
+    low[scored], high[scored] = cell_intervals(n * score, squares, n)
     return frame.assign(interval_low=low, interval_high=high)
 
 

@@ -22,6 +22,7 @@ MOST_WORK = 1e8
 _MULTIPLES = 2.0 ** np.arange(9)
 """Of the t that would be best for a Gaussian sum."""
 
+_MOST_ENUMERATED = 16
 _MOST_VALUES = 256
 _MOST_UNITS = 10_000
 
@@ -71,6 +72,48 @@ def all_pairs(contributions: Floats) -> PairTests:
     if len(near) * contributions.shape[1] * len(_MULTIPLES) <= MOST_WORK:
         p_value[near] = np.minimum(p_value[near], chernoff_p(contributions[a[near]] - contributions[b[near]]))
     return PairTests(a, b, difference, p_value, True)
+
+
+@dataclass(frozen=True)
+class SignFlip:
+    """The test of one pair.
+
+    Attributes:
+        p_value: Two-sided.
+        n_drawn: How many choices of signs were drawn; None where p is exact. Drawn p-values are multiples of
+            1 / (n_drawn + 1), which is the smallest.
+    """
+
+    p_value: float
+    n_drawn: int | None
+
+
+def one_pair(differences: Floats, n_drawn: int = 99_999, seed: int = 0) -> SignFlip:
+    """Test one pair by its differences [D], one for each document.
+
+    Exact for right and wrong answers and other multiples of one number, and where at most 16 differences are not 0;
+    otherwise over drawn signs, the seen ones counted among them (Phipson and Smyth 2010, Statistical Applications in
+    Genetics and Molecular Biology 9(1)).
+    """
+    differences = differences[np.abs(differences) > 1e-12]
+    if not len(differences):
+        return SignFlip(1.0, None)
+    tests = all_pairs(np.stack([differences, np.zeros_like(differences)]))
+    if not tests.is_bound:
+        return SignFlip(float(tests.p_value[0]), None)
+    seen = abs(differences.sum()) - 1e-9 * np.abs(differences).sum()
+    if len(differences) <= _MOST_ENUMERATED:
+        sums = np.zeros(1)
+        for difference in differences:
+            sums = np.concatenate([sums + difference, sums - difference])
+        return SignFlip(float((np.abs(sums) >= seen).mean()), None)
+    rng = np.random.default_rng(seed)
+    at_once = max(1, 4_000_000 // len(differences))
+    n_extreme = 0
+    for start in range(0, n_drawn, at_once):
+        signs = rng.integers(0, 2, (min(at_once, n_drawn - start), len(differences)), dtype=np.int8)
+        n_extreme += int((np.abs(2 * (signs @ differences) - differences.sum()) >= seen).sum())
+    return SignFlip((1 + n_extreme) / (1 + n_drawn), n_drawn)
 
 
 def whole_units(values: Floats) -> Integers | None:

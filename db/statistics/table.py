@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -39,6 +40,12 @@ class ScoreTable:
     def first_of_document(self) -> Integers:
         """[D], where each document's samples begin."""
         return np.flatnonzero(np.r_[True, np.diff(self.document) != 0])
+
+    def by_task(self) -> list[tuple[Floats, Integers]]:
+        """(scores [C, samples], document [samples]) of each task."""
+        starts = np.flatnonzero(np.r_[True, np.diff(self.task) != 0])[: len(self.task)]
+        bounds = [*starts.tolist(), len(self.task)]
+        return [(self.scores[:, a:b], self.document[a:b]) for a, b in pairwise(bounds)]
 
     def means(self) -> Floats:
         """[C], each configuration's mean over tasks of its mean over samples."""

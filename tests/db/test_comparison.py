@@ -22,6 +22,14 @@ CELLS = ("a", "b", "c")
 Z = stats.norm.ppf(0.975)
 
 
+def equivalent_n(scores: list[float]) -> float:
+    """How many right and wrong answers vary like these scores, no fewer than they are."""
+    n, p, variance = len(scores), np.mean(scores), 1e4 * np.var(scores, ddof=1) / len(scores) if len(scores) > 1 else 0
+    if set(scores) <= {0.0, 1.0} or variance < 1e-12:
+        return n
+    return max(n, 1e4 * p * (1 - p) / variance * (Z / stats.t.ppf(0.975, n - 1)) ** 2)
+
+
 def answer(store: Store, rows: "Rows", scores: dict[str, dict[int, float]]) -> list[dict[str, Any]]:
     """Cells whose answers have these scores by ordinal, each complete; their rows."""
     store.put(rows.model, *rows.samples(6))
@@ -54,7 +62,7 @@ def test_all_at_once_are_those_of_each_pair(
         compare(store, found, rivals)
     for row in found:
         mine, theirs = scores[row["cell"]], scores[rivals.get(row["cell"], row["cell"])]
-        n, p = len(mine), float(np.mean(list(mine.values())))
+        n, p = equivalent_n(list(mine.values())), float(np.mean(list(mine.values())))
         centre, half = (p + Z**2 / (2 * n)) / (1 + Z**2 / n), (p * (1 - p) / n + Z**2 / (4 * n * n)) ** 0.5
         half *= Z / (1 + Z**2 / n)
         assert row["interval"] == pytest.approx([100 * max(0, centre - half), 100 * min(1, centre + half)], abs=1e-9)
@@ -63,7 +71,8 @@ def test_all_at_once_are_those_of_each_pair(
             assert (row["gain"], row["against"]) == (None, None)
             continue
         differences = np.array([100 * (mine[i] - theirs[i]) for i in shared])
-        adjusted = np.append(differences, (100.0, -100.0))
+        size = np.sqrt(np.mean(differences[differences != 0] ** 2)) if differences.any() else 100.0
+        adjusted = np.append(differences, (size, -size))
         reach = Z * adjusted.std() / len(adjusted) ** 0.5
         expected = [differences.mean(), max(-100, adjusted.mean() - reach), min(100, adjusted.mean() + reach)]
         assert row["gain"] == pytest.approx(expected, abs=1e-9)
