@@ -1,1 +1,1 @@
-"""Calibration: what profiles are fitted on. Documents in, score tables and oracle importances out."""
+"""Calibration: makes the data that profiles are fitted on, score tables and oracle importances, from documents."""

@@ -1,4 +1,4 @@
-"""Run the calibration: every document read once, its questions answered as a batch."""
+"""Runs the calibration: each document is read once, and its questions are answered as a batch."""
 
 import hashlib
 import time
@@ -31,13 +31,13 @@ MAX_NEW_TOKENS = 64
 """As LU-KV's authors calibrate: sampled answers of at most 64 tokens, so 63 recorded steps."""
 
 KEPT_SHARE = 0.2
-"""Share of a document's tokens that a scorer which reads the budget is told will be kept: the default budget's."""
+"""Share of a document's tokens that scorers which read the budget assume to be kept: that of the default budget."""
 
 CALIBRATION_VERSION = 2
 """Raised by hand when the same documents may give another profile."""
 
 Report = Callable[[str, int, int], None]
-"""Called with (what is going on, steps done, steps in all)."""
+"""Called with (stage, steps done, steps in all)."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Target:
     """A plugin to calibrate for.
 
     Attributes:
-        scorer: Whose table its `fit` reads; None where it reads none.
+        scorer: The scorer whose table its `fit` reads; None if it reads none.
         protection: The tokens that the plugin's methods protect.
         reads: What its `fit` reads.
     """
@@ -63,13 +63,13 @@ def calibrate(
     report: Report,
     partial: Partial | None = None,
 ) -> dict[str, tuple[CalibrationDocument, ...]]:
-    """What the model did with each document, for several plugins in one pass.
+    """The records of each document, for several plugins in one pass.
 
-    A document that `partial` holds is not read again, and what is recorded of another is kept there. Nothing is
-    computed that no target reads.
+    A document that `partial` holds is not read again; records of the others are saved there. Only what some target
+    reads is computed.
 
     Raises:
-        UserError: a document is too long for the model, or too short for what is protected.
+        UserError: a document is too long for the model, or too short for the protected tokens.
         PluginError: a scorer failed.
     """
     prompts = [prompts_of(loaded, document) for document in documents]
@@ -90,7 +90,7 @@ def calibrate(
 
 
 class _Steps:
-    """Reports the answer tokens of a document, and from the second on how long the rest may take."""
+    """Reports the answer tokens of a document and, from the second token on, an upper bound of the remaining time."""
 
     def __init__(self, document: Document, prompts: Sequence[Prompt], number: int, total: int, report: Report) -> None:
         self._document, self._prompts, self._number, self._total, self._report = (
@@ -103,7 +103,7 @@ class _Steps:
         self._started = self._read = time.monotonic()
 
     def __call__(self, done: int) -> None:
-        """`done` tokens of every answer are there; 0 = the text is about to be read."""
+        """Report that `done` tokens of every answer are generated; 0 = the text is about to be read."""
         where = f"calibrating on {self._document.name} (text {self._number + 1} of {self._total})"
         if done == 0:
             doing = f"reading {len(self._prompts[0].context)} tokens"
@@ -112,7 +112,7 @@ class _Steps:
         self._report(f"{where}: {doing}", self._number * MAX_NEW_TOKENS + done, self._total * MAX_NEW_TOKENS)
 
     def _left(self, done: int) -> str:
-        """At most, since answers may end early."""
+        """The remaining time; an upper bound, since answers may end early."""
         now = time.monotonic()
         if done == 1:
             self._read = now
@@ -191,16 +191,16 @@ def _importance(
 
 
 def _stacked(layers: Sequence[Tensor], is_read: bool) -> Tensor | None:
-    """[L, H, T, D] on the CPU from a [1, H, T, D] per layer; None where nobody reads it."""
+    """[L, H, T, D] on the CPU from a [1, H, T, D] per layer; None unless it is read."""
     return torch.stack([layer[0].cpu() for layer in layers]) if is_read else None
 
 
 def _answered(document: Document, importance: Tensor) -> Tensor:
-    """The questions that were answered: an answer that ends with its first token records nothing, and a table of
-    zeros would make a profile of ties.
+    """The importances of questions that were answered. An answer of one token records nothing, and its table of zeros
+    would rank no token.
 
     Raises:
-        UserError: fewer than half of them were.
+        UserError: fewer than half of the questions were answered.
     """
     answered = importance[importance.flatten(1).amax(dim=1) > 0]
     if 2 * len(answered) < len(importance):
@@ -217,7 +217,7 @@ def _refuse_failures(context: Context) -> None:
 
 
 class Sampler:
-    """Draws each row's next token at the calibration's temperature, from a stream of the row's own."""
+    """Draws each row's next token at the calibration's temperature, from a random stream for each row."""
 
     def __init__(self, streams: Sequence[str], step: Callable[[int], None]) -> None:
         self._generators = [torch.Generator().manual_seed(_seed(stream)) for stream in streams]

@@ -10,8 +10,8 @@ from ... import UserError
 from ..files.access import read_text
 
 BUILT_IN = ("narrative", "code", "records")
-"""Three kinds of text, because a single narrative is the likely reason that LU-KV's published profile loses to
-uniform on code (its own table 5)."""
+"""Three kinds of text. A single narrative is the likely reason why LU-KV's published profile loses to uniform on code
+(its own table 5)."""
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Document:
     """A text and the questions asked about it.
 
     Attributes:
-        whole: Characters of the text before it was cut to a model's window; None = it was not.
+        whole: Characters of the text before it was cut to a model's window; None if it was not cut.
     """
 
     name: str
@@ -34,13 +34,13 @@ class Document:
 
     @property
     def record(self) -> dict[str, str | int]:
-        """What a profile says of it."""
+        """Its entry in a profile."""
         facts: dict[str, str | int] = {"name": self.name, "sha256": self.sha256, "questions": len(self.questions)}
         return facts if self.whole is None else facts | {"characters": len(self.text), "of_characters": self.whole}
 
 
 def built_in_documents() -> tuple[Document, ...]:
-    """The documents that ship, written for this purpose."""
+    """The documents that ship with the package, written for calibration."""
     folder = resources.files("lukv_bench.bench") / "texts"
     return tuple(
         Document(
@@ -56,7 +56,7 @@ def read_documents(texts: Sequence[Path], questions: Sequence[Path]) -> tuple[Do
     """A user's own documents, a text with a file of questions each.
 
     Raises:
-        UserError: they do not come in pairs, or a file is missing, empty or no text.
+        UserError: they do not come in pairs, or a file is missing, empty or not text.
     """
     if len(texts) != len(questions):
         raise UserError(

@@ -1,4 +1,4 @@
-"""The oracle importance of cached tokens, recorded while the model answers."""
+"""Records the oracle importance of cached tokens while the model answers."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ class Oracle:
         self._importance: list[Tensor] = []
 
     def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
-        """Prefill observer: take the layer's value term, float32 [HQ, T]; a first layer begins a new pass."""
+        """Prefill observer: record the layer's value term, float32 [HQ, T]; layer 0 begins a new pass."""
         if index == 0:
             self._value_terms.clear()
         weight = output_weights(module, query.shape[1], query.shape[3])
@@ -36,11 +36,11 @@ class Oracle:
         self._value_terms.append(norms / (norms.sum() + 1e-9))
 
     def begin(self, questions: int, n_kv_heads: int) -> None:
-        """Begin to record the answers to so many questions about the context seen before."""
+        """Begin to record the answers to a number of questions about the last context."""
         self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in self._value_terms]
 
     def see_step(self, index: int, weights: Tensor, rows: Tensor) -> None:
-        """Watch a layer's softmax weights [B, H, G, Q, T] of the questions `rows`; only single-token steps count."""
+        """Record a layer's softmax weights [B, H, G, Q, T] of the questions `rows`; only single-token steps count."""
         if weights.shape[3] != 1:
             return
         importance, rows = self._importance[index], rows.to(weights.device)

@@ -1,4 +1,4 @@
-"""What an interrupted calibration leaves: a file for each text that was done, kept for a month."""
+"""Records of an interrupted calibration: a file for each finished text, kept for a month."""
 
 import time
 from collections.abc import Mapping
@@ -15,22 +15,22 @@ from ..files.access import write_whole
 from .documents import Document
 
 ABANDONED_S = 30 * 24 * 3600
-"""Seconds after which a calibration that nobody went on with is let go of."""
+"""Seconds after which the records of an unfinished calibration are deleted."""
 
 
 @dataclass(frozen=True)
 class Partial:
-    """The texts of one calibration that are done, in the cache folder until its profiles are.
+    """The finished texts of one calibration, kept in the cache folder until its profiles are saved.
 
     Attributes:
-        key: Hash of all that decides what a calibration records, but for the texts.
+        key: Hash of everything that determines the records except the texts.
     """
 
     folder: Path
     key: str
 
     def load(self, document: Document, reads: Mapping[str, CalibrationReads]) -> dict[str, CalibrationDocument] | None:
-        """What was recorded of a text for each target; None where it was for others, or its file is damaged.
+        """The records of a text for each target; None if they are missing, for other targets or damaged.
 
         Args:
             document: The text.
@@ -54,7 +54,7 @@ class Partial:
             return None
 
     def save(self, document: Document, recorded: Mapping[str, CalibrationDocument]) -> None:
-        """Keep what was recorded of a text, whole or not at all; what several targets share once.
+        """Save the records of a text, completely or not at all; data shared by several targets is saved once.
 
         Raises:
             UserError: the cache folder cannot be written to.
@@ -70,14 +70,14 @@ class Partial:
         )
 
     def clear(self) -> None:
-        """Let go of it, once the profiles are saved."""
+        """Delete the records, once the profiles are saved."""
         for path in filter(self._is_own, self.folder.glob("*-*.safetensors")):
             path.unlink(missing_ok=True)
 
     def clear_abandoned(self) -> None:
-        """Let go of what other calibrations left long ago."""
+        """Delete old records of other calibrations."""
         for path in self.folder.glob("*-*.safetensors"):
-            with suppress(OSError):  # another process was quicker, or it is another user's
+            with suppress(OSError):  # another process has deleted it, or it belongs to another user
                 if time.time() - path.stat().st_mtime > ABANDONED_S and not self._is_own(path):
                     path.unlink()
 

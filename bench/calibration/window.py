@@ -1,4 +1,4 @@
-"""Calibration texts cut to what a model can hold."""
+"""Cuts calibration texts to a model's window."""
 
 import re
 from bisect import bisect_right
@@ -11,20 +11,20 @@ from ..models.load import LoadedModel
 from .documents import Document
 
 CHARACTERS_A_TOKEN = 64
-"""No text looks as far as this many characters a token, so that one of any size is cut in little time."""
+"""Upper bound of characters per token: longer texts are cut to it first, so that the search is quick for any size."""
 
 
 def prompts_of(loaded: LoadedModel, document: Document) -> list[Prompt]:
-    """The document as context and each question behind it, in the chat form of a run."""
+    """A prompt for each question about the document, rendered as in a run."""
     return [_prompt(loaded, document.text, question) for question in document.questions]
 
 
 def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int) -> Document:
-    """The document, its text cut behind the last whole word with which every question and its answer fit the model.
+    """The document, its text cut after the last whole word with which every question and its answer fit the model.
 
     Args:
-        loaded: The model, whose tokenizer counts.
-        document: At least one question in it.
+        loaded: The model.
+        document: With at least one question.
         n_answer: Tokens of an answer.
 
     Raises:

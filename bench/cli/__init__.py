@@ -1,4 +1,4 @@
-"""The command line. Each command is a file; heavy imports happen inside commands, so that help is quick."""
+"""The command line. Each command is a file, and imports heavy modules when it runs, so that help is quick."""
 
 from .app import main
 

@@ -1,4 +1,4 @@
-"""The command line's frame: commands, exit codes, one sentence for a user's mistake."""
+"""The command line's entry point: commands, exit codes, one sentence for a user's mistake."""
 
 import functools
 import os
@@ -28,13 +28,14 @@ QUIET = {
     "TQDM_DISABLE": "1",
     "LMEVAL_LOG_LEVEL": "ERROR",
 }
-"""Libraries' own bars and hints: the command line shows its own progress. A user's setting wins."""
+"""Variables that silence the bars and hints of libraries, since the command line shows its own progress. A variable
+that the user has set is kept."""
 
 LM_EVALS_OWN = {"TQDM_DISABLE", "LMEVAL_LOG_LEVEL"}
-"""Under `lm-eval` the user wants lm-eval's own bars and messages."""
+"""Not set for the command `lm-eval`, which shows lm-eval's own bars and messages."""
 
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-"""typer's own click or the installed one: which of them it is changes with typer's version."""
+"""The base class of usage errors, from typer's own copy of click or the installed one, depending on typer's version."""
 
 app = typer.Typer(
     name="lukv-bench",
@@ -58,7 +59,7 @@ def _root(
 
 
 def _command(function: Callable[..., int]) -> Callable[..., int]:
-    """What every command does about Ctrl-C, SIGTERM and SIGHUP."""
+    """Wrap a command so that it ends with one sentence on Ctrl-C, SIGTERM and SIGHUP."""
 
     @functools.wraps(function)
     def wrapped(*args: Any, **kwargs: Any) -> int:
@@ -98,14 +99,14 @@ def main() -> None:
         if sys.argv[1:2] != ["lm-eval"] or name not in LM_EVALS_OWN:
             os.environ.setdefault(name, value)
     if not os.environ.get("HOME", "nowhere"):
-        del os.environ["HOME"]  # an empty one would put the user's folders below /
+        del os.environ["HOME"]  # with an empty HOME the user's folders would be below /
     with standard_streams() as output:
         code = _code()
     sys.exit(_checked(output, code))
 
 
 def _checked(output: Output, code: int) -> int:
-    """The exit code, given whether all output was taken. A reader that has seen enough is no failure."""
+    """The exit code, considering failed output. A closed pipe is not a failure."""
     if output.failure is None or isinstance(output.failure, BrokenPipeError):
         return code
     reason = output.failure.strerror or str(output.failure)
@@ -127,6 +128,6 @@ def _code() -> int:
 
 
 def _say(message: str, code: int) -> int:
-    """One line on stderr, whatever a library or a plugin put into the message."""
+    """Print one line on stderr, whatever the message of a library or plugin contains."""
     print(sentence(f"lukv-bench: {message}"), file=sys.stderr)
     return code

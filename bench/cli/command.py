@@ -1,4 +1,4 @@
-"""A command of the command line, which refuses an option that is given twice."""
+"""A command class that refuses repeated options."""
 
 from collections import Counter
 
@@ -9,7 +9,7 @@ from ... import UserError
 
 
 class Command(TyperCommand):
-    """A command that says so where an option that has one value is given two: only the last would count."""
+    """A command that refuses an option given twice if it takes one value. typer would silently use the last."""
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # either click's
         """Refuse repeated options, then parse."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ..inspection.inspection import Inspection
 
 WIDEST = 100
-"""Columns to draw in on a terminal that has more."""
+"""Most columns to draw in, on a wider terminal."""
 
 
 def inspect(
@@ -102,7 +102,7 @@ def inspect(
 
 
 def _draw(inspection: "Inspection") -> None:
-    """The summary, what is to be known of it, the map and the text; plain characters where there are no colours."""
+    """Print the summary, the events, the map and the text; in plain characters if there are no colours."""
     from rich.console import Console
 
     from ..inspection.heat_map import draw_heat_map
@@ -132,7 +132,7 @@ def _details(event: Mapping[str, Any]) -> str:
 
 
 def _encodable(line: str) -> str:
-    """What stdout's encoding lacks as "?": a text may hold any character."""
+    """The line with characters that stdout's encoding lacks replaced by "?"."""
     encoding = sys.stdout.encoding or "utf-8"
     return line.encode(encoding, "replace").decode(encoding)
 

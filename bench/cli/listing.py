@@ -30,7 +30,7 @@ def list_(
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
-    with redirect_stdout(sys.stderr):  # what a plugin prints while it is imported is no part of the list
+    with redirect_stdout(sys.stderr):  # what a plugin prints at import is not part of the list
         rows = {"allocators": _allocators, "scorers": _scorers, "tasks": _tasks, "models": _models}[kind]()
     if kind == "tasks" and name is None and not json:
         _print_families(rows)
@@ -51,7 +51,7 @@ def list_(
 
 
 def _print_families(rows: list[dict[str, Any]]) -> None:
-    """A family a paragraph, a task a line: what `--tasks` takes."""
+    """Print a paragraph for each family, with a line for each task: the names that `--tasks` takes."""
     from ...tasks.catalog import families
 
     by_name = {row["name"]: row for row in rows}

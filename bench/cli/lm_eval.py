@@ -10,7 +10,7 @@ import typer
 from ... import UserError
 
 SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-"""What stands behind the command is lm-eval's, its options and --help included."""
+"""All words after the command are lm-eval's, including its options and --help."""
 
 
 def lm_eval(context: typer.Context) -> int:
@@ -55,8 +55,8 @@ def lm_eval(context: typer.Context) -> int:
 
 
 def _register(arguments: Namespace) -> None:
-    """What is wrong with our model class's arguments is known before lm-eval reads all its task files."""
-    import lm_eval.models  # noqa: F401  # lm-eval does it where no class is registered, and ours will be
+    """Check the arguments of our model class before lm-eval reads all its task files, and register the class."""
+    import lm_eval.models  # noqa: F401  # lm-eval imports its own classes only if none is registered, and ours will be
 
     from ..lmeval_client.command import complete
 
@@ -65,14 +65,14 @@ def _register(arguments: Namespace) -> None:
 
 
 def _quiet_hints() -> None:
-    """lm-eval advises for each task with samples of its own how to pass metadata; once is in its README."""
+    """Silence lm-eval's advice on metadata, which it repeats for each task with custom samples."""
     import logging
 
     logging.getLogger("lm_eval.api.task").addFilter(lambda record: "Custom kwargs can be passed" not in record.msg)
 
 
 def _is_users(error: Exception) -> bool:
-    """Whether lm-eval was still finding out what was asked for, or getting its data, and not yet evaluating."""
+    """Whether lm-eval failed while it read the command or fetched data, before the evaluation."""
     frames = traceback.extract_tb(error.__traceback__)
     files = {Path(frame.filename).name for frame in frames}
     downloads = isinstance(error, OSError) and any(frame.name == "download" for frame in frames)

@@ -1,4 +1,4 @@
-"""The making of profiles for `lukv-bench profile`."""
+"""Makes profiles for `lukv-bench profile`."""
 
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,7 +26,7 @@ class ModelOptions:
     dtype: str | None
 
     def load(self, shown: Progress) -> "LoadedModel":
-        """Ready to be read with."""
+        """Load the model and switch it to store attention."""
         from ..engine.ready import ready_model
         from ..models.find import loading
         from ..models.load import resolve_device, resolve_dtype
@@ -50,7 +50,7 @@ class PluginOptions:
         """The path of the plugin whose profile is made, and a method for each scorer, by the scorer's name.
 
         Raises:
-            UserError: a scorer is named twice, or there is no profile to make.
+            UserError: a scorer is named twice, or the plugin has no profile.
         """
         from ..methods.budget import Budget
         from ..methods.method import Method, resolve_protection
@@ -77,7 +77,7 @@ class PluginOptions:
         return path, methods
 
     def _path(self, fitted: Sequence[str]) -> str:
-        """Of the plugin: a fitted scorer where no allocator is named, else the allocator."""
+        """The plugin's path: "scorer" for a fitted scorer without a named allocator, else "allocator"."""
         if self.allocator is not None or not fitted:
             return "allocator"
         others = [spec for spec in self.scorers if spec.partition(":")[0] not in fitted]
@@ -90,7 +90,7 @@ class PluginOptions:
 
 
 def file_of(out: Path, scorer: str, scorers: int) -> Path:
-    """The file of a scorer's profile; several scorers have one each."""
+    """The file of a scorer's profile; with several scorers, each has its own."""
     return out if scorers == 1 else out.with_name(f"{out.stem}.{scorer}{out.suffix}")
 
 
@@ -102,7 +102,7 @@ def make_profiles(
     seed: int,
     shown: Progress,
 ) -> "Mapping[str, Profile]":
-    """The profiles by scorer, saved."""
+    """Make and save the profiles; returns them by scorer."""
     from ..models.find import check_model_name
 
     check_model_name(model.name)
@@ -134,7 +134,7 @@ def make_profiles(
 
 
 def _check_export(methods: "Iterable[Method]", path: str, n_tokens: int) -> None:
-    """Refuse an export that could not be written, before the calibration."""
+    """Refuse an export that the calibration could not serve."""
     from ..profiles.kvpress import check_length
 
     for method in methods:
@@ -149,7 +149,7 @@ def _check_export(methods: "Iterable[Method]", path: str, n_tokens: int) -> None
 def _run_command(
     model: ModelOptions, profile: Path, owner: "ProfileOwner", method: "Method", plugins: PluginOptions
 ) -> str | None:
-    """The run that a profile is for, as one would type it; None where the plugin takes no profile= argument."""
+    """The command of a run with the profile; None if the plugin takes no profile= argument."""
     if "profile" not in owner.plugin.arguments:
         return None
     label = owner.plugin.label

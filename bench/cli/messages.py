@@ -1,4 +1,4 @@
-"""What is said on stderr: one line of printable characters, however long or strange the names in it are."""
+"""Messages on stderr: one line of printable characters, whatever names they contain."""
 
 from ..errors import printable
 
@@ -6,7 +6,7 @@ LONGEST = 400
 """Characters of a message: three lines of a wide terminal."""
 
 LONGEST_WORD = 160
-"""Characters of a word, so that one long name leaves room for what was wrong with it."""
+"""Characters of a word, so that a long name leaves room for the rest of the message."""
 
 
 def sentence(text: str, longest: int = LONGEST) -> str:
@@ -16,7 +16,7 @@ def sentence(text: str, longest: int = LONGEST) -> str:
 
 
 def shortened(text: str, longest: int) -> str:
-    """A text of at most so many characters: its beginning and its end, which say what was wrong and what to do."""
+    """A text of at most `longest` characters: its beginning and its end, which say what was wrong and what to do."""
     if len(text) <= longest:
         return text
     kept = longest - len(" ... ")

@@ -13,7 +13,7 @@ from ..api.grid import LENGTH, TASKS
 
 
 def whole_number(text: str | int) -> int:
-    """An option's number; typer's own message would not repeat what was typed."""
+    """An option's number. typer's own message would not repeat the text."""
     try:
         return int(text)
     except ValueError:

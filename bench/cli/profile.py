@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ...scorers.base import Profile
 
 MAKING = ("out", "model", "allocator", "scorer", "text", "questions", "seed", "thinking", "device", "dtype")
-"""Options that make a profile, and mean nothing where one is only exported."""
+"""Options for making a profile, which have no effect on an export."""
 
 EXPORT_LENGTH = 4096
 """Tokens of context; the length of kvpress's own leaderboard."""
@@ -128,7 +128,7 @@ def profile(
 
 
 def _check_options(context: typer.Context, from_: Path | None, out: Path | None, export: Path | None) -> None:
-    """Either a profile is made, or one is exported."""
+    """Refuse options that neither make nor export a profile, or that do both."""
     if from_ is None:
         if out is None:
             raise UserError("give --out FILE, where the profile goes, or --from FILE to export one that is there.")
@@ -150,7 +150,7 @@ def _read(path: Path, sink: int | None, window: int | None) -> "Profile":
 
 
 def _check_places(out: Path, export: Path | None, scorer: str, scorers: int) -> None:
-    """Every file that will be written, before the work that fills it."""
+    """Check every file that will be written, before the calibration."""
     from ..files.kinds import ARRAY, PROFILE, PROFILE_NOTES
     from ..files.writable import check_file_place
 

@@ -87,7 +87,7 @@ def run(options: RunOptions) -> int:
     from ..api.recorded import recorded_command
 
     where = describe(checked.url)
-    # What a plugin or a library prints is no part of our output.
+    # What a plugin or a library prints is not part of our output.
     with redirect_stdout(sys.stderr), progress() as shown:
         finished = checked.carry_out(recorded_command(sys.argv, where), shown)
     _show(finished, where, options)

@@ -1,4 +1,4 @@
-"""Signals that ask a program to end: whatever Ctrl-C would lose nothing to, they lose nothing to."""
+"""Turns signals that end a program into interrupts, so that they lose no more than Ctrl-C."""
 
 import signal
 import threading
@@ -9,13 +9,13 @@ from types import FrameType
 from ..errors import Interrupted
 
 ENDING = (signal.SIGTERM, *((signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()))
-"""What job schedulers, containers and closed terminals send."""
+"""Signals of job schedulers, containers and closed terminals."""
 
 
 @contextmanager
 def as_interrupts() -> Iterator[None]:
-    """Within the block they raise Interrupted, as Ctrl-C raises KeyboardInterrupt; one that is ignored stays so."""
-    if threading.current_thread() is not threading.main_thread():  # Python handles signals there alone
+    """Within the block they raise Interrupted, as Ctrl-C raises KeyboardInterrupt; an ignored signal stays ignored."""
+    if threading.current_thread() is not threading.main_thread():  # Python handles signals only there
         yield
         return
     before = {number: signal.getsignal(number) for number in ENDING}

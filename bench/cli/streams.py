@@ -1,4 +1,4 @@
-"""The three standard streams, whatever they are connected to: closed, full, or without the characters of a name."""
+"""Standard streams that never fail: also if they are closed, full, or lack the characters of a text."""
 
 import io
 import os
@@ -11,16 +11,16 @@ STDIN, STDOUT, STDERR = 0, 1, 2
 
 
 class Output(io.FileIO):
-    """A stream that takes everything: what cannot be written is dropped, so that no work is lost over it.
+    """A stream that drops what cannot be written, so that no work is lost.
 
     Attributes:
-        failure: The first error; None while all was written.
+        failure: The first error; None if there was none.
     """
 
     failure: OSError | None = None
 
     def write(self, data: Any, /) -> int:
-        """Write, or remember why not."""
+        """Write the data, or record the error."""
         if self.failure is None:
             try:
                 return super().write(data)
@@ -29,7 +29,7 @@ class Output(io.FileIO):
         return memoryview(data).nbytes
 
     def text(self, like: TextIO | None, line_buffering: bool) -> io.TextIOWrapper:
-        """As a text stream; characters that its encoding lacks are escaped."""
+        """A text stream on it; characters that the encoding lacks are escaped."""
         encoding = like.encoding if like is not None else "utf-8"
         return io.TextIOWrapper(
             io.BufferedWriter(self), encoding=encoding, errors="backslashreplace", line_buffering=line_buffering
@@ -38,11 +38,11 @@ class Output(io.FileIO):
 
 @contextmanager
 def standard_streams() -> Iterator[Output]:
-    """In the block `sys.stdout` alone reaches the program's standard output; descriptor 1 leads to stderr.
+    """Within the block only `sys.stdout` writes to the program's standard output; descriptor 1 leads to stderr.
 
-    What a plugin or a library prints, from C too, is thereby no part of our output. Descriptor 1 is not given back:
-    C libraries hold text back until the process ends, and what is printed while Python shuts down goes to stderr, too.
-    A stream that is closed is opened on nothing, so that no other file takes its number.
+    Output of plugins and libraries, including C code, thereby goes to stderr. Descriptor 1 is not restored, since C
+    libraries may flush buffered text when the process ends. A closed stream is opened on the null device, so that no
+    other file gets its number.
     """
     closed = _open_closed()
     output = Output(os.dup(STDOUT), "wb")
@@ -62,12 +62,12 @@ def standard_streams() -> Iterator[Output]:
 
 
 def _open_closed() -> set[int]:
-    """Open the closed ones of the three descriptors on the null device; which they were."""
+    """Open closed standard descriptors on the null device; returns which were closed."""
     closed = set()
     for descriptor in (STDIN, STDOUT, STDERR):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free, which is this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one
             closed.add(descriptor)
     return closed

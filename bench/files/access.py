@@ -1,4 +1,4 @@
-"""Files that a user names: paths made usable, texts read, and files written whole or not at all."""
+"""Files that a user names: expands paths, reads texts, and writes files atomically."""
 
 import os
 import stat
@@ -10,20 +10,20 @@ from pathlib import Path
 from ... import UserError
 
 LARGEST_TEXT = 256 * 2**20
-"""Bytes of a text that is read whole."""
+"""Largest text to read, in bytes."""
 
 
 def user_path(path: Path | str, option: str) -> Path:
     """The path with its "~" replaced by a home folder.
 
     Raises:
-        UserError: no path of this system can be so: a home that is not there, a loop of links, a name too long.
+        UserError: the path cannot exist: a missing home folder, a loop of links, a name too long.
     """
     try:
         whole = Path(path).expanduser()
         os.fsencode(whole)
         whole.resolve().exists()
-    except RuntimeError as error:  # pathlib's for a home folder that is not there, and for a loop of links
+    except RuntimeError as error:  # raised by pathlib for a missing home folder and for a loop of links
         reason = "its links form a loop" if "loop" in str(error) else "its home folder is not there"
         raise UserError(f"{option} {path} cannot be used: {reason}; write another path.") from error
     except (OSError, ValueError) as error:
@@ -35,7 +35,7 @@ def check_readable(path: Path | str, option: str) -> Path:
     """The path of an ordinary file.
 
     Raises:
-        UserError: it is not there, a folder, or a device or a pipe, which may have no end.
+        UserError: it is missing, a folder, or a device or a pipe, which may have no end.
     """
     whole = user_path(path, option)
     try:
@@ -53,7 +53,7 @@ def read_text(path: Path | str, option: str) -> str:
     """A file's UTF-8 text, without a byte order mark.
 
     Raises:
-        UserError: it cannot be read, is too large, or is no UTF-8.
+        UserError: it cannot be read, is too large, or is not UTF-8.
     """
     whole = check_readable(path, option)
     try:
@@ -65,13 +65,14 @@ def read_text(path: Path | str, option: str) -> str:
 
 
 def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> None:
-    """Have a file written beside its place, then moved there: it is whole or it is not there, and where that fails no
-    folder is left that was made for it. A link stays, and what it leads to is written.
+    """Write a file atomically: beside its place, then moved there. If that fails, folders made for it are removed.
+
+    A link is kept, and its target is written.
 
     Args:
         path: The place; folders above it are made.
-        option: What named it, for messages.
-        write: Writes the content to the path that it is given, whose name is the file's own.
+        option: The option that named it, for messages.
+        write: Writes the content to a given path with the same file name.
 
     Raises:
         UserError: the place cannot be written to.
@@ -87,13 +88,13 @@ def write_whole(path: Path, option: str, write: Callable[[Path], object]) -> Non
     except OSError as error:
         raise UserError(f"cannot write {option} {path} ({_reason(error)}); choose another place.") from error
     finally:
-        with suppress(OSError):  # one with a file in it stays
+        with suppress(OSError):  # a folder with a file in it stays
             for folder in new_folders:
                 folder.rmdir()
 
 
 def _make_folders(folder: Path) -> list[Path]:
-    """The folders that were not there, deepest first, made; all or none of them."""
+    """Make all missing folders, or none; returns them, deepest first."""
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     new: list[Path] = []
     try:
@@ -109,5 +110,5 @@ def _make_folders(folder: Path) -> list[Path]:
 
 
 def _reason(error: Exception) -> str:
-    """Without the path, which the message names already."""
+    """The reason without the path, which the message names already."""
     return error.strerror if isinstance(error, OSError) and error.strerror else str(error)

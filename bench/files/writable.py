@@ -1,4 +1,4 @@
-"""Whether a file can be written somewhere, known before the work that fills it."""
+"""Checks whether a file can be written, before the work that produces it."""
 
 import os
 from pathlib import Path
@@ -10,13 +10,13 @@ from .kinds import FileKind, is_of_kind
 
 
 def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure: str = "choose another place") -> None:
-    """Look only; nothing is created.
+    """Refuse a path that cannot be written; nothing is created.
 
     Args:
-        path: The place.
-        option: What named it, for messages.
-        kind: Of a file that may be written over; None = of no file.
-        cure: What ends the sentence where the place is at fault.
+        path: The path.
+        option: The option that named it, for messages.
+        kind: Existing files of this kind may be overwritten; None = no file may.
+        cure: The advice at the end of the message.
 
     Raises:
         UserError: the place is a folder, lies below a file, is not writable, or holds a file of another kind.
@@ -34,6 +34,6 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure
         above = above.parent
     if not above.is_dir():
         raise UserError(f"{option} {path} lies below {above}, which is a file; {cure}.")
-    of_the_kernel = PSEUDO.fullmatch(file_system(above, mount_table()) or "")  # they look writable to root
+    of_the_kernel = PSEUDO.fullmatch(file_system(above, mount_table()) or "")  # they appear writable to root
     if of_the_kernel or os.statvfs(above).f_flag & os.ST_RDONLY or not os.access(above, os.W_OK):
         raise UserError(f"{option} {path} cannot be written: {above} is read-only; {cure}.")

@@ -1,1 +1,1 @@
-"""What keeps a plugin's code from changing anything but its own answers."""
+"""Keeps a plugin's code from changing anything but its own answers."""

@@ -1,4 +1,4 @@
-"""A plugin with its profile: whoever calls it, it is handed the profile of its own."""
+"""Binds a plugin to its profile."""
 
 import copy
 from collections.abc import Callable
@@ -19,8 +19,8 @@ CALLS = ("score", "allocate", "notes")
 class Bound:
     """A plugin instance whose `LayerView` or `AllocationRequest` always carries its own profile.
 
-    A plugin that holds it passes on the view or request that it got itself, which carries another profile or none.
-    Everything else is the instance's own.
+    An outer plugin passes on the view or request that it got itself, which carries another profile or none. All other
+    attributes are the instance's.
 
     Attributes:
         instance: The plugin's instance.
@@ -32,13 +32,13 @@ class Bound:
         self._copy: Profile | None = None
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") or "instance" not in vars(self):  # looked up while a copy of this is being built
+        if name.startswith("__") or "instance" not in vars(self):  # looked up while this object is being copied
             raise AttributeError(name)
         attribute = getattr(self.instance, name)
         return partial(self._call, attribute) if name in CALLS else attribute
 
     def _call(self, method: Callable[..., Any], view: Any, *rest: Any) -> Any:
-        """Call with the profile's copy; one that was written into is not used again.
+        """Call a method with a copy of the profile. A copy that was written into is not used again.
 
         Raises:
             WriteError: the plugin wrote into it.
@@ -53,7 +53,7 @@ class Bound:
 
 
 def _copied(profile: Profile, view: Any) -> Profile:
-    """A copy for one method; a scorer's is on the device of the keys that it ranks."""
+    """A copy of the profile; a scorer's is on the device of the keys."""
     device = view.keys.device if hasattr(view, "keys") else torch.device("cpu")
     arrays = {name: array.to(device, copy=True) for name, array in profile.arrays.items()}
     return replace(profile, arrays=arrays, made=copy.deepcopy(profile.made), notes=copy.deepcopy(profile.notes))

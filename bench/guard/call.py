@@ -1,4 +1,4 @@
-"""Call a plugin: whatever its code raises comes out as one error that says where, and it cannot end the process."""
+"""Calls plugin code: its exceptions become one error that names the line, and it cannot end the process."""
 
 import os
 import traceback
@@ -11,29 +11,29 @@ from ..errors import PluginError, PluginFailure, WriteError, message_of, one_lin
 from .bound import Bound
 
 LONGEST_TRACE = 20_000
-"""Characters of a traceback that are kept, from its end."""
+"""Most characters of a traceback that are kept, from its end."""
 
 
 class ForcedExit(BaseException):
-    """A plugin's `os._exit` or `os.abort`, which ends its own cell and not the run."""
+    """A plugin called `os._exit` or `os.abort`; this ends its own cell and not the run."""
 
 
 @contextmanager
 def plugin_code(package: str) -> Iterator[None]:
-    """Run code of a plugin. Ctrl-C, a `UserError`, a `PluginError` and a `WriteError` pass as they are.
+    """Run code of a plugin. KeyboardInterrupt, UserError, PluginError and WriteError propagate unchanged.
 
     Args:
-        package: Top-level package or module of the plugin; the innermost of its lines is named.
+        package: Top-level package or module of the plugin; the error names its innermost line.
 
     Raises:
-        PluginFailure: for anything else, `BaseException` included.
+        PluginFailure: for any other exception, including `BaseException`.
     """
     with _no_forced_exit():
         try:
             yield
         except (KeyboardInterrupt, UserError, PluginError, PluginFailure, WriteError):
             raise
-        except BaseException as error:  # a stranger's code may raise anything
+        except BaseException as error:  # plugin code may raise anything
             raise PluginFailure(_line(error, package), message_of(error), _trace(error)) from None
 
 
@@ -57,7 +57,7 @@ def _line(error: BaseException, package: str) -> str:
 
 
 def _place(error: BaseException, package: str) -> str:
-    """File and line of the plugin's innermost frame, by module and never by folder: it is stored and published."""
+    """File and line of the plugin's innermost frame. The file is named by its module: folders must not be stored."""
     place = ""
     for frame, line in traceback.walk_tb(error.__traceback__):
         module = str(frame.f_globals.get("__name__", ""))
@@ -73,7 +73,7 @@ def _trace(error: BaseException) -> str:
 
 @contextmanager
 def _no_forced_exit() -> Iterator[None]:
-    """In the block `os._exit` and `os.abort` raise. In a child process that the plugin forked they do what they do."""
+    """Within the block `os._exit` and `os.abort` raise, except in a child process that the plugin forked."""
     own = os.getpid()
 
     def refusing(name: str, real: Callable[..., NoReturn]) -> Callable[..., NoReturn]:

@@ -1,10 +1,10 @@
-"""An attention module as it is before a scorer sees it, and back: its weights' contents are not looked at here."""
+"""Saves and restores an attention module around a scorer. The contents of its weights are checked elsewhere."""
 
 from collections.abc import Iterator
 from typing import Any
 
 REGISTRIES = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
-"""What torch keeps in dictionaries of a module, beside its plain attributes."""
+"""The dictionaries in which torch keeps a module's parts, besides its plain attributes."""
 
 
 class ModuleState:
@@ -14,8 +14,8 @@ class ModuleState:
         self._kept = [(prefix, inside, dict(inside)) for prefix, inside in _dictionaries(module)]
 
     def restore(self) -> list[str]:
-        """Put everything back; names of what was replaced. An attribute of a new name changes nothing and stays,
-        unless it stands in front of a method."""
+        """Restore everything; returns the names of what was replaced. New attributes are kept, since they change
+        nothing, except one that hides a method."""
         changed = []
         for prefix, inside, before in self._kept:
             gone = [name for name, value in before.items() if inside.get(name, inside) is not value]

@@ -1,4 +1,4 @@
-"""What every configuration's answers stand on and any plugin could replace: torch's functions and settings."""
+"""Torch's functions and settings, on which all answers depend and which any plugin could replace."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,10 +10,10 @@ ABSENT = object()
 
 @dataclass(frozen=True)
 class ProcessState:
-    """torch's functions and settings at one moment; nothing where torch is not loaded.
+    """A snapshot of torch's functions and settings; empty if torch is not loaded.
 
     Attributes:
-        functions: The namespaces as they were, by the name that one writes.
+        functions: The contents of each namespace, by its qualified name.
         settings: Default dtype, threads and the like by name.
     """
 
@@ -22,20 +22,20 @@ class ProcessState:
 
     @classmethod
     def take(cls) -> "ProcessState":
-        """As it is now."""
+        """The current state."""
         return cls(
             {place: dict(vars(space)) for place, space in _spaces()},
             {name: get() for name, (get, _) in _settings().items()},
         )
 
     def changed(self) -> list[str]:
-        """Names of what was replaced since, as one would write them."""
+        """Qualified names of what was replaced since."""
         now = _settings()
         settings = [name for name, value in self.settings.items() if now[name][0]() != value]
         return settings + [f"{place}.{name}" for place, _, name, _ in self._replaced()]
 
     def restore(self) -> None:
-        """Put back what was replaced since."""
+        """Restore what was replaced since."""
         for _, space, name, value in list(self._replaced()):
             if value is ABSENT:
                 delattr(space, name)
@@ -46,8 +46,8 @@ class ProcessState:
                 put(self.settings[name])
 
     def _replaced(self) -> Iterator[tuple[str, Any, str, Any]]:
-        """(namespace's name, namespace, function's name, function as it was). A new name replaces nothing, unless it
-        stands in front of a method that a tensor inherits."""
+        """(namespace's name, namespace, function's name, original function). A new name counts only if it hides a
+        method that a tensor inherits."""
         for place, space in _spaces():
             if place not in self.functions:
                 continue
@@ -87,6 +87,6 @@ def _settings() -> Mapping[str, tuple[Callable[[], Any], Callable[[Any], Any]]]:
 
 
 def _torch() -> Any:
-    """torch where it is loaded whole; it is not loaded for this."""
+    """torch if it is completely loaded; it is not imported for this."""
     torch = sys.modules.get("torch")
     return torch if hasattr(torch, "nn") and hasattr(torch, "Tensor") else None

@@ -1,4 +1,4 @@
-"""Run a plugin's code over tensors that are not its own: what it is shown is for reading."""
+"""Runs a plugin's code and checks that it only reads the tensors passed to it."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -19,17 +19,17 @@ def reading(plugin: Any, shown: Iterable[tuple[str, Tensor]]) -> Iterator[None]:
 
     Args:
         plugin: The instance.
-        shown: What it is handed, by the name a message would use.
+        shown: The tensors passed to it, with their names for messages.
 
     Raises:
-        PluginFailure: for whatever the code raises.
-        WriteError: it wrote into a tensor, or replaced something of torch, which is put back.
+        PluginFailure: the code raised.
+        WriteError: it wrote into a tensor, or replaced something of torch, which is restored.
     """
     stamps, process = Stamps(shown), ProcessState.take()
     try:
         with plugin_code(package_of(plugin)), torch.no_grad():
             yield
-    except KeyboardInterrupt:  # ends the run, whatever the plugin was in the middle of
+    except KeyboardInterrupt:  # ends the run
         process.restore()
         raise
     except Exception:

@@ -1,4 +1,4 @@
-"""Whether anybody wrote into a tensor: outside inference mode each counts the writes into its storage."""
+"""Detects writes into tensors by torch's version counters, which exist outside inference mode."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,10 @@ from torch import Tensor
 
 
 class Stamps:
-    """Named tensors as they were at one moment.
+    """The versions of named tensors at one moment.
 
-    Seen: every in-place operation on a tensor or on any view of it, and a storage that was put in its place. Not
-    seen: writes through `.data`, `.numpy()`, DLPack or a pointer, which torch does not count.
+    Detected: every in-place operation on a tensor or a view of it, and a replaced storage. Not detected: writes
+    through `.data`, `.numpy()`, DLPack or a pointer, which torch does not count.
     """
 
     def __init__(self, tensors: Iterable[tuple[str, Tensor]]) -> None:
@@ -21,12 +21,12 @@ class Stamps:
         return [name for name, tensor, stamp in self._stamps if _is_other(tensor, stamp)]
 
     def renew(self) -> None:
-        """What the tensors are now is what they should be."""
+        """Take the current state as the reference."""
         self._stamps = [(name, tensor, _stamp(tensor)) for name, tensor, _ in self._stamps]
 
 
 def _stamp(tensor: Tensor) -> Any:
-    if tensor.is_inference():  # counts nothing; only small buffers that a model makes while it decodes are such
+    if tensor.is_inference():  # has no counter; only small buffers that a model makes while it decodes
         return tensor.clone()
     return tensor._version, tensor.data_ptr(), tensor.shape
 

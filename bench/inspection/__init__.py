@@ -1,1 +1,1 @@
-"""One eviction, looked at: what it keeps, drawn over heads and over the text."""
+"""Inspects one eviction: what it keeps, drawn over heads and over the text."""

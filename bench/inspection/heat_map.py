@@ -1,4 +1,4 @@
-"""A budget as a map of layers and heads, for a terminal or for a plain file."""
+"""Draws keep counts as a map of layers and heads, for a terminal or a plain file."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,14 +7,14 @@ from rich.style import Style
 from rich.text import Text
 
 RAMP = " .:-=+*#%@"
-"""Plain shades, from nothing to the most that any head keeps."""
+"""Shades in plain characters, from 0 to the largest share."""
 COLOURS = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
-"""A scale that is even to the eye and safe for the colour-blind (the anchors of "viridis")."""
+"""A perceptually uniform scale that is safe for colour-blind readers (anchors of "viridis")."""
 LABEL, NUMBER, MEAN = 6, 5, 8
 
 
 def shade(share: float) -> Style:
-    """A background for a share of 0 to 1, with letters that can be read on it."""
+    """A background colour for a share from 0 to 1, with a readable text colour."""
     place = min(max(share, 0.0), 1.0) * (len(COLOURS) - 1)
     low = min(int(place), len(COLOURS) - 2)
     pairs = zip(COLOURS[low], COLOURS[low + 1], strict=True)
@@ -26,13 +26,13 @@ def shade(share: float) -> Style:
 def draw_heat_map(counts: NDArray[np.int64], n_tokens: int, width: int, colour: bool) -> list[Text]:
     """A row for each layer, a cell for each KV head, and the layer's mean.
 
-    Cells are per cent of the tokens where they fit into the width, else shades alone, in as many rows as it takes.
+    Cells show per cent of the tokens if they fit into the width, else only shades, wrapped into rows.
 
     Args:
         counts: [L, H].
         n_tokens: T.
-        width: Columns at hand.
-        colour: Whether cells may have backgrounds; plain characters otherwise.
+        width: Available columns.
+        colour: Whether cells have background colours; plain characters otherwise.
     """
     n_layers, n_heads = counts.shape
     shares = counts / n_tokens

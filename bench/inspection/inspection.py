@@ -1,4 +1,4 @@
-"""One eviction, looked at: which positions every head keeps of a text."""
+"""Evicts a text and records which positions each head keeps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ from ..models.load import LoadedModel
 
 @dataclass(frozen=True)
 class Inspection:
-    """What one eviction kept.
+    """What one eviction keeps.
 
     Attributes:
         token_ids: int64 [T], the context as fed, template head included.
         counts: int64 [L, H].
         offsets: int64 [L * H + 1], where each head's positions start.
         positions: int64, ascending in each head.
-        texts: Of each token, the characters of the prompt that it ends; "" where it ends none.
-        events: What is to be known of how the budget was served.
+        texts: For each token, the characters of the prompt that it completes; "" if it completes none.
+        events: Special cases of the eviction, such as a budget larger than the context.
     """
 
     token_ids: NDArray[np.int64]
@@ -57,7 +57,7 @@ class Inspection:
         write_whole(path, "--out", self._write)
 
     def _write(self, path: Path) -> None:
-        with path.open("wb") as file:  # by its name alone NumPy would add a suffix
+        with path.open("wb") as file:  # given a path, NumPy would add a suffix
             np.savez(
                 file,
                 token_ids=self.token_ids,
@@ -106,10 +106,10 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
 
 
 def _refuse_far_too_long(loaded: LoadedModel, text: str) -> None:
-    """Known from its characters alone: to cut many megabytes into tokens takes gigabytes.
+    """Refuse a text by its characters alone: tokenising many megabytes takes gigabytes.
 
     Raises:
-        UserError: the model's positions could not hold the text if each were its longest token.
+        UserError: the text would not fit the model even if every token were the longest one.
     """
     longest = max(len(token) for token in loaded.tokenizer.get_vocab())
     if len(text) > longest * loaded.shape.max_positions:
@@ -120,7 +120,7 @@ def _refuse_far_too_long(loaded: LoadedModel, text: str) -> None:
 
 
 def _texts(tokenizer: Any, prompt: str) -> tuple[str, ...]:
-    """Cut at the tokens' ends, so that nothing of the prompt is lost to tokenizers that hide white space."""
+    """The prompt cut at the tokens' ends, so that white space is kept which some tokenizers leave out of offsets."""
     special = adds_special_tokens(tokenizer, prompt)  # as the ids were made
     texts, done = [], 0
     for _, end in tokens_of(tokenizer, prompt, special).offsets:

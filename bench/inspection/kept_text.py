@@ -1,4 +1,4 @@
-"""A context's text with a mark under every token, or a shade behind it: how many heads keep it."""
+"""Draws a context's text with marks or shades that show how many heads keep each token."""
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,7 +11,7 @@ from rich.text import Text
 from .heat_map import shade
 
 MOST_LINES = 20
-"""More are abridged to the first, the last and those of which most is kept."""
+"""Longer texts show only their first and last lines and those with the largest shares."""
 AT_THE_ENDS = 3
 
 
@@ -27,12 +27,12 @@ Line = list[Cell]
 
 
 def draw_kept_text(texts: Sequence[str], shares: Sequence[float], width: int, colour: bool) -> list[Text]:
-    """The text at a glance.
+    """The drawn lines.
 
     Args:
-        texts: Of each token the characters that it ends; "" where it ends none.
-        shares: Of each token the share of heads that keep it.
-        width: Columns at hand.
+        texts: For each token, the characters that it completes; "" if it completes none.
+        shares: For each token, the share of heads that keep it.
+        width: Available columns.
         colour: Whether the marks are backgrounds; a second row of plain characters otherwise.
     """
     drawn = [_legend(colour)]
@@ -55,7 +55,7 @@ def _legend(colour: bool) -> Text:
 
 
 def _pieces(texts: Sequence[str], shares: Sequence[float]) -> Iterator[tuple[str, float]]:
-    """Texts with their share; tokens that make up a character together have their mean."""
+    """Texts with their share; tokens that form one character together get their mean."""
     text = ""
     group: list[float] = []
     for piece, share in zip(texts, shares, strict=True):
@@ -76,7 +76,7 @@ def _cells(pieces: Iterable[tuple[str, float]]) -> Iterator[Cell]:
 
 
 def _harmless(character: str) -> str:
-    """A text may hold what steers a terminal."""
+    """The character, replaced if it would control a terminal."""
     if character == "\n":
         return character
     if character.isspace():
@@ -85,7 +85,7 @@ def _harmless(character: str) -> str:
 
 
 def _wrapped(cells: Iterable[Cell], width: int) -> list[Line]:
-    """Lines of at most `width` columns, broken behind spaces where that is possible; a newline shows as a space."""
+    """Lines of at most `width` columns, broken after spaces if possible; a newline is shown as a space."""
     lines: list[Line] = [[]]
     used = 0
     for word, starts_line in _words(cells):
@@ -102,7 +102,7 @@ def _wrapped(cells: Iterable[Cell], width: int) -> list[Line]:
 
 
 def _words(cells: Iterable[Cell]) -> Iterator[tuple[Line, bool]]:
-    """Words with the space behind them, a wide character being one; and whether a newline stands in front."""
+    """Words with the space after them (a wide character is a word), and whether a newline precedes each."""
     word: Line = []
     after_newline = starts_line = False
     for cell in cells:

@@ -1,1 +1,1 @@
-"""lm-eval's own command line as a client: a model class `lukv` that evicts. Importing `model` registers it."""
+"""The model class `lukv` for lm-eval's command line, which evicts. Importing `model` registers it."""

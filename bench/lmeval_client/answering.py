@@ -1,4 +1,4 @@
-"""Answers requests context by context, and says what a reader of the answers must know."""
+"""Answers requests context by context, and collects their events."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -13,11 +13,11 @@ from .tally import evicted_whole
 
 
 class Answered(NamedTuple):
-    """What is given back for a request.
+    """The answer to a request.
 
     Attributes:
         value: A text, or a likelihood.
-        events: What a reader must know of how it was generated; the reading's own come on top.
+        events: Events of the generation; those of the reading are added.
     """
 
     value: Any
@@ -31,8 +31,8 @@ def answer_all(
     answer: Callable[[Reading, int], Answered],
     record: Callable[[Sequence[Event], int], None],
 ) -> list[Any]:
-    """An answer for each feed, in order; a context is read once however many requests stand on it, or once for each
-    rotary embedding that the lengths of their sequences ask for.
+    """An answer for each feed, in order. A context is read once for all its requests, or once for each rotation that
+    the lengths of their sequences need.
 
     Args:
         evictor: Reads and evicts.
@@ -58,7 +58,7 @@ def answer_all(
 
 
 def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: RunProtocol) -> Iterator[str]:
-    """What is not as one would expect from the protocol and the prompts."""
+    """Sentences on prompts that were cut or evicted otherwise than the protocol says."""
     evicted = [feed for feed in feeds if evicted_whole(feed, protocol)]
     if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in evicted):
         yield (
@@ -73,7 +73,7 @@ def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: RunProtocol) -> Ite
 
 
 def _readable_together(evictor: Evictor, feeds: Sequence[Feed]) -> list[list[int]]:
-    """The numbers of the feeds over each context; those that are rotated otherwise are apart."""
+    """The numbers of the feeds grouped by context and by rotation."""
     groups: dict[tuple[tuple[int, ...], int], list[int]] = {}
     for number, feed in enumerate(feeds):
         alike = shortest_alike(evictor.loaded.model, feed.n_sequence)

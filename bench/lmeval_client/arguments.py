@@ -1,4 +1,4 @@
-"""What `--model_args` says to the model class `lukv`, checked before any model is loaded."""
+"""The `--model_args` of the model class `lukv`, checked before a model is loaded."""
 
 import re
 from dataclasses import dataclass
@@ -47,12 +47,12 @@ class ModelArguments:
         pretrained: Alias, hub id or folder.
         allocator: As on our own command line, "name" or "name:key=value,...".
         scorer: The same.
-        truncation: What happens to a prompt longer than `max_length`: "refuse", or "middle" = its context loses tokens
-            in the middle.
+        truncation: How prompts longer than `max_length` are handled: "refuse", or "middle" = the middle of the context
+            is cut.
         max_length: Tokens of prompt and answer together; None = the model's positions.
         seed: For methods that draw at random.
         context_field: The field of a task's documents that holds the context; None = `context`, where there is one.
-        enable_thinking: Whether the model is let think; lm-eval's `hf` leaves it to the template where it is not given.
+        enable_thinking: Whether to enable thinking. lm-eval's `hf` leaves it to the template by default.
         think_end_token: Text that ends the thoughts; None = as the chat template has it.
     """
 
@@ -77,7 +77,7 @@ def parse_arguments(values: dict[str, Any]) -> ModelArguments:
     """Read the arguments; lm-eval has turned texts that look like numbers into numbers.
 
     Raises:
-        UserError: an unknown argument, or one that is not of its kind.
+        UserError: an argument is unknown or of the wrong type.
     """
     values = {name: value for name, value in values.items() if value is not None and name not in PASSED_BY_LM_EVAL}
     for name in values:
@@ -106,7 +106,7 @@ def parse_arguments(values: dict[str, Any]) -> ModelArguments:
 
 
 def ask_method(arguments: ModelArguments) -> Method:
-    """The method that the arguments name, without any model.
+    """The method that the arguments name; needs no model.
 
     Raises:
         UserError: an unknown or broken plugin, or its arguments.
@@ -117,7 +117,7 @@ def ask_method(arguments: ModelArguments) -> Method:
 
 
 def plugin_text(text: str) -> str:
-    """A plugin as our own command line writes it.
+    """A plugin in the form of our own command line.
 
     lm-eval splits model arguments at commas, so a second argument of a plugin is written behind a semicolon
     ("snapkv:window=32;kernel=7"), or the whole value stands in quotes.

@@ -1,4 +1,4 @@
-"""Where the context of a foreign task's prompt ends: told by its document, never guessed."""
+"""Finds where the context of a prompt of lm-eval's tasks ends. Its document shows it; it is never guessed."""
 
 import re
 from collections.abc import Mapping
@@ -14,23 +14,23 @@ RULER_QUESTIONS: Mapping[str, str] = {
     r"ruler_fwe": r"\nQuestion: Do not provide any explanation",
     r"ruler_qa_.*": r"\n\nAnswer the question based on the given documents",
 }
-"""lm-eval's RULER documents hold the whole prompt in one field. Task name -> how its question opens; the last opening
-counts, since an example with a question of its own may stand in front.
+"""Task name -> how its question begins, for lm-eval's RULER documents, which hold the whole prompt in one field. The
+last occurrence counts, since an example with its own question may precede it.
 
 Source: lm_eval/tasks/ruler/{niah,vt,cwe,fwe,qa}_utils.py, the templates.
 """
 
 
 def context_end(task: str, document: Mapping[str, Any], prompt: str, field: str | None = None) -> int | None:
-    """The character at which the question begins, or None where the document does not tell.
+    """The character at which the question begins, or None if the document does not show it.
 
     A document with a text field `context` ends its context there, found as in a run (the last occurrence in the
     prompt: few-shot examples stand in front). lm-eval's RULER tasks are known by name.
 
     Args:
         task: Its name.
-        document: What the task made the prompt of.
-        prompt: As the model is asked.
+        document: The document that the prompt was made from.
+        prompt: The prompt, as passed to the model.
         field: The document's field that holds the context, where the user named one.
 
     Raises:

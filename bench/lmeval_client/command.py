@@ -1,5 +1,4 @@
-"""A command of lm-eval's with our model class: checked before lm-eval indexes its tasks, and completed with what it
-would get wrong."""
+"""Checks an lm-eval command with our model class before lm-eval indexes its tasks, and completes its options."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -41,7 +40,7 @@ def complete(options: Namespace) -> None:
 
 
 def _settings(options: Namespace) -> dict[str, Any]:
-    """What a configuration file says, and what was typed, which wins."""
+    """The settings of a configuration file, overridden by those of the command line."""
     typed = {name: value for name, value in vars(options).items() if value is not None}
     if not (file := typed.get("config")):
         return typed

@@ -1,4 +1,4 @@
-"""Reads a context, evicts it, and gives its cache to every request that stands on it."""
+"""Reads and evicts contexts for requests of lm-eval."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from ..models.load import LoadedModel
 from ..record.configuration import recorded_hashes
 
 KEPT_WHOLE = "kept_whole"
-"""The event of a context that is too short for the budget: it keeps fewer tokens than are protected, or than the
-allocator can deal out."""
+"""The event of a context that is too short for the budget: fewer tokens would be kept than are protected, or than the
+allocator can serve."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Reading:
     """A context that was read and evicted.
 
     Attributes:
-        events: What a reader of an answer over it must know.
+        events: Recorded with each answer over it.
     """
 
     evicted: StoreCache
@@ -35,7 +35,7 @@ class Reading:
     events: Sequence[Event] = ()
 
     def cache(self) -> StoreCache:
-        """The cache as the eviction left it: what was fed over it before is taken back."""
+        """The cache as the eviction left it, without tokens fed later."""
         self.evicted.take_back(self.evicted.n_seen - self.n_context)
         return self.evicted
 
@@ -60,7 +60,7 @@ class Evictor:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """What decides what is kept, for a results file."""
+        """The settings that determine what is kept, for a results file."""
         method = self.method
         own, others = recorded_hashes(profile_hashes(method.profiles))
         return {
@@ -75,20 +75,19 @@ class Evictor:
         } | ({"profiles": others} if others else {})
 
     def check(self, n_tokens: int) -> None:
-        """Refuse a budget that cannot be served over so many tokens, nor over the longest context that the model
-        takes; nothing is evicted of none.
+        """Refuse a budget that can be served neither over this many tokens nor over the model's longest context.
 
         Raises:
-            UserError: with what to change.
+            UserError: it cannot be served; says what to change.
         """
         self.keeps_whole(n_tokens)
 
     def keeps_whole(self, n_tokens: int) -> bool:
-        """Whether a context is too short for the budget, which a longer one would serve: it is kept whole, since one
-        tiny document must not cost a run of lm-eval all its other answers.
+        """Whether a context is too short for the budget. It is then kept whole, so that one short document does not end
+        a run of lm-eval.
 
         Raises:
-            UserError: the model takes no context over which the budget could be served.
+            UserError: the budget cannot be served over any context of the model.
         """
         if not n_tokens or self.method.scorer is None:
             return False
@@ -101,11 +100,11 @@ class Evictor:
         return False
 
     def read(self, ids: Sequence[int], n_sequence: int) -> Reading:
-        """Read and evict a context; no tokens at all make an empty one, and one too short for the budget is kept whole.
+        """Read and evict a context. It may be empty, and one too short for the budget is kept whole.
 
         Args:
             ids: Token ids of the context.
-            n_sequence: Tokens of the whole sequence that it begins, its answer included.
+            n_sequence: Tokens of the whole sequence, from the context to the answer.
 
         Raises:
             UserError: as `check`.

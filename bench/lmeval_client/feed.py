@@ -1,4 +1,4 @@
-"""From lm-eval's requests to what is read, evicted and fed afterwards."""
+"""Splits lm-eval's requests into a context, which is evicted, and the tokens fed after it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,18 +14,18 @@ from ..models.template import Thinking
 from .arguments import Truncation
 
 MAX_NEW_TOKENS = 256
-"""Where a task does not say, as lm-eval's `hf`."""
+"""Default if a task does not set it, as in lm-eval's `hf`."""
 
 LENGTH_NAMES = ("max_gen_toks", "max_new_tokens", "max_tokens", "max_completion_tokens")
-"""lm-eval's names for one thing, in its order of precedence."""
+"""lm-eval's names for the length of an answer, in its order of precedence."""
 
 SAMPLING = {"temperature", "top_p", "top_k", "min_p", "do_sample", "until", *LENGTH_NAMES}
-"""Generation arguments that greedy decoding understands, or that change nothing in it."""
+"""Generation arguments that greedy decoding uses, or that do not affect it."""
 
 
 @dataclass(frozen=True)
 class Feed:
-    """One request, ready for the engine.
+    """One request as token ids.
 
     Attributes:
         context: Token ids read before the eviction; may be empty.
@@ -56,11 +56,10 @@ def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool)
     """Cut a request's tokens in two.
 
     Args:
-        ids: All that is fed.
-        cut: Tokens of the context, None where the document does not tell.
-        least_rest: So many of the last tokens are fed after the eviction whatever the document says: their logits
-            are needed.
-        aware: Whether the question is part of what is evicted.
+        ids: All tokens to feed.
+        cut: Tokens of the context; None if the document does not show it.
+        least_rest: Last tokens that are fed after the eviction in any case, since their logits are needed.
+        aware: Whether the question is evicted with the context.
     """
     most = len(ids) - least_rest
     end = most if aware or cut is None else min(cut, most)
@@ -68,10 +67,10 @@ def make_feed(ids: Sequence[int], cut: int | None, least_rest: int, aware: bool)
 
 
 def fitted(feed: Feed, loaded: LoadedModel, to_come: int, window: int, truncation: Truncation) -> Feed:
-    """A feed that fits the window together with so many tokens to come.
+    """A feed that fits the window together with the tokens to come.
 
     Raises:
-        UserError: it does not, and may or can not be cut.
+        UserError: it is too long, and cannot or may not be cut.
     """
     n_tokens = feed.n_prompt + to_come
     if n_tokens > window:
@@ -95,7 +94,7 @@ def stop_of(generation: dict[str, Any], loaded: LoadedModel, thinking: Thinking)
         thinking: Of the answer to this prompt.
 
     Raises:
-        UserError: the task wants something else than greedy decoding.
+        UserError: the task asks for sampling or for unknown arguments.
     """
     foreign = sorted(set(generation) - SAMPLING)
     warm = float(generation.get("temperature") or 0.0) > 0 and generation.get("do_sample") is None

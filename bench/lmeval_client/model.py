@@ -65,11 +65,11 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     @classmethod
     def create_from_arg_obj(cls, arg_dict: dict[str, Any], additional_config: dict[str, Any] | None = None) -> Self:
-        """As lm-eval makes a model, but what --model_args says wins over lm-eval's options of the same name."""
+        """As in lm-eval, except that --model_args override lm-eval's options of the same name."""
         return cls(**((additional_config or {}) | arg_dict))
 
     def set_cache_hook(self, cache_hook: Any) -> None:
-        """Refuse lm-eval's response cache, which asks for nothing but the request.
+        """Refuse lm-eval's response cache, whose key is the request alone.
 
         Raises:
             UserError: always.
@@ -89,7 +89,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
 
     @property
     def prefix_token_id(self) -> int:
-        """What stands in front of a text without a context: BOS, or EOS where there is none."""
+        """The token before a text without a context: BOS, or EOS if there is none."""
         bos = self.tokenizer.bos_token_id
         return self.eot_token_id if bos is None else int(bos)
 
@@ -110,7 +110,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return prompt
 
     def get_model_info(self) -> dict[str, Any]:
-        """What decided the answers, for lm-eval's results file, which asks when all are there.
+        """The settings that determined the answers, for lm-eval's results file; called after the evaluation.
 
         `requests`, `requests_evicted_whole` (run as under aware, since their document does not tell where its context
         ends) and `events` (each with the number of requests it was recorded on) count since the model was loaded.
@@ -128,7 +128,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         }
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None) -> list[int]:
-        """Token ids as a run has them: BOS once, no EOS behind the text."""
+        """Token ids as in a run: BOS once, no EOS after the text."""
         special = self._adds_special(string) if add_special_tokens is None else add_special_tokens
         return ids_of(self.tokenizer, string, special)
 
@@ -189,14 +189,14 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return self._answers("scoring", feeds, answer)
 
     def _pair(self, prompt: str, continuation: str) -> tuple[list[int], list[int]]:
-        """The ids of a prompt and of its continuation, as lm-eval's `hf` parts them: white space at the prompt's end
-        goes to the continuation."""
+        """The ids of a prompt and of its continuation, split as in lm-eval's `hf`: white space at the prompt's end
+        belongs to the continuation."""
         special = self._adds_special(prompt)
         front = ids_of(self.tokenizer, prompt.rstrip(), special)
         return front, ids_of(self.tokenizer, prompt + continuation, special)[len(front) :]
 
     def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        """Score whole texts in lm-eval's windows, each evicted when its first half has been read (see `rolling`)."""
+        """Score whole texts in lm-eval's windows, each evicted after its first half (see `rolling`)."""
         texts = [windows(self.tok_encode(r.args[0]), self.prefix_token_id, self.window) for r in requests]
         for window in (window for text in texts for window in text):
             refuse_sliding_window(self.loaded, len(window.ids))

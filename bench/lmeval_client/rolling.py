@@ -11,11 +11,11 @@ from .evictor import Evictor
 
 
 class Window(NamedTuple):
-    """A stretch of text that the model can hold.
+    """A part of a text that fits the model.
 
     Attributes:
         ids: Its tokens.
-        n_front: How many of the first are not scored here: the prefix, or what an earlier window scored.
+        n_front: First tokens that are not scored here: the prefix, or those that an earlier window scored.
     """
 
     ids: tuple[int, ...]
@@ -34,11 +34,11 @@ def windows(ids: Sequence[int], prefix: int, most: int) -> list[Window]:
 
 
 class WindowScore(NamedTuple):
-    """What the scored tokens of a window sum to.
+    """The score of a window.
 
     Attributes:
-        logprob: Sum of their natural log-probabilities.
-        events: What a reader must know of the window's eviction.
+        logprob: Sum of the natural log-probabilities of its scored tokens.
+        events: Of the window's eviction.
     """
 
     logprob: float
@@ -48,8 +48,8 @@ class WindowScore(NamedTuple):
 def score_window(evictor: Evictor, window: Window) -> WindowScore:
     """Score a window's new tokens.
 
-    The first half is scored as it is read, under full attention, since nothing is evicted before it was read. Then
-    it is evicted, and the second half is scored over what is left.
+    The first half is scored under full attention, since nothing is evicted before it is read. Then it is evicted, and
+    the second half is scored over the evicted cache.
     """
     ids, half, n_sequence = window.ids, window.half, len(window.ids) - 1
     read, rest = ids[:half], ids[half:-1]

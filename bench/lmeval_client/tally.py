@@ -1,4 +1,4 @@
-"""What a reader of lm-eval's results must know of how its requests were answered, counted."""
+"""Counts requests and their events, for lm-eval's results."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -27,7 +27,7 @@ class Tally:
     events: Counter[str] = field(default_factory=Counter)
 
     def add(self, events: Iterable[Event], feed: Feed | None = None, protocol: RunProtocol = "agnostic") -> None:
-        """Count a request; an event that is recorded on it more than once counts once."""
+        """Count a request; an event that was recorded several times counts once."""
         self.n_requests += 1
         names = {str(event["event"]) for event in events}
         if feed is not None:
@@ -36,13 +36,13 @@ class Tally:
         self.events.update(names)
 
     def absorb(self, other: "Tally") -> None:
-        """Count another's requests, too."""
+        """Add the counts of another tally."""
         self.n_requests += other.n_requests
         self.n_evicted_whole += other.n_evicted_whole
         self.events.update(other.events)
 
     def lines(self) -> Iterator[str]:
-        """The events in sentences; `answering.notes` has told what was cut before."""
+        """A sentence for each event, except truncation, which `answering.notes` reports."""
         for event, n in sorted(self.events.items()):
             if event == KEPT_WHOLE:
                 yield (
@@ -63,6 +63,5 @@ class Tally:
 
 
 def evicted_whole(feed: Feed, protocol: RunProtocol) -> bool:
-    """Whether a request is run as under aware although agnostic was asked for; of an empty context nothing is
-    evicted."""
+    """Whether a request is run as under aware although the protocol is agnostic; not with an empty context."""
     return protocol == "agnostic" and not feed.has_context_end and bool(feed.context)

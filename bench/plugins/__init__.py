@@ -1,1 +1,1 @@
-"""Plugins: found by entry point, held to their contract, built from what the user typed."""
+"""Plugins: found by entry point, checked against their contract, built from the user's text."""

@@ -1,4 +1,4 @@
-"""A plugin's arguments: from "key=value,..." to typed values, and back to what is shown and hashed."""
+"""Parses a plugin's arguments from "key=value,..." to typed values, and converts them to JSON."""
 
 import dataclasses
 import math
@@ -15,14 +15,14 @@ from .commas import has_open_bracket, split_at_commas, unmatched_brackets
 from .contract import Kind, is_required
 
 NOT_OF_THE_TYPE = (ValidationError, PydanticUserError)
-"""What pydantic raises for a value that is not of a type, and for a type that it cannot make of a text."""
+"""Raised by pydantic for a value of the wrong type, and for a type that it cannot make from a text."""
 
 
 def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, str]:
-    """The arguments of a plugin class that a text gives, each still a text.
+    """The arguments in a text, as texts.
 
     Raises:
-        UserError: not key=value, an unknown argument, one given twice or one that is missing.
+        UserError: a part is not key=value, or an argument is unknown, given twice or missing.
     """
     fields = {f.name: f for f in dataclasses.fields(plugin) if f.init}
     typed: dict[str, str] = {}
@@ -42,14 +42,14 @@ def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, s
 
 
 def _parts(kind: Kind, name: str, text: str) -> list[str]:
-    """The parts at the commas in front of a key: a value may hold others, a path for one."""
+    """The text split at commas before a key; values may contain other commas, for example in paths."""
     if has_open_bracket(text):
         raise unmatched_brackets(kind, name, text)
     return split_at_commas(text, lambda _, rest: re.match(r"\w+=", rest) is not None)
 
 
 def inner_spec(kind: Kind, name: str, key: str, value: str) -> str:
-    """The text of an inner plugin, its brackets taken off.
+    """The text of an inner plugin without its brackets.
 
     Raises:
         UserError: it is empty, its brackets do not match, or it has arguments and no brackets.
@@ -77,10 +77,10 @@ def _balanced(text: str) -> bool:
 
 
 def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any:
-    """A value as its field's annotation says.
+    """A value of the type that its field is annotated with.
 
     Raises:
-        UserError: it is none, or not finite.
+        UserError: the text is not such a value, or not finite.
     """
     hint = typing.get_type_hints(plugin)[key]
     try:
@@ -95,14 +95,14 @@ def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any
 
 
 def type_name(hint: Any) -> str:
-    """An annotation as a reader knows it: "float", "max or avg"."""
+    """A readable form of an annotation: "float", "max or avg"."""
     if typing.get_origin(hint) is typing.Literal:
         return " or ".join(map(str, typing.get_args(hint)))
     return str(getattr(hint, "__name__", hint))
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    """A value, or the text that stands for it, as an annotation says. Raises one of `NOT_OF_THE_TYPE`."""
+    """A value of the annotated type, from a value or its text. Raises one of `NOT_OF_THE_TYPE`."""
     from pydantic import TypeAdapter
 
     if typing.get_origin(hint) is typing.Literal:  # of numbers, too, which pydantic takes no text for
@@ -113,8 +113,8 @@ def _typed(hint: Any, value: Any) -> Any:
 
 
 def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
-    """A field's default as it would be had somebody typed it: `tau: float = 1` is 1.0. One that its annotation does
-    not admit nobody can type, and it stays as it is."""
+    """A field's default, converted as if it was typed: `tau: float = 1` is 1.0. A default that its annotation does not
+    allow is left as it is."""
     default = f.default if f.default is not dataclasses.MISSING else typing.cast(Any, f.default_factory)()
     hint = typing.get_type_hints(plugin)[f.name]
     for value in (str(plain(default)), default):
@@ -128,10 +128,10 @@ def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
 
 
 def default_of(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
-    """A field's default as it is shown; None where it has none.
+    """A field's default as plain JSON; None if it has none.
 
     Raises:
-        UserError: it has no form that could be stored.
+        UserError: it cannot be stored as JSON.
     """
     if is_required(f):
         return None
@@ -143,11 +143,11 @@ def default_of(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A hyper-parameter as JSON knows it: what is shown, stored and hashed; NaN and infinity as words, sets sorted.
+    """A hyper-parameter as JSON, for display, storage and hashes; NaN and infinity become words, sets are sorted.
 
     Raises:
-        TypeError: it, or a part of it, has no text that is the same in the next process.
-        ValueError: it holds itself, or bytes that are no text.
+        TypeError: its text, or that of a part, differs between processes.
+        ValueError: it contains itself, or bytes that are not text.
     """
     from pydantic_core import to_jsonable_python
 

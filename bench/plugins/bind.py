@@ -1,4 +1,4 @@
-"""Plugins with their profiles, at any depth of nesting."""
+"""Binds plugins to their profiles, at any depth of nesting."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,15 +12,15 @@ from .plugin import Plugin
 
 
 def with_profiles(plugin: Plugin, path: str, profiles: Mapping[str, Profile]) -> Any:
-    """The plugin's instance, itself and every plugin that it holds with its profile where there is one.
+    """The plugin's instance. It and every inner plugin are bound to their profiles, if they have one.
 
     Args:
-        plugin: As configured.
-        path: Of the plugin, by which `profiles` name it and those that it holds.
+        plugin: The configured plugin.
+        path: The plugin's path, the prefix of its inner plugins' paths in `profiles`.
         profiles: By path.
 
     Raises:
-        PluginError: the plugin refuses to hold another in this way.
+        PluginError: the plugin refuses the bound inner plugin.
     """
     held = {name: with_profiles(inner, f"{path}.{name}", profiles) for name, inner in plugin.inner.items()}
     changed = {name: one for name, one in held.items() if one is not plugin.inner[name].instance}

@@ -1,4 +1,4 @@
-"""A plugin's code as a hash: its module and what that imports of its own package, as source text."""
+"""Hashes a plugin's code: the source of its module and of the modules of its package that it imports."""
 
 import ast
 import hashlib
@@ -13,10 +13,10 @@ DIGITS = 16
 
 
 def source_hash(plugin: Any) -> str | None:
-    """16 hexadecimal digits that change with the code of a stranger's plugin class; None where there is no source.
+    """16 hexadecimal digits that change with the code of a third-party plugin class; None if there is no source.
 
-    The same for any path, line endings and bytecode. Not followed: imports by a computed name, other packages, and
-    files that are read as data.
+    They do not depend on paths, line endings and bytecode. Imports by a computed name, other packages and data files
+    are not covered.
     """
     module = plugin.__module__
     package = module.partition(".")[0]
@@ -34,14 +34,14 @@ def source_hash(plugin: Any) -> str | None:
 
 
 def code_of(plugin: Any, version: str) -> str:
-    """What tells a plugin class's code from earlier code: "" for our own, which the code version speaks for."""
+    """Identifies the version of a plugin class's code; "" for built-in plugins, which the code version covers."""
     if plugin.__module__.partition(".")[0] == OWN:
         return ""
     return source_hash(plugin) or f"no source, version {version or 'unknown'}"
 
 
 def _spec(name: str) -> ModuleSpec | None:
-    """Where a module is, None where there is none; a module that is not imported yet is not imported for it."""
+    """A module's spec, found without importing the module; None if there is none."""
     loaded: ModuleSpec | None = getattr(sys.modules.get(name), "__spec__", None)
     package = name.rpartition(".")[0]
     if loaded is not None or not package:
@@ -65,12 +65,12 @@ def _text(name: str) -> str | None:
 
 
 def _imports(name: str, text: str, package: str) -> Iterator[str]:
-    """Modules of the same package that a module names in its imports, at any depth of its code."""
+    """Modules of the same package that a module imports, anywhere in its code."""
     spec = _spec(name)
     inside = name if spec is not None and spec.submodule_search_locations is not None else name.rpartition(".")[0]
     try:
         tree = ast.parse(text)
-    except (SyntaxError, ValueError):  # it cannot be imported either, and counts as its text
+    except (SyntaxError, ValueError):  # it cannot be imported either; only its text is hashed
         return
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""Plugins, and the arguments of one, stand between commas; commas in brackets or inside a value separate nothing."""
+"""Splits texts of plugins and arguments at commas, except at commas in brackets or inside a value."""
 
 from collections.abc import Callable
 
@@ -7,10 +7,11 @@ from .contract import Kind
 
 
 def split_at_commas(text: str, starts_item: Callable[[str, str], bool]) -> list[str]:
-    """Cut at the commas outside brackets behind which another item starts.
+    """Split at the commas outside brackets after which another item starts.
 
     Args:
-        starts_item: Given the item so far and the text behind a comma, whether that text starts another item.
+        text: The items, separated by commas.
+        starts_item: Given the item so far and the text after a comma, whether that text starts another item.
     """
     items, begin, depth = [], 0, 0
     for at, letter in enumerate(text):
@@ -30,7 +31,7 @@ def has_open_bracket(text: str) -> bool:
 
 
 def _depth(depth: int, text: str, at: int) -> int:
-    """Brackets open behind a letter. One opens behind "=" or inside another; elsewhere it is a letter of a value."""
+    """Open brackets after a character. "(" opens one after "=" or inside another; elsewhere it is part of a value."""
     if text[at] == "(" and (depth or text[at - 1 : at] == "="):
         return depth + 1
     return depth - 1 if text[at] == ")" and depth else depth

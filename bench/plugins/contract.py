@@ -1,4 +1,4 @@
-"""What a plugin must declare, checked once, so that the engine can trust it."""
+"""Checks that a plugin declares what its contract requires."""
 
 import dataclasses
 import typing
@@ -15,13 +15,13 @@ CONTRACT: Mapping[Kind, tuple[str, ...]] = {
 
 
 def breach(kind: Kind, plugin: Any) -> str | None:
-    """What a plugin class breaks of the contract; None where nothing of it does."""
+    """How a plugin class violates the contract; None if it does not."""
     if not (isinstance(plugin, type) and dataclasses.is_dataclass(plugin)):
         return "it is not a dataclass of its hyper-parameters"
     missing = [name for name in (*CONTRACT[kind], METHODS[kind]) if not hasattr(plugin, name)]
     if missing:
         return f"it lacks {', '.join(missing)}"
-    # A property follows from the hyper-parameters: `instance_breach` looks at it when they are known.
+    # A property depends on the hyper-parameters, so `instance_breach` checks it.
     constants = {
         name: value
         for name, value in _declared(kind, plugin).items()
@@ -31,7 +31,7 @@ def breach(kind: Kind, plugin: Any) -> str | None:
 
 
 def instance_breach(kind: Kind, instance: Any) -> str | None:
-    """What a plugin's instance breaks of the contract; None where nothing of it does."""
+    """How a plugin's instance violates the contract; None if it does not."""
     return _declaration_breach(kind, _declared(kind, instance))
 
 
@@ -62,7 +62,7 @@ def is_required(f: "dataclasses.Field[Any]") -> bool:
 
 
 def _declared(kind: Kind, plugin: Any) -> dict[str, Any]:
-    """What a plugin class or instance declares, by name; `calibration` only where it is declared."""
+    """The declarations of a plugin class or instance by name; `calibration` is optional."""
     optional = ["calibration"] if hasattr(plugin, "calibration") else []
     return {name: getattr(plugin, name) for name in (*CONTRACT[kind], *optional)}
 
@@ -77,7 +77,7 @@ def _declaration_breach(kind: Kind, declared: Mapping[str, Any]) -> str | None:
 
 
 def _keeps(name: str, declared: Any) -> bool:
-    """Whether a declared value is of its kind."""
+    """Whether a declared value is of the required type."""
     from ...allocators.base import Needs
     from ...scorers.base import CalibrationReads, Protection, Reads
 

@@ -1,4 +1,4 @@
-"""The documentation of a plugin, from its docstring: for the record, and as docs/methods/README.md (`make docs`)."""
+"""Makes a plugin's documentation from its docstring, for the record and for docs/methods/README.md (`make docs`)."""
 
 import re
 import sys
@@ -32,7 +32,7 @@ class Details:
 
     Attributes:
         paragraphs: Prose and formulas, each with its line breaks.
-        meanings: What is said of each argument, by name.
+        meanings: The description of each argument, by name.
     """
 
     paragraphs: tuple[str, ...]
@@ -40,7 +40,7 @@ class Details:
 
 
 def read_details(text: str) -> Details:
-    """Take a docstring apart: paragraphs end at blank lines and before what is said of every method."""
+    """Split a docstring into paragraphs, which end at blank lines and before sections, and argument descriptions."""
     paragraphs: list[list[str]] = [[]]
     meanings: dict[str, str] = {}
     argument = ""
@@ -63,7 +63,7 @@ def read_details(text: str) -> Details:
 
 
 def method_page(plugin: Description) -> MethodPage:
-    """The whole page of a plugin, as the record keeps it for readers without the plugin's code."""
+    """The page of a plugin, stored for readers without the plugin's code."""
     details = read_details(plugin.details)
     return MethodPage(
         kind=plugin.kind,
@@ -87,7 +87,7 @@ def method_page(plugin: Description) -> MethodPage:
 
 
 def page(root: Path) -> str:
-    """The whole page; pages written by hand that lie beside it in the checkout `root` are linked."""
+    """The whole page. It links to pages written by hand beside it in the checkout `root`."""
     kinds: tuple[tuple[Kind, str], ...] = (("allocator", "Allocators"), ("scorer", "Scorers"))
     beside = {path.stem for path in (root / PLACE).parent.glob("*.md")}
     parts = [HEAD]
@@ -131,14 +131,14 @@ def _paragraph(text: str) -> str:
 
 
 def _prose(text: str) -> str:
-    """Text whose signs Markdown would take for its own, made plain; papers as links."""
+    """Text with Markdown's special characters escaped, and papers as links."""
     pieces = " ".join(text.split()).split("`")
     pieces[::2] = [re.sub(r"([*_<>|\[\]])", r"\\\1", piece) for piece in pieces[::2]]
     return ARXIV.sub(r"[arXiv \1](https://arxiv.org/abs/\1)", "`".join(pieces))
 
 
 def main() -> None:
-    """Write the page into the checkout that is the working folder."""
+    """Write the page into the checkout in the working folder."""
     PLACE.parent.mkdir(parents=True, exist_ok=True)
     PLACE.write_text(page(Path()), encoding="utf-8")
     print(f"wrote {PLACE}", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""Plugins by name, read from installed packages' metadata alone: nothing of a plugin is imported."""
+"""Finds plugins by name in the metadata of installed packages, without importing them."""
 
 import re
 import sys
@@ -16,7 +16,7 @@ from .plugin import Description
 
 
 def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
-    """Name -> where it is registered; more than one place is a collision."""
+    """Name -> its entry points; more than one is a collision."""
     points: dict[str, list[EntryPoint]] = {}
     for point in entry_points(group=f"lukv_bench.{kind}s"):
         same = points.setdefault(point.name, [])
@@ -26,23 +26,23 @@ def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
 
 
 def entry_points(group: str) -> EntryPoints:
-    """What installed packages register under a group."""
+    """The entry points of a group in all installed packages."""
     return _entry_points(group, tuple((place, _changed_ns(Path(place))) for place in sys.path))
 
 
 def _changed_ns(place: Path) -> int:
-    """When a package was last added to a place of the import path or removed from it."""
+    """When a folder of the import path was last changed, which adding or removing a package does."""
     return place.stat().st_mtime_ns if place.exists() else 0
 
 
 @lru_cache(maxsize=2)  # a group of each kind of plugin
 def _entry_points(group: str, places: tuple[tuple[str, int], ...]) -> EntryPoints:
-    """A command asks for plugins a dozen times, and each reading opens a file of every installed package."""
+    """Cached, since a command calls it a dozen times, and each call opens a file of every installed package."""
     return read_entry_points(group=group)
 
 
 def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
-    """What the metadata of its distribution say of a plugin."""
+    """A plugin's description from the metadata of its distribution."""
     distribution, version = distribution_of(point)
     return Description(
         kind=kind,
@@ -54,18 +54,18 @@ def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
 
 
 def distribution_of(point: EntryPoint) -> tuple[str, str]:
-    """(name, version) of what registered it; metadata may lack either."""
+    """(name, version) of the distribution that registered it; either may be missing and is then ""."""
     if point.dist is None:
         return "", ""
-    metadata = point.dist.metadata  # once: each look parses the file
+    metadata = point.dist.metadata  # read once: each access parses the file
     return str(metadata["Name"] or ""), str(metadata["Version"] or "")
 
 
 def check_name(kind: Kind, spec: str) -> None:
-    """Refuse a "name" or "name:key=value,..." whose name no plugin of the kind has.
+    """Refuse a "name" or "name:key=value,..." whose name is not a plugin of the kind.
 
     Raises:
-        UserError: it has none, or it is of the other kind.
+        UserError: the name is unknown, or of the other kind.
     """
     _check_registered(kind, spec, registered(kind))
 
@@ -79,8 +79,8 @@ def split_specs(kind: Kind, texts: Sequence[str]) -> list[str]:
     names = registered(kind)
 
     def starts_plugin(before: str, rest: str) -> bool:
-        """Behind a plugin's colon a comma may stand before its next argument or inside a value (a path for one):
-        there only a registered name starts another plugin."""
+        """After a plugin's colon a comma may precede its next argument or be part of a value such as a path: there
+        only a registered name starts another plugin."""
         name = re.match(r"\s*([^\s,:=()]+)\s*(?=[,:]|$)", rest)
         return ":" not in before or (name is not None and name[1] in names)
 

@@ -1,4 +1,4 @@
-"""A plugin as it is described, and as it is configured."""
+"""Plugins: their descriptions, and configured instances."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ class Argument:
     """A hyper-parameter of a plugin.
 
     Attributes:
-        default: None where it is required.
+        default: None if it is required.
     """
 
     name: str
@@ -26,15 +26,15 @@ class Argument:
 
 @dataclass(frozen=True)
 class Description:
-    """A plugin's description, known without running it.
+    """A plugin's description, available without running it.
 
     Attributes:
         summary: The first line of its docstring.
         details: The rest of its docstring, not indented.
         origin: Distribution, version and place of the class.
-        code: Hash of its source, or that it has none; "" for our own, which the code version speaks for.
+        code: Hash of its source, or a note that it has none; "" for built-in plugins, which the code version covers.
         fitted: Whether it has a profile, made by its `fit`.
-        broken: Why it cannot be used; None where it can.
+        broken: Why it cannot be used; None if it can.
     """
 
     kind: Kind
@@ -56,8 +56,8 @@ class Plugin:
     """A plugin as configured: one instance with its resolved arguments.
 
     Attributes:
-        arguments: Every hyper-parameter as JSON knows it; an inner plugin with its name, arguments, distribution
-            and version.
+        arguments: Every hyper-parameter as plain JSON; an inner plugin with its name, arguments, distribution and
+            version.
         inner: The plugins that it holds, by the argument that named them.
     """
 
@@ -105,7 +105,7 @@ class Plugin:
 
     @property
     def label(self) -> str:
-        """Name and the arguments that differ from their defaults, as one would type it."""
+        """Name and the arguments that differ from their defaults, as written on the command line."""
         return self.label_without("")
 
     def label_without(self, argument: str) -> str:
@@ -126,7 +126,7 @@ class Plugin:
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells it from other configured plugins; a profile's path is left out, since its hash counts."""
+        """Identifies the configured plugin. The path of a profile is left out, since the profile's hash counts."""
         arguments = {
             name: self.inner[name].identity if name in self.inner else value
             for name, value in self.arguments.items()
@@ -136,7 +136,7 @@ class Plugin:
 
 
 def record(description: Description, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """A configured plugin as JSON knows it."""
+    """A configured plugin as plain JSON."""
     code = {"code": description.code} if description.code else {}
     return {
         "name": description.name,

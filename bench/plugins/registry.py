@@ -1,4 +1,4 @@
-"""The plugin registry: entry points, read when they are needed; the built-in ones exactly like a stranger's."""
+"""The plugin registry. Entry points are loaded on demand, built-in plugins exactly like third-party ones."""
 
 import dataclasses
 import inspect
@@ -24,10 +24,10 @@ def describe_all(kind: Kind) -> list[Description]:
 
 
 def build(kind: Kind, spec: str) -> Plugin:
-    """The plugin that "name" or "name:key=value,..." asks for, those that it holds in brackets: "name:of=(inner:...)".
+    """Build the plugin "name" or "name:key=value,..."; inner plugins are in brackets: "name:of=(inner:...)".
 
     Raises:
-        UserError: unknown or broken plugin, unknown or ill-typed argument.
+        UserError: a plugin is unknown or broken, or an argument is unknown or of the wrong type.
     """
     name, _, text = spec.partition(":")
     check_name(kind, name)
@@ -50,12 +50,12 @@ def build(kind: Kind, spec: str) -> Plugin:
                 for key, value in texts.items()
             }
             return _instance(description, plugin, typed, inner)
-    except PluginFailure as error:  # a stranger's own check of its arguments may raise anything
+    except PluginFailure as error:  # a plugin's own check of its arguments may raise anything
         raise UserError(f"the {kind} {name!r} refuses its arguments: {error.reason}.") from error
 
 
 def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], inner: Mapping[str, Plugin]) -> Plugin:
-    """The plugin with its arguments, held against what its contract says of instances."""
+    """The plugin with its arguments, checked against the contract."""
     kind, name = description.kind, description.name
     defaults = {
         f.name: typed_default(plugin, f)
@@ -77,13 +77,13 @@ def _instance(description: Description, plugin: Any, typed: Mapping[str, Any], i
 
 
 def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
-    """A plugin as its class says, imported; broken where that fails, or where several are registered."""
+    """A plugin's description from its imported class; broken if the import fails or several plugins have the name."""
     point = points[0]
     description = origin_of(kind, name, point)
     if len(points) > 1:
         owners = " and ".join(sorted(distribution_of(other)[0] or other.value for other in points))
         return dataclasses.replace(description, broken=f"the name is registered by both {owners}; uninstall one")
-    import torch  # noqa: F401  # whole before the plugin is, so that what it replaces of torch is seen
+    import torch  # noqa: F401  # loaded before the plugin, so that a replaced function of torch is detected
 
     process = ProcessState.take()
     try:
@@ -91,7 +91,7 @@ def describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
             described = _read(description, point.load())
     except (UserError, PluginError) as error:
         described = dataclasses.replace(description, broken=one_line(str(error)).rstrip("."))
-    except PluginFailure as error:  # a stranger's module may do anything while it is imported
+    except PluginFailure as error:  # a plugin's module may raise anything at import
         described = dataclasses.replace(description, broken=f"importing it fails with {error}")
     replaced = process.changed()
     process.restore()

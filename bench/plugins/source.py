@@ -1,4 +1,4 @@
-"""Plugins for a list: the built-in ones as their source text says, so that no list of them imports torch."""
+"""Describes plugins for lists. Built-in ones are read from their source text, so that a list does not import torch."""
 
 import ast
 import inspect
@@ -13,9 +13,9 @@ BUILT_IN = "lukv-bench"
 
 
 def describe_listed(kind: Kind) -> list[Description]:
-    """Every registered plugin of a kind by name, broken ones included.
+    """Every registered plugin of a kind by name, including broken ones.
 
-    A stranger's is imported, since nothing else tells whether it can be used; the built-in ones are read.
+    Third-party plugins are imported to find out whether they work; built-in ones are read.
     """
     return [_describe(kind, name, points) for name, points in sorted(registered(kind).items())]
 
@@ -24,15 +24,15 @@ def _describe(kind: Kind, name: str, points: list[EntryPoint]) -> Description:
     description = origin_of(kind, name, points[0])
     if len(points) == 1 and description.distribution == BUILT_IN:
         return read_plugin(description, points[0])
-    from .registry import describe  # for a stranger's alone: it loads what plugins are made of
+    from .registry import describe  # imported only for third-party plugins: it loads torch
 
     return describe(kind, name, points)
 
 
 def written_protection(scorer: str) -> tuple[int, int] | None:
-    """The (sink, window) that a registered scorer is written to have, whatever its arguments.
+    """The (sink, window) of a registered scorer, if its source gives them as constants.
 
-    None where only its instance can tell: a stranger's, or one whose window is an argument.
+    None if only an instance has them: for a third-party scorer, or one whose window is an argument.
     """
     points = registered("scorer")[scorer]
     if len(points) > 1 or distribution_of(points[0])[0] != BUILT_IN:
@@ -45,10 +45,10 @@ def written_protection(scorer: str) -> tuple[int, int] | None:
 
 
 def read_plugin(origin: Description, point: EntryPoint) -> Description:
-    """A built-in plugin's description out of its module's text, the same as importing it gives.
+    """A built-in plugin's description from its module's text; equal to that of the imported class.
 
     Raises:
-        ValueError: its class is not written as the built-in ones are: literal defaults, no base with fields.
+        ValueError: its class does not have literal defaults, or has a base class.
     """
     written = _class(point)
     summary, _, details = inspect.cleandoc(ast.get_docstring(written) or "").partition("\n")

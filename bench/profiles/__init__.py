@@ -1,1 +1,1 @@
-"""Profiles: made, found, verified, exported."""
+"""Profiles: making, finding, verifying and exporting them."""

@@ -1,4 +1,4 @@
-"""Whether a profile that the user named was made for the model and the plugins at hand."""
+"""Checks that a profile named by the user was made for the model and the plugins of the run."""
 
 from pathlib import Path
 
@@ -13,10 +13,10 @@ SCORER = ("scorer", "scorer_arguments", "scorer_code")
 
 
 def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: LoadedModel) -> None:
-    """Refuse a profile that was made for something else, or does not say what it was made for.
+    """Refuse a profile that was made for something else, or does not record what it was made for.
 
     Raises:
-        UserError: with what it was made for.
+        UserError: it was made for something else, which is named.
     """
     origin, plugin = profile.made, owner.plugin
     kind = plugin.description.kind
@@ -58,7 +58,7 @@ def _options(owner: ProfileOwner) -> str:
 
 
 def _name(plugin: Plugin) -> str:
-    """The plugin as one would type it, without the profile that was named."""
+    """The plugin as written on the command line, without its profile= argument."""
     return plugin.label_without("profile")
 
 

@@ -1,4 +1,4 @@
-"""Profiles as files: saved with everything that made them, verified when loaded."""
+"""Saves profiles with everything that determines them, and verifies them when they are loaded."""
 
 import hashlib
 import json
@@ -17,24 +17,24 @@ from ..files.access import write_whole
 from ..record.hashing import content_hash
 
 MOST_BYTES = 2**30
-"""Of a profile's arrays together: a curve of LU-KV's takes kilobytes to a few megabytes."""
+"""Upper limit for all arrays of a profile. A curve of LU-KV takes kilobytes to a few megabytes."""
 
 
 def profile_hash(profile: Profile) -> str:
-    """SHA-256 over what was fitted and what decides it; circumstances, such as package versions, are left out."""
+    """SHA-256 over a profile's arrays and everything that determines them, without notes such as package versions."""
     digest = hashlib.sha256(content_hash([profile.kind, dict(profile.made)]).encode())
     for name, array in sorted(profile.arrays.items()):
         digest.update(json.dumps([name, str(array.dtype), list(array.shape)]).encode())
-        # As bytes: NumPy does not know every dtype, bfloat16 for one.
+        # As bytes, since NumPy lacks some dtypes, such as bfloat16.
         digest.update(array.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 
 def storable_arrays(fitted: object) -> dict[str, Tensor]:
-    """What a `fit` returned, as copies on the CPU that share no memory and need no gradient.
+    """The arrays that a `fit` returned, as copies on the CPU that share no memory and need no gradient.
 
     Raises:
-        TypeError: it is no mapping of names to tensors.
+        TypeError: it did not return a mapping of names to tensors.
         ValueError: a number is not finite, or safetensors cannot hold a tensor.
     """
     if not isinstance(fitted, Mapping):
@@ -55,13 +55,13 @@ def storable_arrays(fitted: object) -> dict[str, Tensor]:
 
 def _check_finite(arrays: Mapping[str, Tensor]) -> None:
     for name, array in arrays.items():
-        # `isfinite` is not there for every float8.
+        # `isfinite` does not support every float8.
         if not (array.double() if array.is_floating_point() else array).isfinite().all():
             raise ValueError(f"its array {name!r} holds numbers that are not finite")
 
 
 def save_profile(profile: Profile, path: Path) -> None:
-    """Write a profile as safetensors, its origin as JSON in the header and, to be read, in a file beside it.
+    """Write a profile as safetensors, with its origin as JSON in the header and in a readable file beside it.
 
     Raises:
         UserError: the place cannot be written to.
@@ -70,7 +70,7 @@ def save_profile(profile: Profile, path: Path) -> None:
     header = {"kind": profile.kind, "hash": profile_hash(profile)}
     readable = json.dumps({**header, "made": origin, "notes": notes}, indent=2, sort_keys=True) + "\n"
     header |= {"made": json.dumps(origin, sort_keys=True), "notes": json.dumps(notes, sort_keys=True)}
-    # Not by save_file, whose files only their owner may read.
+    # Not by save_file, whose files are readable only by their owner.
     content = save({name: array.contiguous() for name, array in profile.arrays.items()}, header)
     write_whole(path, "the profile", lambda place: place.write_bytes(content))
     notes_place = path.with_name(path.name + ".json")
@@ -81,7 +81,7 @@ def load_profile(path: Path) -> Profile:
     """Read a profile and verify its content hash.
 
     Raises:
-        UserError: the file is missing, no profile, or not what its hash says.
+        UserError: the file is missing, not a profile, or does not match its hash.
     """
     header = read_header(path)
     try:
@@ -97,13 +97,13 @@ def load_profile(path: Path) -> Profile:
 
 
 def read_header(path: Path) -> dict[str, Any]:
-    """Kind, hash, made and notes as a profile file says.
+    """The kind, hash, `made` and `notes` of a profile file.
 
     Raises:
-        UserError: the file is missing or no profile.
+        UserError: the file is missing or not a profile.
     """
     try:
-        if path.exists() and not path.is_file():  # a pipe would be waited for
+        if path.exists() and not path.is_file():  # reading a pipe would block
             raise OSError("it is a folder" if path.is_dir() else "it is no ordinary file")
         if path.exists() and path.stat().st_size > 2 * MOST_BYTES:
             raise OSError(f"it is larger than {2 * MOST_BYTES >> 30} GiB")
@@ -120,7 +120,7 @@ def read_header(path: Path) -> dict[str, Any]:
 def _no_profile(path: Path, error: Exception) -> UserError:
     try:
         exists = path.exists()
-    except OSError:  # a name that no file system takes
+    except OSError:  # a name that no file system accepts
         exists = True
     if not exists:
         return UserError(f"there is no profile {path}; make one with `lukv-bench profile --out FILE`.")

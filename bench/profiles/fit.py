@@ -1,4 +1,4 @@
-"""Have a plugin fit its profile, and check the arrays as the plugin does."""
+"""Fits a plugin's profile, and checks its arrays with the plugin's own check."""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -20,7 +20,7 @@ def fit_arrays(
     """The arrays that the plugin fits, from copies: the plugins of a calibration share its tensors.
 
     Raises:
-        PluginError: it raised, wrote into the documents, or returned no arrays that could be its profile.
+        PluginError: it raised, wrote into the documents, or returned arrays that cannot be its profile.
     """
     own = tuple(replace(one, **{name: tensor.clone() for name, tensor in _tensors(one)}) for one in documents)
     tensors = [(f"document's {name}", tensor) for one in own for name, tensor in _tensors(one)]
@@ -31,7 +31,7 @@ def fit_arrays(
             fitted = dict(fitted) if isinstance(fitted, Mapping) else fitted
         arrays = storable_arrays(fitted)
         check_arrays(arrays, owner.plugin, loaded)
-    except Exception as error:  # a stranger's tensors may raise anything
+    except Exception as error:  # plugin code may raise anything
         raise PluginError(f"fitting a profile of {owner.plugin.name} failed: {message_of(error)}") from error
     return arrays
 
@@ -40,7 +40,7 @@ def check_arrays(arrays: Mapping[str, Tensor], plugin: Plugin, loaded: LoadedMod
     """Check a profile's arrays by the plugin's own `check_profile` (`scorers.base.Verifying`), where it has one.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: the arrays are not a profile of the plugin.
     """
     check = getattr(plugin.instance, "check_profile", None)
     if check is None:
@@ -48,7 +48,7 @@ def check_arrays(arrays: Mapping[str, Tensor], plugin: Plugin, loaded: LoadedMod
     try:
         with reading(plugin.instance, [(f"profile's {name}", array) for name, array in arrays.items()]):
             check(arrays, loaded.shape.n_layers, loaded.shape.n_kv_heads)
-    except PluginFailure as error:  # a stranger's check may raise anything
+    except PluginFailure as error:  # a plugin's check may raise anything
         raise ValueError(error.reason) from error
     except WriteError as error:
         raise ValueError(message_of(error)) from error

@@ -1,4 +1,4 @@
-"""The identity of a profile, which is everything that decides it, and the circumstances of its making."""
+"""The identity of a profile, that is everything that determines it, and notes on how it was made."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -27,7 +27,7 @@ def plugin_arguments(plugin: Plugin) -> dict[str, Any]:
 def profile_identity(
     owner: ProfileOwner, loaded: LoadedModel, documents: Sequence[Document], seed: int
 ) -> dict[str, Any]:
-    """Everything that decides a profile, known before it is made. What does not apply is left out."""
+    """Everything that determines a profile, available before it is made. Facts that do not apply are left out."""
     facts = plugin_identity(owner) | {
         "model_revision": loaded.revision,
         "chat_template": template_hash(loaded),
@@ -44,7 +44,7 @@ def profile_identity(
 
 
 def plugin_identity(owner: ProfileOwner) -> dict[str, Any]:
-    """The plugins that decide a profile: its owner, the scorer whose scores the fit reads, and their own profiles."""
+    """The plugins that determine a profile: its owner, the scorer that the fit reads, and their own profiles."""
     plugin, scorer = owner.plugin, owner.scorer
     facts: dict[str, Any] = {"arguments": plugin_arguments(plugin)}
     if plugin.description.kind == "allocator":
@@ -70,7 +70,7 @@ def template_hash(loaded: LoadedModel) -> str:
 
 
 def plugin_code(plugin: Plugin) -> str | None:
-    """Distribution, version and source hash of a plugin; None for our own, which `CALIBRATION_VERSION` stands for."""
+    """Distribution, version and source hash of a plugin; None for built-in ones, which `CALIBRATION_VERSION` covers."""
     description = plugin.description
     return (
         None
@@ -80,7 +80,7 @@ def plugin_code(plugin: Plugin) -> str | None:
 
 
 def circumstances(loaded: LoadedModel) -> dict[str, Any]:
-    """What a profile's reader may want to know, and what decides nothing of it."""
+    """Notes on how a profile was made, which are not part of its identity."""
     return {
         "model": loaded.title,
         "dtype": loaded.dtype,

@@ -1,4 +1,4 @@
-"""LU-KV profiles as files that kvpress reads."""
+"""Writes LU-KV profiles in kvpress's format."""
 
 from pathlib import Path
 
@@ -12,14 +12,14 @@ from ...scorers.base import Profile, Protection
 from ..files.access import write_whole
 
 LONGEST = 2**24
-"""Tokens of context: kvpress counts in float32, which holds whole numbers up to here."""
+"""Longest context in tokens: kvpress counts in float32, which represents integers exactly up to here."""
 
 
 def protection_of(profile: Profile, sink: int | None, window: int | None) -> Protection:
-    """The profile's own sink and window where the user gave none.
+    """The user's sink and window, or those of the profile.
 
     Raises:
-        UserError: the profile does not say them.
+        UserError: the profile does not record them.
     """
     return Protection(
         _own(profile, "sink") if sink is None else sink, _own(profile, "window") if window is None else window
@@ -50,10 +50,10 @@ def check_length(n_tokens: int, protection: Protection) -> None:
 
 
 def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Protection) -> str:
-    """Write a NumPy file; gives a line on where it is exact.
+    """Write a NumPy file; returns a message on where it is exact.
 
     Raises:
-        UserError: it is no profile of LU-KV, the length serves no ratio, or the place cannot be written to.
+        UserError: it is not a profile of LU-KV, the length serves no ratio, or the file cannot be written.
     """
     if profile.kind != "lukv":
         raise UserError(f"kvpress's format holds profiles of lukv, and this is one of {profile.kind}.")
@@ -74,5 +74,5 @@ def write_kvpress(profile: Profile, path: Path, n_tokens: int, protection: Prote
 
 
 def _save(path: Path, ratios: NDArray[np.float64]) -> None:
-    with path.open("wb") as file:  # by its name alone NumPy would add a suffix
+    with path.open("wb") as file:  # given a path, NumPy would add a suffix
         np.save(file, ratios, allow_pickle=False)

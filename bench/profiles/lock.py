@@ -1,4 +1,4 @@
-"""One process at a time makes a profile; the system lets go of the lock of one that dies."""
+"""A lock file, so that one process at a time makes a profile. The system releases the lock of a process that dies."""
 
 import fcntl
 import os
@@ -10,16 +10,16 @@ from pathlib import Path
 from ... import UserError
 
 EVERY_S = 0.5
-"""Seconds between two looks at a lock that another process holds."""
+"""Seconds between two tries for a lock that another process holds."""
 
 
 @contextmanager
 def only_process(path: Path, waiting: Callable[[str], None]) -> Iterator[None]:
-    """Hold a lock file, which is there only while it is held.
+    """Hold a lock file, which exists only while it is held.
 
     Args:
         path: The lock file; its folder is made.
-        waiting: Called again and again with the id of the process that holds it.
+        waiting: Called repeatedly with the id of the process that holds it.
 
     Raises:
         UserError: the folder cannot be written to, or its file system has no locks.
@@ -43,7 +43,7 @@ def _acquire(path: Path, waiting: Callable[[str], None]) -> int:
         handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_at(handle, path):  # not unlinked by whoever held it between the two calls
+            if _is_at(handle, path):  # its last holder may have unlinked it between the two calls
                 os.ftruncate(handle, 0)
                 os.write(handle, str(os.getpid()).encode())
                 return handle

@@ -1,4 +1,4 @@
-"""Profiles: the one that was named, that ships, that lies in the cache, or that is made now."""
+"""Obtains a profile: a named file, a shipped one, one in the cache, or a new one."""
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -65,7 +65,7 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
 
     with only_process(place.with_name(place.name + ".lock"), waiting):
         if (cached := _cached(place, plugin, identity, loaded)) is not None:
-            return cached  # made by the process that was waited for
+            return cached  # made by another process in the meantime
         if place.is_file():
             print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
         name = plugin.name if owner.scorer is None else owner.scorer.name
@@ -99,7 +99,7 @@ def _shipped_folder() -> Path:
 
 
 def _cached(place: Path, plugin: Plugin, identity: Mapping[str, Any], loaded: LoadedModel) -> Profile | None:
-    """The profile at its place in the cache; None where there is none, or another or damaged file."""
+    """The profile at its place in the cache; None if the file is missing, damaged or another profile."""
     if not place.is_file():
         return None
     try:
@@ -127,10 +127,10 @@ def making(
 ) -> Iterator[dict[str, Profile]]:
     """Calibrate once and fit the profile of each owner, for a block that saves them.
 
-    What an interrupted calibration has recorded stays in the cache folder until the block ends without an error.
+    Records of an interrupted calibration are kept in the cache folder until the block ends without an error.
 
     Args:
-        owners: By a name, which the profiles get and the progress shows.
+        owners: By the names of the profiles, which the progress shows.
 
     Raises:
         UserError: a document does not suit the model.
@@ -162,7 +162,7 @@ def making(
 
 
 def _partial(key: str) -> Partial | None:
-    """Where the calibration's records are kept; None, with a message, where the cache folder cannot be written."""
+    """Where the calibration's records are kept; None, with a message, if the cache folder cannot be written."""
     folder = cache_folder() / "calibration"
     try:
         check_file_place(folder / key, "the calibration's place in the cache,")

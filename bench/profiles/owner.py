@@ -1,4 +1,4 @@
-"""The owner of a profile, with what its fit depends on besides the model and the texts."""
+"""The owner of a profile, with everything its fit depends on besides the model and the texts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,11 +15,11 @@ class ProfileOwner:
     """A fitted plugin of a method.
 
     Attributes:
-        plugin: Whose `fit` makes the profile.
-        scorer: The scorer of the method where the fit reads its scores; None elsewhere.
+        plugin: The plugin whose `fit` makes the profile.
+        scorer: The scorer of the method if the fit reads its scores, else None.
         protection: The tokens that the method protects.
         path: Of the plugin in its method: "scorer", "allocator.of".
-        profiles: By path those that were made before it, of the whole method.
+        profiles: The method's profiles that were made before it, by path.
     """
 
     plugin: Plugin
@@ -37,25 +37,25 @@ class ProfileOwner:
         path: str = "allocator",
         profiles: Mapping[str, Profile] | None = None,
     ) -> "ProfileOwner":
-        """The plugin as an owner, without the scorer where its fit does not read the scores."""
+        """The plugin as an owner; the scorer is dropped if the fit does not read its scores."""
         return cls(plugin, scorer if plugin.calibration.scores else None, protection, path, profiles or {})
 
     @property
     def instance(self) -> Any:
-        """The plugin's instance, the plugins that it holds with their profiles."""
+        """The plugin's instance, with inner plugins bound to their profiles."""
         return with_profiles(self.plugin, self.path, self.profiles)
 
     @property
     def target(self) -> Target:
-        """What is calibrated for it."""
+        """Its target of the calibration."""
         scorer = None if self.scorer is None else with_profiles(self.scorer, "scorer", self.profiles)
         return Target(scorer, self.protection, self.plugin.calibration)
 
     @property
     def bases(self) -> dict[str, Profile]:
-        """The profiles that its own depends on: those of held plugins by ".field", those of the scorer by "scorer".
+        """The profiles that its own depends on: those of inner plugins by ".field", those of the scorer by "scorer".
 
-        The names do not depend on where in its method the plugin is.
+        The names do not depend on the plugin's place in its method.
         """
         held = {path.removeprefix(self.path): one for path, one in self.profiles.items() if _is_below(path, self.path)}
         of_scorer = {path: one for path, one in self.profiles.items() if path.split(".")[0] == "scorer"}
@@ -63,7 +63,7 @@ class ProfileOwner:
 
     @property
     def label(self) -> str:
-        """The plugin as one would type it, and the scorer where the profile depends on it."""
+        """The plugin as written on the command line, with the scorer if the profile depends on it."""
         return self.plugin.label + ("" if self.scorer is None else f" x {self.scorer.label}")
 
 

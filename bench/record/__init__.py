@@ -1,1 +1,1 @@
-"""The identity of what is recorded: configurations, environments, content hashes."""
+"""Identities of recorded things: configurations, environments, content hashes."""

@@ -11,12 +11,12 @@ from .hashing import content_hash
 RunProtocol = Literal["agnostic", "aware"]
 CODE_VERSION = f"{__version__}+results.{RESULTS_VERSION}"
 ATTENTION = "ragged-torch"
-"""How an accuracy run attends after the eviction: the ragged store's plain torch form."""
+"""The attention of accuracy runs after the eviction: the ragged store's plain torch form."""
 
 
 class _Content(BaseModel):
-    """What an id is a hash of. A field that a later version added and that does not apply is left out, so that the ids
-    of earlier results stay."""
+    """Content of an id. Fields in `ADDED`, which later versions added, are left out when None, so that the ids of
+    earlier results stay the same."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -32,7 +32,7 @@ class PluginRecord(_Content):
 
     Attributes:
         arguments: All hyper-parameters, defaults resolved; a profile's path is left out, since its hash counts.
-        code: Hash of a stranger's source; None for our own plugins, whose code the code version names.
+        code: Hash of a third-party plugin's source; None for built-in ones, which the code version covers.
     """
 
     ADDED = frozenset({"code"})
@@ -45,23 +45,21 @@ class PluginRecord(_Content):
 
 
 class Configuration(_Content):
-    """Everything that decides an answer, but for the task. Same content, same id, same result up to rounding.
+    """Everything that determines an answer except the task. Same content, same id, same result up to rounding.
 
     Attributes:
-        chat_form: "chat" with a hash of the template and what was settled of it (a date, thinking), where anything
-            was; or "plain" where the model has none or the task forbids it, "plain-without-eos" where the tokenizer
-            would put EOS behind the prompt.
-        truncation: What happens to prompts that are too long: "refuse", or "middle" = their context loses its middle,
-            "middle-N" beyond N tokens of prompt and answer.
+        chat_form: "chat" with a hash of the template and what was fixed in it (a date, thinking); "plain" if the model
+            has no template or the task forbids it; "plain-without-eos" if the tokenizer would append EOS to the prompt.
+        truncation: How prompts that are too long are handled: "refuse", "middle" = the middle of the context is cut,
+            or "middle-N" = it is cut beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.
-        ratio: Share pruned, as the exact decimal that was typed; None with keep_tokens and for the full cache.
+        ratio: Share pruned, as an exact decimal; None with keep_tokens and for the full cache.
         schedule: When eviction happens: "one-shot" = once, after the whole context.
-        seed: Of the samples, and of what methods draw at random.
-        profile_hash: Of the allocator's profile, or of the first plugin's that the allocator holds; None = it has none.
-        profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None = there
+        seed: Of the samples, and of methods that draw at random.
+        profile_hash: Of the allocator's profile, or else of its outermost inner plugin with one; None if there is none.
+        profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None if there
             are none.
-        rotation: "whole-sequence" where the model's rotary embedding depends on the length of the sequence; None
-            elsewhere.
+        rotation: "whole-sequence" if the model's rotary embedding depends on the length of the sequence, else None.
     """
 
     ADDED = frozenset({"rotation", "profiles"})
@@ -104,5 +102,5 @@ def cell_id(configuration: Configuration, task: str, task_version: str, data_rev
 
 
 def sample_id(task: str, task_version: str, prompt: str, generation: Mapping[str, Any], ordinal: int) -> str:
-    """Content hash of one task document as it is put to a model."""
+    """Content hash of one task document with its rendered prompt and generation arguments."""
     return content_hash([task, task_version, content_hash(prompt), content_hash(generation), ordinal])

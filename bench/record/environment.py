@@ -1,4 +1,4 @@
-"""What a run ran on."""
+"""The machine and the package versions of a run."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import torch
 
 PACKAGES = ("torch", "transformers", "tokenizers", "lm-eval", "numpy", "scipy", "rapidfuzz", "jieba")
-"""rapidfuzz and jieba decide some tasks' scores."""
+"""rapidfuzz and jieba affect the scores of some tasks."""
 
 
 def package_versions() -> dict[str, str]:
@@ -35,10 +35,9 @@ def processor() -> str:
 
 
 def machine_name(facts: Mapping[str, str | int]) -> str:
-    """The hardware that seconds depend on, given the facts of `machine`; packages are not part of it.
+    """A name for the hardware that timings depend on, from the facts of `machine`.
 
-    Torch's threads are: the same processor is another machine with one thread than with sixteen. On a GPU they matter
-    little.
+    It includes torch's threads on a CPU, where timings depend on them, and no package versions.
     """
     names = [str(facts[name]) for name in ("gpu", "processor") if name in facts]
     counted = ("core",) if "gpu" in facts else ("core", "thread")
@@ -50,7 +49,7 @@ def _count(number: str | int, name: str) -> str:
 
 
 def machine(device: "torch.device | None" = None) -> dict[str, str | int]:
-    """Processor, its logical cores and torch's threads; of a CUDA device its name and the CUDA that torch brings."""
+    """Processor, its logical cores and torch's threads; for a CUDA device also its name and torch's CUDA version."""
     import torch
 
     facts: dict[str, str | int] = {

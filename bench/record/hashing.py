@@ -1,4 +1,4 @@
-"""Content hashes: the same content has the same id on every machine."""
+"""Content hashes, equal on every machine."""
 
 import hashlib
 import json

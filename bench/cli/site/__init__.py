@@ -1,1 +1,1 @@
-"""The leaderboard's process: where it listens, how it is started and ended, whether it answers."""
+"""The leaderboard's process: its address, start and end, and health check."""

@@ -1,4 +1,4 @@
-"""Whether a leaderboard answers and its database can be read: for containers and monitors."""
+"""Checks whether a leaderboard answers and its database can be read, for containers and monitors."""
 
 import http.client
 import sys
@@ -13,7 +13,7 @@ _PATIENCE_S = 5.0
 
 
 def check_site(place: Place, db: str | None) -> int:
-    """Say whether all is well; the exit code.
+    """Print whether the leaderboard works; returns the exit code.
 
     Args:
         place: Where the leaderboard should listen.

@@ -1,4 +1,4 @@
-"""Where the leaderboard listens."""
+"""The address and port of the leaderboard."""
 
 import errno
 import socket
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from .... import UserError
 
 FIRST_PORT = 8501
-"""Streamlit's own."""
+"""Streamlit's default port."""
 
 _TRIED_PORTS = 100
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Addresses that stand for all of a machine's, and the one by which the machine itself reaches them."""
+"""Addresses that mean all of a machine's, and the address by which the machine itself reaches them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Place:
 
     @property
     def url(self) -> str:
-        """What to type into a browser on this machine."""
+        """The address for a browser on this machine."""
         host = f"[{self.reachable_host}]" if ":" in self.reachable_host else self.reachable_host
         return f"http://{host}:{self.port}"
 
@@ -42,7 +42,7 @@ def place_of(host: str, port: int | None, *, must_be_free: bool) -> Place:
         must_be_free: Whether something is to listen there. Otherwise a missing port is FIRST_PORT.
 
     Raises:
-        UserError: nothing can listen there; says why.
+        UserError: nothing can listen there.
     """
     if port is not None and not 1 <= port <= 65535:
         raise UserError(f"--port takes a number from 1 to 65535, not {port}.")

@@ -1,4 +1,4 @@
-"""Starts the leaderboard as a process of its own, and ends it."""
+"""Starts the leaderboard in its own process, and ends it."""
 
 import importlib.util
 import os
@@ -20,10 +20,10 @@ from .place import Place
 SCRIPT = Path(__file__).resolve().parents[3] / "leaderboard" / "app.py"
 
 DATABASE = "LUKV_BENCH_SITE_DATABASE"
-"""The environment variable by which the site learns of its database; an argument would show a password to everybody."""
+"""Environment variable with the site's database. As an argument, a password would be visible to all users."""
 
 _ENDING_S = 10.0
-"""Seconds in which the site has to end by itself."""
+"""Seconds until the site is killed if it does not end by itself."""
 
 
 def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
@@ -35,7 +35,7 @@ def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
         open_browser: Show the site when it answers.
 
     Raises:
-        UserError: the database cannot be meant, or Streamlit is not installed.
+        UserError: the database cannot be used, or Streamlit is not installed.
         PluginError: the site did not start.
     """
     url, is_example = shown_url(db)
@@ -55,7 +55,7 @@ def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
 
 
 def _command(place: Place) -> list[str]:
-    """-P: files of the folder that the user is in are no modules of the site."""
+    """The command of the site. With -P no file of the working folder is imported as a module."""
     options = {
         "server.address": place.host,
         "server.port": str(place.port),
@@ -68,7 +68,7 @@ def _command(place: Place) -> list[str]:
 
 
 def _environment(url: URL | None) -> dict[str, str]:
-    """Without a `--db` the site looks for the user's own results itself, and finds them once there are any."""
+    """The environment of the site. Without `--db` the site itself looks for the user's results on each request."""
     environment = {name: value for name, value in os.environ.items() if name != DATABASE}
     if url is not None:
         environment[DATABASE] = url.render_as_string(hide_password=False)
@@ -85,7 +85,7 @@ def _wait_until_up(process: "subprocess.Popen[bytes]", place: Place) -> None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """Ctrl-C in a terminal reaches both processes; a signal to this one alone is passed on."""
+    """End the site. Ctrl-C in a terminal reaches both processes; a signal to this process is passed on."""
     if process.poll() is None:
         process.terminate()
     try:
@@ -98,5 +98,5 @@ def _end(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _has_screen() -> bool:
-    """Where there is none, a browser would be one of text, in the terminal that shows the address."""
+    """Whether there is a graphical screen; without one, a text browser would start in the terminal."""
     return sys.platform != "linux" or bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
