@@ -22,12 +22,13 @@ def choose_pair(cells: pd.DataFrame, names: Mapping[str, str]) -> Pair:
 
     Args:
         cells: At least one, with the columns of `read_cells`.
-        names: Of `name_configurations`.
+        names: By configuration, see `name_configurations`.
     """
     usual = usual_pair(cells)
+    options = [str(each) for each in cells["configuration"].drop_duplicates()]
     left, right = st.columns(2)
     with left:
-        a = state.choice("a", "Configuration A", list(names), default=usual[0], shown=names.__getitem__)
+        a = state.choice("a", "Configuration A", options, default=usual[0], shown=names.__getitem__)
     with right:
-        b = state.choice("b", "Configuration B", list(names), default=usual[1], shown=names.__getitem__)
+        b = state.choice("b", "Configuration B", options, default=usual[1], shown=names.__getitem__)
     return Pair(a, b)

@@ -42,7 +42,7 @@ def show(view: View) -> None:
     if cells.empty:
         show_no_rows()
         return
-    names = name_configurations(cells)
+    names = view.derive(name_configurations)
     pair = choose_pair(cells, names)
     st.subheader("Layer by head")
     _show_pair(view, place, pair, names)
