@@ -12,12 +12,12 @@ from lukv_bench.leaderboard.tables.methods import argument_table, method_table, 
 from lukv_bench.leaderboard.view import View, current_view
 
 COLUMNS = {
-    "kind": "Kind",
+    "kind": st.column_config.TextColumn("Kind"),
     "name": st.column_config.TextColumn("Name", pinned=True),
     "summary": st.column_config.TextColumn("What it does", width="large"),
-    "distribution": "Package",
-    "version": "Version",
-    "source": "Source",
+    "distribution": st.column_config.TextColumn("Package"),
+    "version": st.column_config.TextColumn("Version"),
+    "source": st.column_config.TextColumn("Source"),
 }
 
 
