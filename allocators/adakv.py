@@ -12,22 +12,22 @@ from .pool import first_protected, pooled_counts
 
 @dataclass(frozen=True)
 class AdaKV:
-    """Lets the heads of a layer compete: the layer's best-scored tokens stay, with a safe share for every head.
+    """Lets the heads of a layer compete: the layer's best-scored tokens are kept, with a safe share for every head.
 
-    n_h = how many of the layer's b x H first tokens are head h's, where b is the layer's budget a head; in front of
-    all others stand every head's own max(1, int(alpha x b)) best ones. Layers keep equal budgets.
+    n_h = how many of the layer's b x H first-ranked tokens belong to head h, where b is the layer's budget per head;
+    every head's own max(1, int(alpha x b)) best tokens are ranked before all others. Layers have equal budgets.
 
     Source: Feng et al., "Ada-KV", NeurIPS 2025, arXiv 2407.11550, section 3, algorithm 1.
 
     Attributes:
-        alpha: Share of its equal part that a head keeps whatever its scores, 0 to 1. 0.2 is the default of kvpress's
-            AdaKVPress and what the authors' code suggests for models with grouped queries (its README: 0.5 else).
+        alpha: Share of its equal part that a head keeps regardless of its scores, 0 to 1. 0.2 is the default of
+            kvpress's AdaKVPress and the authors' choice for models with grouped queries (their README: 0.5 otherwise).
 
     Differs from the paper: protected tokens count as a head's best ones, inside its safe share and the budget, as in
-    kvpress; the authors' code computes counts without the window and adds it to every head. The safe tokens are in
-    front of the pool, as in kvpress, where the authors' code mixes the pool's counts with equal ones in the
+    kvpress; the authors' code computes counts without the window and adds it to every head. The safe tokens are
+    ranked before the pool, as in kvpress, where the authors' code mixes the pool's counts with equal ones in the
     proportion alpha. Equal scores go to the lower head.
-    Monotone: a larger budget takes a slot from no head.
+    Monotone: a larger budget never takes a slot from a head.
     """
 
     alpha: float = 0.2
@@ -50,5 +50,5 @@ class AdaKV:
         return counts.unsqueeze(0)
 
     def _n_safe(self, per_head: int) -> int:
-        """As kvpress rounds it: the product of floats, cut."""
+        """Rounded as in kvpress: the product of floats, truncated."""
         return max(1, int(per_head * self.alpha)) if self.alpha and per_head else 0

@@ -6,9 +6,9 @@ from torch import Tensor
 def apportion(ideal: Tensor, total: int, cap: int) -> Tensor:
     """Round ideal shares to integers in [0, cap] that sum to `total`, by largest remainder.
 
-    A part starts at the floor of its ideal; what is missing goes, one each, to the largest remainders below
-    the cap, again and again; what is too much is taken from the smallest remainders above zero. Equal
-    remainders go to the lower index.
+    Each part starts at the floor of its ideal. Missing units go, one each, to the largest remainders below the cap,
+    repeatedly; surplus units are taken from the smallest remainders above zero. Equal remainders go to the lower
+    index.
 
     Args:
         ideal: float64 [parts], in [0, cap] up to rounding noise.

@@ -1,4 +1,4 @@
-"""The allocator contract and the one validator behind every allocator."""
+"""The allocator contract, and the validator of all keep counts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,7 +12,7 @@ from ..scorers.base import Profile
 
 
 class Needs(Enum):
-    """What an allocator has to see before it can decide."""
+    """The scores that an allocator needs before it can decide."""
 
     NOTHING = "nothing"
     LAYER_SCORES = "the scores of the layer at hand"
@@ -21,10 +21,10 @@ class Needs(Enum):
 
 @dataclass(frozen=True)
 class AllocationRequest:
-    """A budget to be spread over the KV heads of some layers.
+    """A budget to be distributed over the KV heads of some layers.
 
-    Its tensors are for reading: the scores serve other allocators, too. One that writes into them fails with that
-    reason and is not asked again in the run; the others get them as they were.
+    Its tensors are read-only, since other allocators use the scores, too. An allocator that writes into them fails and
+    is not called again in the run; the others get the original tensors.
 
     Attributes:
         layers: The layers asked for: all of them, or the one at hand (`Needs.LAYER_SCORES`).
@@ -34,9 +34,9 @@ class AllocationRequest:
         n_tokens: Cached tokens T of each sequence.
         budget: Slots to keep in each sequence over the layers asked for, exactly.
         protected: bool [T], tokens that every head keeps, charged inside the budget; on the device of the scores.
-        scores: float32 [len(layers), B, H, T] where the allocator needs scores, else None.
-        profile: The plugin's profile where it needs one, else None.
-        seed: The run's seed, for allocators that draw at random; it is part of the configuration.
+        scores: float32 [len(layers), B, H, T] if the allocator needs scores, else None.
+        profile: The plugin's profile if it needs one, else None.
+        seed: The run's seed, for allocators that draw at random; part of the configuration.
     """
 
     layers: tuple[int, ...]
@@ -52,7 +52,7 @@ class AllocationRequest:
 
     @property
     def n_protected(self) -> int:
-        """Tokens that every head keeps whatever its share."""
+        """Tokens that every head keeps regardless of its share."""
         return int(self.protected.sum())
 
     @property
@@ -67,9 +67,9 @@ class AllocationRequest:
 
 
 def one_layer_each(request: AllocationRequest) -> list[AllocationRequest]:
-    """The request of each layer by itself, with an equal part of the budget.
+    """A request for each layer, with an equal part of the budget.
 
-    Where the budget does not divide, the first layers get one slot more; the budgets of a run do.
+    If the budget is not divisible, the first layers get one slot more; the budgets of a run are divisible.
     """
     each, left_over = divmod(request.budget, len(request.layers))
     return [
@@ -91,24 +91,24 @@ class Allocator(Protocol):
 
     Attributes:
         source: Where the method was published.
-        needs: What it has to see; a class attribute, or a property that follows from the hyper-parameters.
+        needs: The scores it needs; a class attribute, or a property if it depends on the hyper-parameters.
     """
 
     source: ClassVar[str]
 
     @property
     def needs(self) -> Needs:
-        """What it has to see."""
+        """The scores it needs."""
 
     def allocate(self, request: AllocationRequest) -> Tensor:
         """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence."""
 
 
 class Selective(Protocol):
-    """An allocator that cannot serve every budget says so before minutes of work go into a run."""
+    """An allocator that cannot serve every budget, and checks it before a run starts."""
 
     def check(self, request: AllocationRequest) -> None:
-        """Look at a request that has no scores and no profile yet.
+        """Check a request without scores and profile.
 
         Raises:
             UserError: the method cannot serve this budget.
@@ -116,39 +116,39 @@ class Selective(Protocol):
 
 
 Note = Mapping[str, Any]
-"""What a reader of an answer must know: JSON values by name, "event" among them, which says what happened."""
+"""An event stored with an answer: JSON values by name, of which "event" names what happened."""
 
 
 class Noting(Protocol):
-    """An allocator that could not serve every request as its method says, and reports how it did."""
+    """An allocator that cannot serve every request as its method defines, and reports deviations."""
 
     def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
-        """What is to be stored with the answer; `counts` are the allocator's own, int64 [len(layers), B, H]."""
+        """The events to store with the answer; `counts` are the allocator's own, int64 [len(layers), B, H]."""
 
 
 class Monotone(Protocol):
-    """An allocator that says whether a larger budget never takes a slot from any head.
+    """An allocator that declares whether a larger budget never takes a slot from any head.
 
-    The promise is for budgets of whole tokens a head, as runs ask for them, over the same scores. An allocator that
-    does not say promises nothing.
+    This holds for budgets of whole tokens per head, as in runs, over the same scores. Without a declaration an
+    allocator is not assumed to be monotone.
     """
 
     monotone: ClassVar[bool]
 
 
 class BudgetError(Exception):
-    """An allocator's counts break the budget: the cell fails, the others continue."""
+    """An allocator's counts violate the budget: the answer fails, others continue."""
 
 
 class NoteError(Exception):
-    """What an allocator says of its counts cannot be stored: the cell fails, the others continue."""
+    """An allocator's notes cannot be stored: the answer fails, others continue."""
 
 
 def check_counts(counts: Tensor, request: AllocationRequest) -> None:
-    """The one validator: shape, dtype, exact sums, no head below the protected tokens or above T.
+    """Validate keep counts: shape, dtype, exact sums, no head below the protected tokens or above T.
 
     Raises:
-        BudgetError: with what is wrong.
+        BudgetError: they are not valid.
     """
     if tuple(counts.shape) != request.shape:
         raise BudgetError(f"keep counts have shape {tuple(counts.shape)}, not {request.shape}")

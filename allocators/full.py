@@ -12,13 +12,13 @@ from .base import AllocationRequest, Needs
 
 @dataclass(frozen=True)
 class Full:
-    """Keeps everything: the reference that eviction is held against; takes no scorer and no budget."""
+    """Keeps everything: the reference without eviction; takes no scorer and no budget."""
 
     source: ClassVar[str] = "the model itself"
     needs: ClassVar[Needs] = Needs.NOTHING
 
     def check(self, request: AllocationRequest) -> None:
-        """Refuse what evicts, which only another allocator around this one can ask for.
+        """Refuse a budget below the whole cache, which only an allocator around this one can request.
 
         Raises:
             UserError: the budget is smaller than the cache.

@@ -11,15 +11,15 @@ from .pool import first_protected, pooled_counts
 
 @dataclass(frozen=True)
 class GlobalScores:
-    """Lets all heads of the model compete with their raw scores: a control for whoever moves budget between layers.
+    """Lets all heads of the model compete with their raw scores: a control for moving budget between layers.
 
-    n_(l,h) = how many of the model's `budget` best-scored tokens lie in head h of layer l
+    n_(l,h) = how many of the model's `budget` best-scored tokens are in head h of layer l
 
     Source: KVzip's rule for its head budgets (Kim et al., arXiv 2505.23416, section 4.1, "eviction structure").
-    Differs from the paper: KVzip's scores, maxima of attention weights, mean the same in every layer; here they are
-    whatever the scorer gives, and most scorers promise no more than an order inside a head. That is the point of the
-    control. Every head keeps the protected tokens. Equal scores go to the lower layer, then the lower head.
-    Monotone: a larger budget takes a slot from no head.
+    Differs from the paper: KVzip's scores, maxima of attention weights, are comparable between layers; here any
+    scorer's are used, and most scorers define only an order inside a head. That is the purpose of the control. Every
+    head keeps the protected tokens. Equal scores go to the lower layer, then the lower head.
+    Monotone: a larger budget never takes a slot from a head.
     """
 
     source: ClassVar[str] = "arXiv 2505.23416 (NeurIPS 2025), its budget rule alone"

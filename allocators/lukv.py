@@ -17,13 +17,13 @@ from .lukv_hull import relax
 from .lukv_solver import greedy_evictions
 
 TARGETS = 99
-"""Grid of the curve: 1% to 99% of the evictable tokens pruned."""
+"""Targets of the curve: 1% to 99% of the evictable tokens pruned."""
 
 ROUNDING = 1e-6
-"""Of a curve stored in float32."""
+"""Tolerance for a curve stored in float32."""
 
 HALF_A_SLOT = 0.005
-"""A target's total is a whole number of slots, of which a calibration text gives each head more than 100."""
+"""Tolerance of a target's total, which is a whole number of slots: calibration texts have more than 100 per head."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class LUKV:
     Differs from the paper: curves are shares of the evictable tokens and protected tokens are charged on top,
     so floors are absolute and do not grow with the context (the authors' code stores shares of all tokens, with
     a floor of 1% or the calibration text's sink and window); between grid points the curve is interpolated
-    instead of rounded, and the total is exact; documents weigh the same whatever their number of questions.
+    instead of rounded, and the total is exact; documents have equal weights, whatever their number of questions.
     Not monotone: the shares only grow with the budget, but rounding may take a slot from a head.
     """
 
@@ -60,15 +60,15 @@ class LUKV:
         return {"curve": torch.stack(curves).mean(dim=0)}
 
     def check_profile(self, arrays: Mapping[str, Tensor], n_layers: int, n_kv_heads: int) -> None:
-        """Hold a profile's arrays to what `fit` guarantees.
+        """Check that a profile's arrays satisfy what `fit` guarantees.
 
         Raises:
-            ValueError: with what is wrong.
+            ValueError: they do not.
         """
         check_curve(arrays, n_layers, n_kv_heads)
 
     def check(self, request: AllocationRequest) -> None:
-        """Refuse what the curve does not reach.
+        """Refuse a budget beyond the curve.
 
         Raises:
             UserError: the budget prunes more than the curve's last target, 99% of the evictable tokens.
@@ -97,10 +97,10 @@ class LUKV:
 
 
 def check_curve(arrays: Mapping[str, Tensor], n_layers: int | None = None, n_kv_heads: int | None = None) -> None:
-    """Refuse what `LUKV.fit` cannot have made for a model of this shape; without one, for any model.
+    """Refuse arrays that `LUKV.fit` cannot have made for a model of this shape; without a shape, for any model.
 
     Raises:
-        ValueError: with what is wrong.
+        ValueError: the arrays are not a curve of LU-KV.
     """
     curve = arrays.get("curve")
     if curve is None or set(arrays) != {"curve"}:
@@ -136,7 +136,7 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
         raise ValueError("LU-KV's fit needs the scores and the importance of every document")
     n_layers, n_heads, _ = document.scores.shape
     evictable = ~document.protected
-    # Worst first, in the order in which `kernels.select` evicts: among equals the later goes first.
+    # Worst first, in the order in which `kernels.select` evicts: among equal scores the later token goes first.
     order = document.scores[:, :, evictable].argsort(dim=-1, descending=True, stable=True).flip(-1)
     n_evictable = order.shape[-1]
     total = n_layers * n_heads * n_evictable
@@ -149,14 +149,14 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
 
 
 def _position(request: AllocationRequest) -> Fraction:
-    """Per cent of the evictable tokens that the budget prunes: the place on the curve's grid, exactly."""
+    """Per cent of the evictable tokens that the budget prunes: the exact position on the curve's grid."""
     evictable = request.n_heads * (request.n_tokens - request.n_protected)
     pruned = request.n_heads * request.n_tokens - request.budget
     return Fraction(pruned, evictable) * (TARGETS + 1) if evictable else Fraction(0)
 
 
 def _shares_at(curve: Tensor, position: Fraction) -> Tensor:
-    """float64 [L, H]: the curve at a place on its grid, linear between targets; 0 is the full cache."""
+    """float64 [L, H]: the curve at a position on its grid, linear between targets; 0 is the full cache."""
     low = int(position)
     grid = torch.cat([torch.ones_like(curve[:1]), curve]).double()
     return torch.lerp(grid[low], grid[min(low + 1, TARGETS)], float(position - low))

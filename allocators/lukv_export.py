@@ -1,4 +1,4 @@
-"""LU-KV's profile as kvpress reads it."""
+"""Converts LU-KV's profile for kvpress."""
 
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ def kvpress_ratios(profile: Profile, n_tokens: int, protection: Protection) -> N
     kvpress's counts drift with the protected share. Each ratio is 1 - count / T of a whole count: then the layer
     totals and remainders that kvpress rounds (in float32) are whole up to noise, and rounding finds the counts again.
 
-    Two things cannot be said in that format. A row is NaN where LUKV refuses the budget (fewer tokens than are
+    Two things cannot be expressed in that format. A row is NaN where LUKV refuses the budget (fewer tokens than are
     protected, or beyond the curve's last target); kvpress fails on it ("cannot convert float NaN to integer") and
     evicts nothing silently. A head that LUKV leaves empty, which takes a protection of 0, has the ratio 1, and
     kvpress keeps one token of it, over the budget.

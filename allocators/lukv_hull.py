@@ -11,7 +11,7 @@ from scipy.optimize import isotonic_regression
 class Plateaus:
     """The relaxed marginal losses of all heads, as runs of equal value.
 
-    Inside a head, values rise from run to run: the first run is what is cheapest to evict.
+    Inside a head, values rise from run to run: the first run is the cheapest to evict.
 
     Attributes:
         heads: int64 [runs], ascending.

@@ -12,8 +12,8 @@ def first_protected(scores: Tensor, protected: Tensor) -> Tensor:
 def pooled_counts(scores: Tensor, total: int) -> Tensor:
     """How many of the `total` best tokens of all heads together each head has.
 
-    Equal scores go to the lower head, and inside a head only the count is returned: which of its equal tokens stay is
-    decided by the selection. So the outcome depends on no sorting kernel.
+    Equal scores go to the lower head. Inside a head only the count is returned; the selection decides which of equal
+    tokens are kept. So the result does not depend on the sorting kernel.
 
     Args:
         scores: float32 [B, heads, T], higher = keep, no NaN.

@@ -16,15 +16,15 @@ class Shuffled:
 
     n_(l,h) = the inner allocator's count of head p(l,h), where p permutes all heads of all layers
 
-    The run's seed alone decides p, so it is the same for all samples. How unequal the heads are stays, which head is
-    which is lost: what the inner allocator gains over this, it gains by knowing its heads.
+    p depends only on the run's seed, so it is the same for all samples. The distribution of counts is kept, their
+    assignment to heads is lost: what the inner allocator gains over this, it gains by knowing its heads.
 
     Source: a permutation control of this suite.
 
     Attributes:
-        of: The inner allocator; its profile, where it has one, is the one that it would get by itself.
+        of: The inner allocator; if it has a profile, it is the same as without this control.
 
-    Monotone: where the inner allocator is.
+    Monotone: if the inner allocator is.
     """
 
     of: Allocator
@@ -33,16 +33,16 @@ class Shuffled:
 
     @property
     def needs(self) -> Needs:
-        """Nothing where the inner one needs nothing; else all layers, which it deals over."""
+        """Nothing if the inner one needs nothing; else the scores of all layers, since counts move between layers."""
         return Needs.NOTHING if self.of.needs is Needs.NOTHING else Needs.ALL_SCORES
 
     @property
     def monotone(self) -> bool:
-        """As the inner one."""
+        """Whether the inner one is."""
         return bool(getattr(self.of, "monotone", False))
 
     def check(self, request: AllocationRequest) -> None:
-        """Refuse what the inner one refuses.
+        """Refuse budgets that the inner one refuses.
 
         Raises:
             UserError: as the inner one's `check`.
@@ -64,14 +64,14 @@ class Shuffled:
         return by_sequence.view(n_batch, n_layers, n_heads).transpose(0, 1).contiguous()
 
     def notes(self, request: AllocationRequest, counts: Tensor) -> tuple[Note, ...]:
-        """What the inner one says of its own counts."""
+        """The inner one's notes on its own counts."""
         notes = getattr(self.of, "notes", None)
         if notes is None:
             return ()
         return tuple(note for part in self._parts(request) for note in notes(part, self._inner(part)))
 
     def _parts(self, request: AllocationRequest) -> list[AllocationRequest]:
-        """The requests as the inner one is used to them."""
+        """The requests in the form that the inner one needs."""
         return one_layer_each(request) if self.of.needs is Needs.LAYER_SCORES else [request]
 
     def _inner(self, part: AllocationRequest) -> Tensor:
@@ -81,7 +81,7 @@ class Shuffled:
 
 
 def _deal(n_heads: int, seed: int) -> list[int]:
-    """A permutation that no library version changes: Python promises the same `random()` for a seed, for good."""
+    """A permutation that does not depend on library versions: Python guarantees the same `random()` for a seed."""
     draw = random.Random(f"shuffled {seed}").random
     keys = [draw() for _ in range(n_heads)]
     return sorted(range(n_heads), key=keys.__getitem__)

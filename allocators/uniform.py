@@ -16,8 +16,8 @@ class Uniform:
 
     n = budget / heads
 
-    Source: what SnapKV, KeyDiff and the other scorers do by themselves.
-    Monotone: a larger budget takes a slot from no head.
+    Source: the budget rule of SnapKV, KeyDiff and the other scorers.
+    Monotone: a larger budget never takes a slot from a head.
     """
 
     source: ClassVar[str] = "the scorers' own papers"

@@ -54,7 +54,7 @@ class FlatKV:
         return self.keys.nbytes + self.values.nbytes
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """Write a chunk behind each segment (see `store.KVStore`); nothing stored is copied while there is room."""
+        """Append a chunk to each segment (see `store.KVStore`); stored tokens are copied only if a segment is full."""
         n_new, dim = keys.shape[2:]
         longer = self.segments.extended(new_lengths)
         if longer.overflow:
@@ -73,13 +73,13 @@ class FlatKV:
         self.segments = longer
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Go on with some rows alone. Level segments move together; others stay where they are until they grow."""
+        """Drop all rows but these. Level segments are packed again; others stay where they are until they grow."""
         self.segments = self.segments.take_rows(rows)
         if self.level:
             self._move(self.segments.slots(), self.segments.capacities)
 
     def keep(self, mask: Tensor, lengths: Tensor) -> None:
-        """Keep some of the slots in use; each segment keeps its spare slots, and the bytes of the others are freed.
+        """Keep some of the slots in use and free the others; each segment keeps its spare slots.
 
         Args:
             mask: bool [slots in use] on the CPU, segment after segment.

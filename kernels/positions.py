@@ -1,4 +1,4 @@
-"""Which logical positions the slots of a store hold."""
+"""The logical positions that the slots of a store hold."""
 
 from dataclasses import dataclass
 
@@ -13,13 +13,13 @@ from .select import Kept
 class Positions:
     """The positions that a store held when it was made or last reduced by `keep`.
 
-    The tokens appended since then took the positions that follow, the same in every head of a row, so that none is
-    recorded per token: how many there are is the difference of two lengths.
+    Tokens appended since then have the following positions, the same in every head of a row. Only their number is
+    needed, which is the difference of two lengths.
 
     Attributes:
         mask: bool [B, H, T], True where a head holds a position.
-        n_positions: int64 [B] on the CPU, positions that each row had counted, evicted ones included.
-        lengths: int64 [B, H] on the CPU, what the segments were long that tokens are appended to.
+        n_positions: int64 [B] on the CPU, positions that each row had counted, including evicted ones.
+        lengths: int64 [B, H] on the CPU, the lengths at that time of the segments that tokens are appended to.
     """
 
     mask: Tensor
@@ -28,15 +28,15 @@ class Positions:
 
     @classmethod
     def of_context(cls, mask: Tensor, lengths: Tensor) -> "Positions":
-        """Of a store that was just made over T positions."""
+        """The positions of a new store over T positions."""
         return cls(mask, torch.full((len(mask),), mask.shape[-1]), lengths)
 
     def appended(self, lengths: Tensor) -> Tensor:
-        """int64 [B]: tokens appended since then, from the segments' present lengths."""
+        """int64 [B]: tokens appended since then, given the segments' present lengths."""
         return (lengths - self.lengths)[:, 0]
 
     def now(self, lengths: Tensor) -> Kept:
-        """All that is held, over as many positions as the longest row has counted; from the segments' lengths."""
+        """All held positions, up to the last of the longest row; given the segments' lengths."""
         ends = self.n_positions + self.appended(lengths)
         columns = torch.arange(int(ends.max()))
         new = (columns >= self.n_positions.unsqueeze(-1)) & (columns < ends.unsqueeze(-1))
@@ -44,18 +44,18 @@ class Positions:
         return Kept.of_mask(old | new.unsqueeze(1).to(old.device))
 
     def reduced(self, kept: Kept, lengths: Tensor, reduced_lengths: Tensor) -> "Positions":
-        """What is held when some of it was dropped; from the segments' lengths before and after."""
+        """The held positions after some were dropped; given the segments' lengths before and after."""
         return Positions(kept.mask, self.n_positions + self.appended(lengths), reduced_lengths)
 
     def take_rows(self, rows: Tensor) -> "Positions":
-        """Of some rows, int64 [B'] on the CPU."""
+        """The positions of some rows, int64 [B'] on the CPU."""
         return Positions(self.mask[rows.to(self.mask.device)], self.n_positions[rows], self.lengths[rows])
 
     def check_taken_back(self, n: Tensor, lengths: Tensor) -> None:
-        """Refuse to take back what was not appended since then; n is int64 [B].
+        """Refuse to take back more tokens than were appended since then; n is int64 [B].
 
         Raises:
-            ValueError: with both counts.
+            ValueError: a row has fewer appended tokens.
         """
         appended = self.appended(lengths)
         if bool((n < 0).any()) or bool((n > appended).any()):
@@ -63,7 +63,7 @@ class Positions:
 
 
 def check_held(kept: Kept, held: Kept) -> None:
-    """Refuse to keep what is not held.
+    """Refuse to keep positions that are not held.
 
     Raises:
         ValueError: `kept` has another shape, or positions beyond those held.

@@ -1,4 +1,4 @@
-"""The ragged store: what is evicted is gone, and the bytes are those of the kept slots."""
+"""The ragged store: evicted slots are freed, and only the kept slots take memory."""
 
 from dataclasses import dataclass
 
@@ -23,7 +23,7 @@ class RaggedStore:
     base: Positions
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """See `store.KVStore`. Segments that are full grow to twice their capacity at least."""
+        """See `store.KVStore`. Full segments grow to at least twice their capacity."""
         self.kv.append(keys, values, new_lengths)
 
     def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -73,7 +73,7 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
             and is not expanded over them.
         values: [B, H, T, D].
         kept: Which positions stay in each row.
-        room: Spare slots of each segment for tokens to come.
+        room: Spare slots of each segment for later tokens.
     """
     n_rows, lengths = len(kept.mask), kept.counts
     keys, values = keys.expand(n_rows, -1, -1, -1), values.expand(n_rows, -1, -1, -1)

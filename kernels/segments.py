@@ -1,4 +1,4 @@
-"""Where each (row, KV head) lies in a flat tensor of slots."""
+"""The place of each (row, KV head) in a flat tensor of slots."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from torch import Tensor
 class Segments:
     """One segment of slots per (row, KV head), all int64 [B, H] on the CPU.
 
-    Segments do not overlap, and lie in the order (row, head).
+    Segments do not overlap and are in the order (row, head).
 
     Attributes:
         starts: First slot of each segment.
@@ -46,7 +46,7 @@ class Segments:
         return self.starts.reshape(-1).repeat_interleave(flat) + within
 
     def next_slots(self, n: int) -> Tensor:
-        """int64 [B, H, n]: the slots behind those in use."""
+        """int64 [B, H, n]: the slots after those in use."""
         return (self.starts + self.lengths).unsqueeze(-1) + torch.arange(n)
 
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
@@ -59,11 +59,11 @@ class Segments:
         return pieces[1::2]
 
     def extended(self, n: Tensor) -> "Segments":
-        """Row b's segments longer by n[b], int64 [B]; they may then overflow."""
+        """The segments, those of row b longer by n[b], int64 [B]; they may then overflow."""
         return Segments(self.starts, self.lengths + n.unsqueeze(-1), self.capacities)
 
     def shortened(self, n: Tensor) -> "Segments":
-        """Row b's segments shorter by n[b], int64 [B], at most their lengths: their last slots are spare again."""
+        """The segments, those of row b shorter by n[b], int64 [B], at most their lengths; the last slots are spare."""
         return Segments(self.starts, self.lengths - n.unsqueeze(-1), self.capacities)
 
     def take_rows(self, rows: Tensor) -> "Segments":

@@ -1,7 +1,7 @@
-"""The shared store: a batch of rows over one context that stays whole.
+"""The shared store: a batch of rows over one full context.
 
-With a mask it hides what an eviction would drop, and so is the oracle of the ragged store; it is how many
-configurations, or many questions, decode as one batch.
+With a mask it hides what an eviction would drop, which makes it the oracle of the ragged store. Many configurations or
+many questions decode over it as one batch.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,7 @@ from .select import Kept
 from .shared_attention import shared_attention
 
 Watch = Callable[[Tensor, Tensor], None]
-"""Called with (softmax weights of the context, the places that their rows had in the first batch)."""
+"""Called with (softmax weights of the context, indices of their rows in the first batch)."""
 
 
 @dataclass
@@ -26,10 +26,10 @@ class SharedStore:
     Attributes:
         keys: [1, H, T, D], the context.
         values: [1, H, T, D].
-        mask: bool [B, H, T], what each row attends to of it; None = everything.
+        mask: bool [B, H, T], context tokens that each row attends to; None = all.
         tail: Each row's own tokens, level segments.
         base: The positions held when the store was made or last reduced.
-        rows: int64 [B] on the CPU, the places that the present rows had in the first batch.
+        rows: int64 [B] on the CPU, indices of the present rows in the first batch.
         watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and `rows`;
             None = the weights are dropped.
     """
@@ -46,7 +46,7 @@ class SharedStore:
     def over(
         cls, keys: Tensor, values: Tensor, n_rows: int, mask: Tensor | None, room: int, watch: Watch | None = None
     ) -> "SharedStore":
-        """A store of `n_rows` rows over a context, with `room` tail slots to begin with."""
+        """A store of `n_rows` rows over a context, with initially `room` tail slots."""
         _, n_heads, n_tokens, dim = keys.shape
         no_slots = torch.zeros(n_rows, n_heads, dtype=torch.int64)
         no_tokens = keys.new_empty(0, dim)
@@ -56,7 +56,7 @@ class SharedStore:
         return cls(keys, values, mask, tail, base, torch.arange(n_rows), watch)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """See `store.KVStore`. Tails that are full grow to twice their capacity at least."""
+        """See `store.KVStore`. Full tails grow to at least twice their capacity."""
         self.tail.append(keys, values, new_lengths)
 
     def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
@@ -77,7 +77,7 @@ class SharedStore:
         return out, lse
 
     def keep_rows(self, rows: Tensor) -> None:
-        """See `store.KVStore`. The context is not touched; the other rows' tails and masks are freed."""
+        """See `store.KVStore`. The context stays; the other rows' tails and masks are freed."""
         if self.mask is not None:
             self.mask = self.mask[rows.to(self.mask.device)]
         self.tail.keep_rows(rows)
@@ -93,8 +93,8 @@ class SharedStore:
         self.tail.segments = self.tail.segments.shortened(n)
 
     def keep(self, kept: Kept) -> None:
-        """See `store.KVStore`. Slots of the context are hidden by the mask, and their bytes are not freed: other rows
-        share them. Those of tails are freed as far as the longest tail becomes shorter."""
+        """See `store.KVStore`. Slots of the context are hidden by the mask and not freed, since other rows share
+        them. Tail slots are freed if the longest tail becomes shorter."""
         held, before, n_context = self.positions(), self.tail.segments.lengths, self.keys.shape[2]
         check_held(kept, held)
         self.mask = kept.mask[..., :n_context].clone()
@@ -108,7 +108,7 @@ class SharedStore:
         return self.base.now(self.tail.segments.lengths)
 
     def kv_bytes_by_row(self) -> list[int]:
-        """See `store.KVStore`: what a ragged store of the same slots holds. The context is in memory only once."""
+        """See `store.KVStore`: the bytes of a ragged store of the same slots. In memory there is only one context."""
         context = self.base.mask[..., : self.keys.shape[2]].sum(dim=(1, 2)).cpu()
         slots = context + self.tail.segments.lengths.sum(dim=-1)
         return [n * self.tail.slot_bytes for n in slots.tolist()]
@@ -123,9 +123,9 @@ def hide(keys: Tensor, values: Tensor, kept: Kept, room: int) -> SharedStore:
     """A shared store in which each row attends to what it keeps.
 
     Args:
-        keys: [1, H, T, D], the full cache, which the store refers to and does not copy.
+        keys: [1, H, T, D], the full cache, which is not copied.
         values: [1, H, T, D].
         kept: Which positions stay in each row.
-        room: Tail slots of each row to begin with.
+        room: Initial tail slots of each row.
     """
     return SharedStore.over(keys, values, len(kept.mask), kept.mask, room)

@@ -1,4 +1,4 @@
-"""What every KV store of one layer can do."""
+"""The interface of a KV store of one layer."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,14 +9,14 @@ from .select import Kept
 
 
 class KVStore(Protocol):
-    """Keys and values of one layer after eviction, for a batch of rows; tokens are appended behind them.
+    """Keys and values of one layer after eviction, for a batch of rows, to which tokens are appended.
 
-    Logical positions count from the context's first token on, evicted ones included. Lengths, counts and rows are
+    Logical positions count from the context's first token, including evicted ones. Lengths, counts and rows are
     int64 on the CPU.
     """
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
-        """Take in a chunk.
+        """Append a chunk.
 
         Args:
             keys: [B, H, Q, D].
@@ -38,33 +38,33 @@ class KVStore(Protocol):
         """
 
     def keep_rows(self, rows: Tensor) -> None:
-        """Go on with some rows of the batch alone.
+        """Drop all rows of the batch but these.
 
         Args:
-            rows: int64 [B'], ascending places in the present batch.
+            rows: int64 [B'], ascending indices in the present batch.
         """
 
     def n_appended(self) -> Tensor:
         """int64 [B]: tokens appended since the store was made or `keep` was called."""
 
     def take_back(self, n: Tensor) -> None:
-        """Forget the last n[b] tokens of each row; nothing is copied.
+        """Drop the last n[b] tokens of each row; nothing is copied.
 
         Args:
             n: int64 [B], at most the tokens appended since the store was made or `keep` was called.
 
         Raises:
-            ValueError: it is more than those.
+            ValueError: a row has fewer appended tokens.
         """
 
     def keep(self, kept: Kept) -> None:
-        """Keep fewer of the held slots.
+        """Keep some of the held slots.
 
         Args:
             kept: A selection over the positions of `positions()`, with the same mask shape.
 
         Raises:
-            ValueError: it holds positions that the store does not.
+            ValueError: it has positions that the store does not hold.
         """
 
     def positions(self) -> Kept:

@@ -1,4 +1,4 @@
-"""What the last queries of a context attended to."""
+"""Attention weights of queries over a layer's keys."""
 
 import torch
 from torch import Tensor
@@ -12,21 +12,21 @@ def attention(layer: LayerView, queries: Tensor, end: int) -> Tensor:
     Args:
         layer: Its keys and scale.
         queries: [B, HQ, n, D], after the rotary embedding.
-        end: Position behind the last of them.
+        end: The position after the last of them.
 
     Returns:
         float32 [B, H, G, n, end], zero where a query does not see.
     """
     n_batch, n_heads, _, dim = layer.keys.shape
     n = queries.shape[2]
-    grouped = queries.float().reshape(n_batch, n_heads, -1, dim)  # the group's queries under one another
+    grouped = queries.float().reshape(n_batch, n_heads, -1, dim)  # the queries of a group in consecutive rows
     logits = (grouped @ layer.keys[:, :, :end].float().transpose(2, 3) * layer.scale).view(n_batch, n_heads, -1, n, end)
     hidden = torch.ones(n, end, dtype=torch.bool, device=logits.device).triu(end - n + 1)
     return logits.masked_fill_(hidden, float("-inf")).softmax(dim=-1)
 
 
 def on_top(scores: Tensor, before: int, after: int) -> Tensor:
-    """Scores [B, H, n] between tokens that beat them all, by one more than the largest of the sequence."""
+    """Scores [B, H, n] with tokens before and after them whose scores exceed the sequence's largest by 1."""
     n_batch, n_heads, n = scores.shape
     largest = scores.flatten(1).amax(dim=1) if n else scores.new_zeros(n_batch)
     top = (largest + 1).view(n_batch, 1, 1)

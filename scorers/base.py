@@ -1,4 +1,4 @@
-"""The scorer contract, and what scorers and allocators share."""
+"""The scorer contract, and types that scorers and allocators share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -30,7 +30,7 @@ class Protection:
 
 @dataclass(frozen=True)
 class Reads:
-    """What a scorer has to see of a layer besides keys and values, so that nothing else is computed or kept for it.
+    """What a scorer reads of a layer besides keys and values; nothing else is computed or kept for it.
 
     Attributes:
         queries: How many of the last queries; "all" for every one.
@@ -39,7 +39,7 @@ class Reads:
         rotary: Whether the rotary embedding of other positions is needed.
         output_weight: Whether the output projection is needed.
         budget: Whether the ranking depends on how many tokens will be kept.
-        module: Whether the attention module itself is needed, by a scorer that speaks to transformers.
+        module: Whether the attention module itself is needed, by a scorer that calls transformers.
     """
 
     queries: int | Literal["all"] = 0
@@ -51,7 +51,7 @@ class Reads:
     module: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
-        """What two scorers see between them; each then finds at least as many queries as it asked for."""
+        """The union of what two scorers read; each gets at least as many queries as it declared."""
         both = (self.queries, other.queries)
         return Reads(
             queries="all" if "all" in both else max(int(n) for n in both),
@@ -66,7 +66,7 @@ class Reads:
 
 Rotary = Callable[[Tensor], tuple[Tensor, Tensor]]
 """From positions int64 [n] to (cos, sin), each float32 [n, rotated dims]; the first dims of a head are rotated, each
-dim i of the first half of them together with dim i of the second half."""
+dim i of their first half together with dim i of their second half."""
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class Profile:
     Attributes:
         kind: Name of the method that fitted it.
         arrays: The fitted tensors by name.
-        made: Everything that decides it: model revision, scorer, texts, seed, code.
-        notes: The circumstances, which a reader may want to know: device, dtype, package versions.
+        made: Everything that determines it: model revision, scorer, texts, seed, code.
+        notes: How it was made, for readers: device, dtype, package versions.
     """
 
     kind: str
@@ -88,27 +88,27 @@ class Profile:
 
 @dataclass(frozen=True)
 class LayerView:
-    """One layer of the context at the end of its prefill. It lives only inside that layer's forward.
+    """One layer of the context at the end of its prefill. It exists only during that layer's forward.
 
-    What a scorer has not declared in its `Reads` is None. All of it is the model's own and for reading: a scorer that
-    writes into a tensor of it, or replaces anything of the module, is not asked again in the run and has no table; the
-    context is read again without it. Whoever needs to write works on a copy (`keys.clone()`).
+    What a scorer has not declared in its `Reads` is None. Everything belongs to the model and is read-only: a scorer
+    that writes into a tensor or replaces a part of the module is not called again in the run and has no table, and the
+    context is read again without it. To write, make a copy (`keys.clone()`).
 
     Attributes:
         layer: Index of the layer.
         keys: [B, H, T, D], after the rotary embedding.
         values: [B, H, T, D].
         queries: [B, HQ, n, D], the last n queries after the rotary embedding.
-        hidden_states: [B, T, hidden], what enters the attention module.
-        queries_before_rotary: [B, HQ, T, D], after the query norm where the model has one.
+        hidden_states: [B, T, hidden], the input of the attention module.
+        queries_before_rotary: [B, HQ, T, D], after the query norm if the model has one.
         rotary: The model's rotary embedding of any positions.
         output_weight: [HQ, D, hidden]; row h maps the output of query head h into the residual stream.
         n_kept: Tokens that the budget keeps in each head on average.
         module: The attention module.
         kwargs: The keyword arguments of its forward, `hidden_states` and `position_embeddings` among them.
-        seed: For scorers that draw at random: it follows from the run's seed and the context's tokens.
-        scaling: What the model multiplies q . k by; None = 1 / sqrt(D). Always there.
-        profile: The scorer's own profile where it has a `fit`, its arrays on the device of the keys.
+        seed: For scorers that draw at random; determined by the run's seed and the context's tokens.
+        scaling: The model's factor on q . k; None = 1 / sqrt(D). Set without a declaration.
+        profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
     """
 
     layer: int
@@ -146,11 +146,11 @@ class Scorer(Protocol):
 
     @property
     def reads(self) -> Reads:
-        """What it has to see; a class variable, or a property where it follows from the hyper-parameters."""
+        """What it reads; a class variable, or a property if it depends on the hyper-parameters."""
 
     @property
     def protection(self) -> Protection:
-        """Its default sink and window; a class variable or a property, too."""
+        """Its default sink and window; a class variable or a property."""
 
     def score(self, layer: LayerView) -> Tensor:
         """float32 [B, H, T], higher = keep; finite."""
@@ -173,7 +173,7 @@ class CalibrationReads:
     values: bool = False
 
     def __or__(self, other: "CalibrationReads") -> "CalibrationReads":
-        """What two plugins read between them."""
+        """The union of what two plugins read."""
         return CalibrationReads(
             scores=self.scores or other.scores,
             importance=self.importance or other.importance,
@@ -184,7 +184,7 @@ class CalibrationReads:
 
 @dataclass(frozen=True)
 class CalibrationDocument:
-    """What the model did with one calibration document under full attention; for reading, as `LayerView` is.
+    """The records of one calibration document under full attention; read-only, as `LayerView`.
 
     What a plugin has not declared in its `CalibrationReads` is None.
 
@@ -205,8 +205,8 @@ class CalibrationDocument:
 
 
 class Fitted(Protocol):
-    """A scorer or an allocator that needs a profile. The harness calibrates the model, caches the profile and hands it
-    over: to a scorer in `LayerView.profile`, to an allocator in `AllocationRequest.profile`.
+    """A scorer or an allocator that needs a profile. The harness calibrates the model, caches the profile and passes it
+    to a scorer in `LayerView.profile`, to an allocator in `AllocationRequest.profile`.
 
     Attributes:
         profile: A profile file chosen by the user; "" = the one the harness finds or makes.
@@ -215,25 +215,25 @@ class Fitted(Protocol):
     profile: str
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
-        """The arrays of the profile, from calibration."""
+        """The arrays of the profile, fitted on calibration documents."""
 
 
 class Calibrated(Protocol):
-    """A fitted plugin that declares what its `fit` reads. Without this an allocator's `fit` gets scores and importance,
-    a scorer's importance.
+    """A fitted plugin that declares what its `fit` reads. By default an allocator's `fit` gets scores and importance, a
+    scorer's importance.
     """
 
     @property
     def calibration(self) -> CalibrationReads:
-        """A class variable, or a property where it follows from the hyper-parameters."""
+        """A class variable, or a property if it depends on the hyper-parameters."""
 
 
 class Verifying(Protocol):
-    """A plugin that says what the arrays of its profile must be: its own `fit` is held to it, and any file read."""
+    """A plugin that checks the arrays of its profile, both those of its own `fit` and those of a file."""
 
     def check_profile(self, arrays: Mapping[str, Tensor], n_layers: int, n_kv_heads: int) -> None:
-        """Look at the arrays for a model of this shape; all their numbers are finite.
+        """Check the arrays for a model of this shape; all their numbers are finite.
 
         Raises:
-            ValueError: with what is wrong with them.
+            ValueError: they are not a profile of this plugin.
         """

@@ -9,12 +9,12 @@ from torch import Tensor
 from .base import LayerView, Protection, Reads, Scorer
 
 BLOCK_TOKENS = 4096
-"""Tokens whose projected values are held at once."""
+"""Tokens whose projected values are in memory at once."""
 
 
 @dataclass(frozen=True)
 class Critical:
-    """Around any scorer: half of the budget by its ranking, the rest by what evicting would change in the output.
+    """Wraps any scorer: half of the budget by its ranking, the rest by the change that an eviction makes in the output.
 
     s_j is the inner score and N the tokens that the budget keeps in a head. The floor(first_share * N) best by s (at
     least one) come first, in their order; then
@@ -23,15 +23,15 @@ class Critical:
     Source: Feng et al., "CriticalKV: Optimizing KV Cache Eviction from an Output Perturbation Perspective",
     arXiv 2502.03805, its two-stage algorithm; as kvpress's CriticalKVPress, whose defaults these are.
     Reads, sink and window are those of the inner scorer.
-    Made for scores that are not negative, such as attention: a negative one (keydiff, knorm) turns the second stage
-    around. Inside it, expected_attention counts the values twice unless use_vnorm=false is set.
-    Differs from the paper: N is the budget's mean over heads, whatever the allocator then gives this one; where a head
-    gets less than its first stage, the inner order decides. Protected tokens take part in the ranking like others.
+    Made for non-negative scores, such as attention: negative ones (keydiff, knorm) reverse the second stage. Inside it,
+    expected_attention counts the values twice unless use_vnorm=false is set.
+    Differs from the paper: N is the budget's mean over heads, regardless of what the allocator then gives this one; if
+    a head gets less than its first stage, the inner order decides. Protected tokens are ranked like others.
 
     Attributes:
         of: The inner scorer.
         epsilon: Added to its scores.
-        first_share: Share of the budget that it decides alone.
+        first_share: Share of the budget that the inner scorer decides alone.
     """
 
     of: Scorer
@@ -41,7 +41,7 @@ class Critical:
     source: ClassVar[str] = "arXiv 2502.03805 (ICML 2026)"
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse numbers out of range."""
         if not 0 <= self.first_share <= 1:
             raise ValueError(f"first_share is from 0 to 1, not {self.first_share}")
         if not 0 <= self.epsilon <= 1e6:
@@ -49,7 +49,7 @@ class Critical:
 
     @property
     def reads(self) -> Reads:
-        """What the inner scorer sees, the output projection and the budget."""
+        """What the inner scorer reads, the output projection and the budget."""
         return self.of.reads | Reads(output_weight=True, budget=True)
 
     @property
@@ -72,7 +72,7 @@ class Critical:
 def _descending(scores: Tensor, n: int) -> Tensor:
     """float32 [B, 1, n]: n different numbers in falling order, above every score [B, H, T] of the sequence.
 
-    Neighbours in float32, so that however many there are, none reaches far above the scores.
+    They are neighbours in float32, so that even many of them stay close to the scores.
     """
     above = 2 * scores.flatten(1).amax(dim=1).clamp_min(0) + 1
     steps = torch.arange(n, 0, -1, dtype=torch.int32, device=scores.device)

@@ -16,13 +16,13 @@ MOST_AHEAD = 2**20
 
 @dataclass(frozen=True)
 class ExpectedAttention:
-    """Keeps what later queries are expected to attend to, their distribution taken from the context's queries.
+    """Keeps what later queries are expected to attend to, assuming the distribution of the context's queries.
 
-    q ~ N(mu, S), the context's queries before the rotary embedding without the first n_sink, turned by R, the average
+    q ~ N(mu, S), the context's queries before the rotary embedding without the first n_sink, rotated by R, the average
     rotation of the next n_future positions:
         z_j = R mu . k_j / sqrt(D) + k_j^T (R S R^T) k_j / (2 D)
         score_j = (mean over the group of softmax over j of z_j + epsilon) * ||v_j||_2
-    The n_sink first tokens are left out of the softmax and beat everything.
+    The first n_sink tokens are left out of the softmax and ranked first.
 
     Source: Devoto, Jeblick, Jégou, "Expected Attention", arXiv 2510.00636 (its section on the method); as kvpress's
     ExpectedAttentionPress, by the same authors, whose defaults these are but for epsilon: 0.02 is LU-KV's (its
@@ -32,11 +32,11 @@ class ExpectedAttention:
     softmax over all tokens, sinks included.
 
     Attributes:
-        n_future: Positions behind the context over which the rotation is averaged.
+        n_future: Positions after the context over which the rotation is averaged.
         n_sink: First tokens left out and kept.
-        use_covariance: Whether S counts.
-        use_vnorm: Whether the value's norm counts; turn it off inside `critical`, which weighs by values itself.
-        epsilon: Share that every token gets before the value's norm counts.
+        use_covariance: Whether S is used.
+        use_vnorm: Whether the value's norm is used; turn it off inside `critical`, which weighs by values itself.
+        epsilon: Added to every token's share before the multiplication by the value's norm.
     """
 
     n_future: int = 512
@@ -49,7 +49,7 @@ class ExpectedAttention:
     reads: ClassVar[Reads] = Reads(queries_before_rotary=True, rotary=True)
 
     def __post_init__(self) -> None:
-        """Refuse numbers that mean nothing."""
+        """Refuse numbers out of range."""
         if not 1 <= self.n_future <= MOST_AHEAD or self.n_sink < 0:
             raise ValueError(f"n_future is from 1 to {MOST_AHEAD} and n_sink at least 0")
         if not 0 <= self.epsilon <= 1e6:

@@ -10,17 +10,17 @@ from .attention import attention
 from .base import LayerView, Protection, Reads
 
 BLOCK_WEIGHTS = 2**25
-"""Attention weights held at once: 128 MiB in float32."""
+"""Attention weights in memory at once: 128 MiB in float32."""
 
 
 @dataclass(frozen=True)
 class H2O:
-    """Keeps the heavy hitters: what all tokens of the context attended to on average.
+    """Keeps the heavy hitters: the tokens that the context's tokens attended to most on average.
 
     score_j = mean over the group and over the queries i >= j of softmax(q_i k_j / sqrt(D))
 
     Source: Zhang et al., "H2O: Heavy-Hitter Oracle", arXiv 2306.14048, section 4; as kvpress's ObservedAttentionPress.
-    Sink 4 and window 1 by default, those of LU-KV's attention-free scorers, so that methods differ by their ranking.
+    Sink 4 and window 1 by default, as LU-KV's attention-free scorers, so that methods differ only by their ranking.
     Differs from the paper: the mean over the queries that see a token, where the paper adds their attention up, which
     favours early tokens; scored once at the end of the context; no half of the budget is set aside for recent tokens
     (--window does that).

@@ -17,7 +17,7 @@ class KNorm:
 
     Source: Devoto, Zhao, Scardapane, Minervini, "A Simple and Effective L2 Norm-Based Strategy for KV Cache
     Compression", arXiv 2406.11430 (its section on the method).
-    Sink 4 and window 1 by default, those of LU-KV's attention-free scorers, so that methods differ by their ranking.
+    Sink 4 and window 1 by default, as LU-KV's attention-free scorers, so that methods differ only by their ranking.
     Differs from the paper: every layer is compressed, where the paper may leave the first layers whole.
     """
 

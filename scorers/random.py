@@ -14,12 +14,11 @@ from .base import LayerView, Protection, Reads
 class Random:
     """Ranks at random: the control that every scorer must beat.
 
-    score_j uniform in [0, 1), drawn on the CPU from a stream of the run's seed, the context and the layer, so it
-    depends on no device and on nothing that was run before.
+    score_j uniform in [0, 1), drawn on the CPU from a stream of the run's seed, the context and the layer, so that it
+    depends neither on the device nor on earlier runs.
 
     Source: none; a control.
-    Sink 4 and window 1 by default, as the other scorers, so that it is not the loss of the attention sink that is
-    measured.
+    Sink 4 and window 1 by default, as the other scorers, so that it does not measure the loss of the attention sink.
     """
 
     source: ClassVar[str] = "a control"
@@ -27,7 +26,7 @@ class Random:
     protection: ClassVar[Protection] = Protection(sink=4, window=1)
 
     def score(self, layer: LayerView) -> Tensor:
-        """float32 [B, H, T]; the same in every row, as each row gets when it is alone."""
+        """float32 [B, H, T]; the same in every row."""
         digest = hashlib.sha256(f"{layer.seed}/{layer.layer}".encode()).digest()
         generator = torch.Generator().manual_seed(int.from_bytes(digest[:8], "big") >> 1)
         drawn = torch.rand(layer.keys.shape[1:3], generator=generator, dtype=torch.float32)

@@ -15,20 +15,20 @@ class SnapKV:
     """Keeps what the last queries of the context attended to, smoothed over neighbours.
 
     score_j = mean over the group of pool_i( mean over the last w queries of softmax(q k_i / sqrt(D)) ), j before the
-    window; the window itself beats everything.
+    window; the window itself is ranked first.
 
     Source: Li et al., "SnapKV", arXiv 2404.14469, section 4.
     The defaults are those that LU-KV profiles and runs ("snapkv:4:32", kernel 7, max pooling), close to the authors'
     LongBench runs; kvpress's SnapKVPress is window=64,kernel=5,pool=avg.
     Sink 4 and a protected window as long as the observation window, as LU-KV uses it.
-    Differs from the paper: query heads of a group are averaged, since they share what is cached, where the authors'
+    Differs from the paper: query heads of a group are averaged, since they share the cached tokens, where the authors'
     code selects for each query head. Under the agnostic protocol the window sees the end of the context, not the
     question.
 
     Attributes:
-        window: Last queries that vote; a context no longer than that is all window.
-        kernel: Neighbours that are pooled, odd.
-        pool: max or avg; avg counts positions outside as 0.
+        window: Number of last queries that are used; in a shorter context every token belongs to the window.
+        kernel: Tokens that are pooled together, odd.
+        pool: max or avg; avg counts positions outside the context as 0.
     """
 
     window: int = 32
@@ -38,7 +38,7 @@ class SnapKV:
     source: ClassVar[str] = "arXiv 2404.14469"
 
     def __post_init__(self) -> None:
-        """Refuse sizes that mean nothing."""
+        """Refuse sizes out of range."""
         if self.window < 1:
             raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
         if self.kernel < 1 or self.kernel % 2 == 0:

@@ -11,18 +11,18 @@ from .base import LayerView, Protection, Reads
 
 @dataclass(frozen=True)
 class StreamingLLM:
-    """Keeps the first tokens and the most recent ones, whatever they say.
+    """Keeps the first tokens and the most recent ones, whatever their content.
 
-    score_j = j; the n_sink first tokens beat everything.
+    score_j = j; the first n_sink tokens are ranked first.
 
     Source: Xiao et al., "Efficient Streaming Language Models with Attention Sinks", arXiv 2309.17453, section 3.2.
-    n_sink 4 as in the paper and in kvpress; these are its default sink, too, and window 1 is what remains to protect,
-    since the ranking itself keeps the recent tokens.
+    n_sink 4 as in the paper and in kvpress; it is the default sink, too. Window 1 is enough, since the ranking itself
+    keeps the recent tokens.
     Differs from the paper: applied once to a finished context; kept tokens keep their positions, where the paper
     counts positions inside the cache.
 
     Attributes:
-        n_sink: First tokens that stay.
+        n_sink: First tokens that are kept.
     """
 
     n_sink: int = 4

@@ -13,11 +13,11 @@ from .base import LayerView, Protection, Reads
 class TOVA:
     """Keeps what the last token attended to, the same tokens in every head of a layer.
 
-    score_j = mean over all query heads of softmax(q_T k_j / sqrt(D)); the last token beats everything.
+    score_j = mean over all query heads of softmax(q_T k_j / sqrt(D)); the last token is ranked first.
 
     Source: Oren, Hassid, Yarden, Adi, Schwartz, "Transformers are Multi-State RNNs", arXiv 2401.06104 (its section on
     the TOVA policy).
-    Sink 4 and window 1 by default, those of LU-KV's attention-free scorers, so that methods differ by their ranking.
+    Sink 4 and window 1 by default, as LU-KV's attention-free scorers, so that methods differ only by their ranking.
     Differs from the paper: scored once at the end of the context, where the paper drops a token at every step; the
     last token is never dropped (as in kvpress).
     """

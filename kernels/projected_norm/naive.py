@@ -7,7 +7,7 @@ from torch import Tensor
 def projected_norm(values: Tensor, output_weight: Tensor) -> Tensor:
     """The L2 norm that each cached value has after its query head's slice of the output projection.
 
-    Uses v^T (W W^T) v, so the cost per token is D x D whatever the hidden size.
+    Uses v^T (W W^T) v, so that the cost per token is D x D for any hidden size.
 
     Args:
         values: [B, H, T, D].

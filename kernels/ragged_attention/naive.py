@@ -1,4 +1,4 @@
-"""Ragged attention, plain torch: the truth that any faster form is held against."""
+"""Ragged attention in plain torch: the reference for any faster form."""
 
 import torch
 from torch import Tensor
@@ -12,8 +12,8 @@ def ragged_attention(
     """Attend a chunk of queries to one segment per (row, KV head).
 
     The newest `new_lengths[b]` tokens of each segment of row b belong to the chunk itself: query i sees
-    everything before them and the first i + 1 of them. Queries past `new_lengths[b]` give numbers without
-    meaning. An empty segment gives 0 and a log-sum-exp of -inf.
+    everything before them and the first i + 1 of them. The results of queries past `new_lengths[b]` are undefined. An
+    empty segment gives 0 and a log-sum-exp of -inf.
 
     All arithmetic is in float32, so half precision neither overflows nor rounds in between. The log-sum-exp is exact
     to 5e-7 of the largest one.

@@ -1,4 +1,4 @@
-"""Selection of the kept positions, plain torch: the truth that any faster form must equal id for id."""
+"""Selection of the kept positions in plain torch: the reference that any faster form must equal exactly."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -48,14 +48,14 @@ def stack(rows: Sequence[Kept]) -> Kept:
 
 
 def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
-    """Keep the `counts` best positions of every head, the protected ones before all others.
+    """Keep the `counts` best positions of every head, protected ones first.
 
-    Equal scores keep the earlier position, so the outcome depends on no sorting kernel.
+    Among equal scores the earlier position is kept, so that the result does not depend on the sorting kernel.
 
     Args:
         scores: float32 [B, H, T], higher = keep, no NaN.
         counts: int64 [B, H], from the number of protected positions to T.
-        protected: bool [T], kept whatever their score; charged inside `counts`.
+        protected: bool [T], kept regardless of their score; charged inside `counts`.
     """
     by_score = scores.argsort(dim=-1, descending=True, stable=True)
     protected_first = protected[by_score].to(torch.uint8).argsort(dim=-1, descending=True, stable=True)

@@ -1,4 +1,4 @@
-"""Attention of a batch of rows over one shared context and a tail of each row's own."""
+"""Attention of a batch of rows over one shared context and a tail for each row."""
 
 from .naive import shared_attention
 

@@ -1,4 +1,4 @@
-"""Shared-context attention, plain torch: the truth that any faster form is held against."""
+"""Shared-context attention in plain torch: the reference for any faster form."""
 
 import torch
 from torch import Tensor
@@ -19,10 +19,10 @@ def shared_attention(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Attend every row to the one context and to its own tail, under one joint softmax.
 
-    The context is never expanded over the rows: all rows' queries of a head meet it in one product.
+    The context is never expanded over the rows: all rows' queries of a head are multiplied with it at once.
     The newest `new_lengths[b]` tokens of row b's tail belong to the chunk itself: query i sees the tail before
-    them and the first i + 1 of them. Queries past `new_lengths[b]` give numbers without meaning. A query that
-    sees nothing gives 0 and a log-sum-exp of -inf.
+    them and the first i + 1 of them. The results of queries past `new_lengths[b]` are undefined. A query that sees
+    nothing gives 0 and a log-sum-exp of -inf.
 
     All arithmetic is in float32, so half precision neither overflows nor rounds in between. The log-sum-exp is exact
     to 5e-7 of the largest one.
@@ -32,9 +32,9 @@ def shared_attention(
         keys: [1, H, T, D], the context.
         values: [1, H, T, D].
         mask: bool [B, H, T], the context positions that row b sees in head h; None = all.
-        tail_keys: [B * H * C, D]; slots not in use are never seen, whatever they hold.
+        tail_keys: [B * H * C, D]; the content of unused slots has no effect.
         tail_values: [B * H * C, D].
-        tail: Of B rows and H heads, the chunk included; every capacity is C, and no gaps are between them.
+        tail: Of B rows and H heads, including the chunk; every capacity is C, without gaps between segments.
         new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
         scale: Factor on the dot products.
 
@@ -52,7 +52,7 @@ def shared_attention(
     tail_shape = (n_batch, n_heads, len(tail_keys) // (n_batch * n_heads), dim)
     tail_k, tail_v = (flat.view(tail_shape)[:, :, :used].float().transpose(0, 1) for flat in (tail_keys, tail_values))
 
-    # One buffer [H, B, G * Q, T + used] takes both products, so nothing as long as the context is copied.
+    # Both products go into one buffer [H, B, G * Q, T + used], so that nothing of the context's length is copied.
     logits = q.new_empty(n_heads, n_batch, per_row, n_context + used)
     context_logits, tail_logits = logits[..., :n_context], logits[..., n_context:]
     context_logits.flatten(1, 2).copy_(torch.bmm(rows, keys[0].float().transpose(1, 2)))
