@@ -1,10 +1,11 @@
 """A row per cell, as plain values: what `results` shows and what the frames are made of."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from math import isfinite
 from typing import Any
 
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import ColumnElement, Connection, Text, cast, select
 
 from .database import Database
 from .portions import portions, read_rows
@@ -27,6 +28,7 @@ COLUMNS = (
 """The columns of a row, in order."""
 
 _SUMMARY = ("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment", *MEANS, *SECONDS)
+_MEANS = (*MEANS, *SECONDS)
 _OF_COMPLETE = ("score", "stderr", *MEANS, *SECONDS, "machine", "environment")
 """Columns that are null unless the cell is complete."""
 
@@ -44,26 +46,33 @@ def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
     - `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     - `status` "unreadable" is a cell with a value that another program broke: `error` names the value.
     """
+    if cells is None:
+        return read_results_where(db, None)
     rows: list[Row] = []
     with db.reading() as connection:
-        for some in [None] if cells is None else portions([*dict.fromkeys(cells)]):
-            rows += _read_some(connection, some)
+        for some in portions([*dict.fromkeys(cells)]):
+            rows += _read_some(connection, Cell.id.in_(some))
     return sorted(rows, key=_order)
 
 
-def _read_some(connection: Connection, cells: Sequence[str] | None) -> Iterator[Row]:
-    """The rows of some cells, no more than one statement may name, or of all."""
-    stored = _stored_cells(connection, cells)
+def read_results_where(db: Database, condition: ColumnElement[bool] | None) -> list[Row]:
+    """The rows of `read_results` for the cells that a condition on `Cell` selects; None = all."""
+    with db.reading() as connection:
+        return sorted(_read_some(connection, condition), key=_order)
+
+
+def _read_some(connection: Connection, condition: ColumnElement[bool] | None) -> Iterator[Row]:
+    stored = _stored_cells(connection, condition)
     lacking = [str(row["cell"]) for row in stored if row["n"] is None]
     totals = {each["cell_id"]: each for some in portions(lacking) for each in read_totals(connection, some)}
-    used = None if cells is None else {str(row["configuration"]) for row in stored}
+    used = None if condition is None else {str(row["configuration"]) for row in stored}
     configurations = read_configurations(connection, used)
     for row in stored:
         configuration = configurations.get(row["configuration"]) or missing_configuration(str(row["configuration"]))
         yield _row(row | totals.get(row["cell"], {}), configuration)
 
 
-def _stored_cells(connection: Connection, cells: Sequence[str] | None) -> list[Row]:
+def _stored_cells(connection: Connection, condition: ColumnElement[bool] | None) -> list[Row]:
     """Cells as stored, with their summaries; those that have none lack `n`."""
     columns = [
         *(column.as_stored.label(name) for name, column in OF_CELL.items()),
@@ -72,8 +81,8 @@ def _stored_cells(connection: Connection, cells: Sequence[str] | None) -> list[R
         cast(CellSummary.events, Text).label("events"),
     ]
     query = select(*columns).outerjoin(CellSummary, CellSummary.cell_id == Cell.id)
-    if cells is not None:
-        query = query.where(Cell.id.in_(cells))
+    if condition is not None:
+        query = query.where(condition)
     names = [*(column.name for column in columns), "broken_events"]
     return [dict(zip(names, (*row, None), strict=True)) for row in read_rows(connection, query)]
 
@@ -86,7 +95,7 @@ def _row(stored: Row, configuration: ReadValues) -> Row:
     row |= {"status": status(stored), "error": None if reason is None else str(reason), "events": _events(stored)}
     errors = [*configuration.errors, *cell.errors]
     errors += [] if stored["broken_events"] is None else [stored["broken_events"]]
-    errors += [f'the mean of "{name}" is not a number' for name in (*MEANS, *SECONDS) if not _is_finite(row[name])]
+    errors += _broken_means(row)
     if errors:
         row |= {"status": "unreadable", "error": "; ".join(errors)}
     if row["status"] != "complete":
@@ -96,12 +105,20 @@ def _row(stored: Row, configuration: ReadValues) -> Row:
 
 def _events(stored: Row) -> dict[str, int]:
     events = stored["events"]
+    if events is None or events == "{}":
+        return {}
     counts = events if isinstance(events, dict) else parsed(events)
     return counts if isinstance(counts, dict) else {}
 
 
-def _is_finite(value: object) -> bool:
-    return value is None or (isinstance(value, int | float) and isfinite(value))
+def _broken_means(row: Row) -> list[str]:
+    """A sentence for each mean that is not a number."""
+    means = [row[name] for name in _MEANS]
+    with suppress(TypeError):
+        if isfinite(sum(mean for mean in means if mean is not None)):  # one look at all of them
+            return []
+    finite = [mean is None or (isinstance(mean, int | float) and isfinite(mean)) for mean in means]
+    return [f'the mean of "{name}" is not a number' for name, good in zip(_MEANS, finite, strict=True) if not good]
 
 
 def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:

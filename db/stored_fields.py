@@ -41,6 +41,10 @@ OF_CONFIGURATION: Mapping[str, Field] = {
 }
 
 
+_READ_AS_THEY_STAND = (str, int)
+"""Kinds of columns whose values are right where their type is: a number may be infinite, and JSON is a text."""
+
+
 class ReadValues(NamedTuple):
     """Values as the schema promises them, with a placeholder and a sentence for each that cannot be read."""
 
@@ -58,8 +62,12 @@ def read_values(fields: Mapping[str, Field], stored: Mapping[str, Any], keys: Ma
     """
     values, errors = {}, []
     for name, column in fields.items():
+        value = stored[name]
+        if type(value) is column.kind and column.kind in _READ_AS_THEY_STAND:  # most are, and there are many
+            values[name] = value
+            continue
         try:
-            values[name] = column.read(stored[name], keys[column.table])
+            values[name] = column.read(value, keys[column.table])
         except Unreadable as error:
             values[name] = column.placeholder
             errors.append(str(error))

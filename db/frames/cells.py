@@ -4,15 +4,16 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from ..comparable import Setting
 from ..database import Database
 from ..labels import allocator_label, budget_label, scorer_label
 from ..queries import RESULTS_COLUMNS, rows_frame
-from ..results import Row, read_results
-from ..schema import Cell, Configuration, Model
+from ..results import Row, read_results_where
+from ..schema import Cell, Configuration
 from ..statistics.intervals import cell_intervals
+from .conditions import has_setting
 
 CELLS_COLUMNS = (*RESULTS_COLUMNS, "method", "budget", "interval_low", "interval_high")
 
@@ -25,8 +26,10 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
     - The interval is `cell_intervals`', of 95%; missing unless `status` is "complete".
     - The other columns are those of `db.results.read_results`.
     """
-    rows = read_results(db, _cells_of(db, setting, tasks))
-    frame = rows_frame([row | _labels(row) for row in rows], CELLS_COLUMNS[:-2])
+    rows = read_results_where(db, _in_setting(setting, tasks))
+    labels = {row["configuration"]: row for row in rows}
+    labels = {configuration: _labels(row) for configuration, row in labels.items()}
+    frame = rows_frame([row | labels[row["configuration"]] for row in rows], CELLS_COLUMNS[:-2])
     low, high = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     scored = frame["score"].notna().to_numpy() & (frame["n"] > 0).to_numpy()
     score, n = frame["score"].to_numpy()[scored], frame["n"].to_numpy()[scored]
@@ -42,15 +45,6 @@ def _labels(row: Row) -> Row:
     return {"method": method, "budget": budget_label(row)}
 
 
-def _cells_of(db: Database, setting: Setting, tasks: Sequence[str] | None) -> list[str]:
-    query = (
-        select(Cell.id)
-        .join(Configuration, Configuration.id == Cell.configuration_id)
-        .join(Model, Model.revision == Configuration.model_revision)
-        .where(Model.name == setting.model)
-        .where(*(getattr(Configuration, name) == value for name, value in list(setting._asdict().items())[1:]))
-    )
-    if tasks is not None:
-        query = query.where(Cell.task.in_(tasks))
-    with db.reading() as connection:
-        return list(connection.scalars(query))
+def _in_setting(setting: Setting, tasks: Sequence[str] | None) -> ColumnElement[bool]:
+    cells = select(Cell.id).join(Configuration, Configuration.id == Cell.configuration_id).where(has_setting(setting))
+    return Cell.id.in_(cells if tasks is None else cells.where(Cell.task.in_(tasks)))

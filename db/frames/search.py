@@ -8,8 +8,9 @@ from sqlalchemy import Select, Text, case, cast, func, or_, select
 from ..comparable import Setting
 from ..database import Database
 from ..readable import parsed
-from ..schema import Answer, Cell, Configuration, Model, Sample
+from ..schema import Answer, Cell, Configuration, Sample
 from ..standing import DONE
+from .conditions import has_setting
 
 SEARCH_COLUMNS = ("sample", "length", "ordinal", "n_answers", "score", "references", "facets")
 
@@ -66,11 +67,9 @@ def _samples(setting: Setting, task: str) -> Select[Any]:
         )
         .select_from(Cell)
         .join(Configuration, Configuration.id == Cell.configuration_id)
-        .join(Model, Model.revision == Configuration.model_revision)
         .join(Answer, Answer.cell_id == Cell.id)
         .join(Sample, Sample.id == Answer.sample_id)
-        .where(Model.name == setting.model, Cell.task == task)
-        .where(*(getattr(Configuration, name) == value for name, value in list(setting._asdict().items())[1:]))
+        .where(has_setting(setting), Cell.task == task)
         .group_by(Sample.id)
     )
 
