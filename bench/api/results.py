@@ -11,6 +11,7 @@ from .several import Names, names_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ...db.pairs import ConfigurationPair
     from ...db.store import Store
 
 Row = dict[str, Any]
@@ -63,6 +64,30 @@ class Results:
 
         with open_results(self.db) as store:
             return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), limit), ANSWER_COLUMNS)
+
+    @python_messages()
+    def compare(self, a: str, b: str, task: Names | None = None) -> "pd.DataFrame":
+        """Whether one configuration is better than another, over the samples that both answered.
+
+        A row per task, and for several tasks one over all of them (`task` missing; tasks weigh the same), with the
+        columns of `compare --json`: `difference` and its 95% interval `low`, `high`; `p_value` of the sign-flip test,
+        and `p_holm`, corrected for the other rows; samples `won`, `lost` and `tied`; `samples_needed`.
+
+        Args:
+            a: An allocator, "ALLOCATOR x SCORER", that with ", BUDGET", or the beginning of a cell's or configuration's
+                id.
+            b: What it is compared with, named likewise.
+            task: Only these tasks or families.
+
+        Raises:
+            UserError: the database cannot be read, a name is none of its, or no two cells can be paired.
+        """
+        import pandas as pd
+
+        from ..reports.comparison import COMPARED_COLUMNS, compared_rows
+
+        with open_results(self.db) as store:
+            return pd.DataFrame(compared_rows(compared_pairs(store, a, b, names_of(task))), columns=COMPARED_COLUMNS)
 
     @python_messages()
     def keep_counts(self, task: Names | None = None) -> "pd.DataFrame":
@@ -124,6 +149,15 @@ def answer_rows(store: "Store", cells: Sequence[Row], limit: int | None = None) 
     from ...db.answers import read_answers
 
     return read_answers(store, cells, limit)
+
+
+def compared_pairs(store: "Store", a: str, b: str, task: Sequence[str] | None = None) -> "list[ConfigurationPair]":
+    """What `compare A B` shows. Raises UserError where a name is none, or nothing can be compared."""
+    from ...db.pairs import read_pairs
+    from ...db.results import read_results
+
+    tasks = None if task is None else _stored_tasks(task, {row["task"] for row in read_results(store)})
+    return read_pairs(store, a, b, tasks)
 
 
 def _stored_tasks(names: Sequence[str], stored: Collection[str]) -> set[str]:

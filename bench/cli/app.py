@@ -11,7 +11,7 @@ import typer
 from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError
-from . import doctor, estimate, inspect, leaderboard, listing, lm_eval, profile, results, run, tasks
+from . import compare, doctor, estimate, inspect, leaderboard, listing, lm_eval, profile, results, run, tasks
 from .command import Command
 from .messages import sentence
 from .signals import as_interrupts
@@ -76,6 +76,7 @@ def _command(function: Callable[..., int]) -> Callable[..., int]:
 COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "run": (run.run, "Evict, answer, score and store: any mix of methods."),
     "results": (results.results, "Show what was measured, a row per cell."),
+    "compare": (compare.compare, "Say which differences are real, over the same samples."),
     "leaderboard": (leaderboard.leaderboard, "Open the leaderboard, a site over the results."),
     "profile": (profile.profile, "Make the profile of a fitted plugin for a model: LU-KV by default."),
     "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),

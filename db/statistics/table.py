@@ -49,7 +49,8 @@ class ScoreTable:
 
     def means(self) -> Floats:
         """[C], each configuration's mean over tasks of its mean over samples."""
-        means: Floats = self.scores @ self.weight
+        of_tasks = [scores.mean(axis=1) for scores, _ in self.by_task()]
+        means: Floats = np.sum(of_tasks or [np.zeros(len(self.scores))], axis=0) / max(1, len(of_tasks))
         return means
 
 

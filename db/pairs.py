@@ -1,0 +1,125 @@
+"""Two configurations held against each other over the samples that both answered, task by task and over all tasks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from .. import UserError
+from .database import Database
+from .documents import read_documents
+from .results import Row, read_results
+from .rivals import Against, check_unambiguous, find_rivals, parse_against
+from .sample_scores import Scores, read_scores
+from .statistics.families import holm
+from .statistics.paired import Paired, compare_pair
+
+
+@dataclass(frozen=True)
+class TaskPair:
+    """Two cells on the same task and length, and what their shared samples say."""
+
+    a: Row
+    b: Row
+    paired: Paired
+    p_holm: float
+
+
+@dataclass(frozen=True)
+class ConfigurationPair:
+    """Two configurations.
+
+    Attributes:
+        tasks: One a (task, length), in order.
+        whole: Over all of these; tasks weigh the same.
+        p_holm: Its p-value, corrected for all pairs of configurations that were asked for together. A task's is
+            corrected for all tasks of these pairs.
+    """
+
+    tasks: Sequence[TaskPair]
+    whole: Paired
+    p_holm: float
+
+
+def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed: int = 0) -> list[ConfigurationPair]:
+    """Every configuration that `a` names with the one that `b` names, which differs in nothing but what was named.
+
+    Args:
+        db: The results.
+        a: As `rivals.parse_against` takes it.
+        b: The same.
+        tasks: Only on these; None = on all.
+        seed: Of what the statistics draw.
+
+    Raises:
+        UserError: one of them names nothing or too much, both name the same, or no two of their cells can be paired.
+    """
+    rows = read_results(db)
+    first, second = parse_against(a, rows), parse_against(b, rows)
+    rows = [row for row in rows if tasks is None or row["task"] in tasks]
+    of = _paired_cells(rows, first, second)
+    by_id = {str(row["cell"]): row for row in rows}
+    groups: dict[tuple[str, str], list[tuple[Row, Row]]] = {}
+    for one, other in of.items():
+        pair = by_id[one], by_id[other]
+        groups.setdefault((pair[0]["configuration"], pair[1]["configuration"]), []).append(pair)
+    scores = read_scores(db, [*of, *of.values()])
+    documents = read_documents(db, scores.samples)
+    return _corrected([_compared(pairs, scores, documents, seed) for pairs in groups.values()])
+
+
+def _paired_cells(rows: Sequence[Row], a: Against, b: Against) -> dict[str, str]:
+    """Cell that `a` names -> cell that `b` names."""
+    named = None if a.named is None or b.named is None else a.named | b.named
+    chosen = [row for row in rows if a.is_one(row) or b.is_one(row)]
+    both = [row for row in chosen if a.is_one(row) and b.is_one(row)]
+    if both:
+        raise UserError(f'"{a.text}" and "{b.text}" both name cell {both[0]["cell"][:8]}; compare two different ones.')
+    rule = Against(b.text, b.is_one, named)
+    rivals = find_rivals(chosen, rule)
+    check_unambiguous(rivals, rule)
+    if not rivals.of:
+        n_a, n_b = (sum(each.is_one(row) and row["status"] == "complete" for row in rows) for each in (a, b))
+        raise UserError(
+            f'"{a.text}" names {n_a} complete rows and "{b.text}" {n_b}, but no two of them share model, task, length '
+            "and all that was not named; name two by id, as `results --json` shows it."
+        )
+    return dict(rivals.of)
+
+
+def _compared(
+    pairs: Sequence[tuple[Row, Row]], scores: Scores, documents: Mapping[str, str], seed: int
+) -> ConfigurationPair:
+    columns = [_columns(scores, str(a["cell"]), str(b["cell"]), documents) for a, b in pairs]
+    compared = [compare_pair(one, other, np.zeros(len(one), np.int64), of, seed) for one, other, of in columns]
+    one, other = (np.concatenate([column[side] for column in columns]) for side in (0, 1))
+    task = np.repeat(np.arange(len(columns)), [len(column[0]) for column in columns])
+    offsets = np.cumsum([0, *(len(column[2]) for column in columns)])
+    of = np.concatenate([column[2] + offset for column, offset in zip(columns, offsets, strict=False)])
+    tasks = [TaskPair(a, b, paired, paired.p_value) for (a, b), paired in zip(pairs, compared, strict=True)]
+    whole = compared[0] if len(compared) == 1 else compare_pair(one, other, task, of, seed)
+    return ConfigurationPair(tasks, whole, whole.p_value)
+
+
+def _columns(
+    scores: Scores, a: str, b: str, documents: Mapping[str, str]
+) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
+    """The scores of the samples that both answered, and the numbers of their documents, sorted by those."""
+    of_a, of_b = (scores.cell == scores.cells[cell] for cell in (a, b))
+    shared, in_a, in_b = np.intersect1d(scores.sample[of_a], scores.sample[of_b], return_indices=True)
+    if not len(shared):
+        raise UserError(f"cells {a[:8]} and {b[:8]} share no scored sample; another data revision answers both.")
+    names = [documents.get(scores.samples[place], scores.samples[place]) for place in shared]
+    document = np.unique(names, return_inverse=True)[1]
+    order = np.argsort(document, kind="stable")
+    return scores.score[of_a][in_a][order], scores.score[of_b][in_b][order], document[order]
+
+
+def _corrected(pairs: Sequence[ConfigurationPair]) -> list[ConfigurationPair]:
+    """With p-values corrected for those that were asked for together."""
+    wholes = holm(np.array([pair.whole.p_value for pair in pairs]))[1].tolist()
+    tasks = iter(holm(np.array([task.paired.p_value for pair in pairs for task in pair.tasks]))[1].tolist())
+    return [
+        ConfigurationPair([TaskPair(task.a, task.b, task.paired, next(tasks)) for task in pair.tasks], pair.whole, p)
+        for pair, p in zip(pairs, wholes, strict=True)
+    ]

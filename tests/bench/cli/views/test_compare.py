@@ -1,0 +1,128 @@
+"""`compare`: which differences are real, in words and as rows."""
+
+import csv
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from scipy import stats
+
+if TYPE_CHECKING:
+    from .conftest import MakeDatabase
+
+RIGHT, WRONG = 100.0, 0.0
+A, B = "lukv x keydiff, prune 0.8", "uniform x keydiff, prune 0.8"
+TWELVE = {
+    A: {"niah_single_1": [RIGHT] * 11 + [WRONG], "fwe": [RIGHT] * 9 + [WRONG] * 3},
+    B: {"niah_single_1": [WRONG] * 12, "fwe": [WRONG] * 4 + [RIGHT] * 8},
+    "full": {"niah_single_1": [RIGHT] * 12, "fwe": [RIGHT] * 12},
+}
+
+
+@pytest.fixture
+def two_tasks(database: "MakeDatabase") -> Path:
+    return database(TWELVE)
+
+
+def test_a_real_difference_is_said_in_words(two_tasks: Path, lukv_bench: Any) -> None:
+    ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--task", "niah_single_1")
+    assert ended.code == 0, ended.err
+    text = " ".join(ended.out.split())
+    assert f"{A} is better than {B} on niah_single_1 1024: by 91.7 points (p = 0.0010, exact)" in text
+    assert "A won 11 of 12 samples, lost 0 and tied on 1." in text
+
+
+def test_chance_is_said_in_words_with_what_it_would_take(two_tasks: Path, lukv_bench: Any) -> None:
+    text = " ".join(lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--task", "fwe").out.split())
+    assert f"These samples do not tell {A} and {B} apart on fwe 1024 (p = 1.0000, exact)" in text
+    assert "a difference of 8.3 points takes about" in text
+    assert "A won 4 of 12 samples, lost 3 and tied on 5." in text
+
+
+def test_rows_of_tasks_and_of_all(two_tasks: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("compare", "lukv x keydiff", "full", "--db", two_tasks, "--json").rows
+    assert [(row["task"], row["n_tasks"], row["won"], row["lost"], row["tied"]) for row in rows] == [
+        ("fwe", 1, 0, 3, 9),
+        ("niah_single_1", 1, 0, 1, 11),
+        (None, 2, 0, 4, 20),
+    ]
+    whole = rows[-1]
+    assert whole["difference"] == pytest.approx((-25 - 100 / 12) / 2)
+    assert whole["p_value"] == pytest.approx(stats.binomtest(0, 4).pvalue)
+    assert whole["low"] < whole["difference"] < whole["high"]
+    assert (whole["a"], whole["b"], whole["cell_a"]) == (A, "full", None)
+    printed = lukv_bench("compare", "lukv x keydiff", "full", "--db", two_tasks, "--csv").out
+    assert [row["difference"] for row in csv.DictReader(io.StringIO(printed))] == [str(r["difference"]) for r in rows]
+    markdown = lukv_bench("compare", "lukv x keydiff", "full", "--db", two_tasks, "--markdown").out
+    assert "| all 2 tasks | 24 |" in markdown
+
+
+def test_cells_and_configurations_by_id(two_tasks: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("results", "--db", two_tasks, "--json").rows
+    one, other = (next(r for r in rows if r["allocator"] == name and r["task"] == "fwe") for name in ("lukv", "full"))
+    by_cell = lukv_bench("compare", one["cell"], other["cell"], "--db", two_tasks, "--json").rows
+    assert [(row["task"], row["difference"]) for row in by_cell] == [("fwe", -25.0)]
+    by_id = lukv_bench("compare", one["configuration"], other["configuration"], "--db", two_tasks, "--json").rows
+    assert len(by_id) == 3
+
+
+def test_several_pairs_are_corrected_for_their_number(database: "MakeDatabase", lukv_bench: Any) -> None:
+    """Five of twelve won, p = 0.0625 twice over; six, p = 0.03125, which is 0.0625 among two."""
+    path = database(
+        {
+            f"{allocator} x keydiff, prune {ratio}": {"fwe": [score] * n + [RIGHT] * (12 - n)}
+            for ratio, n in (("0.5", 5), ("0.8", 6))
+            for allocator, score in (("lukv", RIGHT), ("uniform", WRONG))
+        }
+    )
+    ended = lukv_bench("compare", "lukv", "uniform", "--db", path, "--json")
+    assert [(row["p_value"], row["p_holm"]) for row in ended.rows] == [(0.0625, 0.0625), (0.03125, 0.0625)]
+    text = " ".join(lukv_bench("compare", "lukv", "uniform", "--db", path).out.split())
+    assert "p = 0.0625, exact; p = 0.0312 alone, before Holm's correction" in text
+
+
+def test_questions_about_one_document_count_as_one(database: "MakeDatabase", lukv_bench: Any) -> None:
+    scores = {A: {"qasper": [RIGHT] * 12}, B: {"qasper": [WRONG] * 12}}
+    path = database(scores, document=lambda ordinal: f"paper {ordinal // 4}")
+    (row,) = lukv_bench("compare", "lukv", "uniform", "--db", path, "--json").rows
+    assert (row["n_samples"], row["n_documents"], row["p_value"]) == (12, 3, 0.25)
+    assert "which ask about 3 documents" in " ".join(lukv_bench("compare", "lukv", "uniform", "--db", path).out.split())
+
+
+def test_the_samples_that_flipped(two_tasks: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--task", "fwe", "--flips", "--json").rows
+    assert [(row["ordinal"], row["score_a"], row["score_b"]) for row in rows] == [
+        *((i, WRONG, RIGHT) for i in (9, 10, 11)),
+        *((i, RIGHT, WRONG) for i in (0, 1, 2, 3)),
+    ]
+    assert (rows[0]["text_b"], rows[0]["references"]) == (f"{B} says 100", ["42"])
+    out = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--task", "fwe", "--flips").out
+    assert "fwe 1024, sample 9 (fwe 0 9): A lost" in out
+    assert f"{B} says 100" in out
+    markdown = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--flips", "--markdown").out
+    assert f"| fwe | 1024 | 9 | {A} says 0 | 0.0 | {B} says 100 | 100.0 | 42 |" in markdown
+    printed = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--flips", "--csv").out
+    assert len(list(csv.DictReader(io.StringIO(printed)))) == 7 + 11
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        (["lukv", "lukv"], "both name cell"),
+        (["nosuch", "uniform"], '"nosuch" is no allocator'),
+        (["lukv", "uniform", "--json", "--csv"], "give one of --json, --csv and --markdown."),
+        (["lukv", "uniform", "--task", "nosuch"], "nosuch"),
+        (["lukv", "uniform", "--task", "niah_multikey_1"], "but no two of them share"),
+    ],
+)
+def test_what_cannot_be_compared(two_tasks: Path, refused: Callable[..., str], line: list[str], said: str) -> None:
+    assert said in refused(["compare", *line, "--db", str(two_tasks)])
+
+
+def test_from_python(two_tasks: Path) -> None:
+    import lukv_bench
+
+    frame = lukv_bench.read(two_tasks).compare("lukv", "uniform")
+    assert frame["won"].tolist() == [4, 11, 15]
