@@ -1,4 +1,4 @@
-"""The tasks there are and what each one is. Light: the command line's help and lists import it."""
+"""The catalog of tasks. It is quick to import, since the command line's help and lists use it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,8 +9,7 @@ from .. import UserError
 from .definitions import definition_files, read_definition
 
 Truncation = Literal["refuse", "middle"]
-"""What is done with a sample that is too long for the model: nothing is run, or the middle of its context
-is left out."""
+"""How a sample that is too long for the model is handled: it is refused, or the middle of its context is cut."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +19,7 @@ class TaskInfo:
     name: str
     family: str
     groups: tuple[str, ...]
-    """Names that stand for this task among others, beside its family's."""
+    """Names besides its family's that select this task together with others."""
     summary: str
     source: str
     """The paper and the code that define the task."""
@@ -55,7 +54,7 @@ def families() -> dict[str, list[str]]:
 
 
 def expand(requested: Sequence[str]) -> list[str]:
-    """The tasks that these names of tasks, families and groups stand for, each once, in this order.
+    """The tasks that names of tasks, families and groups select, each once, in order.
 
     An unknown name is a UserError with the nearest known one.
     """

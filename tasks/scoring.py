@@ -1,4 +1,4 @@
-"""One path from an answer to its score: in a run, in lm-eval and for recorded predictions."""
+"""Scores answers, in the same way for runs, for lm-eval and for recorded predictions."""
 
 from collections.abc import Callable, Sequence
 from functools import cache

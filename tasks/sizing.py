@@ -10,11 +10,11 @@ from typing import NamedTuple
 from .. import UserError
 
 _GUESSES = 6
-"""Probes led by the cost of a unit, before doubling and bisection end the search for certain."""
+"""Probes estimated from the cost of a unit, before doubling and bisection, which always end."""
 
 _UNITS_PER_TOKEN = 8
-"""More words than any real tokenizer puts into one token. A tokenizer loaded without its vocabulary
-counts 0 for everything, and would be searched without end."""
+"""More words than any real tokenizer puts into one token. The limit ends the search for a tokenizer without its
+vocabulary, which counts 0 tokens for every text."""
 
 
 class Size(NamedTuple):
@@ -58,9 +58,9 @@ def largest_fit(
 def least_length(needed: Callable[[int], int], shortest: int) -> int:
     """A length above `shortest` that is enough by its own measure: needed(length) <= length.
 
-    Every length draws samples of its own, so what one length lacks is only a guess at the next one's
-    need. Needs differ by a few tokens and the guesses only grow, so it settles within a few rounds. The
-    length below is too short; some tokens further down another may be enough by its luck.
+    Every length draws its own samples, so the need at one length is only an estimate for the next. Needs differ by a
+    few tokens and the estimates only grow, so the search ends within a few rounds. The length below the result is too
+    short; an even shorter one may be enough by chance.
     """
     length = shortest
     for _ in range(64):

@@ -83,7 +83,7 @@ def fetch(task: str, source: Source, local_name: str) -> Path:
     """
     try:
         path = _from_hub(source) if source.url is None else _from_address(source)
-    except Exception as error:  # the hub's client and its transports raise what they like
+    except Exception as error:  # the hub's client and its transports may raise anything
         raise UserError(
             f"{task} could not fetch {source.origin} ({_reason(error)}): check the network, or put "
             f"{local_name}{Path(source.member or source.file).suffix} into a folder and name it with --data-dir."
@@ -113,7 +113,7 @@ def _from_address(source: Source) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:
         beside = Path(scratch) / path.name
-        beside.write_bytes(content)  # a temporary file of its own could be read by its owner only
+        beside.write_bytes(content)  # a named temporary file would be readable only by its owner
         os.replace(beside, path)
     return path
 
@@ -172,7 +172,7 @@ def _sha256(path: Path) -> str:
 
 
 def _reason(error: BaseException) -> str:
-    """What went wrong at the bottom of it: the hub's client wraps it in advice of its own."""
+    """The message of the innermost error, which the hub's client wraps in advice of its own."""
     while error.__cause__ is not None or error.__context__ is not None:
         error = error.__cause__ or error.__context__ or error
     return _first_line(error)

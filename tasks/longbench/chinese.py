@@ -1,4 +1,4 @@
-"""Chinese words, as the original cuts them: jieba with its own dictionary."""
+"""Segments Chinese text as the original does: by jieba with its own dictionary."""
 
 import string
 import warnings
@@ -20,14 +20,14 @@ _PUNCTUATION = str.maketrans(
 def words(text: str) -> tuple[str, ...]:
     """Every piece of the text, punctuation and white space included: joined they are the text.
 
-    Remembered, since every cell answers the same references.
+    Cached, since every cell is scored against the same references.
     """
     cut: Iterable[str] = _segmenter().cut(text, cut_all=False)
     return tuple(cut)
 
 
 def bare_words(text: str) -> list[str]:
-    """The words in lower case and free of punctuation; what was nothing else is left out."""
+    """The words in lower case and without punctuation; empty ones are left out."""
     bare = ("".join(word.lower().translate(_PUNCTUATION).split()) for word in words(text))
     return [word for word in bare if word]
 
@@ -36,8 +36,8 @@ def bare_words(text: str) -> list[str]:
 def _segmenter() -> Any:
     """jieba's default segmenter, ready. Imported here: its dictionary takes a second, and only Chinese needs it.
 
-    The dictionary is read as it was shipped. Left to itself jieba would keep a copy in the machine's
-    temporary folder, and believe whatever file of that name another user has put there.
+    The dictionary is read from the package. By default jieba keeps a copy in the temporary folder, and would trust a
+    file of that name from another user.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # its own, about pkg_resources and escapes: nothing that a user can act on

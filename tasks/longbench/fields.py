@@ -1,4 +1,4 @@
-"""Takes fields out of rows that come from a user's file or the hub, and says which row is wrong."""
+"""Reads the fields of rows from a user's file or the hub; errors name the row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

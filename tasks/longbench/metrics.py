@@ -24,7 +24,7 @@ Metric = Callable[[str, Sequence[str], Sequence[str]], float]
 
 
 def _best(measure: Callable[[str, str], float]) -> Metric:
-    """Makes a metric of a measure against one reference."""
+    """A metric that takes the best of a measure over all references."""
 
     @wraps(measure)
     def metric(prediction: str, answers: Sequence[str], all_classes: Sequence[str] = ()) -> float:

@@ -1,4 +1,4 @@
-"""Cuts an original prompt template where the question must not be seen yet."""
+"""Splits an original prompt template after its context."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ _CONTEXT = "{context}"
 
 
 class Prompt(NamedTuple):
-    """A user turn in two parts; joined they are what the original asks."""
+    """A user turn in two parts; joined they are the original's prompt."""
 
     context: str
     """Everything up to the end of the text, instruction included."""

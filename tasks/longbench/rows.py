@@ -47,7 +47,7 @@ def documents(definition: Definition, request: Request) -> Documents:
 
 
 def bucket_of(length: int) -> Bucket:
-    """Where LongBench-E reports a row of that length."""
+    """LongBench-E's group of a row of that length."""
     if length < 4000:
         return "0-4k"
     return "4-8k" if length < 8000 else "8k+"
@@ -73,7 +73,7 @@ def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
 
 
 def _check_scorable(row: Row, answers: Sequence[str], classes: Sequence[str]) -> None:
-    """Have the metric itself look at the references, before a model answers what could not be scored."""
+    """Let the metric check the references, before a model answers a row that cannot be scored."""
     try:
         score_prediction(row.task, "", answers, classes)
     except UserError as error:

@@ -39,12 +39,12 @@ class Knobs:
     depth: float | None = None
     """The share of the haystack in front of the one needle; None = drawn."""
     draws_as: str | None = None
-    """Tasks that differ in depth alone share this name, and with it what they hide."""
+    """Tasks that differ only in depth share this name, and thereby their needles."""
 
 
 @dataclass(frozen=True)
 class Materials:
-    """The outside data that a task's samples are made from."""
+    """The external data that a task's samples are made from."""
 
     essays: EssayText | None
     words: bool
@@ -56,7 +56,7 @@ class Materials:
         return cls(essays, words="words" in (knobs.keys, knobs.values))
 
     def revision(self) -> str:
-        """Hash over what can change outside this repository."""
+        """Hash over the data from outside this repository."""
         used: list[str] = []
         if self.words:
             used += ["words", *word_lists().adjectives, "", *word_lists().nouns]
@@ -136,7 +136,7 @@ def _haystack(knobs: Knobs, materials: Materials, fresh: Fresh) -> Haystack:
 
 
 class Distractors:
-    """Lines like the needle with keys and values of their own; line j is the same at every size."""
+    """Lines like the needle with other keys and values; line j is the same at every size."""
 
     def __init__(self, knobs: Knobs, fresh: Fresh) -> None:
         self.knobs = knobs
@@ -144,7 +144,7 @@ class Distractors:
         self._lines: list[str] = []
 
     def __call__(self, position: int) -> str:
-        """The line at that position, drawn when it is first asked for."""
+        """The line at that position, drawn on first use."""
         while len(self._lines) <= position:
             key, value = self.fresh(self.knobs.keys), self.fresh(self.knobs.values)
             self._lines.append(needle_sentence(self.knobs.values, key, value))

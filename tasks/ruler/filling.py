@@ -11,13 +11,13 @@ from ..request import Request
 from ..sizing import Size, largest_fit, least_length
 
 _SHORT = 0.05
-"""A prompt may end this share of its room early, if what is put in comes in pieces no larger."""
+"""Share of its room that a prompt may leave unused when it contains all the data there are."""
 
 
 class Draft(Protocol):
-    """A sample before its size is known: everything that is drawn, and only then how much of it.
+    """A sample before its size is known: its content is drawn first, then its size is chosen.
 
-    A larger one holds what a smaller one holds; units are the task's own (lines, words, documents).
+    A larger sample contains a smaller one; units are those of the task (lines, words, documents).
     """
 
     @property
@@ -26,11 +26,11 @@ class Draft(Protocol):
 
     @property
     def most(self) -> int | None:
-        """Units there are; None = without end."""
+        """Available units; None = unlimited."""
 
     @property
     def first_step(self) -> int:
-        """Units enough to learn what one costs."""
+        """Units of the first probe, enough to estimate the tokens of one."""
 
     def document(self, units: int) -> Document:
         """The sample of that size."""

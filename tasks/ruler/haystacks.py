@@ -12,7 +12,7 @@ DEPTHS = tuple(round(100 * step / 39) / 100 for step in range(40))
 
 
 class Needle(NamedTuple):
-    """A sentence to hide, and the share of the haystack that stands before it."""
+    """A sentence to hide, and the share of the haystack before it."""
 
     text: str
     depth: float
@@ -23,7 +23,7 @@ class Haystack(Protocol):
 
     @property
     def first_step(self) -> int:
-        """Units enough to learn what one costs."""
+        """Units of the first probe, enough to estimate the tokens of one."""
 
     def depths(self, rng: Random, needles: int) -> list[float]:
         """Where to hide each needle, before the size is known."""
@@ -41,7 +41,7 @@ class Lines:
     first_step: int = 8
 
     def depths(self, rng: Random, needles: int) -> list[float]:
-        """Any place but behind the last line, as RULER draws it."""
+        """Uniformly drawn, never after the last line, as in RULER."""
         return [rng.random() for _ in range(needles)]
 
     def text(self, units: int, needles: Sequence[Needle]) -> str:
@@ -57,7 +57,7 @@ class Essays:
     first_step: int = 200
 
     def depths(self, rng: Random, needles: int) -> list[float]:
-        """Different ones of the 40."""
+        """Distinct ones of the 40."""
         return rng.sample(DEPTHS, needles)
 
     def text(self, units: int, needles: Sequence[Needle]) -> str:

@@ -28,7 +28,7 @@ _READERS: dict[str, Callable[[str, Rows], Corpus]] = {"squad": read_squad, "hotp
 
 @dataclass(frozen=True)
 class CorpusDraft:
-    """A question, and all documents in the order in which they come in; units are the added ones."""
+    """A question, and all documents in the order in which they are added; units are the added ones."""
 
     task: str
     index: int

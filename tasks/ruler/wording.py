@@ -16,7 +16,7 @@ def needle_sentence(kind: str, key: str, value: str) -> str:
 
 @dataclass(frozen=True)
 class Wording:
-    """What stands around the haystack."""
+    """The texts around the haystack."""
 
     instruction: str
     question: str
