@@ -80,6 +80,18 @@ def choices(
     return [value for name, value in labels.items() if name in chosen] or list(options)
 
 
+def some(
+    key: str, label: str, options: Sequence[T], *, shown: Callable[[T], object] = str, placeholder: str, most: int
+) -> list[T]:
+    """Some of the options, at most so many; none where none is chosen. Other arguments as of `choice`."""
+    labels = labelled(options, shown)
+    _report_unknown(key, label, list(labels))
+    chosen = st.multiselect(
+        label, list(labels), key=key, placeholder=placeholder, max_selections=most, bind="query-params"
+    )
+    return [labels[name] for name in chosen if name in labels]
+
+
 def segments(key: str, label: str, options: Sequence[str], *, help: str | None = None) -> str:
     """One of a few short options of ours, side by side; the first at first."""
     _report_unknown(key, label, options)

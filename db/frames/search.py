@@ -23,7 +23,13 @@ class Found(NamedTuple):
 
 
 def search_samples(
-    db: Database, setting: Setting, task: str, text: str = "", limit: int = 50, offset: int = 0
+    db: Database,
+    setting: Setting,
+    task: str,
+    text: str = "",
+    limit: int = 50,
+    offset: int = 0,
+    length: int | None = None,
 ) -> Found:
     """The samples of a task that cells of a setting answered, by length and ordinal.
 
@@ -36,8 +42,11 @@ def search_samples(
         text: Only samples with it in a reference or in an answer of a cell of the setting, in any case; "" = all.
         limit: Rows of the page.
         offset: Rows before it.
+        length: Only those of this length; None = of any.
     """
     query = _samples(setting, task)
+    if length is not None:
+        query = query.where(Cell.length == length)
     if text:
         word = f"%{_escaped(text)}%"
         matches = or_(

@@ -1,0 +1,120 @@
+"""Compare: two configurations over the same samples, down to the answers that flipped."""
+
+import pandas as pd
+import streamlit as st
+
+from lukv_bench.db.frames.sample_scores import read_sample_scores
+from lukv_bench.leaderboard import state, text
+from lukv_bench.leaderboard.answers import show_answers
+from lukv_bench.leaderboard.configurations import at_place, name_configurations
+from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.figures.differences import difference_figure
+from lukv_bench.leaderboard.notices import show_no_rows
+from lukv_bench.leaderboard.pair import Pair, choose_pair
+from lukv_bench.leaderboard.tables.pairs import (
+    DIRECTIONS,
+    difference_table,
+    flip_table,
+    incomplete_tasks,
+    shared_scores,
+)
+from lukv_bench.leaderboard.view import View, current_view, place_label
+
+MOST_LISTED = 200
+
+NUMBER = st.column_config.NumberColumn
+COLUMNS = {
+    "task": st.column_config.TextColumn("Task", pinned=True),
+    "length": NUMBER("Length", format="%d"),
+    "n_samples": NUMBER("Samples", help="Samples that both have a score for."),
+    "score_a": NUMBER("Score A", format="%.1f"),
+    "score_b": NUMBER("Score B", format="%.1f"),
+    "difference": NUMBER("B less A", format="%+.1f"),
+    "low": NUMBER("95% low", format="%+.1f"),
+    "high": NUMBER("95% high", format="%+.1f"),
+    "p_value": NUMBER("p", format="%.3g", help="Of the sign-flip test over the paired samples."),
+    "p_holm": NUMBER("p, Holm", format="%.3g", help="Corrected for having looked at every task."),
+    "won": NUMBER("Won by B", help="Samples on which B scores more than A."),
+    "lost": NUMBER("Lost by B"),
+    "tied": NUMBER("Tied"),
+    "samples_needed": NUMBER(
+        "Samples needed", help="Samples over which a difference of this size would be found four times of five."
+    ),
+    "ordinal": NUMBER("Sample"),
+    "sample": st.column_config.TextColumn("Id"),
+}
+
+
+def show(view: View) -> None:
+    """Draw the page."""
+    st.title("Compare")
+    st.write("Two configurations over the samples that both answered: what B gains or loses against A.")
+    if view.cells.empty:
+        show_no_rows()
+        return
+    names = view.derive(name_configurations)
+    pair = choose_pair(view.cells, names)
+    cells = view.pool[view.pool["configuration"].isin(pair)]
+    scores = view.record.read(read_sample_scores, list(cells["cell"]))
+    shared = shared_scores(cells, scores, *pair)
+    incomplete = incomplete_tasks(view.pool, *pair)
+    _show_incomplete(view, incomplete, cells, pair)
+    if shared.empty:
+        st.info("The two have answered no sample in common yet.")
+        return
+    _show_differences(difference_table(shared, incomplete))
+    _show_flips(view, shared, cells, pair, names)
+
+
+def _show_incomplete(view: View, incomplete: list[tuple[str, int | None]], cells: pd.DataFrame, pair: Pair) -> None:
+    if not incomplete:
+        return
+    parts = []
+    for place in incomplete[:8]:
+        rows = at_place(cells, *place)
+        n = [int(rows.loc[rows["configuration"] == each, "n"].sum()) for each in pair]
+        parts.append(f"{text.markdown(place_label(place))} (A {n[0]} answers, B {n[1]})")
+    more = f" and {len(incomplete) - 8} more tasks" if len(incomplete) > 8 else ""
+    st.warning(
+        f"Incomplete: {', '.join(parts)}{more}. A difference there is over the samples that both answered, and the "
+        "mean over all tasks leaves it out."
+    )
+
+
+def _show_differences(table: pd.DataFrame) -> None:
+    st.subheader("The difference")
+    st.plotly_chart(difference_figure(table), key="differences", alt="Difference with its 95% interval for each task")
+    st.caption(
+        "B less A over the same samples, with 95% intervals. A filled mark is a difference that the sign-flip test "
+        "finds after Holm's correction over the tasks; an open one may be chance. Over all tasks, tasks weigh the same."
+    )
+    st.dataframe(text.table(table), hide_index=True, column_config=COLUMNS, alt="Paired differences by task")
+    show_download(table, "differences")
+
+
+def _show_flips(view: View, shared: pd.DataFrame, cells: pd.DataFrame, pair: Pair, names: dict[str, str]) -> None:
+    st.subheader("Samples that flipped")
+    flips = flip_table(shared, state.segments("flips", "Which samples", DIRECTIONS))
+    if flips.empty:
+        st.info("There is none: the two score the same on each of these samples.")
+        return
+    st.caption(f"{len(flips):,} of the {len(shared):,} samples that both answered.")
+    st.dataframe(
+        text.table(flips.head(MOST_LISTED)), hide_index=True, column_config=COLUMNS, height=260, alt="Flipped samples"
+    )
+    show_download(flips, "flips")
+    rows = flips.head(MOST_LISTED).to_dict("records")
+    number = state.choice("flip", "Read one", range(len(rows)), shown=lambda each: _title(rows[each]))
+    flip = rows[number]
+    place = (str(flip["task"]), None if pd.isna(flip["length"]) else int(flip["length"]))
+    here = at_place(cells, *place).drop_duplicates("configuration").set_index("configuration")["cell"]
+    titled = {f"{side}: {names[each]}": str(here[each]) for side, each in zip("AB", pair, strict=True)}
+    show_answers(view, str(flip["sample"]), titled)
+
+
+def _title(flip: dict[object, object]) -> str:
+    place = place_label((str(flip["task"]), None if pd.isna(flip["length"]) else int(str(flip["length"]))))
+    return f"{place}, sample {flip['ordinal']} ({flip['score_a']:.0f} to {flip['score_b']:.0f})"
+
+
+show(current_view())

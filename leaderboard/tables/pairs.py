@@ -1,0 +1,108 @@
+"""Two configurations over the samples that both answered: differences task by task, and the samples that flipped."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ...db.statistics.families import holm
+from ...db.statistics.paired import Paired, compare_pair
+
+DIFFERENCE_COLUMNS = (
+    *("task", "length", "n_samples", "score_a", "score_b", "difference", "low", "high", "p_value", "p_holm"),
+    *("won", "lost", "tied", "samples_needed"),
+)
+FLIP_COLUMNS = ("task", "length", "ordinal", "score_a", "score_b", "difference", "sample")
+DIRECTIONS = ("all", "won by B", "lost by B")
+
+ALL_TASKS = "all tasks"
+
+
+def shared_scores(cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
+    """A row per sample that both configurations have a score for: task, length, sample, ordinal, score_a, score_b.
+
+    Args:
+        cells: With the columns configuration, cell, task and length.
+        scores: Of `read_sample_scores`, over the cells of the two.
+        a: A configuration.
+        b: Another, or the same.
+    """
+    rows = scores.merge(cells[["cell", "configuration", "task", "length"]], on="cell")
+    first, second = (rows[rows["configuration"] == each] for each in (a, b))
+    key = ["task", "length", "sample"]
+    both = first[[*key, "ordinal", "score"]].merge(second[[*key, "score"]], on=key, suffixes=("_a", "_b"))
+    return both.sort_values(["task", "length", "ordinal"], ignore_index=True)
+
+
+def incomplete_tasks(cells: pd.DataFrame, a: str, b: str) -> list[tuple[str, int | None]]:
+    """The (task, length) that one of two configurations has not answered in full, or not at all."""
+    rows = cells[cells["configuration"].isin([a, b]) & (cells["status"] == "complete")]
+    n_sides = len({a, b})
+    complete = {_place(*place) for place, group in _by_task(rows) if group["configuration"].nunique() == n_sides}
+    return [place for place in (_place(*pair) for pair, _ in _by_task(cells)) if place not in complete]
+
+
+def difference_table(shared: pd.DataFrame, incomplete: Sequence[tuple[str, int | None]] = ()) -> pd.DataFrame:
+    """B less A: a row per task and length with DIFFERENCE_COLUMNS, and one over all of them.
+
+    `p_holm` is corrected over the tasks. The row over all tasks leaves out the incomplete ones, and tasks weigh the
+    same in it; it is missing where only one is left.
+
+    Args:
+        shared: Of `shared_scores`.
+        incomplete: Of `incomplete_tasks`.
+    """
+    groups = [(_place(*place), group) for place, group in _by_task(shared)]
+    compared = [_compare([group]) for _, group in groups]
+    corrected = holm(np.array([each.p_value for each in compared]))[1]
+    rows = [_row(place, each, float(p)) for (place, _), each, p in zip(groups, compared, corrected, strict=True)]
+    whole = [group for place, group in groups if place not in incomplete]
+    if len(whole) > 1:
+        paired = _compare(whole)
+        rows.append(_row((ALL_TASKS, None), paired, paired.p_value))
+    frame = pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
+    return frame.astype({"length": "Int64", "samples_needed": "Int64"})
+
+
+def flip_table(shared: pd.DataFrame, direction: str = "all") -> pd.DataFrame:
+    """The samples on which the two differ, with FLIP_COLUMNS, by task and ordinal.
+
+    Args:
+        shared: Of `shared_scores`.
+        direction: One of DIRECTIONS.
+    """
+    frame = shared.assign(difference=shared["score_b"] - shared["score_a"])
+    kept = {
+        "all": frame["difference"] != 0,
+        "won by B": frame["difference"] > 0,
+        "lost by B": frame["difference"] < 0,
+    }[direction]
+    return frame.loc[kept, list(FLIP_COLUMNS)].reset_index(drop=True)
+
+
+def _compare(groups: Sequence[pd.DataFrame]) -> Paired:
+    """B held against A over the samples of some tasks. Each sample counts as a document of its own."""
+    task = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
+    b, a = (np.concatenate([group[side].to_numpy(float) for group in groups]) for side in ("score_b", "score_a"))
+    return compare_pair(b, a, task, np.arange(len(task)))
+
+
+def _row(place: tuple[str, int | None], paired: Paired, p_holm: float) -> dict[str, Any]:
+    values = {
+        "task": place[0],
+        "length": place[1],
+        "score_a": paired.score_b,  # of the second that `_compare` was given
+        "score_b": paired.score_a,
+        "p_holm": p_holm,
+    }
+    names = ("n_samples", "difference", "low", "high", "p_value", "won", "lost", "tied", "samples_needed")
+    return values | {name: getattr(paired, name) for name in names}
+
+
+def _by_task(frame: pd.DataFrame) -> Any:
+    return frame.groupby(["task", "length"], dropna=False, sort=True)
+
+
+def _place(task: Any, length: Any) -> tuple[str, int | None]:
+    return str(task), None if pd.isna(length) else int(length)

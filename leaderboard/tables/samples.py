@@ -1,0 +1,32 @@
+"""The samples of a task, as a list to choose from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+
+from .. import text
+
+LIST_COLUMNS = ("ordinal", "length", "n_answers", "score", "references", "facets", "sample")
+
+
+def sample_table(found: pd.DataFrame) -> pd.DataFrame:
+    """The list with LIST_COLUMNS, several references in one text.
+
+    Args:
+        found: The samples of `search_samples`.
+    """
+    return found.assign(references=[references_line(each) for each in found["references"]])[list(LIST_COLUMNS)]
+
+
+def references_line(references: Any) -> str | None:
+    """Everything that counts as right, in one text; None where the record keeps none."""
+    if references is None or references == []:
+        return None
+    return " | ".join(map(text.text_of, references)) if isinstance(references, list) else text.text_of(references)
+
+
+def sample_title(row: Mapping[Any, Any]) -> str:
+    """A sample by its number and the beginning of what counts as right."""
+    references = references_line(row["references"])
+    return f"sample {row['ordinal']}" + ("" if references is None else f": {text.line(references, 40)}")
