@@ -1,5 +1,8 @@
 """Compare: two configurations over the same samples, down to the answers that flipped."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import pandas as pd
 import streamlit as st
 
@@ -16,6 +19,7 @@ from lukv_bench.leaderboard.tables.pairs import (
     difference_table,
     flip_table,
     incomplete_tasks,
+    place_of,
     shared_scores,
 )
 from lukv_bench.leaderboard.view import View, current_view, place_label
@@ -106,15 +110,13 @@ def _show_flips(view: View, shared: pd.DataFrame, cells: pd.DataFrame, pair: Pai
     rows = flips.head(MOST_LISTED).to_dict("records")
     number = state.choice("flip", "Read one", range(len(rows)), shown=lambda each: _title(rows[each]))
     flip = rows[number]
-    place = (str(flip["task"]), None if pd.isna(flip["length"]) else int(flip["length"]))
-    here = at_place(cells, *place).drop_duplicates("configuration").set_index("configuration")["cell"]
+    here = at_place(cells, *place_of(flip)).drop_duplicates("configuration").set_index("configuration")["cell"]
     titled = {f"{side}: {names[each]}": str(here[each]) for side, each in zip("AB", pair, strict=True)}
     show_answers(view, str(flip["sample"]), titled)
 
 
-def _title(flip: dict[object, object]) -> str:
-    place = place_label((str(flip["task"]), None if pd.isna(flip["length"]) else int(str(flip["length"]))))
-    return f"{place}, sample {flip['ordinal']} ({flip['score_a']:.0f} to {flip['score_b']:.0f})"
+def _title(flip: Mapping[Any, Any]) -> str:
+    return f"{place_label(place_of(flip))}, sample {flip['ordinal']} ({flip['score_a']:.0f} to {flip['score_b']:.0f})"
 
 
 show(current_view())

@@ -1,6 +1,6 @@
 """Two configurations over the samples that both answered: differences task by task, and the samples that flipped."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,11 @@ def flip_table(shared: pd.DataFrame, direction: str = "all") -> pd.DataFrame:
         "lost by B": frame["difference"] < 0,
     }[direction]
     return frame.loc[kept, list(FLIP_COLUMNS)].reset_index(drop=True)
+
+
+def place_of(flip: Mapping[Any, Any]) -> tuple[str, int | None]:
+    """The task and length of a row of `flip_table`."""
+    return _place(flip["task"], flip["length"])
 
 
 def _compare(groups: Sequence[pd.DataFrame]) -> Paired:

@@ -16,7 +16,8 @@ def sample_table(found: pd.DataFrame) -> pd.DataFrame:
     Args:
         found: The samples of `search_samples`.
     """
-    return found.assign(references=[references_line(each) for each in found["references"]])[list(LIST_COLUMNS)]
+    lines = pd.Series(map(references_line, found["references"]), index=found.index, dtype="object")
+    return found.assign(references=lines)[list(LIST_COLUMNS)]
 
 
 def references_line(references: Any) -> str | None:
