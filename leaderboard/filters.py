@@ -1,7 +1,7 @@
 """The filters beside every page: which setting, and which of its cells."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -70,8 +70,9 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
         cells = record.derive(newest_questions, setting, inputs=(everything,))
         if len(cells) < len(everything):
             st.caption(f"{len(everything) - len(cells):,} results on other versions of a task are left out.")
-        pool = _filtered(cells, PLACES, disabled)
-        kept = _filtered(pool, METHODS, disabled)
+        chosen = {each.column: _chosen(cells, each, disabled) for each in (*PLACES, *METHODS)}
+        pool = _filtered(cells, PLACES, chosen)
+        kept = _filtered(pool, METHODS, chosen)
         st.caption(rows_left(len(kept), len(cells)))
         if disabled:
             st.caption("This page shows everything, whatever the filters.")
@@ -98,14 +99,20 @@ def rows_left(n_left: int, n_all: int) -> str:
     return f"{n_left:,} of {n_all:,} results left by the filters." if n_left != n_all else f"All {n_all:,} results."
 
 
-def _filtered(cells: pd.DataFrame, filters: Sequence[Filter], disabled: bool) -> pd.DataFrame:
+def _chosen(cells: pd.DataFrame, each: Filter, disabled: bool) -> list[Any] | None:
+    """The values that a filter lets through, of all that the setting has; None for every one."""
+    values = options_of(cells[each.column])
+    if len(values) < 2 and not st.query_params.get_all(each.column):
+        return None
+    chosen = state.choices(each.column, each.label, values, shown=each.shown, disabled=disabled)
+    return chosen if len(chosen) < len(values) else None
+
+
+def _filtered(cells: pd.DataFrame, filters: Sequence[Filter], chosen: Mapping[str, list[Any] | None]) -> pd.DataFrame:
     for each in filters:
-        values = options_of(cells[each.column])
-        if len(values) < 2 and not st.query_params.get_all(each.column):
-            continue
-        chosen = state.choices(each.column, each.label, values, shown=each.shown, disabled=disabled)
-        if len(chosen) < len(values):
-            cells = with_values(cells, each.column, chosen)
+        values = chosen[each.column]
+        if values is not None:
+            cells = with_values(cells, each.column, values)
     return cells
 
 

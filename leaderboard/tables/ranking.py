@@ -5,6 +5,9 @@ from collections.abc import Mapping
 import pandas as pd
 
 _MIB = 2**20
+_DIGITS = 9
+"""Those after them depend on the order of summation."""
+
 _ABOUT = ("method", "budget", "allocator", "scorer", "ratio", "keep_tokens", "spec")
 _MEANS = ("kv_bytes_kept", "kv_bytes_full")
 SECONDS = ("prefill_s", "evict_s", "ttft_s", "tpot_s")
@@ -40,7 +43,8 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     """
     table = ranked.join(about, on="configuration")
     full = full_score(ranked, about)
-    table["loss_percent"] = 100 * (full - table["score"]) / full if full else float("nan")
+    table["score"] = table["score"].round(_DIGITS)
+    table["loss_percent"] = loss_percent(table["score"], full)
     table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
     table["kept_mib"] = table["kv_bytes_kept"] / _MIB
     columns = (
@@ -48,6 +52,12 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
         *("interval_high", "loss_percent", "kept_percent", "kept_mib", "n_tasks", "n_samples", "configuration"),
     )
     return table[list(columns)]
+
+
+def loss_percent(scores: "pd.Series[float]", full: float | None) -> "pd.Series[float]":
+    """What is lost of the full cache's score, in percent of it; missing where that is 0 or not there."""
+    level = full or float("nan")
+    return (100 * (level - scores) / level).round(_DIGITS) + 0.0  # no minus before a nought
 
 
 def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:

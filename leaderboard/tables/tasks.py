@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from ..view import place_label
+from .ranking import loss_percent
 
 
 def score_table(cells: pd.DataFrame) -> pd.DataFrame:
@@ -34,8 +35,7 @@ def task_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     """
     table = cells.set_index("configuration").join(about[["name"]])
     full = table.loc[(table["allocator"] == "full") & (table["status"] == "complete"), "score"]
-    level = float(full.iloc[0]) if len(full) == 1 and full.iloc[0] else float("nan")
-    table["loss_percent"] = 100 * (level - table["score"]) / level
+    table["loss_percent"] = loss_percent(table["score"], float(full.iloc[0]) if len(full) == 1 else None)
     table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
     columns = ["name", "score", "interval_low", "interval_high", "loss_percent", "kept_percent", "status", "n"]
     ordered = table.sort_values(["score", "name"], ascending=[False, True], na_position="last")

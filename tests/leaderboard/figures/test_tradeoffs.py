@@ -1,0 +1,53 @@
+"""Quality against budget, drawn."""
+
+import pandas as pd
+import pytest
+
+from lukv_bench.leaderboard.figures.tradeoffs import frontier_figure, quality_lines
+from lukv_bench.leaderboard.theme import styles
+
+
+@pytest.fixture
+def points() -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "name": ["<b>a</b>", "a2", "b"],
+            "allocator": ["a", "a", "b"],
+            "kept_percent": [50.0, 20.0, 20.0],
+            "score": [90.0, 60.0, 40.0],
+            "interval_low": [80.0, 50.0, 30.0],
+            "interval_high": [95.0, 70.0, 50.0],
+            "is_frontier": [True, True, False],
+        }
+    )
+
+
+def test_a_line_for_each_method_from_the_smallest_budget(points: pd.DataFrame) -> None:
+    figure = quality_lines(points, "kept_percent", "allocator", styles(points["allocator"]), full=95.0)
+    lines = {trace.name: trace for trace in figure.data if trace.name}
+    assert list(lines) == ["a", "b"]
+    assert list(lines["a"].x) == [20.0, 50.0]
+    assert list(lines["a"].y) == [60.0, 90.0]
+
+
+def test_a_band_reaches_from_low_to_high(points: pd.DataFrame) -> None:
+    figure = quality_lines(points, "kept_percent", "allocator", styles(points["allocator"]))
+    band = next(trace for trace in figure.data if trace.fill == "toself")
+    assert list(band.x) == [20.0, 50.0, 50.0, 20.0]
+    assert list(band.y) == [70.0, 95.0, 80.0, 50.0]
+
+
+def test_lines_differ_by_more_than_colour() -> None:
+    looks = styles([f"method {n}" for n in range(8)]).values()
+    assert len({look["colour"] for look in looks}) == len({look["marker"] for look in looks}) == 8
+
+
+def test_names_of_the_database_are_no_html(points: pd.DataFrame) -> None:
+    assert "<b>" not in str(frontier_figure(points, "kept_percent").to_json())
+
+
+def test_the_frontier_has_the_intervals_of_its_points(points: pd.DataFrame) -> None:
+    stair = next(trace for trace in frontier_figure(points, "kept_percent").data if trace.name == "frontier")
+    assert list(stair.y) == [60.0, 90.0]
+    assert list(stair.error_y.array) == [10.0, 5.0]
+    assert list(stair.error_y.arrayminus) == [10.0, 10.0]
