@@ -39,7 +39,9 @@ def score_map(scores: pd.DataFrame, across: str) -> go.Figure:
     )
     figure = go.Figure(heatmap)
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
-    figure.update_xaxes(side="top", title=across, showgrid=False, tickangle=0 if is_few and len(columns) < 6 else -45)
+    figure.update_xaxes(
+        type="category", side="top", title=across, showgrid=False, tickangle=0 if is_few and len(columns) < 6 else -45
+    )
     height = 130 + _ROW_PX * len(rows)
     return figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 

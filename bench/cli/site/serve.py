@@ -12,7 +12,8 @@ from sqlalchemy import URL
 
 from .... import UserError
 from ....db.example import shown_url
-from ....db.urls import describe
+from ....db.named import check_there
+from ....db.urls import describe, sqlite_path
 from ...errors import PluginError
 from .check import answers
 from .place import Place
@@ -39,6 +40,8 @@ def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
         PluginError: the site did not start.
     """
     url, is_example = shown_url(db)
+    if (path := sqlite_path(url)) is not None and path.exists():
+        check_there(path)  # a file that is not there yet is waited for
     if importlib.util.find_spec("streamlit") is None:
         raise UserError('The leaderboard needs Streamlit, which is not installed; type "pip install streamlit".')
     process = subprocess.Popen(
