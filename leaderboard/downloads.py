@@ -1,9 +1,49 @@
 """A table with the button that saves it."""
 
+from collections.abc import Callable, Mapping
+from typing import Any, Literal
+
 import pandas as pd
 import streamlit as st
 
 from . import text
+
+_ROW_PX = 35
+_MOST_ROWS = 18
+"""Rows of a table that are seen without scrolling in it."""
+
+
+def show_table(
+    shown: pd.DataFrame,
+    saved: pd.DataFrame,
+    name: str,
+    *,
+    alt: str,
+    columns: Mapping[str, Any] | None = None,
+    on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+) -> None:
+    """A table, and the button that saves it.
+
+    Args:
+        shown: What a reader sees, columns by their titles.
+        saved: What is saved, with plain numbers and ids.
+        name: Of the file and of the button, different for each on a page.
+        alt: What the table is, for screen readers.
+        columns: Streamlit's configuration of columns, by their titles.
+        on_select: Called when a row is clicked, or "ignore"; the row is then in the session state, under "table-NAME".
+    """
+    st.dataframe(
+        text.table(shown),
+        height=_ROW_PX * (min(len(shown), _MOST_ROWS) + 1) + 3,
+        hide_index=True,
+        column_config=dict(columns or {}),
+        placeholder="",
+        alt=alt,
+        key=f"table-{name}",
+        on_select=on_select,
+        selection_mode="single-row",
+    )
+    show_download(saved, name)
 
 
 def show_download(frame: pd.DataFrame, name: str) -> None:

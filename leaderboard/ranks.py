@@ -2,14 +2,22 @@
 
 import pandas as pd
 
+from ..db.statistics.curves import relative_losses
 from ..db.statistics.ranking import rank
+from ..db.statistics.table import ScoreTable, score_table
 from .configurations import name_configurations
 from .tables.ranking import describe_configurations
 from .view import View
 
+LOSSES = ("loss_percent", "loss_low", "loss_high")
+
 
 def ranks_of(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(ranked, incomplete) of `db.statistics.ranking.rank`, over all configurations on the chosen tasks."""
+    """(ranked, incomplete) of `db.statistics.ranking.rank`, over all configurations on the chosen tasks.
+
+    The ranked ones have LOSSES, too: what they lose of the full cache's score in percent, with the 95% interval;
+    missing unless exactly one full cache is ranked and scores.
+    """
     return view.record.derive(_rank, view.setting, view.places, inputs=(view,))
 
 
@@ -19,7 +27,19 @@ def configurations_of(view: View) -> pd.DataFrame:
 
 
 def _rank(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    return rank(view.pool, view.scores)
+    scores = view.scores
+    ranked, incomplete = rank(view.pool, scores)
+    losses = _losses(
+        score_table(view.pool, scores)[0], set(view.pool.loc[view.pool["allocator"] == "full", "configuration"])
+    )
+    return ranked.join(losses, on="configuration"), incomplete
+
+
+def _losses(table: ScoreTable, full: set[str]) -> pd.DataFrame:
+    rows = [row for row, configuration in enumerate(table.configurations) if configuration in full]
+    values = relative_losses(table, rows[0]) if len(rows) == 1 else (float("nan"),) * 3
+    index = list(table.configurations)
+    return pd.DataFrame(dict(zip(LOSSES, values, strict=True)), index=index, dtype=float)
 
 
 def _describe(cells: pd.DataFrame) -> pd.DataFrame:

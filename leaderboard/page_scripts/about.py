@@ -7,7 +7,7 @@ from lukv_bench.db.frames.commands import read_command
 from lukv_bench.db.frames.environments import read_environments
 from lukv_bench.db.frames.pages import read_task_pages
 from lukv_bench.leaderboard import definitions, state, text
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.ranks import configurations_of
 from lukv_bench.leaderboard.tables.about import environments_table, setting_table, tasks_table
 from lukv_bench.leaderboard.tables.ranking import configuration_cells
@@ -39,6 +39,8 @@ def show(view: View) -> None:
     """Draw the page."""
     st.title("About the numbers")
     st.caption(f"Shown by lukv-bench {__version__}; the database is only read.")
+    _show_record(view)
+    _show_command(view)
     st.header("Words")
     st.markdown(definitions.WORDS)
     st.header("Protocol")
@@ -46,25 +48,20 @@ def show(view: View) -> None:
     st.markdown(definitions.EVICTION)
     st.header("Statistics")
     st.markdown(definitions.STATISTICS)
-    _show_record(view)
-    _show_command(view)
 
 
 def _show_record(view: View) -> None:
     st.header("This setting")
     setting = setting_table(view)
-    st.dataframe(text.table(setting), hide_index=True, alt="What the results of this setting share")
-    show_download(setting, "setting")
+    show_table(setting, setting, "setting", alt="What the results of this setting share")
     st.subheader("Tasks")
     tasks = tasks_table(view.pool, view.record.read(read_task_pages))
-    st.dataframe(text.table(tasks.rename(columns=TASKS)), hide_index=True, alt="Tasks of this setting")
-    show_download(tasks, "task-definitions")
+    show_table(tasks.rename(columns=TASKS), tasks, "task-definitions", alt="Tasks of this setting")
     st.subheader("Machines and packages")
     st.write("Of every run in this database.")
     environments = environments_table(view.record.read(read_environments))
     shown = environments[list(ENVIRONMENTS)].rename(columns=ENVIRONMENTS)
-    st.dataframe(text.table(shown), hide_index=True, alt="Machines and packages of the runs")
-    show_download(environments, "environments")
+    show_table(shown, environments, "environments", alt="Machines and packages of the runs")
 
 
 def _show_command(view: View) -> None:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from lukv_bench.db.frames.commands import read_command
 from lukv_bench.leaderboard import state, text
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.links import show_link
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
@@ -27,6 +27,7 @@ COLUMNS = {
     "Loss, %": st.column_config.NumberColumn(
         width=75, format="%.1f", help="What is lost of the full cache's score, in percent of it."
     ),
+    "95% of loss": st.column_config.TextColumn(width=105, help="95% interval of the loss, over the same samples."),
     "Kept, %": st.column_config.NumberColumn(width=75, format="%.1f", help="Bytes kept of the full cache's bytes."),
     "Kept, MiB": st.column_config.NumberColumn(width=85, format="%.2f", help="Bytes of the cache that are kept."),
     "Open places": st.column_config.TextColumn(
@@ -69,16 +70,14 @@ def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd
     if whole.empty:
         st.info("No configuration has answered every sample of every chosen task yet; choose fewer tasks, or wait.")
         return
-    st.dataframe(
-        text.table(tables.shown_ranking(table)),
-        hide_index=True,
-        column_config=COLUMNS,
-        on_select=lambda: _choose(table, about),
-        selection_mode="single-row",
-        key="ranking",
+    show_table(
+        tables.shown_ranking(table),
+        table,
+        "ranking",
         alt="Configurations by rank. The list below the tables chooses one without a mouse.",
+        columns=COLUMNS,
+        on_select=lambda: _choose(table, about),
     )
-    show_download(table, "ranking")
     with st.expander("How the ranks are made"):
         st.markdown(HOW_RANKS)
 
@@ -96,7 +95,7 @@ def summary(view: View, n_ranked: int, n_shown: int) -> str:
 
 def _choose(table: pd.DataFrame, about: pd.DataFrame) -> None:
     """Look at the configuration of the row that was clicked."""
-    rows = st.session_state["ranking"]["selection"]["rows"]
+    rows = st.session_state["table-ranking"]["selection"]["rows"]
     if rows and rows[0] < len(table):
         state.choose(CHOSEN, about.at[table["configuration"].iloc[rows[0]], "name"])
 
@@ -109,10 +108,8 @@ def _show_incomplete(incomplete: pd.DataFrame, about: pd.DataFrame) -> None:
     table = tables.incomplete_table(incomplete, about)
     labels = {"method": "Method", "budget": "Budget", "details": "Details", "missing": "Missing"}
     labels |= {"n_complete": "Tasks complete", "n_tasks": "Tasks"}
-    st.dataframe(
-        text.table(table[list(labels)].rename(columns=labels)), hide_index=True, alt="Incomplete configurations"
-    )
-    show_download(table, "incomplete")
+    shown = table[list(labels)].rename(columns=labels)
+    show_table(shown, table, "incomplete", alt="Incomplete configurations")
 
 
 def _show_seconds(view: View, about: pd.DataFrame) -> None:
@@ -126,33 +123,22 @@ def _show_seconds(view: View, about: pd.DataFrame) -> None:
         )
         labels = {"method": "Method", "budget": "Budget", "prefill_s": "Prefill, s", "evict_s": "Evict, s"}
         labels |= {"ttft_s": "First token, s", "tpot_s": "Each further token, s", "machine": "Machine"}
-        st.dataframe(
-            text.table(table[list(labels)].rename(columns=labels)),
-            hide_index=True,
-            column_config={
-                name: st.column_config.NumberColumn(format="%.3f") for name in labels.values() if "," in name
-            },
-            alt="Indicative seconds by configuration",
-        )
-        show_download(table, "seconds")
+        digits = {name: st.column_config.NumberColumn(format="%.3f") for name in labels.values() if "," in name}
+        shown = table[list(labels)].rename(columns=labels)
+        show_table(shown, table, "seconds", alt="Indicative seconds by configuration", columns=digits)
 
 
 def _show_configuration(view: View, about: pd.DataFrame) -> None:
     st.header("One configuration")
-    shown = set(view.cells["configuration"])
-    options = [each for each in about.index if each in shown]
+    kept = set(view.cells["configuration"])
+    options = [each for each in about.index if each in kept]
     chosen = state.choice(CHOSEN, "Configuration", options, shown=lambda each: about.at[each, "name"])
     cells = tables.configuration_cells(view.pool, chosen)
     labels = {"task": "Task", "length": "Length", "status": "Status", "n": "Answers", "samples_asked": "Samples"}
     labels |= {"score": "Score", "interval_low": "95% low", "interval_high": "95% high"}
     digits = {name: st.column_config.NumberColumn(format="%.1f") for name in ("Score", "95% low", "95% high")}
-    st.dataframe(
-        text.table(cells[list(labels)].rename(columns=labels)),
-        hide_index=True,
-        column_config=digits,
-        alt="The chosen configuration's results by task",
-    )
-    show_download(cells, "configuration")
+    shown = cells[list(labels)].rename(columns=labels)
+    show_table(shown, cells, "results", alt="The chosen configuration's results by task", columns=digits)
     st.subheader("Reproduce it")
     commands = {command for cell in cells["cell"] if (command := view.record.read(read_command, cell))}
     if commands:

@@ -5,7 +5,7 @@ import streamlit as st
 
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_download, show_table
 from lukv_bench.leaderboard.figures.tasks import score_map
 from lukv_bench.leaderboard.links import show_link
 from lukv_bench.leaderboard.notices import show_no_rows
@@ -67,9 +67,8 @@ def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
         return
     table = task_table(cells, about)
     numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:6]}
-    shown = text.table(table[list(COLUMNS)].rename(columns=COLUMNS))
-    st.dataframe(shown, hide_index=True, column_config=numbers, alt=f"Configurations on {text.line(task)}, best first")
-    show_download(table, "task")
+    shown = table[list(COLUMNS)].rename(columns=COLUMNS)
+    show_table(shown, table, "task", alt=f"Configurations on {text.line(task)}, best first", columns=numbers)
     show_link("samples", "Read this task's samples", "Prompts, answers and references", place=place_label(place))
     _show_samples(view, about, table.head(n_rows))
 
@@ -80,7 +79,11 @@ def _show_samples(view: View, about: pd.DataFrame, cells: pd.DataFrame) -> None:
     if scores.empty:
         st.info("No sample of this task has a score yet.")
         return
-    st.plotly_chart(score_map(scores, "sample"), key="samples", alt="Heat map of scores by configuration and sample")
+    st.plotly_chart(
+        score_map(scores, "sample"),
+        key="samples",
+        alt="Heat map of scores by configuration and sample",
+    )
     st.caption("Every sample of the task, from the first; the same column is the same question for all configurations.")
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import streamlit as st
 
 from lukv_bench.leaderboard import state, text
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_download, show_table
 from lukv_bench.leaderboard.figures.tradeoffs import frontier_figure, quality_lines
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
@@ -76,9 +76,9 @@ def _show_frontier(points: pd.DataFrame, x: str, full: float | None) -> None:
     table = frontier_table(points)
     numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:-1]}
     numbers["Kept, MiB"] = st.column_config.NumberColumn(format="%.2f")
-    shown = text.table(table[list(COLUMNS)].rename(columns=COLUMNS))
-    st.dataframe(shown, hide_index=True, column_config=numbers, alt="Configurations on the frontier")
-    show_download(table, "frontier")
+    shown = table[list(COLUMNS)].rename(columns=COLUMNS)
+    show_table(shown, table, "frontier", alt="Configurations on the frontier", columns=numbers)
+    st.write("All configurations that are drawn above:")
     show_download(points, "trade-offs")
 
 

@@ -35,21 +35,19 @@ def describe_configurations(cells: pd.DataFrame, names: Mapping[str, str]) -> pd
 def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     """The ranked configurations with plain numbers, in the order of their scores.
 
-    `loss_percent` is what is lost of the full cache's score, in percent of that; missing where no full cache is ranked.
-
     Args:
-        ranked: Of `db.statistics.ranking.rank`.
+        ranked: Of `ranks.ranks_of`.
         about: Of `describe_configurations`.
     """
     table = ranked.join(about, on="configuration")
-    full = full_score(ranked, about)
-    table["score"] = table["score"].round(_DIGITS)
-    table["loss_percent"] = loss_percent(table["score"], full)
+    for column in ("score", "loss_percent", "loss_low", "loss_high"):
+        table[column] = table[column].round(_DIGITS) + 0.0  # no minus before a nought
     table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
     table["kept_mib"] = table["kv_bytes_kept"] / _MIB
     columns = (
         *("rank", "best_place", "worst_place", "method", "budget", "details", "score", "interval_low"),
-        *("interval_high", "loss_percent", "kept_percent", "kept_mib", "n_tasks", "n_samples", "configuration"),
+        *("interval_high", "loss_percent", "loss_low", "loss_high", "kept_percent", "kept_mib"),
+        *("n_tasks", "n_samples", "configuration"),
     )
     return table[list(columns)]
 
@@ -57,7 +55,7 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
 def loss_percent(scores: "pd.Series[float]", full: float | None) -> "pd.Series[float]":
     """What is lost of the full cache's score, in percent of it; missing where that is 0 or not there."""
     level = full or float("nan")
-    return (100 * (level - scores) / level).round(_DIGITS) + 0.0  # no minus before a nought
+    return (100 * (level - scores) / level).round(_DIGITS) + 0.0
 
 
 def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:
@@ -70,6 +68,7 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
     """The columns that a reader looks at, intervals and places as texts; details only where there are any."""
     places = [_span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
     intervals = [_span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
+    losses = [_span(low, high, 1) for low, high in zip(table["loss_low"], table["loss_high"], strict=True)]
     shown = pd.DataFrame(
         {
             "Rank": table["rank"],
@@ -79,12 +78,13 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
             "Score": table["score"],
             "95% interval": intervals,
             "Loss, %": table["loss_percent"],
+            "95% of loss": losses,
             "Kept, %": table["kept_percent"],
             "Kept, MiB": table["kept_mib"],
             "Open places": places,
         }
     )
-    empty = [name for name in ("Details", "Loss, %") if not shown[name].replace("", None).notna().any()]
+    empty = [name for name in ("Details", "Loss, %", "95% of loss") if not shown[name].replace("", None).notna().any()]
     return shown.drop(columns=empty)
 
 
@@ -121,4 +121,6 @@ def configuration_cells(cells: pd.DataFrame, configuration: str) -> pd.DataFrame
 
 
 def _span(low: float, high: float, digits: int) -> str:
+    if pd.isna(low):
+        return ""
     return f"{low:.{digits}f} to {high:.{digits}f}" if high > low else f"{low:.{digits}f}"

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from ...db.statistics.frontier import pareto
 from .ranking import ranking_table
 
 
@@ -16,11 +17,7 @@ def points_of(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
 
 def with_frontier(points: pd.DataFrame, x: str) -> pd.DataFrame:
     """The points with `is_frontier`: no other keeps less and scores as much, or keeps as much and scores more."""
-    ordered = points.sort_values([x, "score"], ascending=[True, False])
-    before = ordered["score"].astype(float).cummax().shift(fill_value=float("-inf"))
-    best = ordered[(ordered["score"] > before) & ordered[x].notna()]
-    ends = pd.MultiIndex.from_frame(best[[x, "score"]])
-    return points.assign(is_frontier=pd.MultiIndex.from_frame(points[[x, "score"]]).isin(ends))
+    return points.assign(is_frontier=pareto(points[x].to_numpy(float), points["score"].to_numpy(float)))
 
 
 def frontier_table(points: pd.DataFrame) -> pd.DataFrame:

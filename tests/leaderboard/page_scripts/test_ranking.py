@@ -92,6 +92,7 @@ def test_a_configuration_shows_the_commands_that_reproduce_it(filled: Path, visi
 def test_who_lacks_an_answer_is_averaged_on_no_page(results: Path, visit: Visit, page: str) -> None:
     forget_answer(results, "lukv", "keydiff")
     site = visit(results, page)
+    assert not site.exception
     tables = [each.value for each in site.dataframe if "Configuration" in each.value]
     rows = [
         row
