@@ -54,6 +54,7 @@ class Grid:
         baselines: Whether the full cache and the uniform allocator are added.
         batch: Configurations of a sample that decode together; above 1 it is faster, but decoding is not timed.
         redo: Whether to replace stored answers.
+        keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
     """
@@ -81,6 +82,7 @@ class Grid:
     baselines: bool = True
     batch: int = 1
     redo: bool = False
+    keep_prompts: bool = False
     progress: ProgressOption = True
 
 
@@ -131,6 +133,7 @@ class CheckedGrid:
         progress.report("loading torch and transformers", 0, 1)
         from ...db.comparison import result_rows
         from ...db.store import Store
+        from ..run.driver import Execution
         from ..run.plan import make_plan
         from ..run.session import carry_out, failures
         from ..run.spec import without_length
@@ -140,8 +143,9 @@ class CheckedGrid:
             progress.message(note)
         loaded = use_model(grid.model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
+        execution = Execution(grid.batch, grid.redo, grid.keep_prompts)
         with Store.open(self.url, create=True) as store:
-            outcome = carry_out(plan, store, command, grid.batch, progress.report, redo=grid.redo)
+            outcome = carry_out(plan, store, command, execution, progress.report)
             rows = result_rows(store, [cell.id for cell in plan.cells])
         return FinishedRun(
             rows,
@@ -218,7 +222,7 @@ def _checked_types(grid: Grid) -> Grid:
         whole_number: ("limit", "batch"),
         optional_number: ("sink", "window", "max_length"),
         optional_place: ("data_dir", "samples", "db"),
-        switch: ("thinking", "truncate", "baselines", "redo"),
+        switch: ("thinking", "truncate", "baselines", "redo", "keep_prompts"),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
     return replace(grid, **checked)

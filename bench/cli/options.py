@@ -134,6 +134,13 @@ Redo = Annotated[
     bool,
     typer.Option("--redo", help="Answer again what is done; an old answer stays until its new one is there."),
 ]
+KeepPrompts = Annotated[
+    bool,
+    typer.Option(
+        "--keep-prompts",
+        help="Store the prompts of the samples that are answered, for the site to show; they may be long.",
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),

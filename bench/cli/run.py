@@ -18,6 +18,7 @@ from .options import (
     Device,
     Dtype,
     Json,
+    KeepPrompts,
     KeepTokens,
     Length,
     Limit,
@@ -66,6 +67,7 @@ class RunOptions:
     no_baselines: NoBaselines = False
     batch: Batch = 1
     redo: Redo = False
+    keep_prompts: KeepPrompts = False
     traceback: Traceback = False
     json: Json = False
 
@@ -119,6 +121,7 @@ def _grid(options: RunOptions) -> Grid:
         baselines=not options.no_baselines,
         batch=options.batch,
         redo=options.redo,
+        keep_prompts=options.keep_prompts,
     )
 
 

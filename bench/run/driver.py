@@ -43,6 +43,21 @@ class SampleCells:
 
 
 @dataclass(frozen=True)
+class Execution:
+    """How a plan is carried out.
+
+    Attributes:
+        batch: Cells of a sample that decode together.
+        redo: Whether answers from before the run are replaced.
+        keep_prompts: Whether the prompts of the samples that are answered are stored.
+    """
+
+    batch: int = 1
+    redo: bool = False
+    keep_prompts: bool = False
+
+
+@dataclass(frozen=True)
 class Driver:
     """Answers what is missing of a plan.
 
@@ -50,8 +65,6 @@ class Driver:
 
     Attributes:
         todo: Per cell the ordinals of the samples to answer.
-        batch: Cells of a sample that decode together.
-        redo: Whether answers from before the run are replaced.
         outcome: Updated during the run.
     """
 
@@ -60,8 +73,7 @@ class Driver:
     run_id: str
     worker: Worker
     todo: Mapping[str, set[int]]
-    batch: int
-    redo: bool
+    execution: Execution
     advance: Advance
     outcome: Outcome
 
@@ -95,7 +107,7 @@ class Driver:
             self.store.put(row)
             self._fail(row.id, cells, without_frames(error))
             return []
-        self.store.put(sample_row(samples, sample))
+        self.store.put(sample_row(samples, sample, keep_prompt=self.execution.keep_prompts))
         return self._claim(SampleCells(samples, ordinal, sample.id, cells), sample)
 
     def _fail(self, sample_id: str, cells: Sequence[RunCell], error: Exception) -> None:
@@ -106,7 +118,9 @@ class Driver:
 
     def _claim(self, place: SampleCells, sample: Sample | None = None) -> list[SampleCells]:
         """Answer a sample, made again unless passed, for the cells that this run gets; returns what is still held."""
-        claims = self.store.claim(self.run_id, place.sample_id, [cell.id for cell in place.cells], redo=self.redo)
+        claims = self.store.claim(
+            self.run_id, place.sample_id, [cell.id for cell in place.cells], redo=self.execution.redo
+        )
         for cell_id, error in claims.failed.items():
             self.outcome.add_failed_answer(cell_id, error)
         self.advance("", len(claims.done) + len(claims.failed))
@@ -145,13 +159,13 @@ class Driver:
             return
         name = _name(place.samples, place.ordinal)
         unit = _unit(sample, place.samples.task.seed, cells)
-        for answer in self.worker.answers(unit, self.batch, lambda step: self.advance(f"{name}: {step}", 0)):
+        for answer in self.worker.answers(unit, self.execution.batch, lambda step: self.advance(f"{name}: {step}", 0)):
             self.outcome.add_trace(answer)
             self._put(record_of(answer, sample, self.run_id))
             self.advance(name, 1)
 
     def _put(self, answer: AnswerRecord) -> None:
-        stored = self.store.put_answer(answer, redo=self.redo)
+        stored = self.store.put_answer(answer, redo=self.execution.redo)
         if answer.error is not None:
             self.outcome.add_failed_answer(answer.cell_id, answer.error)
         else:

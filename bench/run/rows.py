@@ -114,8 +114,8 @@ def _task(info: TaskInfo) -> schema.Task:
     )
 
 
-def sample_row(samples: SampleSet, sample: Sample) -> schema.Sample:
-    """A sample that was made."""
+def sample_row(samples: SampleSet, sample: Sample, *, keep_prompt: bool = False) -> schema.Sample:
+    """A sample that was made, with its prompt where that is to be kept."""
     rendered = sample.rendered
     return schema.Sample(
         id=sample.id,
@@ -123,6 +123,7 @@ def sample_row(samples: SampleSet, sample: Sample) -> schema.Sample:
         generation_hash=rendered.generation_hash,
         facets=facets(rendered.document),
         reference_answers=list(rendered.document["outputs"]),
+        prompt=rendered.prompt if keep_prompt else None,
         **_place(samples, rendered.ordinal),
     )
 

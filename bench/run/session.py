@@ -6,16 +6,14 @@ from ...db.heartbeat import heartbeat
 from ...db.store import Store
 from ..calibration.calibrate import Report
 from ..errors import EXIT_INTERRUPTED, Interrupted
-from .driver import Driver, missing
+from .driver import Driver, Execution, missing
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
 from .worker import Worker
 
 
-def carry_out(
-    plan: Plan, store: Store, command: Sequence[str], batch: int, report: Report, *, redo: bool = False
-) -> Outcome:
+def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execution, report: Report) -> Outcome:
     """Answer what is missing of a plan, or all of it again, and record the run.
 
     Raises:
@@ -28,11 +26,11 @@ def carry_out(
     outcome = Outcome()
     with heartbeat(store, run_id):
         try:
-            _run(plan, store, run_id, batch, redo, report, outcome)
+            _run(plan, store, run_id, execution, report, outcome)
         except KeyboardInterrupt as stop:
             code = stop.exit_code if isinstance(stop, Interrupted) else EXIT_INTERRUPTED
             store.finish_run(run_id, code)
-            raise Interrupted(_stored(plan, store, outcome, redo), code) from None
+            raise Interrupted(_stored(plan, store, outcome, execution.redo), code) from None
         except Exception:
             store.finish_run(run_id, 1)
             raise
@@ -40,8 +38,8 @@ def carry_out(
     return outcome
 
 
-def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: Report, outcome: Outcome) -> None:
-    todo = missing(plan, store, redo=redo)
+def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: Report, outcome: Outcome) -> None:
+    todo = missing(plan, store, redo=execution.redo)
     total = sum(map(len, todo.values()))
     done = 0
 
@@ -56,7 +54,7 @@ def _run(plan: Plan, store: Store, run_id: str, batch: int, redo: bool, report: 
 
     store.on_lock = on_lock
     worker = Worker(plan.loaded, plan.profiles)
-    Driver(plan, store, run_id, worker, todo, batch, redo, advance, outcome).run()
+    Driver(plan, store, run_id, worker, todo, execution, advance, outcome).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:

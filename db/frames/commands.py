@@ -15,11 +15,11 @@ from ..schema import Answer, Run
 
 Words = list[str]
 
-_SWITCHES = {"--thinking", "--no-truncate", "--no-baselines", "--redo", "--traceback", "--json"}
+_SWITCHES = {"--thinking", "--no-truncate", "--no-baselines", "--redo", "--keep-prompts", "--traceback", "--json"}
 """Options of `run` that take no value."""
 
 _OF_A_CELL = {"--allocator", "--scorer", "--ratio", "--keep-tokens", "--tasks", "--length", "--limit", "--seed"}
-_OF_AN_OCCASION = {"--redo", "--traceback", "--json", "--db", "--no-baselines"}
+_OF_AN_OCCASION = {"--redo", "--keep-prompts", "--traceback", "--json", "--db", "--no-baselines"}
 
 
 def read_command(db: Database, cell: str) -> str | None:
