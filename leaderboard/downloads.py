@@ -8,9 +8,11 @@ import streamlit as st
 
 from . import text
 
-_ROW_PX = 35
 _MOST_ROWS = 18
-"""Rows of a table that are seen without scrolling in it."""
+"""Rows up to which a table is seen without scrolling in it."""
+
+_MOST_PX = 680
+"""The height of a longer one."""
 
 
 def show_table(
@@ -34,7 +36,7 @@ def show_table(
     """
     st.dataframe(
         text.table(shown),
-        height=_ROW_PX * (min(len(shown), _MOST_ROWS) + 1) + 3,
+        height=_MOST_PX if len(shown) > _MOST_ROWS else "content",
         hide_index=True,
         column_config=dict(columns or {}),
         placeholder="",

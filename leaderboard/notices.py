@@ -17,11 +17,6 @@ HEADINGS: dict[str, str] = {
 }
 """By the kind of error."""
 
-EXAMPLE_NOTICE = (
-    "This is the example that comes with lukv-bench: there are no results of your own yet. Make some, and they appear "
-    "when the leaderboard is started again:"
-)
-
 FIRST_RUN = "lukv-bench run --allocator lukv --scorer keydiff"
 
 
@@ -50,5 +45,7 @@ def show_no_rows() -> None:
 
 def show_example_notice() -> None:
     """Say that the results are not the visitor's."""
-    st.info(EXAMPLE_NOTICE)
-    st.code(FIRST_RUN, language="shell")
+    st.info(
+        f"This is the example that comes with lukv-bench. Make results of your own with `{FIRST_RUN}`, and they appear "
+        "here in its place."
+    )

@@ -89,7 +89,7 @@ def _add_level(figure: go.Figure, full: float | None) -> None:
             full,
             line={"color": REFERENCE, "dash": "dash", "width": 1},
             annotation={"text": "full cache", "font": {"color": REFERENCE}},
-            annotation_position="bottom right",
+            annotation_position="top left",
         )
 
 

@@ -78,9 +78,9 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
             "Score": table["score"],
             "95% interval": intervals,
             "Loss, %": table["loss_percent"],
-            "95% of loss": losses,
             "Kept, %": table["kept_percent"],
             "Kept, MiB": table["kept_mib"],
+            "95% of loss": losses,
             "Open places": places,
         }
     )
@@ -121,6 +121,8 @@ def configuration_cells(cells: pd.DataFrame, configuration: str) -> pd.DataFrame
 
 
 def _span(low: float, high: float, digits: int) -> str:
+    """Two numbers, or one where they are the same. A hyphen before the first would make a formula of it."""
     if pd.isna(low):
         return ""
-    return f"{low:.{digits}f} to {high:.{digits}f}" if high > low else f"{low:.{digits}f}"
+    text = f"{low:.{digits}f} to {high:.{digits}f}" if high > low else f"{low:.{digits}f}"
+    return text.replace("-", "\N{MINUS SIGN}")

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from lukv_bench.leaderboard import text
 from lukv_bench.leaderboard.tables import ranking as tables
 
 ABOUT = {
@@ -87,6 +88,11 @@ def test_places_and_intervals_are_spans(about: pd.DataFrame) -> None:
     shown = tables.shown_ranking(tables.ranking_table(ranked({"f": 80.0, "a": 60.0}), about))
     assert list(shown["Open places"]) == ["1", "1 to 2"]
     assert list(shown["95% interval"]) == ["75.0 to 85.0", "55.0 to 65.0"]
+
+
+def test_a_negative_span_is_no_formula(about: pd.DataFrame) -> None:
+    shown = tables.shown_ranking(tables.ranking_table(ranked({"f": 80.0, "a": 90.0}), about))
+    assert text.table(shown)["95% of loss"].tolist() == ["0.0 to 10.0", "\N{MINUS SIGN}12.5 to \N{MINUS SIGN}2.5"]
 
 
 def test_seconds_are_never_ordered_by_seconds(about: pd.DataFrame) -> None:
