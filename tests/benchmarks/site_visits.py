@@ -1,4 +1,4 @@
-"""Visits of every page of the leaderboard without a browser: what the server's script does for a view and for a filter."""
+"""Visits of every page of the leaderboard without a browser: the server's script for a view and for a filter."""
 
 import os
 from collections.abc import Callable, Iterator
