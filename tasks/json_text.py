@@ -25,9 +25,9 @@ def read_json(where: str, text: str, halves: bool = False) -> Any:
         raise UserError(f"{where}: the JSON is nested too deeply to be read.") from None
     except json.JSONDecodeError as error:
         at = f"{where}, line {error.lineno}" if "\n" in text.strip() else where
-        raise UserError(f"{at}: no JSON ({error.msg}, column {error.colno}).") from None
+        raise UserError(f"{at}: not valid JSON ({error.msg}, column {error.colno}).") from None
     except ValueError as error:  # a number of more digits than Python reads
-        raise UserError(f"{where}: no JSON ({error}).") from None
+        raise UserError(f"{where}: not valid JSON ({error}).") from None
     return value
 
 

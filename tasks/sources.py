@@ -22,7 +22,7 @@ _TIMEOUT_S = 60
 
 
 class Rows(NamedTuple):
-    """A file's rows in order, and the hash of its content. A line that is no JSON object raises UserError when read."""
+    """A file's rows in order, and the hash of its content. Reading a line that is no object raises UserError."""
 
     rows: Lazy[dict[str, Any]]
     data_revision: str
@@ -66,7 +66,7 @@ def rows_of(task: str, data_dir: Path | None, local_names: Sequence[str], source
 def find_local(data_dir: Path, local_names: Sequence[str]) -> Path | None:
     """The first of these files that is in the folder, as `.jsonl` or `.json`; no folder is a UserError."""
     if not data_dir.is_dir():
-        raise UserError(f"--data-dir {data_dir} is no folder.")
+        raise UserError(f"--data-dir {data_dir} is not a folder.")
     paths = (data_dir / f"{name}{suffix}" for name in local_names for suffix in (".jsonl", ".json"))
     return next((path for path in paths if path.is_file()), None)
 
@@ -124,7 +124,7 @@ def _read(path: Path, member: str | None = None) -> Rows:
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UserError(f"{name} is no UTF-8 text ({error}).") from error
+        raise UserError(f"{name} is not UTF-8 text ({error}).") from error
     values = _lines(name, text) if Path(member or path).suffix == ".jsonl" else _whole(name, text)
     if not values.n:
         raise UserError(f"{name} holds no rows.")

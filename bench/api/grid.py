@@ -253,7 +253,7 @@ def _check_places(grid: Grid) -> None:
         check_usable(file)
     for option, folder in (("--samples", grid.samples), ("--data-dir", grid.data_dir)):
         if folder is not None and not user_path(Path(folder), option).is_dir():
-            raise UserError(f"{option} {folder} is no folder.")
+            raise UserError(f"{option} {folder} is not a folder.")
 
 
 def _database(grid: Grid) -> "URL":

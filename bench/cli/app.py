@@ -82,7 +82,7 @@ COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),
     "estimate": (estimate.estimate, "What fits on a card, from a model's configuration alone."),
     "list": (listing.list_, "List allocators, scorers, tasks or models."),
-    "doctor": (doctor.doctor, "Say what works here and what is missing."),
+    "doctor": (doctor.doctor, "Check what works here and what is missing."),
 }
 for _name, (_function, _short) in COMMANDS.items():
     app.command(_name, cls=Command, short_help=_short)(_command(_function))

@@ -7,10 +7,13 @@ from .options import Database
 
 
 def doctor(db: Database = None) -> int:
-    """Say what works here, what is broken or missing, and the cure; exit code 1 if a run needs what is broken."""
+    """Check what works on this machine, what is broken or missing, and how to fix it.
+
+    Exit code 1 if a run needs what is broken.
+    """
     from ..reports.checkup import checkup
 
-    with redirect_stdout(sys.stderr):  # of the plugins that are looked at
+    with redirect_stdout(sys.stderr):  # output of plugins at import
         findings = checkup(db)
     for finding in findings:
         print(f"{finding.mark:<7} {finding.what:<22} {finding.detail}")

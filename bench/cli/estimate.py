@@ -30,7 +30,7 @@ def estimate(
     ] = "bfloat16",
     json: Json = False,
 ) -> int:
-    """Say what a budget keeps in bytes, and which batch fits on a card, before any weights are fetched.
+    """Estimate the bytes that a budget keeps and the batch that fits on a card, before any weights are fetched.
 
     Of a hub model config.json alone is read. Models whose layers do not all keep every token are refused.
     """

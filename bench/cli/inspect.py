@@ -26,7 +26,7 @@ def inspect(
         Path, typer.Option("--context", help="Text file, put to the model as a user turn.", metavar="F")
     ],
     out: Annotated[
-        Path | None, typer.Option("--out", help="Where to write what was kept, too (.npz).", metavar="F")
+        Path | None, typer.Option("--out", help="Also write what was kept to this file (.npz).", metavar="F")
     ] = None,
     model: Model = "smollm2-135m",
     allocator: Annotated[str, typer.Option("--allocator", help="NAME[:key=value,...]", metavar="A")] = "lukv",

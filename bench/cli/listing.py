@@ -16,17 +16,15 @@ KINDS = ("allocators", "scorers", "tasks", "models")
 
 def list_(
     kind: Annotated[str, typer.Argument(help="allocators, scorers, tasks or models", metavar="KIND")],
-    name: Annotated[
-        str | None, typer.Argument(help="One of them, with all that is said of it.", metavar="NAME")
-    ] = None,
+    name: Annotated[str | None, typer.Argument(help="Show the details of one of them.", metavar="NAME")] = None,
     json: Json = False,
 ) -> int:
     """List allocators, scorers, tasks or models: name, summary, arguments, source, origin, broken or not.
 
     Tasks are listed by family, a line each.
 
-    With a NAME everything that is said of that one: its formula, where its defaults come from, where it differs from
-    its paper. A task family's NAME lists its tasks.
+    With a NAME, its details: the formula, where the defaults come from, where it differs from its paper. A task
+    family's NAME lists its tasks.
     """
     if kind not in KINDS:
         raise unknown("kind", kind, KINDS)
@@ -68,7 +66,7 @@ def _print_families(rows: list[dict[str, Any]]) -> None:
         for member in members:
             print(f"  {member:<{width}}  {by_name[member]['summary']}")
         print()
-    print("`lukv-bench list tasks NAME` shows all there is to know of a task, or of a family's; --tasks takes either.")
+    print("`lukv-bench list tasks NAME` shows the details of a task, or of a family's tasks; --tasks takes both.")
 
 
 def _family(kind: str, name: str, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -91,7 +91,7 @@ Thinking = Annotated[
     bool,
     typer.Option(
         "--thinking",
-        help="Let the model think, where its chat template knows how, and score what follows its thoughts.",
+        help="Enable thinking, if the chat template has a switch for it; the thoughts are not scored.",
     ),
 ]
 DataDir = Annotated[
@@ -108,7 +108,7 @@ MaxLength = Annotated[
     int | None,
     typer.Option(
         "--max-length",
-        help="Tokens of prompt and answer from which LongBench's contexts lose their middle.  "
+        help="Tokens of prompt and answer above which LongBench's contexts are cut in the middle.  "
         "[default: the model's positions]",
         metavar="N",
         parser=whole_number,
@@ -121,18 +121,16 @@ Batch = Annotated[
     int,
     typer.Option(
         "--batch",
-        help="Configurations of a sample that decode together: faster for many, but their seconds are not taken.",
+        help="Configurations of a sample that decode together: faster for many, but decoding is not timed.",
         metavar="N",
         parser=whole_number,
     ),
 ]
 
-Traceback = Annotated[
-    bool, typer.Option("--traceback", help="Print the whole traceback of what a plugin raised, on stderr.")
-]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Print the tracebacks of plugins that raised, on stderr.")]
 Redo = Annotated[
     bool,
-    typer.Option("--redo", help="Answer again what is done; an old answer stays until its new one is there."),
+    typer.Option("--redo", help="Replace stored answers; an old answer is kept until its new one is stored."),
 ]
 KeepPrompts = Annotated[
     bool,
@@ -143,7 +141,7 @@ KeepPrompts = Annotated[
 ]
 Seed = Annotated[
     int,
-    typer.Option("--seed", help="Seed of whatever is drawn at random here.", metavar="N", parser=whole_number),
+    typer.Option("--seed", help="Seed of everything that is drawn at random.", metavar="N", parser=whole_number),
 ]
 Seeds = Annotated[
     list[str] | None,

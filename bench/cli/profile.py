@@ -131,13 +131,13 @@ def _check_options(context: typer.Context, from_: Path | None, out: Path | None,
     """Refuse options that neither make nor export a profile, or that do both."""
     if from_ is None:
         if out is None:
-            raise UserError("give --out FILE, where the profile goes, or --from FILE to export one that is there.")
+            raise UserError("give --out FILE to make a profile, or --from FILE to export an existing one.")
         return
     if export is None:
-        raise UserError("--from takes --export-kvpress F.npy along, where the exported ratios go.")
+        raise UserError("--from needs --export-kvpress F.npy, the file to export to.")
     options = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if options:
-        raise UserError(f"--from exports a profile that is there, so --{options[0]} has no meaning; leave it out.")
+        raise UserError(f"--from exports an existing profile, so --{options[0]} has no effect; leave it out.")
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":

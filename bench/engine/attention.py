@@ -110,7 +110,7 @@ def _attend(
     if isinstance(attention_mask, PartialMask) and not attention_mask.is_causal(attention_mask.n_tokens):
         raise Unsupported(f"its mask hides some of {attention_mask.n_tokens} tokens, or shows tokens ahead")
     if isinstance(attention_mask, Tensor):
-        raise Unsupported("it hands attention a mask or bias of its own")
+        raise Unsupported("it passes its own mask or bias to attention")
     if isinstance(key, Tensor):
         raise Unsupported("some of its layers attend to keys that are not their own cache's")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling

@@ -114,7 +114,7 @@ class Context:
 
     def _read_again(self, tables: Collection[str]) -> "Context":
         if self.read_again is None:
-            raise RuntimeError("the context is not as it was, and there are no tokens to read it from again")
+            raise RuntimeError("the context was changed and cannot be read again, since its tokens are not known")
         return self.read_again(tables)
 
     def _tensors(self) -> Iterator[tuple[str, Tensor]]:

@@ -13,7 +13,7 @@ class FileKind:
     """A kind of file that the program writes.
 
     Attributes:
-        name: For messages.
+        name: With its article, for messages.
         fits: Whether a file is of this kind, judged by its first bytes.
     """
 
@@ -56,12 +56,12 @@ def _has(content: bytes, inside: str | None, *keys: str) -> bool:
     return isinstance(value, dict) and set(keys) <= value.keys()
 
 
-PROFILE = FileKind("profile", _is_profile)
-PROFILE_NOTES = FileKind("description of a profile", _is_profile_notes)
-INSPECTION = FileKind("archive that inspect wrote", _is_inspection)
-ARRAY = FileKind("NumPy array", _is_array)
-ANY = FileKind("file", lambda path: True)
-SAMPLES = FileKind("exported sample set", _is_samples)
+PROFILE = FileKind("a profile", _is_profile)
+PROFILE_NOTES = FileKind("the description of a profile", _is_profile_notes)
+INSPECTION = FileKind("an archive of inspect", _is_inspection)
+ARRAY = FileKind("a NumPy array", _is_array)
+ANY = FileKind("a file", lambda path: True)
+SAMPLES = FileKind("an exported sample set", _is_samples)
 
 
 def is_of_kind(path: Path, kind: FileKind) -> bool:

@@ -25,15 +25,15 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure
     if path.is_dir():
         raise UserError(f"{option} {path} is a folder; name a file in it.")
     if path.exists() and not (path.is_file() and os.access(path, os.W_OK)):
-        raise UserError(f"{option} {path} is there and cannot be replaced; {cure}.")
+        raise UserError(f"{option} {path} exists and cannot be replaced; {cure}.")
     if path.exists() and not (kind is not None and is_of_kind(path, kind)):
-        what = "" if kind is None else f" and no {kind.name}"
-        raise UserError(f"{option} {path} is there{what}; choose another place, or remove it.")
+        what = "" if kind is None else f" and is not {kind.name}"
+        raise UserError(f"{option} {path} exists{what}; choose another place, or remove it.")
     above = path.resolve().parent
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir():
-        raise UserError(f"{option} {path} lies below {above}, which is a file; {cure}.")
+        raise UserError(f"{option} {path} is below {above}, which is a file; {cure}.")
     of_the_kernel = PSEUDO.fullmatch(file_system(above, mount_table()) or "")  # they appear writable to root
     if of_the_kernel or os.statvfs(above).f_flag & os.ST_RDONLY or not os.access(above, os.W_OK):
         raise UserError(f"{option} {path} cannot be written: {above} is read-only; {cure}.")

@@ -62,7 +62,7 @@ def notes(evictor: Evictor, feeds: Sequence[Feed], protocol: RunProtocol) -> Ite
     evicted = [feed for feed in feeds if evicted_whole(feed, protocol)]
     if whole := sum(not evictor.keeps_whole(len(feed.context)) for feed in evicted):
         yield (
-            f"{whole} of {len(feeds)} requests do not tell where their context ends; their whole prompt but its last "
+            f"{whole} of {len(feeds)} requests do not show where their context ends; their whole prompt but its last "
             "token is evicted (protocol aware)."
         )
     if cut := [feed.n_cut for feed in feeds if feed.n_cut]:

@@ -161,12 +161,10 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         """Read the context, evict it, score what follows in one chunk.
 
         Raises:
-            UserError: thinking is on, and a likelihood leaves no room for thoughts.
+            UserError: thinking is on, and a likelihood has no thoughts.
         """
         if self.thinking.on:
-            raise UserError(
-                "tasks that are scored by likelihood leave no room for thoughts; leave out enable_thinking."
-            )
+            raise UserError("tasks that are scored by likelihood generate no thoughts; leave out enable_thinking.")
         feeds, scored = [], []
         for request in requests:
             prompt, continuation = request.args

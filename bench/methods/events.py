@@ -37,8 +37,8 @@ def allocator_events(notes: Iterable[Note]) -> list[Event]:
             dict(note) for note in json.loads(json.dumps([dict(note) for note in notes], allow_nan=False))
         ]
     except Exception as error:  # a plugin's mapping may raise anything
-        raise NoteError(f"the allocator's notes are no JSON objects ({message_of(error)})") from error
+        raise NoteError(f"the allocator's notes are not JSON objects ({message_of(error)})") from error
     nameless = [note for note in plain if not isinstance(note.get("event"), str)]
     if nameless:
-        raise NoteError(f"a note of the allocator has no event that says what happened: {one_line(str(nameless[0]))}")
+        raise NoteError(f"a note of the allocator has no event name: {one_line(str(nameless[0]))}")
     return plain

@@ -152,7 +152,7 @@ def load_model(name: str, device: torch.device, dtype: str, thinking: bool = Fal
     try:
         model.to(device).eval()
     except RuntimeError as error:  # torch's own out-of-memory errors among them
-        raise UserError(f"{name} in {dtype} does not go onto {device} ({error}); try --dtype bfloat16.") from error
+        raise UserError(f"{name} in {dtype} cannot be moved to {device} ({error}); try --dtype bfloat16.") from error
     shape = read_shape(name, model)
     return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
 

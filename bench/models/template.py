@@ -66,8 +66,8 @@ class Thinking:
             return replace(self, on=False)
         if self.on and not self.end:
             raise UserError(
-                "thinking is on, and the chat template has no mark that ends the thoughts, so the answer could not be "
-                "told from them; leave thinking off, or name the mark (from lm-eval: think_end_token)."
+                "thinking is on, and the chat template has no mark that ends the thoughts, so the answer cannot be "
+                "separated from them; leave thinking off, or name the mark (from lm-eval: think_end_token)."
             )
         opened = any(text in prompt and self.end not in prompt.rpartition(text)[2] for text in self.openings)
         if opened and not self.on:

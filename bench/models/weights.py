@@ -48,7 +48,7 @@ class Weights:
         except Exception as error:  # a library may raise anything over files that have changed since
             raise ModelChanged(
                 f"a plugin changed the model's weights ({names[0]}) and they cannot be read from the model's files "
-                f"again ({type(error).__name__}); what was answered before stands: run the rest without that plugin."
+                f"again ({type(error).__name__}); earlier answers are kept; run the rest without that plugin."
             ) from error
         self._stamps.renew()
         return names[0]

@@ -49,7 +49,7 @@ def _inner_breach(kind: Kind, plugin: Any) -> str | None:
     inner = inner_fields(plugin)
     other = [name for name, of in inner.items() if of != kind]
     if other:
-        return f"its field {other[0]} is no {kind}, and one {kind} can only hold another"
+        return f"its field {other[0]} is of the other kind, and {kind}s can only hold {kind}s"
     defaulted = [f.name for f in dataclasses.fields(plugin) if f.name in inner and not is_required(f)]
     return (
         f"its field {defaulted[0]} is a plugin, which the user names, and must have no default" if defaulted else None

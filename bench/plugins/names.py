@@ -103,5 +103,5 @@ def _check_registered(kind: Kind, spec: str, names: Collection[str]) -> None:
         return
     other: Kind = "scorer" if kind == "allocator" else "allocator"
     if name in registered(other):
-        raise UserError(f"{name!r} is no {kind}: it is one of the {other}s (--{other}).")
+        raise UserError(f"{name!r} is not one of the {kind}s but of the {other}s (--{other}).")
     raise unknown(kind, name, names)

@@ -91,7 +91,7 @@ def load_profile(path: Path) -> Profile:
         raise _no_profile(path, error) from error
     if profile_hash(profile) != header["hash"]:
         raise UserError(
-            f"the profile {path} is corrupt: its content is not what its hash says; delete it and make it again."
+            f"the profile {path} is corrupt: its content does not match its hash; delete it and make it again."
         )
     return profile
 
@@ -104,14 +104,14 @@ def read_header(path: Path) -> dict[str, Any]:
     """
     try:
         if path.exists() and not path.is_file():  # reading a pipe would block
-            raise OSError("it is a folder" if path.is_dir() else "it is no ordinary file")
+            raise OSError("it is a folder" if path.is_dir() else "it is not a regular file")
         if path.exists() and path.stat().st_size > 2 * MOST_BYTES:
             raise OSError(f"it is larger than {2 * MOST_BYTES >> 30} GiB")
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
         facts = {name: json.loads(metadata[name]) for name in ("made", "notes")}
         if not all(isinstance(value, dict) for value in facts.values()):
-            raise ValueError("its made or notes is no JSON object")
+            raise ValueError("its made or notes is not a JSON object")
         return {name: metadata[name] for name in ("kind", "hash")} | facts
     except (OSError, SafetensorError, KeyError, ValueError, RecursionError) as error:
         raise _no_profile(path, error) from error

@@ -67,7 +67,7 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
         if (cached := _cached(place, plugin, identity, loaded)) is not None:
             return cached  # made by another process in the meantime
         if place.is_file():
-            print(f"lukv-bench: the cached profile {place} is damaged and is made anew.", file=sys.stderr)
+            print(f"lukv-bench: the cached profile {place} is damaged and is made again.", file=sys.stderr)
         name = plugin.name if owner.scorer is None else owner.scorer.name
         with making({name: owner}, loaded, documents, DEFAULT_SEED, report) as profiles:
             profile = profiles[name]
@@ -88,7 +88,7 @@ def _named(name: str, owner: ProfileOwner, loaded: LoadedModel) -> Profile:
         check_arrays(profile.arrays, owner.plugin, loaded)
     except ValueError as error:
         raise UserError(
-            f"{path} is no profile that {owner.plugin.name} can use: {error}; leave out profile=, and the run makes "
+            f"{path} is not a profile that {owner.plugin.name} can use: {error}; leave out profile=, and the run makes "
             "one of its own."
         ) from error
     return profile
@@ -167,7 +167,7 @@ def _partial(key: str) -> Partial | None:
     try:
         check_file_place(folder / key, "the calibration's place in the cache,")
     except UserError as error:
-        print(f"lukv-bench: {error} Until then an interrupted calibration begins anew.", file=sys.stderr)
+        print(f"lukv-bench: {error} Until then an interrupted calibration starts from the beginning.", file=sys.stderr)
         return None
     return Partial(folder, key)
 

@@ -60,9 +60,9 @@ def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: Re
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
     total = sum(len(cell.samples) for cell in plan.cells)
     if redo:
-        return f"{outcome.n_new} of {total} answers were given again, the others are as they were."
+        return f"{outcome.n_new} of {total} answers were replaced, the others are unchanged."
     stored = total - sum(map(len, missing(plan, store).values()))
-    return f"{stored} of {total} answers are stored; the same command goes on from there."
+    return f"{stored} of {total} answers are stored; run the same command again to continue."
 
 
 def failures(plan: Plan, outcome: Outcome) -> list[str]:

@@ -108,7 +108,7 @@ class SampleFile:
         if record["generation_hash"] != rendered.generation_hash:
             raise UserError(
                 f"{self.path}, line {rendered.ordinal + 1}: {info.name} has other generation arguments than when it "
-                "was exported; export them anew."
+                "was exported; export them again."
             )
         same_prompt = record["prompt_hash"] == rendered.prompt_hash
         if same_prompt and record["ids_hash"] == content_hash(encode(model.tokenizer, rendered.prompt, info.chat)):
@@ -132,7 +132,7 @@ def read_samples(folder: Path, info: TaskInfo, length: int | None, seed: int, li
     for number, record in enumerate(records, start=1):
         _check_line(f"{path}, line {number}", record, number - 1, own, first)
     if len(records) < min(limit, first["n"]) or len(records) > first["n"]:
-        raise UserError(f"{path} holds {len(records)} of the {first['n']} samples of its export; export them anew.")
+        raise UserError(f"{path} holds {len(records)} of the {first['n']} samples of its export; export them again.")
     if first["asked"] <= first["n"] < limit:  # fewer than asked for: the data have no more
         raise UserError(f"{path} holds {first['n']} samples, and {limit} are asked for; give a smaller --limit.")
     documents = Lazy(min(limit, len(records)), lambda index: _document(records[index]))
@@ -157,11 +157,11 @@ def _check_line(where: str, record: Record, ordinal: int, own: Record, first: Re
     if record["ordinal"] != ordinal:
         raise UserError(
             f"{where} holds sample {record['ordinal']}, and the samples are expected in order, {ordinal} here; export "
-            "them anew."
+            "them again."
         )
     for name in ALIKE:
         if record[name] != first[name]:
-            raise UserError(f"{where} is of another export than line 1 (another {name}); export them anew.")
+            raise UserError(f"{where} belongs to another export than line 1 (its {name} differs); export them again.")
 
 
 def _document(record: Record) -> Any:

@@ -51,19 +51,19 @@ def verified(where: str, line: str) -> Mapping[str, Any]:
     """
     record = read_json(where, line)
     if not isinstance(record, dict) or "hash" not in record:
-        raise UserError(f"{where}: no exported sample (an object with a hash is expected).")
+        raise UserError(f"{where}: not an exported sample (an object with a hash is expected).")
     stored_hash = record.pop("hash")
     if stored_hash != _hash(where, record):
         raise UserError(f"{where}: it was changed since its export (its hash does not fit).")
     if "n" not in record:
         raise UserError(
-            f"{where}: it does not say how many samples its export wrote, as it does now; export them anew."
+            f"{where}: it lacks the number of samples, which earlier versions did not export; export them again."
         )
     for name, fits in FIELDS.items():
         if name not in record or not fits(record[name]):
-            raise UserError(f"{where}: no exported sample (its {name!r} is missing or of another kind).")
+            raise UserError(f"{where}: not an exported sample (its {name!r} is missing or of another type).")
     if not record["answers"]:
-        raise UserError(f"{where}: no exported sample (without answers nothing could be scored).")
+        raise UserError(f"{where}: not an exported sample (it has no answers, so nothing can be scored).")
     return record
 
 
@@ -71,4 +71,4 @@ def _hash(where: str, record: dict[str, Any]) -> str:
     try:
         return content_hash(record)
     except (ValueError, RecursionError) as error:  # Python reads NaN, which is not valid JSON
-        raise UserError(f"{where}: no exported sample ({error}).") from error
+        raise UserError(f"{where}: not an exported sample ({error}).") from error

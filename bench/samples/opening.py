@@ -78,7 +78,7 @@ def _without_template(task: LoadedTask, model: PromptModel) -> Lazy[Document]:
         if mark is not None:
             raise UserError(
                 f"sample {index + 1} of {task.info.name} in --data-dir holds a chat template already ({mark!r}), and "
-                f"{model.name} would be given it inside its own; make the samples without one (RULER: "
+                f"{model.name} would get it inside its own; make the samples without one (RULER: "
                 "--model_template_type base)."
             )
         return document

@@ -74,7 +74,7 @@ def _hotpotqa(rows: Sequence[dict[str, Any]]) -> Corpus:
 
 def _text(value: Any) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{str(value)[:40]} stands where a text is expected")
+        raise TypeError(f"a text is expected, not {str(value)[:40]}")
     return value
 
 

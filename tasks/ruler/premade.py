@@ -72,7 +72,7 @@ def _document(where: str, row: Mapping[str, Any], definition: Definition, index:
     metadata = definition["metadata"]
     at = max(text.rfind(opener) for opener in metadata["question_openers"])
     if at <= 0:
-        raise UserError(f"{where}: no question of {definition['task']} stands in `input`.")
+        raise UserError(f"{where}: `input` has no question of {definition['task']}.")
     context, question = text[:at], text[at:]
     prefix = row.get("answer_prefix", row.get("gen_prefix"))
     if not isinstance(prefix, str | None):

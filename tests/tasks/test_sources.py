@@ -56,19 +56,19 @@ def test_the_revision_is_of_the_content(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("a.jsonl", b'{"n": 1}\n{"n": 2\n', r"a\.jsonl, line 2: no JSON"),
-        ("a.json", b'[\n{"n": 1},\n{"n" 2}]', r"a\.json, line 3: no JSON"),
+        ("a.jsonl", b'{"n": 1}\n{"n": 2\n', r"a\.jsonl, line 2: not valid JSON"),
+        ("a.json", b'[\n{"n": 1},\n{"n" 2}]', r"a\.json, line 3: not valid JSON"),
         ("a.jsonl", b'{"n": 1}\n[2]\n', r"a\.jsonl, row 2: a JSON object is expected, not \[2\]"),
         ("a.json", b'{"rows": []}', r'a\.json: a list of rows is expected, .* under "data"'),
         ("a.json", b"3", r"a\.json: a list of rows is expected"),
         ("a.jsonl", b"\n", r"a\.jsonl holds no rows"),
-        ("a.jsonl", b'{"n": "\xff"}', r"a\.jsonl is no UTF-8 text"),
+        ("a.jsonl", b'{"n": "\xff"}', r"a\.jsonl is not UTF-8 text"),
         ("a.jsonl", b'{"n": 1}\n{"n": ["a \\ud83d b"]}', r"a\.jsonl, line 2: a text holds \\ud83d, half a character"),
         ("a.jsonl", b'{"\\uDC00": 1}', r"a\.jsonl, line 1: a text holds \\udc00"),
         ("a.json", b'{"data": [{"n": 1}, {"n": "\\ud800"}]}', r"a\.json, row 2: a text holds \\ud800"),
         ("a.jsonl", b'{"n": 1}\n{"n": ' + b"[" * 5000 + b"]" * 5000 + b"}", r"a\.jsonl, line 2: .* nested too deeply"),
         ("a.json", b"[" * 5000 + b"]" * 5000, r"a\.json: .* nested too deeply"),
-        ("a.json", b'[{"n": ' + b"9" * 5000 + b"}]", r"a\.json: no JSON"),
+        ("a.json", b'[{"n": ' + b"9" * 5000 + b"}]", r"a\.json: not valid JSON"),
     ],
 )
 def test_a_broken_file_is_told_by_its_place(tmp_path: Path, name: str, content: bytes, said: str) -> None:
@@ -80,7 +80,7 @@ def test_a_broken_file_is_told_by_its_place(tmp_path: Path, name: str, content: 
 def test_a_missing_file_and_a_missing_folder(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"^some_task finds no data in .*: put a\.jsonl \(or \.json\) there\.$"):
         rows_of("some_task", tmp_path, ["a", "b"], PUBLISHED)
-    with pytest.raises(UserError, match=r"^--data-dir .*/none is no folder\.$"):
+    with pytest.raises(UserError, match=r"^--data-dir .*/none is not a folder\.$"):
         rows_of("some_task", tmp_path / "none", ["a"], PUBLISHED)
 
 

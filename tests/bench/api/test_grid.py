@@ -106,7 +106,7 @@ def test_failed_answers_are_warned_of_and_counted(tiny: Path, monkeypatch: pytes
         ({"tasks": []}, "tasks is empty"),
         ({"limit": 0}, "limit takes a number of at least 1"),
         ({"model": "nosuch"}, "nosuch"),
-        ({"samples": "nosuch"}, "samples nosuch is no folder"),
+        ({"samples": "nosuch"}, "samples nosuch is not a folder"),
         ({"tasks": "no_such_task"}, "no_such_task"),
         ({"db": ""}, "name a file with db"),
         ({"limit": 2.5}, "limit takes a whole number, not 2.5"),

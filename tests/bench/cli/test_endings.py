@@ -49,7 +49,7 @@ def test_a_signal_to_end_loses_nothing_and_is_on_record(
     assert (process.returncode, out) == (code, "")
     assert "Traceback" not in err
     stored = len(query("SELECT id FROM answer"))
-    assert f"interrupted: {stored} of {SAMPLES} answers are stored; the same command goes on from there." in err
+    assert f"interrupted: {stored} of {SAMPLES} answers are stored; run the same command again to continue." in err
     assert query("SELECT status, exit_code, finished_at IS NULL FROM run") == [("interrupted", code, 0)]
     assert query("SELECT * FROM claim") == []
     again = lukv_bench(*alone, "--json")

@@ -71,7 +71,7 @@ def failed_answers() -> list[tuple[Any, ...]]:
 ROW = {"input": "Who lit it?", "context": "The keeper lit the lamp.", "answers": ["the keeper"], "length": 5}
 BROKEN = [
     (json.dumps(ROW | {"answers": []}), "longbench_hotpotqa, row 2: 'answers' is empty"),
-    ("no json", "hotpotqa.jsonl, line 2: no JSON"),
+    ("no json", "hotpotqa.jsonl, line 2: not valid JSON"),
     ("[]", "hotpotqa.jsonl, row 2: a JSON object is expected"),
     (json.dumps(ROW | {"context": "lamp " * 9000}), "sample 1 of longbench_hotpotqa takes 9"),
 ]

@@ -79,8 +79,8 @@ def test_a_plugin_that_exits_ends_its_own_cell(tiny: Path, lukv_bench: Any, monk
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--scorer", "uniform"], ("'uniform' is no scorer", "--allocator")),
-        (["--allocator", "keydiff"], ("'keydiff' is no allocator", "--scorer")),
+        (["--scorer", "uniform"], ("'uniform' is not one of the scorers", "--allocator")),
+        (["--allocator", "keydiff"], ("'keydiff' is not one of the allocators", "--scorer")),
         (["--tasks", "NIAH_SINGLE_1"], ("did you mean 'niah_single_1'",)),
         (["--model", "SMOLLM2-135M"], ("did you mean 'smollm2-135m'",)),
         (["--scorer", "expected_attention:n_future=99999999"], ("n_future",)),

@@ -67,7 +67,7 @@ def test_ctrl_c_leaves_every_answer_old_or_new(run: Callable[..., Any], monkeypa
         saying(patch, "new", {2: KeyboardInterrupt()})
         stopped = run("--redo")
     assert stopped.code == 130
-    assert f"1 of {SAMPLES} answers were given again, the others are as they were" in stopped.err
+    assert f"1 of {SAMPLES} answers were replaced, the others are unchanged" in stopped.err
     assert [text for _, text in answers()] == ["new", *(text for _, text in before[1:])]
     again = run()
     assert "0 new answers" in again.err

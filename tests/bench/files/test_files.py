@@ -80,7 +80,7 @@ def test_a_written_file_has_its_folders_and_an_ordinary_file_s_mode(tmp_path: Pa
 @pytest.mark.parametrize("content", [b"my thesis", b"{}", b'{"hash": 1}', b"[" * 100_000, b"PK\x03\x04", b"\xff" * 64])
 def test_a_file_of_another_kind_is_not_written_over(kind: object, content: bytes, tmp_path: Path) -> None:
     (tmp_path / "mine").write_bytes(content)
-    with pytest.raises(UserError, match=r"--out .*mine is there"):
+    with pytest.raises(UserError, match=r"--out .*mine exists"):
         check_file_place(tmp_path / "mine", "--out", kind)  # type: ignore[arg-type]  # parametrised
 
 

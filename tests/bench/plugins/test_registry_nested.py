@@ -188,7 +188,7 @@ def test_a_label_can_be_typed_again_at_any_depth(spec: str) -> None:
         ("critical:of=snapkv,window=3", ("'window'", "'critical'")),
         ("critical:of=keydiff,of=snapkv", ("twice",)),
         ("critical:of=(critical)", ("'critical' needs the argument of",)),
-        ("critical:of=uniform", ("'uniform' is no scorer: it is one of the allocators",)),
+        ("critical:of=uniform", ("'uniform' is not one of the scorers but of the allocators",)),
     ],
 )
 def test_mistakes_are_told_in_one_sentence(spec: str, words: tuple[str, ...]) -> None:
@@ -229,7 +229,7 @@ def test_a_profiles_path_is_in_no_identity_but_other_arguments_are() -> None:
 def test_what_a_holding_plugin_may_not_declare() -> None:
     broken = {known.name: known.broken for known in describe_all("allocator")}
     assert broken["around"] is None
-    assert "no allocator" in str(broken["mixed"])
+    assert "allocators can only hold allocators" in str(broken["mixed"])
     assert "must have no default" in str(broken["defaulted"])
     assert broken["liar"] is None, "a property can only be looked at when the plugin is built"
     with pytest.raises(UserError, match=r"'liar' is broken: its needs is not what the contract says"):

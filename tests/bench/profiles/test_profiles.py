@@ -314,7 +314,7 @@ def test_a_damaged_profile_in_the_cache_is_told_and_made_anew(
     assert profile_hash(cache.obtain()) == profile_hash(first)
     (line,) = capsys.readouterr().err.splitlines()
     assert str(path) in line
-    assert "made anew" in line
+    assert "made again" in line
     assert profile_hash(load_profile(path)) == profile_hash(first)
     cache.obtain()
     assert cache.n_made == 2
@@ -400,7 +400,7 @@ def test_a_file_whose_numbers_are_not_finite_is_no_profile(tmp_path: Path, value
 
 def test_a_pipe_and_a_header_that_never_ends_are_no_profiles(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(UserError, match="no ordinary file"):
+    with pytest.raises(UserError, match="not a regular file"):
         load_profile(tmp_path / "pipe")
     deep = {"kind": "lukv", "hash": "x", "notes": "{}", "made": "[" * 100_000}
     save_file({"curve": CURVE}, tmp_path / "deep.safetensors", deep)

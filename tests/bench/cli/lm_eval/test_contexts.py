@@ -42,7 +42,7 @@ def test_a_prompt_that_tells_no_context_is_evicted_whole_and_that_is_said(
     model = recording(pretrained=str(slow), allocator="uniform", ratio=0.5)
     evaluate(model, ("t_untold",))
     assert {len(feed.rest) for feed in model.feeds} == {1}
-    assert "4 of 4 requests do not tell where their context ends" in capsys.readouterr().err
+    assert "4 of 4 requests do not show where their context ends" in capsys.readouterr().err
 
 
 def test_the_contexts_field_may_have_any_name(

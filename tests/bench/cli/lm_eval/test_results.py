@@ -121,4 +121,4 @@ def test_a_document_too_short_for_the_budget_is_kept_whole_and_told(
     assert info["events"] == {"kept_whole": 1}
     if task == "tiny_generate":
         assert info["requests_evicted_whole"] == 2
-        assert "2 of 4 requests do not tell where their context ends" in err
+        assert "2 of 4 requests do not show where their context ends" in err
