@@ -39,7 +39,7 @@ class PluginFailure(Exception):
     """What a plugin raised, as one line: type, message, file and line.
 
     Attributes:
-        reason: The message alone, or the type where there is none.
+        reason: The message alone, or the type if there is no message.
         trace: The whole traceback as text.
     """
 
@@ -66,7 +66,7 @@ def message_of(error: BaseException) -> str:
 
 
 def first_line(error: Exception) -> str:
-    """The first line of a library's message, and the next where it ends in a colon; the type where there is none."""
+    """The first line of a library's message, with the next if it ends in a colon; the type if there is no message."""
     lines = [line.strip() for line in str(error).strip().splitlines()] or [type(error).__name__]
     return one_line(" ".join(lines[:2]) if lines[0].endswith(":") else lines[0])
 

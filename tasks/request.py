@@ -42,7 +42,7 @@ class Request:
 
 
 class Documents(NamedTuple):
-    """A task's documents in order, each made when it is read, and the revision of the data behind them.
+    """A task's documents in order, each made when it is read, and the revision of their data.
 
     A document that cannot be made raises UserError when it is read.
     """

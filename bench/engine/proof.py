@@ -71,7 +71,9 @@ def prove(loaded: LoadedModel) -> int:
 def _not_finite(loaded: LoadedModel) -> str:
     if loaded.dtype == "float16":
         return f"{loaded.name} overflows in float16 (its own logits are not finite); use --dtype bfloat16 or float32."
-    return f"{loaded.name} gives logits that are not finite, in {loaded.dtype} and by itself; look at its weights."
+    return (
+        f"{loaded.name} gives logits that are not finite, in {loaded.dtype} with its own attention; check its weights."
+    )
 
 
 def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool = True) -> Tensor:

@@ -19,7 +19,7 @@ def check_file_place(path: Path, option: str, kind: FileKind | None = None, cure
         cure: The advice at the end of the message.
 
     Raises:
-        UserError: the place is a folder, lies below a file, is not writable, or holds a file of another kind.
+        UserError: the path is a folder, is below a file, is not writable, or exists as a file of another kind.
     """
     path = user_path(path, option)
     if path.is_dir():

@@ -119,7 +119,7 @@ def ask_method(arguments: ModelArguments) -> Method:
 def plugin_text(text: str) -> str:
     """A plugin in the form of our own command line.
 
-    lm-eval splits model arguments at commas, so a second argument of a plugin is written behind a semicolon
+    lm-eval splits model arguments at commas, so a second argument of a plugin is written after a semicolon
     ("snapkv:window=32;kernel=7"), or the whole value stands in quotes.
     """
     return re.sub(r";(?=\w+=)", ",", text)
@@ -131,7 +131,7 @@ def _unknown(name: str) -> UserError:
     if name == "tokenizer":
         return UserError("the model class lukv uses the model's own tokenizer; give a task's tokenizer in --metadata.")
     hint = unknown("model argument", name, ARGUMENT_NAMES)
-    return UserError(f"{hint} (a plugin's second argument is written behind a semicolon: scorer=NAME:a=1;b=2)")
+    return UserError(f"{hint} (a plugin's second argument is written after a semicolon: scorer=NAME:a=1;b=2)")
 
 
 def _count(values: dict[str, Any], name: str, least: int) -> int | None:

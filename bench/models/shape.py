@@ -46,12 +46,12 @@ def attention_modules(model: Any) -> list[Any]:
 
 
 def output_projection(module: Any) -> Any | None:
-    """The linear layer behind an attention module's heads; None where the module holds none by a known name."""
+    """An attention module's output projection; None if the module has none under a known name."""
     return next((getattr(module, name) for name in OUTPUT_PROJECTIONS if hasattr(module, name)), None)
 
 
 def output_weights(module: Any, n_query_heads: int, dim: int) -> Tensor | None:
-    """The matrix behind each head of an attention module, [HQ, D, hidden]; None where it has no such matrix."""
+    """The output projection of each head of an attention module, [HQ, D, hidden]; None if it is not one matrix."""
     projection = output_projection(module)
     weight = getattr(projection, "weight", None)
     if not isinstance(weight, Tensor) or weight.dim() != 2:

@@ -93,7 +93,7 @@ def classification(prediction: str, answers: Sequence[str], all_classes: Sequenc
     """1 over the number of classes the answer names, if the right one is among them.
 
     A class whose name is only a part of the right one's does not count as named. As in the original,
-    the class named behind such a part is not looked at, so a second part in a row does count.
+    the class named after such a part is skipped, so a second part in a row does count.
     """
     if not all_classes:
         raise UserError("A classification cannot be scored without its all_classes.")

@@ -54,9 +54,9 @@ def documents(definition: Definition, request: Request) -> Documents:
 
 
 def choice(prediction: str, answers: Sequence[str], all_classes: Sequence[str] = ()) -> float:
-    """1 if the letter behind the first "The correct answer is" is the right one; asterisks do not count.
+    """1 if the letter after the first "The correct answer is" is the right one; asterisks do not count.
 
-    A letter in parentheses anywhere goes before one without.
+    A letter in parentheses takes precedence over one without.
     """
     text = prediction.replace("*", "")
     letter = next((match[1] for pattern in _ANSWERS if (match := pattern.search(text))), None)

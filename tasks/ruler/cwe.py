@@ -1,9 +1,9 @@
 """RULER's common words: a numbered list in which ten words stand more often than the others.
 
 Source: RULER (arXiv 2404.06654, section 3.3); NVIDIA/RULER, scripts/data/synthetic/common_words_extraction.py.
-The layout is that of RULER as published; its later code has a space in front of the worked example's answer.
+The layout is that of RULER as published; its later code has a space before the worked example's answer.
 Differs from RULER: the order of the list is drawn for every sample (RULER's is one fixed permutation); every
-sample is filled by itself, as the needles are (niah.py); a list longer than the words there are is an error.
+sample is filled separately, as in niah.py; a list longer than the words there are is an error.
 Differs from lm-eval, which leaves the worked example out of the prompt.
 """
 
@@ -95,7 +95,7 @@ def numbered_list(words: Sequence[str], repeats: Repeats, rng: Random) -> str:
 
 
 def _worked(words: Sequence[str], repeats: Repeats, rng: Random) -> str:
-    """The example with its answer, and the line end behind it; no space before the answer, as published."""
+    """The example with its answer, and the line end after it; no space before the answer, as published."""
     listed = numbered_list(words, repeats, rng)
     return f"{_INSTRUCTION}{listed}{_QUESTION} {_ANSWER}{_numbered(words[:_COMMON])}\n"
 

@@ -18,7 +18,7 @@ class NeedleDocument(Document):
     """A document of a needle task."""
 
     depths: list[float]
-    """For each output, the share of the haystack (lines, sentences) in front of its needle."""
+    """For each output, the share of the haystack (lines, sentences) before its needle."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +33,11 @@ class Knobs:
     """numbers or uuids"""
     num_keys: int = 1
     num_values: int = 1
-    """Per key, each in a needle of its own."""
+    """Per key, each in its own needle."""
     num_queries: int = 1
     """How many of the keys are asked for."""
     depth: float | None = None
-    """The share of the haystack in front of the one needle; None = drawn."""
+    """The share of the haystack before the one needle; None = drawn."""
     draws_as: str | None = None
     """Tasks that differ only in depth share this name, and thereby their needles."""
 

@@ -34,7 +34,7 @@ class EssayText:
 
     @classmethod
     def of(cls, words: Sequence[str]) -> Self:
-        """Cuts behind a full stop, question or exclamation mark that a capital or digit follows.
+        """Cuts after a full stop, question or exclamation mark that is followed by a capital or digit.
 
         Differs from RULER, which uses nltk's punkt: that model is in no package registry.
         """

@@ -3,7 +3,7 @@
 Source: RULER (arXiv 2404.06654, section 3.3); NVIDIA/RULER, scripts/data/synthetic/freq_words_extraction.py, with
 alpha 2, words of six letters and a vocabulary of a fiftieth of the length.
 Differs from RULER: the order of the words is drawn for every sample (RULER's is one fixed permutation); every
-sample is filled by itself, as the needles are (niah.py), and never beyond the length; a text is never so short
+sample is filled separately, as in niah.py, and never beyond the length; a text is never so short
 that the third word is as frequent as the fourth.
 """
 

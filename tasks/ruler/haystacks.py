@@ -37,7 +37,7 @@ class Lines:
     """One unit a line: the same noise every time, or a distractor needle."""
 
     line: Callable[[int], str]
-    """The line at that position, whatever the size."""
+    """The line at that position, for any size."""
     first_step: int = 8
 
     def depths(self, rng: Random, needles: int) -> list[float]:
@@ -45,7 +45,7 @@ class Lines:
         return [rng.random() for _ in range(needles)]
 
     def text(self, units: int, needles: Sequence[Needle]) -> str:
-        """Every needle on a line of its own."""
+        """Every needle on its own line."""
         return "\n".join(_hide(needles, [self.line(position) for position in range(units)]))
 
 

@@ -1,9 +1,9 @@
 """RULER's needle tasks: values hidden under keys in a long text, to be repeated when the keys are named.
 
 Source: RULER (arXiv 2404.06654, section 3.1); NVIDIA/RULER, scripts/data/synthetic/niah.py.
-Differs from RULER: every sample has a random generator of its own; keys and values never repeat within
+Differs from RULER: every sample has its own random generator; keys and values never repeat within
 a sample; which needle goes to which depth is random (RULER's order is one fixed permutation); every
-sample is filled by itself to the last 1% or unit (RULER finds one size and uses it for all); what is
+sample is filled separately to the last 1% or unit (RULER finds one size and uses it for all); what is
 filled is the rendered prompt, chat template included.
 """
 

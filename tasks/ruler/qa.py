@@ -3,7 +3,7 @@
 Source: RULER (arXiv 2404.06654, section 3.4); NVIDIA/RULER, scripts/data/synthetic/qa.py. Sample i asks the data
 set's i-th answerable question, as in RULER.
 Differs from RULER: which documents are added and where each stands is drawn for every sample (RULER's order is one
-fixed permutation); every sample is filled by itself, as the needles are (niah.py); too few documents for the
+fixed permutation); every sample is filled separately, as in niah.py; too few documents for the
 length are an error (RULER leaves the prompt short).
 """
 

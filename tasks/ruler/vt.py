@@ -6,7 +6,7 @@ The layout is that of RULER as published, which lm-eval's copy and kvpress's dat
 every statement on a line of its own.
 Differs from RULER: names and values never repeat within a sample; the worked example is drawn anew for every
 sample and has ten lines of noise with every tokenizer (RULER: one example, sized to 500 tokens in steps of five
-lines, of which only the names are drawn anew); every sample is filled by itself, as the needles are (niah.py).
+lines, of which only the names are drawn anew); every sample is filled separately, as in niah.py.
 """
 
 import string
@@ -50,7 +50,7 @@ class Chain:
 
     @property
     def statements(self) -> tuple[str, ...]:
-        """RULER's spelling, with its space behind what refers to another variable."""
+        """RULER's spelling, with its space after a reference to another variable."""
         first, *others = self.variables
         hops = (f"VAR {new} = VAR {old} " for old, new in zip(self.variables, others, strict=False))
         return (f"VAR {first} = {self.value}", *hops)
@@ -102,7 +102,7 @@ def documents(definition: Definition, request: Request) -> Documents:
 
 
 def _worked(chain: Chain) -> str:
-    """The example with its answer, and the empty lines behind it."""
+    """The example with its answer, and the empty lines after it."""
     answer = _ANSWER.format(count=_HOPS + 1, value=chain.value)
     question = _QUESTION.format(value=chain.value)
     return f"{_INSTRUCTION}{chain.text(_EXAMPLE_LINES)}{question} {answer}  {_listed(chain.variables)}\n\n\n\n"

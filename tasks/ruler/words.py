@@ -17,7 +17,7 @@ class WordLists:
     nouns: tuple[str, ...]
 
     def key(self, rng: Random) -> str:
-        """An "adjective-noun", each drawn by itself.
+        """An "adjective-noun", both drawn independently.
 
         Differs from RULER: it draws from the sorted list of all 6 million pairs, which takes it a
         minute and 800 MB to build. Both draw every pair with the same chance.

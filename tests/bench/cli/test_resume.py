@@ -130,7 +130,7 @@ def test_ctrl_c_gives_130_with_a_message_and_no_traceback(history: History) -> N
     assert history.interrupted_code == 130
     assert "Traceback" not in history.interrupted_err
     (message,) = [line for line in history.interrupted_err.splitlines() if not line.startswith("[")]
-    assert "the same command goes on" in message
+    assert "run the same command again to continue" in message
 
 
 def test_the_same_command_finishes_what_is_missing_and_repeats_nothing(history: History) -> None:
