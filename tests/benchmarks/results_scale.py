@@ -99,7 +99,8 @@ def answers(cells: Sequence[str], samples: Sequence[str]) -> Iterator[dict[str, 
 def fill(path: Path, n_cells: int, n_samples: int) -> None:
     """A finished database: 20 tasks, one machine, no failures."""
     tasks = [f"task_{number:02}" for number in range(20)]
-    with Store.open(URL.create("sqlite", database=str(path)), create=True) as store:
+    url = URL.create("sqlite", database=str(path))
+    with Store.open(url, create=True) as store:
         has_machine = "machine" in schema.Environment.__table__.columns  # an older version of --vs has not
         named = {"machine": "cpu"} if has_machine else {}
         environment = schema.Environment(
@@ -136,6 +137,7 @@ def fill(path: Path, n_cells: int, n_samples: int) -> None:
             n_answers = len(cells) * n_samples
             for batch in batches({"answer_id": answer, **seconds} for answer in range(1, n_answers + 1)):
                 connection.execute(insert(schema.Timing), batch)
+    Store.open(url, create=True).close()  # a run leaves summaries of what is complete
 
 
 def batches(rows: Iterable[dict[str, Any]], size: int = 10_000) -> Iterator[list[dict[str, Any]]]:
