@@ -14,7 +14,7 @@ from sqlalchemy import Connection, insert, select
 
 from .database import Database
 from .portions import portions, read_rows
-from .schema import Answer, Cell, CellSummary, Sample, SampleList
+from .schema import Answer, Cell, CellSummary, Configuration, Sample, SampleList
 from .shared_rows import shared_row
 from .standing import DONE
 from .totals import MEANS, SECONDS, read_totals
@@ -26,8 +26,10 @@ def write_missing_summaries(database: Database) -> None:
     """Summarise every complete cell that has no summary: of an older schema, or changed by another program."""
     summarised = select(CellSummary.cell_id).where(CellSummary.cell_id == Cell.id)
     lacking = select(Cell.id).where(Cell.score.is_not(None), ~summarised.exists())
-    with database.reading() as connection:
-        cells = connection.scalars(lacking).all()
+    alike = (Cell.task, Cell.length, Configuration.seed, Configuration.model_revision)
+    with database.reading() as connection:  # cells that were answered together have their answers side by side
+        configuration = Configuration.id == Cell.configuration_id
+        cells = connection.scalars(lacking.outerjoin(Configuration, configuration).order_by(*alike)).all()
     for some in portions(cells):
         with database.writing() as connection:
             write_summaries(connection, connection.scalars(lacking.where(Cell.id.in_(some))).all())

@@ -5,6 +5,7 @@ import shlex
 import pandas as pd
 import streamlit as st
 
+from lukv_bench.db.frames.prompts import read_prompt
 from lukv_bench.db.frames.search import search_samples
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
@@ -43,8 +44,10 @@ def show(view: View) -> None:
     st.subheader("One sample")
     records = rows.to_dict("records")
     number = state.choice("sample", "Sample", range(len(records)), shown=lambda each: sample_title(records[each]))
-    _show_one(view, cells, str(records[number]["sample"]))
-    _show_prompt_hint(place, int(str(records[number]["ordinal"])))
+    sample = str(records[number]["sample"])
+    _show_one(view, cells, sample)
+    with st.expander("The prompt"):
+        _show_prompt(view.record.read(read_prompt, sample), place, int(str(records[number]["ordinal"])))
 
 
 def _show_list(view: View, place: Place) -> pd.DataFrame:
@@ -92,13 +95,18 @@ def _usual(cells: pd.DataFrame) -> list[str]:
     return list(dict.fromkeys([*full[:1], *usual_pair(cells)]))
 
 
-def _show_prompt_hint(place: Place, ordinal: int) -> None:
+def _show_prompt(prompt: str | None, place: Place, ordinal: int) -> None:
+    """The prompt where the record keeps it, and how to get it where it does not."""
+    if prompt is not None:
+        st.code(text.block(prompt), language=None, wrap_lines=True)
+        return
     task, length = place
     words = ["lukv-bench", "tasks", "export", "--tasks", task, *([] if length is None else ["--length", str(length)])]
-    with st.expander("The prompt"):
-        st.write("The database keeps answers and references, not prompts. This writes the task's prompts to files:")
-        command = shlex.join([*words, "--limit", str(ordinal + 1), "--out", "prompts"])
-        st.code(text.block(command), language=None, wrap_lines=True)
+    st.write(
+        "This sample's prompt was not kept; `run --keep-prompts` keeps them. This writes the task's prompts to files:"
+    )
+    command = shlex.join([*words, "--limit", str(ordinal + 1), "--out", "prompts"])
+    st.code(text.block(command), language=None, wrap_lines=True)
 
 
 show(current_view())

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from sqlalchemy import URL, insert
+from sqlalchemy import URL, delete, insert, select
 
 from lukv_bench.db import schema
 from lukv_bench.db.arrays import pack_arrays
 from lukv_bench.db.store import Store
+from lukv_bench.db.summaries import write_summaries
 
 ALLOCATORS = ("uniform", "lukv", "adakv", "pyramidkv", "global", "shuffled")
 SCORERS = ("keydiff", "snapkv", "knorm", "tova", "h2o", "expected_attention", "streaming_llm")
@@ -40,9 +41,12 @@ def fill(path: Path, n_cells: int, n_samples: int) -> None:
         for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-800000"):
             connection.execute(f"PRAGMA {pragma}")
         connection.execute("BEGIN")
-        _fill_answers(connection)
+        for statement in _BULK:
+            connection.execute(statement)
+        _fill_summaries(connection)
         connection.execute("COMMIT")
-    Store.open(url, create=True).close()  # makes the summaries
+    with Store.open(url, create=True) as store:
+        _check_summaries(store)
 
 
 def settings(n_cells: int) -> Iterator[tuple[str, str, int, int]]:
@@ -184,7 +188,7 @@ _BULK = (
         '2026-11-27 12:00:00.000000'
     FROM sample s JOIN made m ON m.task = s.task AND m.seed = CAST(substr(s.generation_hash, 6) AS INTEGER)
     """,
-    "INSERT INTO timing SELECT id, 'indicative', 1.0 + id % 7 / 10.0, 0.1, 1.2 + id % 7 / 10.0, 0.04 FROM answer",
+    "INSERT INTO timing SELECT id, 'indicative', 1.0, 0.125, 1.25, 0.0625 FROM answer",
     f"""
     INSERT INTO allocation
     SELECT m.number, '[' || substr(replace(printf('%.*c', {N_LAYERS}, 'x'), 'x',
@@ -201,7 +205,48 @@ _BULK = (
 )
 
 
-def _fill_answers(connection: sqlite3.Connection) -> None:
-    """Sample by sample, as runs do it: the answers of a cell lie far from each other."""
-    for statement in _BULK:
-        connection.execute(statement)
+def _fill_summaries(connection: sqlite3.Connection) -> None:
+    """As `db.summaries` would write them, which takes minutes for so many cells."""
+    lists: dict[tuple[str, int], list[str]] = {}
+    samples = "SELECT task, CAST(substr(generation_hash, 6) AS INTEGER), id FROM sample ORDER BY ordinal"
+    for task, seed, sample in connection.execute(samples):
+        lists.setdefault((task, seed), []).append(sample)
+    numbers = {place: number for number, place in enumerate(lists)}
+    rows = [(numbers[place], json.dumps(samples, separators=(",", ":"))) for place, samples in lists.items()]
+    connection.executemany("INSERT INTO sample_list VALUES (?, ?)", rows)
+    made = connection.execute("SELECT id, task, seed, number, quality FROM made").fetchall()
+    columns = {
+        "cell_id": "?", "n": "?", "n_failed": "0", "n_covered": "?", "n_timed": "?", "machine": "'a machine'",
+        "environment": f"'{digest('environment')}'", "kv_tokens_full": "90000.0", "kv_tokens_kept": "18000.0",
+        "kv_bytes_full": "46080000.0", "kv_bytes_kept": "9216000.0", "ttft_s": "1.25", "tpot_s": "0.0625",
+        "prefill_s": "1.0", "evict_s": "0.125", "events": "?", "sample_list_id": "?", "scores": "?",
+    }  # fmt: skip
+    insertion = f"INSERT INTO cell_summary ({', '.join(columns)}) VALUES ({', '.join(columns.values())})"
+    connection.executemany(insertion, (_summary(lists, numbers, *row) for row in made))
+
+
+def _summary(
+    lists: dict[tuple[str, int], list[str]],
+    numbers: dict[tuple[str, int], int],
+    *made: Any,
+) -> tuple[Any, ...]:
+    cell, task, seed, number, quality = made
+    ordinal = np.arange(len(lists[task, seed]))
+    scores = ((number * 7919 + ordinal * 104729) % 1000 < quality).astype("<f8")
+    n_events = int(((number + ordinal) % 50 == 0).sum())
+    events = json.dumps({"truncated_middle": n_events} if n_events else {}, separators=(",", ":"))
+    return cell, len(ordinal), len(ordinal), len(ordinal), events, numbers[task, seed], scores.tobytes()
+
+
+def _check_summaries(store: Store) -> None:
+    """A few of them against those of `db.summaries`."""
+    with store.reading() as connection:
+        cells = connection.scalars(select(schema.Cell.id).limit(3)).all()
+        of_cells = select(schema.CellSummary.__table__).where(schema.CellSummary.cell_id.in_(cells))
+        filled = connection.execute(of_cells.order_by(schema.CellSummary.cell_id)).all()
+    with store.writing() as connection:
+        connection.execute(delete(schema.CellSummary).where(schema.CellSummary.cell_id.in_(cells)))
+        write_summaries(connection, cells)
+        made = connection.execute(of_cells.order_by(schema.CellSummary.cell_id)).all()
+    if [row[:-2] + row[-1:] for row in map(tuple, filled)] != [row[:-2] + row[-1:] for row in map(tuple, made)]:
+        raise RuntimeError(f"summaries differ from those that a run writes: {filled[0]} and {made[0]}")

@@ -14,6 +14,7 @@ from lukv_bench.db.frames.commands import read_command
 from lukv_bench.db.frames.mean_counts import read_mean_counts
 from lukv_bench.db.frames.pages import read_method_pages, read_task_pages
 from lukv_bench.db.frames.profiles import read_profile_curves
+from lukv_bench.db.frames.prompts import read_prompt
 from lukv_bench.db.frames.sample_answers import read_answers_of_sample
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.db.frames.search import search_samples
@@ -146,3 +147,13 @@ def test_a_command_of_another_form_stands_as_it_was_typed(results: Store, rows: 
     run = results.start_run(typed, rows.environment)
     results.put_answer(rows.answer(run, 0, "aware niah", sample_id="niah0"))
     assert read_command(results, "aware niah") == shlex.join(typed)
+
+
+def test_a_prompt_is_kept_where_a_run_keeps_it_and_stays(results: Store, rows: "Rows") -> None:
+    assert read_prompt(results, "niah0") is None
+    for prompt in ("What is the number?", None):
+        (sample,) = rows.samples(1, task="niah", prompt=prompt)
+        sample.id = "niah0"
+        results.put(sample)
+        assert read_prompt(results, "niah0") == "What is the number?"
+    assert read_prompt(results, "nothing") is None
