@@ -50,9 +50,6 @@ METHODS = (
 )
 """In the order of the sidebar; the column is also the query parameter."""
 
-FILTER_KEYS = ("setting", *(each.column for each in (*PLACES, *METHODS)))
-"""Query parameters that every page has."""
-
 
 def show_filters(record: Record, *, disabled: bool = False) -> View:
     """Draw the filters in the sidebar, and cut the cells down to what they leave.

@@ -1,26 +1,15 @@
-"""Links from page to page that keep the filters."""
-
-from pathlib import Path
+"""Links from page to page; the filters come along by themselves."""
 
 import streamlit as st
 
-from .filters import FILTER_KEYS
-
-_PAGES = Path(__file__).parent / "page_scripts"
-
 
 def show_link(page: str, label: str, help: str | None = None, **parameters: str) -> None:
-    """A link to another page of the site, if it is there.
+    """A link to another page of the site.
 
     Args:
         page: Name of its file, such as "samples".
         label: Words of ours.
         help: What is behind the link.
-        parameters: Its query parameters, beside those of the filters.
+        parameters: Query parameters of that page.
     """
-    if not (_PAGES / f"{page}.py").is_file():
-        return
-    kept: dict[str, str | list[str]] = {
-        key: st.query_params.get_all(key) for key in FILTER_KEYS if key in st.query_params
-    }
-    st.page_link(f"page_scripts/{page}.py", label=label, help=help, query_params={**kept, **parameters})
+    st.page_link(f"page_scripts/{page}.py", label=label, help=help, query_params=parameters)
