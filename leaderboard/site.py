@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import streamlit as st
+from streamlit.navigation.page import StreamlitPage
 
 from .. import UserError
 from ..db.errors import StoreError
@@ -39,34 +40,47 @@ def show_site(folder: Path) -> None:
     """
     files = [(folder / f"{name}.py", title) for name, title in PAGES.items()]
     page = st.navigation([st.Page(file, title=title) for file, title in files if file.exists()])
+    state = _state()
+    if isinstance(state, Record):
+        _show_record(state, page)
+    else:
+        notices.show_failure(state)
+    _look_again(_name(state))
+
+
+def _show_record(record: Record, page: StreamlitPage) -> None:
+    """The page over the record, and what stands around it."""
+    if record.read(read_settings).empty:
+        notices.show_empty()
+        return
+    if record.is_example:
+        notices.show_example_notice()
+    hand_over(show_filters(record, disabled=page.title in UNFILTERED))
     try:
-        record = current_record()
-        is_empty = record.read(read_settings).empty
-    except (UserError, StoreError) as error:
+        page.run()
+    except StoreError as error:  # the database went away while the page was read
         forget_reader()
         notices.show_failure(error)
-        _look_again(None)
-        return
-    if is_empty:
-        notices.show_empty()
-    else:
-        if record.is_example:
-            notices.show_example_notice()
-        hand_over(show_filters(record, disabled=page.title in UNFILTERED))
-        try:
-            page.run()
-        except StoreError as error:  # the database went away while the page was read
-            forget_reader()
-            notices.show_failure(error)
-    _look_again(record)
+
+
+def _state() -> Record | UserError | StoreError:
+    """The database as it is now, or why it cannot be shown."""
+    try:
+        record = current_record()
+        record.read(read_settings)
+    except (UserError, StoreError) as error:
+        forget_reader()
+        return error
+    return record
+
+
+def _name(state: Record | UserError | StoreError) -> str:
+    """Another one whenever another page has to be drawn."""
+    return state.version if isinstance(state, Record) else str(state)
 
 
 @st.fragment(run_every=LOOK_AGAIN_S)
-def _look_again(shown: Record | None) -> None:
-    """Draw everything again when the database has changed, or can be read at last."""
-    try:
-        version = current_record().version
-    except (UserError, StoreError):
-        version = None
-    if version != (None if shown is None else shown.version):
+def _look_again(shown: str) -> None:
+    """Draw everything again when the database has changed, can be read at last, or fails in another way."""
+    if _name(_state()) != shown:
         st.rerun()

@@ -1,5 +1,6 @@
 """The root must not be on sys.path: its kernels/ would pass for Hugging Face's package of that name."""
 
+import fcntl
 import os
 import re
 import sys
@@ -35,6 +36,16 @@ def leave_out(reason: str) -> NoReturn:
 def cannot() -> Callable[[str], NoReturn]:
     """Says why a test cannot run here."""
     return leave_out
+
+
+@pytest.fixture(scope="session")
+def real_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The default model's folder: fetched and converted by one test worker."""
+    from lukv_bench.bench.models.find import find_model  # seconds, which most tests need not spend
+
+    with (tmp_path_factory.getbasetemp().parent / "default-model.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # the workers' folders are siblings: the first converts, the others wait
+        return find_model("smollm2-135m")
 
 
 def lm_eval_of(loaded: Any) -> Any:

@@ -13,24 +13,18 @@ import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from lukv_bench.bench.calibration.documents import built_in_documents
 from lukv_bench.bench.cli import app
-from lukv_bench.bench.models.load import find_model
-from lukv_bench.tasks.ruler.wording import NOISE
 
+from ...tiny_model import QUESTIONS, TEXT, change_json, make_model
 from .forked import Forked
 
-L, H, D, ITEMSIZE, POSITIONS = 2, 2, 16, 4, 2048
 BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
 """Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
 PROGRESS = re.compile(r"\[ *\d+s\] ")
@@ -211,52 +205,6 @@ def refused(home: Path) -> Callable[..., str]:
     return run
 
 
-@cache
-def small_tokenizer() -> Any:
-    """Made like the default model's (bytes, chat template, special tokens), but a tenth of its size to load."""
-    backend = Tokenizer(models.BPE())
-    backend.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    backend.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=4000,
-        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    backend.train_from_iterator([document.text for document in built_in_documents()] + [NOISE] * 9, trainer)
-    made = PreTrainedTokenizerFast(tokenizer_object=backend, bos_token="<|im_start|>", eos_token="<|im_end|>")
-    made.chat_template = (find_model("smollm2-135m") / "chat_template.jinja").read_text(encoding="utf-8")
-    return made
-
-
-def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
-    """A Llama with random weights; nothing but "<|im_end|>" ends its answers early."""
-    tokenizer = small_tokenizer()
-    torch.manual_seed(seed)
-    settings: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 64,
-        "intermediate_size": 128,
-        "num_hidden_layers": L,
-        "num_attention_heads": 4,
-        "num_key_value_heads": H,
-        "head_dim": D,
-        "max_position_embeddings": POSITIONS,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "tie_word_embeddings": True,
-        "initializer_range": 0.1,
-    }
-    model = AutoModelForCausalLM.from_config(LlamaConfig(**settings | config))
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
-def change_json(file: Path, **values: Any) -> None:
-    file.write_text(json.dumps(json.loads(file.read_text()) | values))
-
-
 @pytest.fixture(scope="session")
 def change() -> Callable[..., None]:
     """Sets values in a JSON file."""
@@ -320,12 +268,6 @@ def change_tensors() -> Callable[[Path, Callable[[dict[str, torch.Tensor]], obje
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
     return change
-
-
-TEXT = " ".join(
-    f"On day {day} the keeper wrote that lamp {day * 7 % 31} was lit at {day % 12} o'clock." for day in range(24)
-)
-QUESTIONS = "Which lamp was lit on day 3?\nWhen was the lamp lit on day 20?\n"
 
 
 @pytest.fixture(scope="session")
