@@ -22,7 +22,6 @@ def score_map(scores: pd.DataFrame, across: str) -> go.Figure:
     """
     columns = distinct([text.plotly(name, 40) for name in scores.columns])
     rows = distinct([text.plotly(name, 60) for name in scores.index])
-    is_few = len(columns) <= _MOST_NUMBERS
     heatmap = go.Heatmap(
         z=scores.to_numpy(dtype=float),
         x=columns,
@@ -32,16 +31,21 @@ def score_map(scores: pd.DataFrame, across: str) -> go.Figure:
         colorscale=SCALE,
         xgap=1,
         ygap=1,
-        texttemplate="%{z:.0f}" if is_few else None,
+        texttemplate="%{z:.0f}" if len(columns) <= _MOST_NUMBERS else None,
         hoverongaps=False,
         hovertemplate="%{y}<br>%{x}: %{z:.1f}<extra></extra>",
-        colorbar={"title": {"text": "score", "side": "right"}, "thickness": 12},
+        colorbar={
+            "title": {"text": "score"},
+            "thickness": 10,
+            "lenmode": "pixels",
+            "len": 220,
+            "y": 1,
+            "yanchor": "top",
+        },
     )
     figure = go.Figure(heatmap)
     figure.update_yaxes(autorange="reversed", showgrid=False, automargin=True)
-    figure.update_xaxes(
-        type="category", side="top", title=across, showgrid=False, tickangle=0 if is_few and len(columns) < 6 else -45
-    )
+    figure.update_xaxes(type="category", side="top", title=across, showgrid=False)
     height = 130 + _ROW_PX * len(rows)
     return figure.update_layout(height=height, margin={"l": 8, "r": 8, "t": 8, "b": 8})
 

@@ -65,17 +65,17 @@ def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:
 
 
 def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
-    """The columns that a reader looks at, intervals and places as texts; details only where there are any."""
+    """What a reader looks at, first what a phone has room for; spans are texts, details there only where needed."""
     places = [_span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
     intervals = [_span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
     losses = [_span(low, high, 1) for low, high in zip(table["loss_low"], table["loss_high"], strict=True)]
     shown = pd.DataFrame(
         {
             "Rank": table["rank"],
+            "Score": table["score"],
             "Method": table["method"],
             "Budget": table["budget"].where(table["budget"] != "-", "full"),
             "Details": table["details"],
-            "Score": table["score"],
             "95% interval": intervals,
             "Loss, %": table["loss_percent"],
             "Kept, %": table["kept_percent"],
