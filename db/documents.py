@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import pandas as pd
 from sqlalchemy import Text, cast, select
 
 from .database import Database
@@ -25,3 +26,13 @@ def read_documents(db: Database, samples: Sequence[str]) -> dict[str, str]:
                 if isinstance(values, dict) and DOCUMENT in values:
                     documents[sample] = str(values[DOCUMENT])
     return documents
+
+
+def with_documents(db: Database, scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores with a column document, where any of their samples names one; the sample itself is that of the others."""
+    codes, samples = pd.factorize(scores["sample"])
+    documents = read_documents(db, list(samples))
+    if not documents:
+        return scores
+    names = pd.Series([documents.get(sample, sample) for sample in samples], dtype="object")
+    return scores.assign(document=names.to_numpy()[codes])

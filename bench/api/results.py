@@ -11,6 +11,7 @@ from .several import Names, names_of
 if TYPE_CHECKING:
     import pandas as pd
 
+    from ...db.board import Board
     from ...db.pairs import ConfigurationPair
     from ...db.store import Store
 
@@ -149,6 +150,17 @@ def answer_rows(store: "Store", cells: Sequence[Row], limit: int | None = None) 
     from ...db.answers import read_answers
 
     return read_answers(store, cells, limit)
+
+
+def boards(store: "Store", rows: Sequence[Row], against: str | None, by: str | None) -> "list[Board]":
+    """What `results --by` and `--pareto` show, of rows of `cell_rows`. Raises UserError if `against` names no row."""
+    from typing import cast
+
+    from ...db.board import By, read_boards
+    from ...db.rivals import UNIFORM, find_rivals, parse_against
+
+    rule = UNIFORM if against is None else parse_against(against, rows)
+    return read_boards(store, rows, find_rivals(rows, rule), cast("By | None", by))
 
 
 def compared_pairs(store: "Store", a: str, b: str, task: Sequence[str] | None = None) -> "list[ConfigurationPair]":

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from ... import UserError
 from ..api.keywords import keywords_of
 from ..api.values import axis, samples_limit
+from ..files.access import write_whole
+from ..files.figures import check_plot
 from .options import Database, Json, whole_number
 
 if TYPE_CHECKING:
@@ -39,6 +42,32 @@ class ResultsOptions:
             metavar="ROW",
         ),
     ] = None
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="A ranked row per configuration instead, over all its tasks, with its score on each task, each family "
+            "of tasks, or each model.",
+            metavar="task|family|model",
+        ),
+    ] = None
+    pareto: Annotated[
+        bool,
+        typer.Option(
+            "--pareto",
+            help="Only ranked configurations that no other beats: none keeps no more bytes and scores no less.",
+        ),
+    ] = False
+    latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs).")] = False
+    plot: Annotated[
+        Path | None,
+        typer.Option(
+            "--plot",
+            help="Draw score against the share of the cache kept into this .png, .svg or .html file: a line a method, "
+            "95% bands, seeds pooled.",
+            metavar="FILE",
+        ),
+    ] = None
     answers: Annotated[
         bool, typer.Option("--answers", help="Show the answers themselves, side by side, with their references.")
     ] = False
@@ -56,7 +85,19 @@ class ResultsOptions:
 def results(options: ResultsOptions) -> int:
     """Show what the database holds: a row per cell (a configuration on a task at a length).
 
-    Scores and means are null until every sample ever asked of the cell is answered.
+    Scores and means are null until every sample ever asked of the cell is answered. With --by or --pareto, a row per
+    configuration: ranks are shared where a Holm-corrected sign-flip test over the same samples does not part two, and
+    configurations that lack a sample of a task are named apart, never averaged. `compare` says which of two is better.
+
+    Examples:
+
+      lukv-bench results --task ruler --against full
+
+      lukv-bench results --by family --markdown
+
+      lukv-bench results --pareto --latex
+
+      lukv-bench results --plot quality.svg
     """
     _check(options)
     from ..api.results import cell_rows, open_results
@@ -66,6 +107,8 @@ def results(options: ResultsOptions) -> int:
         if options.delete is not None:
             return _delete(store, options.delete)
         rows = cell_rows(store, tasks, options.against)
+        if options.plot is not None:
+            return _plot(store, rows, options.plot)
         if not rows and not (options.json or options.csv):
             from ...db.urls import describe
 
@@ -73,6 +116,8 @@ def results(options: ResultsOptions) -> int:
             print(f'no results{named} in {describe(store.url)} yet; "lukv-bench run" makes some')
         elif options.answers:
             _show_answers(store, rows, options)
+        elif options.by is not None or options.pareto:
+            _show_board(store, rows, options)
         else:
             _show(rows, options)
     return 0
@@ -84,15 +129,24 @@ def _check(options: ResultsOptions) -> None:
     Raises:
         UserError: they do not.
     """
-    views = (options.json, options.csv, options.markdown, options.grid)
+    views = (options.json, options.csv, options.markdown, options.grid, options.latex)
     if sum(views) > 1:
-        raise UserError("give one of --json, --csv, --markdown and --grid.")
-    if options.delete is not None and any((*views, options.answers, options.task, options.against)):
-        raise UserError("--delete stands alone beside --db: it shows nothing.")
-    if options.answers and options.grid:
-        raise UserError("--grid shows scores, not answers; leave one of --grid and --answers out.")
-    if options.answers and options.against is not None:
-        raise UserError("--against compares scores, not answers; leave one of --against and --answers out.")
+        raise UserError("give one of --json, --csv, --markdown, --grid and --latex.")
+    ranked = options.by is not None or options.pareto
+    if options.delete is not None:
+        if any((*views, options.answers, options.task, options.against, ranked, options.plot)):
+            raise UserError("--delete stands alone beside --db: it shows nothing.")
+        return
+    if options.plot is not None:
+        if any((*views, options.answers, options.against, ranked)):
+            raise UserError("--plot draws every method's scores; give it --db and --task at most.")
+        check_plot(options.plot)
+    if options.by not in (None, "task", "family", "model"):
+        raise UserError(f'--by is task, family or model, not "{options.by}".')
+    if ranked and options.grid:
+        raise UserError("--grid shows cells, --by and --pareto rank configurations; leave --grid out.")
+    if options.answers and (ranked or options.grid or options.latex or options.against is not None):
+        raise UserError("--answers shows answers, not scores; leave --against, --by, --pareto, --grid and --latex out.")
     if options.limit is not None:
         if not options.answers:
             raise UserError("--limit is for --answers; scores are over all samples.")
@@ -109,12 +163,41 @@ def _show(rows: "Sequence[Row]", options: ResultsOptions) -> None:
         table.print_csv(rows)
     elif options.markdown:
         print(table.markdown(rows, against))
+    elif options.latex:
+        print(table.latex(rows, against))
     elif options.grid:
         from ..reports import grid as report_grid
 
         print(report_grid.grid(rows, table.terminal_width(), against))
     else:
         table.print_table(rows, against)
+
+
+def _show_board(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) -> None:
+    from ..api.results import boards
+    from ..reports import board
+
+    against = options.against or "uniform"
+    ranked = boards(store, [dict(row) for row in rows], options.against, options.by)
+    if options.json:
+        board.print_board_json(ranked, options.pareto)
+    elif options.csv:
+        board.print_board_csv(ranked, options.pareto)
+    elif options.markdown:
+        print(board.board_markdown(ranked, against, options.pareto))
+    elif options.latex:
+        print(board.board_latex(ranked, against, options.pareto))
+    else:
+        board.print_board(ranked, against, options.pareto)
+
+
+def _plot(store: "Store", rows: "Sequence[Row]", path: Path) -> int:
+    from ..reports import plot
+
+    points, caption = plot.quality_frame(store, rows)
+    write_whole(path.expanduser(), "--plot", lambda place: plot.write_figure(points, caption, place))
+    print(f"drawn to {path}: {caption}")
+    return 0
 
 
 def _show_answers(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) -> None:

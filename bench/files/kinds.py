@@ -49,6 +49,14 @@ def _is_samples(path: Path) -> bool:
         return _has(file.readline(2**26), None, "hash", "task", "ordinal")
 
 
+def _is_figure(path: Path) -> bool:
+    """Whether it is a picture, or a page or drawing of a Vega chart."""
+    with path.open("rb") as file:
+        content = file.read(2**20)
+    is_drawing = content.startswith(b"<svg") and b'class="marks"' in content
+    return is_drawing or content.startswith(b"\x89PNG") or b"vega" in content
+
+
 def _has(content: bytes, inside: str | None, *keys: str) -> bool:
     """Whether the content is a JSON object with these keys, itself or inside one of its own."""
     value: Any = json.loads(content)
@@ -60,6 +68,7 @@ PROFILE = FileKind("a profile", _is_profile)
 PROFILE_NOTES = FileKind("the description of a profile", _is_profile_notes)
 INSPECTION = FileKind("an archive of inspect", _is_inspection)
 ARRAY = FileKind("a NumPy array", _is_array)
+FIGURE = FileKind("a figure", _is_figure)
 ANY = FileKind("a file", lambda path: True)
 SAMPLES = FileKind("an exported sample set", _is_samples)
 

@@ -7,7 +7,7 @@ from itertools import chain
 DROPPABLE = ("tpot s", "ttft s", "machine", "KV kept, MiB")
 """Columns that a narrow table goes without, first to last."""
 
-LEFT = ("task", "allocator", "scorer", "machine", "events")
+LEFT = ("task", "method", "allocator", "scorer", "machine", "events")
 UNITS = (" MiB", " s")
 LONGEST = 80
 """Characters of a value; a longer name loses its middle."""

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from ...db.comparable import Row
 from ..errors import printable
 from .columns import as_json, groups
+from .latex import latex_table
 from .layout import fitted
 from .notes import dropped_note, note, reasons
 
@@ -51,6 +52,14 @@ def markdown(rows: Sequence[Row], against: str = "uniform") -> str:
         lines.append("")
     failures = [f"- {printable(line)}" for line in reasons(rows)]
     return "\n".join([*lines, *failures, *([""] if failures else []), note(against)])
+
+
+def latex(rows: Sequence[Row], against: str = "uniform") -> str:
+    """The same tables in LaTeX."""
+    return "\n".join(
+        latex_table(group.title, {name: [text(row) for row in group.rows] for name, text in group.columns.items()})
+        for group in groups(rows, against)
+    )
 
 
 def _markdown_line(values: Iterable[str]) -> str:

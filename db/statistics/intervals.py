@@ -100,7 +100,8 @@ def wilson(means: Floats, n: Integers | Floats, level: float = 0.95) -> tuple[Fl
     p = means / 100
     centre = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return 100 * np.maximum(0.0, centre - half), 100 * np.minimum(1.0, centre + half)
+    low, high = np.maximum(0.0, np.minimum(p, centre - half)), np.minimum(1.0, np.maximum(p, centre + half))
+    return 100 * low, 100 * high
 
 
 def difference_intervals(

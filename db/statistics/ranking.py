@@ -37,12 +37,16 @@ def rank(cells: pd.DataFrame, scores: pd.DataFrame, level: float = 0.95) -> tupl
         A frame with RANKED_COLUMNS, and one with columns configuration, n_complete, n_tasks, missing.
     """
     table, incomplete = score_table(cells, scores)
+    return ranked_frame(table, level), incomplete
+
+
+def ranked_frame(table: ScoreTable, level: float = 0.95) -> pd.DataFrame:
+    """The configurations of a table, the best first, with RANKED_COLUMNS."""
     low, high = score_intervals(table, level)
-    places = rank_places(table, level)
     frame = pd.DataFrame(
         {
             "configuration": pd.Series(table.configurations, dtype="object"),
-            **places,
+            **rank_places(table, level),
             "score": table.means(),
             "interval_low": low,
             "interval_high": high,
@@ -52,7 +56,7 @@ def rank(cells: pd.DataFrame, scores: pd.DataFrame, level: float = 0.95) -> tupl
         }
     )
     order = np.lexsort((np.arange(len(frame)), -_rounded(table.means())))
-    return frame.iloc[order].reset_index(drop=True)[list(RANKED_COLUMNS)], incomplete
+    return frame.iloc[order].reset_index(drop=True)[list(RANKED_COLUMNS)]
 
 
 def rank_places(table: ScoreTable, level: float = 0.95) -> dict[str, Integers]:

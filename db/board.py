@@ -1,0 +1,195 @@
+"""Configurations ranked over all tasks at hand: the view above single cells."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from sqlalchemy import select
+
+from .comparable import SETTING, Setting
+from .database import Database
+from .documents import with_documents
+from .labels import allocator_label, budget_label, scorer_label
+from .queries import scores_frame
+from .results import Row
+from .rivals import Rivals
+from .schema import Task
+from .statistics.frontier import pareto
+from .statistics.intervals import difference_intervals
+from .statistics.ranking import ranked_frame
+from .statistics.table import ScoreTable, score_table
+
+By = Literal["task", "family", "model"]
+
+BOARD_COLUMNS = (
+    *(
+        "model",
+        "protocol",
+        "configuration",
+        "method",
+        "budget",
+        "rank",
+        "best_place",
+        "worst_place",
+        "score",
+        "interval",
+    ),
+    *("gain", "against", "kv_bytes_kept", "kv_bytes_full", "is_on_frontier", "n_tasks", "n_samples", "n_documents"),
+    "parts",
+)
+"""The columns of a ranked configuration, in order. `parts` has its score on each task, family or model."""
+
+
+@dataclass(frozen=True)
+class Board:
+    """What may be ranked together.
+
+    Attributes:
+        title: What the configurations share.
+        parts: Names of the tasks, families or models, in order; empty where none were asked for.
+        rows: Of complete configurations with BOARD_COLUMNS, the best first.
+        incomplete: Method, budget and `missing` (a list of texts) of each configuration that is not ranked.
+    """
+
+    title: str
+    parts: Sequence[str]
+    rows: Sequence[dict[str, Any]]
+    incomplete: Sequence[dict[str, Any]]
+
+
+def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None = None) -> list[Board]:
+    """A board for every group of rows that may be ranked together; with `by` model, one over all of their models.
+
+    There each task on each model is a task, and methods with the same arguments and budget are one.
+
+    Args:
+        db: The results.
+        rows: Of `read_results`.
+        rivals: What each cell is held against.
+        by: Of what parts the scores are shown beside the mean.
+    """
+    shared = [name for name in SETTING if by != "model" or name not in ("model", "model_revision")]
+    groups: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        groups.setdefault(tuple(row[name] for name in shared), []).append(row)
+    part = _parts(db, by)
+    return [_board(db, group, rivals, part, by) for group in groups.values()]
+
+
+def _board(
+    db: Database, rows: Sequence[Row], rivals: Rivals, part: Callable[[Row], str] | None, by: By | None
+) -> Board:
+    key = _across_models if by == "model" else lambda row: str(row["configuration"])
+    cells = pd.DataFrame(
+        {
+            "cell": [row["cell"] for row in rows],
+            "configuration": [key(row) for row in rows],
+            "task": [f"{row['model']}: {row['task']}" if by == "model" else row["task"] for row in rows],
+            **{name: [row[name] for row in rows] for name in ("length", "task_version", "data_revision", "status")},
+        }
+    )
+    complete = [str(row["cell"]) for row in rows if row["status"] == "complete"]
+    table, incomplete = score_table(cells, with_documents(db, scores_frame(db, complete)))
+    of: dict[str, list[Row]] = {}
+    for row in rows:
+        of.setdefault(key(row), []).append(row)
+    gains = _gains(table, of, rivals, key)
+    ranked = [_row(ranks, of[ranks["configuration"]], gains, part) for ranks in ranked_frame(table).to_dict("records")]
+    costs, scores = (np.array([_number(row[name]) for row in ranked]) for name in ("kv_bytes_kept", "score"))
+    for row, is_on in zip(ranked, pareto(costs, scores).tolist(), strict=True):
+        row["is_on_frontier"] = is_on
+    parts = sorted({name for row in ranked for name in row["parts"]})
+    left_out = [
+        {"method": method_name(of[name][0]), "budget": budget_label(of[name][0]), "missing": missing}
+        for name, missing in zip(incomplete["configuration"], incomplete["missing"], strict=True)
+    ]
+    return Board(_title(rows, by), parts, [{name: row[name] for name in BOARD_COLUMNS} for row in ranked], left_out)
+
+
+def _row(
+    ranks: dict[Any, Any],
+    rows: Sequence[Row],
+    gains: dict[str, tuple[list[float], str]],
+    part: Callable[[Row], str] | None,
+) -> dict[str, Any]:
+    name = ranks["configuration"]
+    gain, against = gains.get(name, (None, None))
+    scores: dict[str, list[float]] = {}
+    for row in rows if part is not None else ():
+        scores.setdefault(part(row), []).append(row["score"])  # type: ignore[misc]  # a part is there
+    return {
+        **{column: rows[0][column] for column in ("model", "protocol", "configuration")},
+        **{column: int(ranks[column]) for column in ("rank", "best_place", "worst_place")},
+        **{column: int(ranks[column]) for column in ("n_tasks", "n_samples", "n_documents")},
+        **{column: _mean(rows, column) for column in ("kv_bytes_kept", "kv_bytes_full")},
+        "method": method_name(rows[0]),
+        "budget": budget_label(rows[0]),
+        "score": float(ranks["score"]),
+        "interval": [float(ranks["interval_low"]), float(ranks["interval_high"])],
+        "gain": gain,
+        "against": against,
+        "parts": {part_name: float(np.mean(values)) for part_name, values in scores.items()},
+    }
+
+
+def _gains(
+    table: ScoreTable, of: dict[str, list[Row]], rivals: Rivals, key: Callable[[Row], str]
+) -> dict[str, tuple[list[float], str]]:
+    """Configuration -> ([mean, low, high] of its difference to another over all tasks, that other's name)."""
+    number = {name: row for row, name in enumerate(table.configurations)}
+    name_of = {str(row["cell"]): name for name, rows in of.items() for row in rows}
+    pairs: dict[str, str] = {}
+    for name in table.configurations:
+        others = {name_of.get(rivals.of.get(str(row["cell"]), "")) for row in of[name]}
+        (other,) = others if len(others) == 1 else (None,)
+        if other in number:
+            pairs[name] = other
+    if not pairs:
+        return {}
+    ours, theirs = ([number[name] for name in names] for names in (pairs, pairs.values()))
+    differences = table.scores[ours] - table.scores[theirs]
+    low, high = difference_intervals(differences, table.task, table.document)
+    means = table.means()[ours] - table.means()[theirs]
+    values = np.stack([means, low, high], axis=1).tolist()
+    return {name: (gain, pairs[name]) for name, gain in zip(pairs, values, strict=True)}
+
+
+def _parts(db: Database, by: By | None) -> Callable[[Row], str] | None:
+    if by is None:
+        return None
+    if by == "model":
+        return lambda row: str(row["model"])
+    if by == "task":
+        return lambda row: row["task"] if row["length"] is None else f"{row['task']} {row['length']}"
+    with db.reading() as connection:
+        families = {row.name: row.family for row in connection.execute(select(Task.name, Task.family))}
+    return lambda row: str(families.get(row["task"], "other"))
+
+
+def _title(rows: Sequence[Row], by: By | None) -> str:
+    title = Setting.of(rows[0]).title
+    if by != "model":
+        return title
+    models = dict.fromkeys(str(row["model"]) for row in rows)
+    return f"{len(models)} models, {title.split(', ', 1)[1]}"
+
+
+def _across_models(row: Row) -> str:
+    """What a configuration is but for its model."""
+    return f"{method_name(row)}, {budget_label(row)}, sink {row['sink']}, window {row['window']}"
+
+
+def method_name(row: Mapping[str, Any]) -> str:
+    """A method as one would type it: "lukv x keydiff"."""
+    return allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+
+
+def _mean(rows: Sequence[Row], name: str) -> float | None:
+    values = [row[name] for row in rows]
+    return None if None in values else float(np.mean(values))
+
+
+def _number(value: float | None) -> float:
+    return float("nan") if value is None else value

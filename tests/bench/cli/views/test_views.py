@@ -1,0 +1,159 @@
+"""`results --by`, `--pareto`, `--latex` and `--plot`: ranked configurations, tables for papers, figures."""
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .conftest import MakeDatabase
+
+RIGHT, WRONG = 100.0, 0.0
+SCORES = {
+    "full": {"niah_single_1": [RIGHT] * 24, "fwe": [RIGHT] * 24},
+    "lukv x keydiff, prune 0.5": {"niah_single_1": [RIGHT] * 24, "fwe": [RIGHT] * 23 + [WRONG]},
+    "lukv x keydiff, prune 0.8": {"niah_single_1": [RIGHT] * 12 + [WRONG] * 12, "fwe": [RIGHT] * 20 + [WRONG] * 4},
+    "uniform x keydiff, prune 0.5": {"niah_single_1": [WRONG] * 24, "fwe": [WRONG] * 24},
+    "uniform x keydiff, prune 0.8": {"niah_single_1": [WRONG] * 24, "fwe": [WRONG] * 24},
+}
+
+
+@pytest.fixture
+def board(database: "MakeDatabase") -> Path:
+    return database(SCORES | {"adakv x keydiff, prune 0.8": {"niah_single_1": [RIGHT] * 24}})
+
+
+def test_configurations_are_ranked_with_shared_ranks(board: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("results", "--db", board, "--by", "task", "--json").rows
+    assert [(row["method"], row["budget"], row["rank"]) for row in rows] == [
+        ("full", "-", 1),
+        ("lukv x keydiff", "prune 0.5", 1),
+        ("lukv x keydiff", "prune 0.8", 3),
+        ("uniform x keydiff", "prune 0.5", 4),
+        ("uniform x keydiff", "prune 0.8", 4),
+    ]
+    third = rows[2]
+    assert third["parts"] == {"fwe 1024": pytest.approx(100 * 20 / 24), "niah_single_1 1024": 50.0}
+    assert third["score"] == pytest.approx((100 * 20 / 24 + 50) / 2)
+    assert third["gain"][0] == pytest.approx(third["score"])
+    assert (third["best_place"], third["worst_place"]) == (3, 3)
+
+
+def test_an_incomplete_configuration_stands_apart(board: Path, lukv_bench: Any) -> None:
+    out = lukv_bench("results", "--db", board, "--by", "family").out
+    table, remarks = out.split("\n\n", 1)
+    assert "adakv" not in table
+    assert "incomplete, not ranked: adakv x keydiff, prune 0.8: fwe 1024: 0 of 24 samples" in " ".join(remarks.split())
+    assert (
+        "adakv" in lukv_bench("results", "--db", board, "--by", "task", "--task", "niah_single_1").out.split("\n\n")[0]
+    )
+
+
+def test_against_another_row(board: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("results", "--db", board, "--by", "task", "--against", "full", "--json").rows
+    gains = {(row["method"], row["budget"]): row["gain"] and round(row["gain"][0], 1) for row in rows}
+    assert gains["lukv x keydiff", "prune 0.8"] == -33.3
+    assert gains["full", "-"] is None
+
+
+def test_models_side_by_side(database: "MakeDatabase", lukv_bench: Any) -> None:
+    rows = lukv_bench("results", "--db", database(SCORES), "--by", "model", "--csv").out
+    (first, *_) = csv.DictReader(io.StringIO(rows))
+    assert (first["method"], first["score: tiny"]) == ("full", "100.0")
+
+
+def test_the_frontier_keeps_what_nothing_beats(board: Path, lukv_bench: Any) -> None:
+    rows = lukv_bench("results", "--db", board, "--pareto", "--json").rows
+    assert [(row["method"], row["budget"]) for row in rows] == [
+        ("full", "-"),
+        ("lukv x keydiff", "prune 0.5"),
+        ("lukv x keydiff", "prune 0.8"),
+    ]
+    out = lukv_bench("results", "--db", board, "--pareto", "--markdown").out
+    assert "| 3 | 3-3 | lukv x keydiff | prune 0.8 |" in out
+    assert "3 of 5 are" in out
+
+
+@pytest.mark.parametrize("options", [[], ["--by", "task"]])
+def test_latex_escapes_and_aligns(board: Path, lukv_bench: Any, options: list[str]) -> None:
+    out = lukv_bench("results", "--db", board, "--latex", *options).out
+    assert r"niah\_single\_1" in out
+    assert re.search(r"(?<!\\)[%_&#$]\w", out.replace(" & ", "")) is None
+    body = out.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
+    columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", out)
+    assert columns is not None
+    assert {line.count(" & ") + 1 for line in body} == {len(columns[1])}
+    assert all(line.endswith(r"\\") for line in body)
+
+
+@pytest.mark.parametrize(
+    ("name", "begins", "holds"),
+    [("q.png", b"\x89PNG", b"IEND"), ("q.svg", b"<svg", b"seeds 0, 3 pooled"), ("q.HTML", b"<!DOCTYPE html>", b"vega")],
+)
+def test_a_figure_of_quality_against_budget(
+    database: "MakeDatabase", lukv_bench: Any, tmp_path: Path, name: str, begins: bytes, holds: bytes
+) -> None:
+    path = tmp_path / "figures" / name
+    ended = lukv_bench("results", "--db", database(SCORES, seeds=(0, 3)), "--plot", path)
+    assert ended.code == 0, ended.err
+    content = path.read_bytes()
+    assert content.startswith(begins)
+    assert holds in content
+    assert "seeds 0, 3 pooled" in ended.out
+    assert "96 samples in all" in ended.out
+    assert lukv_bench("results", "--db", tmp_path / "views.db", "--plot", path).code == 0  # its own file is replaced
+    if name == "q.HTML":
+        assert b"https://cdn" not in content.split(b"</script>")[-1]
+
+
+def test_the_drawn_numbers_are_the_tables(database: "MakeDatabase") -> None:
+    from lukv_bench.bench.api.results import cell_rows, open_results
+    from lukv_bench.bench.reports.plot import quality_frame
+
+    with open_results(str(database(SCORES))) as store:
+        points, _ = quality_frame(store, cell_rows(store))
+    drawn = {(row.allocator, round(row.kept)): row.score for row in points.itertuples()}
+    assert drawn == {
+        ("full", 100): 100.0,
+        ("lukv", 50): pytest.approx(100 * 47 / 48),
+        ("lukv", 20): pytest.approx(100 * 32 / 48),
+        ("uniform", 50): 0.0,
+        ("uniform", 20): 0.0,
+    }
+    assert ((points["low"] <= points["score"]) & (points["score"] <= points["high"])).all()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--by", "day"], '--by is task, family or model, not "day".'),
+        (["--by", "task", "--grid"], "leave --grid out"),
+        (["--pareto", "--answers"], "--answers shows answers"),
+        (["--latex", "--csv"], "give one of --json"),
+        (["--delete", "abcd", "--pareto"], "--delete stands alone"),
+        (["--plot", "q.pdf"], ".png, .svg and .html"),
+        (["--plot", "q.png", "--json"], "--plot draws every method's scores"),
+        (["--plot", "."], "--plot writes"),
+    ],
+)
+def test_what_does_not_go_together(board: Path, refused: Callable[..., str], options: list[str], said: str) -> None:
+    assert said in refused(["results", "--db", str(board), *options])
+
+
+def test_a_file_of_another_kind_is_not_replaced(board: Path, refused: Callable[..., str], tmp_path: Path) -> None:
+    place = tmp_path / "notes.svg"
+    place.write_text("my notes")
+    assert "no figure" in refused(["results", "--db", str(board), "--plot", str(place)])
+    assert place.read_text() == "my notes"
+
+
+def test_nothing_to_draw(database: "MakeDatabase", refused: Callable[..., str], tmp_path: Path) -> None:
+    path = database({"full": {"fwe": [RIGHT]}})
+    assert "no complete configuration with a ratio" in refused(
+        ["results", "--db", str(path), "--plot", str(tmp_path / "a.svg")]
+    )
+    assert not (tmp_path / "a.svg").exists()
