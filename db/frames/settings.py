@@ -3,7 +3,7 @@
 from typing import Any
 
 import pandas as pd
-from sqlalchemy import distinct, func, select
+from sqlalchemy import CTE, exists, func, select
 
 from ..comparable import SETTING, Setting
 from ..database import Database
@@ -18,35 +18,43 @@ def read_settings(db: Database) -> pd.DataFrame:
     `key` stands for the setting in a link; `tasks` is a list of (task, length), the length None where a task has none.
     Cells whose configuration cannot be read belong to no setting.
     """
-    place = [Model.name.label("model"), *(getattr(Configuration, name) for name in SETTING[1:])]
-    cells = (
-        select(*place, Cell.task, Cell.length, func.count().label("n_cells"))
-        .select_from(Cell)
-        .join(Configuration, Configuration.id == Cell.configuration_id)
+    numbered = _numbered()
+    has_cells = exists().where(Cell.configuration_id == Configuration.id)
+    values = [Model.name.label("model"), *(getattr(Configuration, name) for name in SETTING[1:])]
+    settings = (
+        select(numbered.c.number, *values, func.count().label("n_configurations"))
+        .select_from(numbered)
+        .join(Configuration, Configuration.id == numbered.c.id)
         .join(Model, Model.revision == Configuration.model_revision)
-        .group_by(*place, Cell.task, Cell.length)
+        .where(has_cells)
+        .group_by(numbered.c.number, *values)
     )
-    sizes = (
-        select(*place, func.count(distinct(Cell.configuration_id)).label("n_configurations"))
-        .select_from(Cell)
-        .join(Configuration, Configuration.id == Cell.configuration_id)
-        .join(Model, Model.revision == Configuration.model_revision)
-        .group_by(*place)
+    tasks = (
+        select(numbered.c.number, Cell.task, Cell.length, func.count().label("n_cells"))
+        .select_from(numbered)
+        .join(Cell, Cell.configuration_id == numbered.c.id)
+        .group_by(numbered.c.number, Cell.task, Cell.length)
     )
-    rows: dict[Setting, dict[str, Any]] = {}
+    rows: dict[int, dict[str, Any]] = {}
     with db.reading() as connection:
-        for size in connection.execute(sizes).mappings():
-            if (setting := _setting(size)) is not None:
-                row = setting._asdict() | {"key": setting.key, "title": setting.title, "n_cells": 0, "tasks": []}
-                rows[setting] = row | {"n_configurations": size["n_configurations"]}
-        for task in connection.execute(cells).mappings():
-            if (setting := _setting(task)) is not None:
-                rows[setting]["n_cells"] += task["n_cells"]
-                rows[setting]["tasks"].append((str(task["task"]), task["length"]))
+        for row in connection.execute(settings).mappings():
+            if (setting := _setting(row)) is not None:
+                about = {"key": setting.key, "title": setting.title, "n_configurations": row["n_configurations"]}
+                rows[row["number"]] = setting._asdict() | about | {"n_cells": 0, "tasks": []}
+        for number, task, length, n_cells in connection.execute(tasks):
+            if number in rows:
+                rows[number]["n_cells"] += n_cells
+                rows[number]["tasks"].append((str(task), length))
     for row in rows.values():
         row["tasks"].sort(key=lambda pair: (pair[0], pair[1] or 0))
     ordered = sorted(rows.values(), key=lambda row: (-row["n_cells"], row["title"]))
     return pd.DataFrame(ordered, columns=list(SETTINGS_COLUMNS))
+
+
+def _numbered() -> CTE:
+    """Every configuration with the number of its setting: many cells are grouped by numbers sooner than by texts."""
+    place = [getattr(Configuration, name) for name in SETTING[1:]]
+    return select(Configuration.id, func.dense_rank().over(order_by=place).label("number")).cte("numbered")
 
 
 def _setting(row: Any) -> Setting | None:
