@@ -30,9 +30,9 @@ def read_settings(db: Database) -> pd.DataFrame:
         .group_by(numbered.c.number, *values)
     )
     tasks = (
-        select(numbered.c.number, Cell.task, Cell.length, func.count().label("n_cells"))
+        select(numbered.c.number, Cell.task, Cell.length, func.count(Cell.configuration_id))
         .select_from(numbered)
-        .join(Cell, Cell.configuration_id == numbered.c.id)
+        .outerjoin(Cell, Cell.configuration_id == numbered.c.id)  # keeps SQLite from beginning with the cells
         .group_by(numbered.c.number, Cell.task, Cell.length)
     )
     rows: dict[int, dict[str, Any]] = {}
@@ -42,12 +42,12 @@ def read_settings(db: Database) -> pd.DataFrame:
                 about = {"key": setting.key, "title": setting.title, "n_configurations": row["n_configurations"]}
                 rows[row["number"]] = setting._asdict() | about | {"n_cells": 0, "tasks": []}
         for number, task, length, n_cells in connection.execute(tasks):
-            if number in rows:
+            if number in rows and n_cells:
                 rows[number]["n_cells"] += n_cells
                 rows[number]["tasks"].append((str(task), length))
-    for row in rows.values():
-        row["tasks"].sort(key=lambda pair: (pair[0], pair[1] or 0))
-    ordered = sorted(rows.values(), key=lambda row: (-row["n_cells"], row["title"]))
+    for found in rows.values():
+        found["tasks"].sort(key=lambda pair: (pair[0], pair[1] or 0))
+    ordered = sorted(rows.values(), key=lambda each: (-each["n_cells"], each["title"]))
     return pd.DataFrame(ordered, columns=list(SETTINGS_COLUMNS))
 
 
