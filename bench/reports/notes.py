@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from ...db.comparable import Row, row_label
 
 NOTE = (
-    "score: 0 to 100, higher is better, with its 95% Wilson interval; vs {against}: the mean difference to {against} "
+    "score: 0 to 100, higher is better, with its 95% interval (Wilson's, narrower for graded "
+    "scores); vs {against}: the mean difference to {against} "
     "over the same samples, above 0 is better, with its 95% Bonett-Price interval; "
     'budget: "prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average; '
     "KV kept: the evicted cache's own bytes, mean over samples; ttft and tpot: seconds to the first token and for each "

@@ -147,7 +147,7 @@ def test_what_does_not_go_together(board: Path, refused: Callable[..., str], opt
 def test_a_file_of_another_kind_is_not_replaced(board: Path, refused: Callable[..., str], tmp_path: Path) -> None:
     place = tmp_path / "notes.svg"
     place.write_text("my notes")
-    assert "no figure" in refused(["results", "--db", str(board), "--plot", str(place)])
+    assert "is not a figure" in refused(["results", "--db", str(board), "--plot", str(place)])
     assert place.read_text() == "my notes"
 
 
