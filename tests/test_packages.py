@@ -1,6 +1,8 @@
 """What is on disk and what is packaged are the same."""
 
+import ast
 import re
+import sys
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -8,6 +10,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("bench", "allocators", "scorers", "kernels", "tasks", "leaderboard", "db")
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+RECIPE = (ROOT / "leaderboard" / "Containerfile", ROOT / "leaderboard" / "requirements.txt")
+"""How a container of the site alone is built: no part of the package."""
+
 SETUPTOOLS = PYPROJECT["tool"]["setuptools"]
 
 
@@ -43,7 +48,7 @@ def test_every_data_file_is_packaged() -> None:
         path.relative_to(ROOT)
         for folder in FOLDERS
         for path in (ROOT / folder).rglob("*")
-        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts
+        if path.is_file() and path.suffix != ".py" and "__pycache__" not in path.parts and path not in RECIPE
     }
     assert here <= said
 
@@ -74,3 +79,24 @@ def test_a_container_is_built_from_all_that_a_wheel_needs() -> None:
     assert copied <= given
     (entry,) = re.findall(r'^ENTRYPOINT \["(.+)"\]$', recipe, re.MULTILINE)
     assert entry in project["scripts"]
+
+
+def test_the_site_s_own_list_has_all_that_it_imports_in_the_versions_of_the_package() -> None:
+    listed = {line for line in RECIPE[1].read_text().splitlines() if not line.startswith("#")}
+    assert listed <= set(PYPROJECT["project"]["dependencies"])
+    names = {re.split(r"[<>=]", line)[0] for line in listed}
+    imported = {
+        module.split(".")[0]
+        for room in ("db", "leaderboard")
+        for path in (ROOT / room).rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for module in (
+            [each.name for each in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom) and not node.level
+            else []
+        )
+    }
+    assert imported - sys.stdlib_module_names - {"lukv_bench"} <= names
+    assert not names & {"torch", "transformers", "lm-eval"}
