@@ -4,8 +4,8 @@ python tests/benchmarks/site_scale.py                                   # 100,00
 python tests/benchmarks/site_scale.py --growth 20 200 2000 20000        # 1,000 to 1,000,000 answers
 python tests/benchmarks/site_scale.py --keep scale.db                   # keeps the database, or takes it again
 
-Prints wall-clock seconds, the first time and the median of the next ones, and the process's memory. Nothing runs beside
-it, so the seconds are the server's own; what a browser adds is measured elsewhere.
+Prints wall-clock seconds, the first time and the median of the next ones, their CPU seconds, which count on a busy
+machine, and the process's memory. What a browser adds is not measured here.
 """
 
 import argparse
@@ -73,24 +73,24 @@ def queries(reader: Reader) -> Iterator[Timed]:
     yield "read_command", lambda: read_command(reader, kept["cell"])
 
 
-def seconds(call: Callable[[], object], times: int = 5) -> tuple[float, float]:
-    """(first, median of the next) of a call."""
+def seconds(call: Callable[[], object], times: int = 5) -> tuple[float, float, float]:
+    """(first, median of the next, CPU seconds of the median one) of a call."""
     taken = []
     for _ in range(times + 1):
         gc.collect()
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time()
         call()
-        taken.append(time.perf_counter() - started)
-    return taken[0], median(taken[1:])
+        taken.append((time.perf_counter() - started, time.process_time() - cpu))
+    return taken[0][0], median(wall for wall, _ in taken[1:]), median(cpu for _, cpu in taken[1:])
 
 
 def show(timed: Iterator[Timed], times: int) -> float:
     """Print a line a call; gives the longest warm one."""
     longest = 0.0
     for name, call in timed:
-        first, warm = seconds(call, times)
+        first, warm, cpu = seconds(call, times)
         longest = max(longest, warm)
-        print(f"  {name:55} first {first:6.3f}   warm {warm:6.3f}", flush=True)
+        print(f"  {name:45} first {first:6.3f}   warm {warm:6.3f}   CPU {cpu:6.3f}", flush=True)
     return longest
 
 
@@ -107,7 +107,7 @@ def measure(path: Path, arguments: argparse.Namespace) -> None:
         longest = show(queries(reader), arguments.times)
         print(f"  longest warm {longest:.3f} s; memory so far {memory_mib():.0f} MiB")
         if arguments.results:
-            first, warm = seconds(lambda: result_rows(reader), 1)
+            first, warm, _ = seconds(lambda: result_rows(reader), 1)
             print(f"results (every cell with its interval and gain): first {first:.2f}, warm {warm:.2f} s")
     if arguments.pages:
         print("server script of each page")
