@@ -39,6 +39,11 @@ PROBE = re.compile(r"/\w+/_stcore/(health|host-config)$")
 Serve = Callable[[Path | None], AbstractContextManager["Served"]]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`pytest tests/leaderboard/browser --screenshots docs/screenshots` makes those of the README anew."""
+    parser.addoption("--screenshots", type=Path, help="Folder for the README's pictures of the site.")
+
+
 @dataclass(frozen=True)
 class Served:
     """The site over one database.
