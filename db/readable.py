@@ -1,6 +1,7 @@
 """Values as the schema promises them, whoever wrote the file: SQLite keeps any value in any column."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
@@ -10,6 +11,8 @@ from sqlalchemy import ColumnElement, Double, Integer, Text, cast
 from sqlalchemy.orm import InstrumentedAttribute
 
 from .columns import PublicJson
+
+_HALF = re.compile("[\ud800-\udfff]")
 
 KINDS: Mapping[type, str] = {
     dict: "a JSON object",
@@ -75,11 +78,25 @@ def field(attribute: InstrumentedAttribute[Any]) -> Field:
 
 
 def parsed(text: Any) -> Any:
-    """The value of a JSON text; a text that is none stands for itself, which is neither an object nor a list."""
+    """The value of a JSON text; a text that is none stands for itself, which is neither an object nor a list.
+
+    Half a surrogate pair, which JSON can spell and no text column or frame can hold, becomes U+FFFD.
+    """
     try:
-        return json.loads(text)
+        value = json.loads(text)
+        return _without_halves(value) if "\\u" in text else value
     except (ValueError, TypeError, RecursionError):
         return text
+
+
+def _without_halves(value: Any) -> Any:
+    if isinstance(value, str):
+        return _HALF.sub("\N{REPLACEMENT CHARACTER}", value)
+    if isinstance(value, list):
+        return [_without_halves(each) for each in value]
+    if isinstance(value, dict):
+        return {_without_halves(name): _without_halves(each) for name, each in value.items()}
+    return value
 
 
 def _is_number(value: Any) -> bool:

@@ -1,15 +1,14 @@
 """Answers to one sample, side by side with what counts as right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pandas as pd
 import streamlit as st
 
 from ..db.frames.one_sample import read_sample
 from ..db.frames.sample_answers import read_answers_of_sample
+from ..db.keep_counts import counts_array
 from . import text
 from .figures.budget_map import budget_map
 from .view import View, place_label
@@ -57,7 +56,7 @@ def _show_answer(title: str, row: Mapping[Any, Any] | None, with_counts: bool) -
 
 
 def _show_counts(title: str, row: Mapping[Any, Any]) -> None:
-    counts = read_counts(row["counts"])
+    counts = counts_array(row["counts"])
     if counts is None:
         st.caption("This answer has no keep counts.")
         return
@@ -99,14 +98,3 @@ def event_names(events: Any) -> list[str]:
     each_of = events if isinstance(events, list) else [events]
     names = [each.get("event", each) if isinstance(each, dict) else each for each in each_of]
     return list(dict.fromkeys(text.line(name) for name in names))[:20]
-
-
-def read_counts(counts: Any) -> npt.NDArray[np.float64] | None:
-    """Keep counts [L, H]; None for a stored value that is none."""
-    if not (isinstance(counts, list) and counts and all(isinstance(layer, Sequence) for layer in counts)):
-        return None
-    numbers = [number for layer in counts for number in layer]
-    is_whole = len({len(layer) for layer in counts}) == 1 and numbers
-    if not is_whole or not all(type(number) is int and 0 <= number < 2**53 for number in numbers):
-        return None
-    return np.array(counts, dtype=np.float64)

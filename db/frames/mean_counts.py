@@ -4,9 +4,11 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from sqlalchemy import func, select
+from sqlalchemy import Text, cast, func, select
 
 from ..database import Database
+from ..keep_counts import counts_array
+from ..readable import parsed
 from ..schema import Allocation, Answer, AnswerAllocation, Cell
 from ..standing import DONE
 
@@ -26,10 +28,18 @@ class MeanCounts(NamedTuple):
 
 
 def read_mean_counts(db: Database, configuration: str, task: str, length: int | None) -> MeanCounts | None:
-    """The mean keep counts of a configuration on a task at a length; None where no answer of it records any."""
+    """The mean keep counts of a configuration on a task at a length; None where no answer of it records any.
+
+    None, too, where another program stored something else for one of them.
+    """
     whole = None if length is None else int(length)  # a frame's number is NumPy's, which no driver takes
     query = (
-        select(Allocation.counts, func.count(), func.sum(Answer.kv_tokens_full), func.count(Answer.kv_tokens_full))
+        select(
+            cast(Allocation.counts, Text),
+            func.count(),
+            func.sum(Answer.kv_tokens_full),
+            func.count(Answer.kv_tokens_full),
+        )
         .select_from(Cell)
         .join(Answer, Answer.cell_id == Cell.id)
         .join(AnswerAllocation, AnswerAllocation.answer_id == Answer.id)
@@ -39,12 +49,13 @@ def read_mean_counts(db: Database, configuration: str, task: str, length: int | 
         .group_by(Allocation.id)
     )
     with db.reading() as connection:
-        rows = connection.execute(query).all()
-    if not rows:
+        stored = [(counts_array(parsed(row[0])), *row[1:]) for row in connection.execute(query)]
+    counts = [row[0] for row in stored if row[0] is not None]
+    if len(counts) < len(stored) or len({each.shape for each in counts}) != 1:
         return None
-    stacked = np.array([row[0] for row in rows], dtype=np.float64)
-    weights = np.array([row[1] for row in rows], dtype=np.float64)
+    stacked = np.array(counts)
+    weights = np.array([row[1] for row in stored], dtype=np.float64)
     n_heads = stacked[0].size
-    n_recorded = sum(row[3] for row in rows)
-    tokens = float(sum(row[2] or 0 for row in rows)) / n_heads / n_recorded if n_recorded else float("nan")
+    n_recorded = sum(row[3] for row in stored)
+    tokens = float(sum(row[2] or 0 for row in stored)) / n_heads / n_recorded if n_recorded else float("nan")
     return MeanCounts(np.average(stacked, axis=0, weights=weights), tokens, int(weights.sum()))

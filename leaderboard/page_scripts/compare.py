@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from lukv_bench.db.documents import read_documents
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
@@ -27,7 +28,7 @@ from lukv_bench.leaderboard.view import View, current_view, place_label
 MOST_LISTED = 200
 
 NUMBER = st.column_config.NumberColumn
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "task": st.column_config.TextColumn("Task", pinned=True),
     "length": NUMBER("Length", format="%d"),
     "n_samples": NUMBER("Samples", help="Samples that both have a score for."),
@@ -45,7 +46,7 @@ COLUMNS = {
         "Samples needed", help="Samples over which a difference of this size would be found four times of five."
     ),
     "ordinal": NUMBER("Sample"),
-    "sample": st.column_config.TextColumn("Id"),
+    "sample": None,  # its id is for the file
 }
 
 
@@ -60,7 +61,8 @@ def show(view: View) -> None:
     pair = choose_pair(view.cells, names)
     cells = view.pool[view.pool["configuration"].isin(pair)]
     scores = view.record.read(read_sample_scores, list(cells["cell"]))
-    shared = shared_scores(cells, scores, *pair)
+    documents = view.record.read(read_documents, list(scores["sample"].unique()))
+    shared = shared_scores(cells, scores, *pair, documents)
     incomplete = incomplete_tasks(view.pool, *pair)
     _show_incomplete(view, incomplete, cells, pair)
     if shared.empty:

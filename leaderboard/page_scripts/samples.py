@@ -1,6 +1,7 @@
 """Samples: what was asked, what counts as right, and what configurations answered."""
 
 import shlex
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -18,14 +19,14 @@ from lukv_bench.leaderboard.view import Place, View, current_view, place_label
 ON_A_PAGE = 50
 MOST_SHOWN = 6
 
-COLUMNS = {
+COLUMNS: dict[str, Any] = {
     "ordinal": st.column_config.NumberColumn("Sample", pinned=True),
     "length": st.column_config.NumberColumn("Length", format="%d"),
     "n_answers": st.column_config.NumberColumn("Answers", help="Of all configurations of this setting."),
     "score": st.column_config.NumberColumn("Mean score", format="%.1f", help="Over those answers."),
     "references": st.column_config.TextColumn("Reference"),
     "facets": st.column_config.TextColumn("Facets", help="What the task says of the sample."),
-    "sample": st.column_config.TextColumn("Id"),
+    "sample": None,  # its id is for the file
 }
 
 

@@ -19,19 +19,26 @@ DIRECTIONS = ("all", "won by B", "lost by B")
 ALL_TASKS = "all tasks"
 
 
-def shared_scores(cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
-    """A row per sample that both configurations have a score for: task, length, sample, ordinal, score_a, score_b.
+def shared_scores(
+    cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str, documents: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """A row per sample that both configurations have a score for.
+
+    Columns task, length, sample, ordinal, score_a, score_b and document.
 
     Args:
         cells: With the columns configuration, cell, task and length.
         scores: Of `read_sample_scores`, over the cells of the two.
         a: A configuration.
         b: Another, or the same.
+        documents: What samples ask about, by sample; one that is not there is alone with its document.
     """
     rows = scores.merge(cells[["cell", "configuration", "task", "length"]], on="cell")
     first, second = (rows[rows["configuration"] == each] for each in (a, b))
     key = ["task", "length", "sample"]
     both = first[[*key, "ordinal", "score"]].merge(second[[*key, "score"]], on=key, suffixes=("_a", "_b"))
+    names = [(documents or {}).get(sample, sample) for sample in both["sample"]]
+    both["document"] = pd.Series(names, index=both.index, dtype="object")
     return both.sort_values(["task", "length", "ordinal"], ignore_index=True)
 
 
@@ -87,10 +94,12 @@ def place_of(flip: Mapping[Any, Any]) -> tuple[str, int | None]:
 
 
 def _compare(groups: Sequence[pd.DataFrame]) -> Paired:
-    """B held against A over the samples of some tasks. Each sample counts as a document of its own."""
-    task = np.repeat(np.arange(len(groups)), [len(group) for group in groups])
-    b, a = (np.concatenate([group[side].to_numpy(float) for group in groups]) for side in ("score_b", "score_a"))
-    return compare_pair(b, a, task, np.arange(len(task)))
+    """B held against A over the samples of some tasks, those of one document together."""
+    numbered = [group.assign(task=number) for number, group in enumerate(groups)]
+    rows = pd.concat(numbered).sort_values(["task", "document"], kind="stable")
+    task = rows["task"].to_numpy(np.int64)
+    document = rows.groupby(["task", "document"]).ngroup().to_numpy().astype(np.int64)
+    return compare_pair(rows["score_b"].to_numpy(float), rows["score_a"].to_numpy(float), task, document)
 
 
 def _row(place: tuple[str, int | None], paired: Paired, p_holm: float) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from lukv_bench.db.schema import Cell, Configuration, Environment, MethodPage, M
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
+from .hostile_database import write_hostile_texts, write_wrong_shapes
+
 APP = Path(lukv_bench.leaderboard.site.__file__).with_name("app.py")
 PLACES = (("fwe", 1280), ("niah", 1280), ("niah", 2560))
 N_SAMPLES = 12
@@ -223,3 +225,15 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         return site.run()
 
     return opened
+
+
+@pytest.fixture(scope="session")
+def hostile_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with hostile texts of every class in every column."""
+    return write_hostile_texts(tmp_path_factory.mktemp("hostile") / "texts.db")
+
+
+@pytest.fixture(scope="session")
+def wrong_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database whose JSON and numbers another program broke."""
+    return write_wrong_shapes(tmp_path_factory.mktemp("wrong") / "shapes.db")

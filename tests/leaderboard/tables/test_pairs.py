@@ -8,7 +8,7 @@ from lukv_bench.db.statistics.paired import compare_pair
 from lukv_bench.leaderboard.figures.differences import difference_figure
 from lukv_bench.leaderboard.tables.pairs import difference_table, flip_table, incomplete_tasks, shared_scores
 
-from .hostile import HOSTILE
+from ..hostile import HOSTILE
 
 CELLS = pd.DataFrame(
     [

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
 
-from .conftest import N_SAMPLES
+from ..conftest import N_SAMPLES
 
 
 def test_a_sample_is_shown_with_its_reference_and_several_answers(filled: Path, visit: Callable[..., AppTest]) -> None:

@@ -8,7 +8,7 @@ from lukv_bench.leaderboard.figures.budget_map import budget_map, difference_map
 from lukv_bench.leaderboard.figures.budget_shift import budget_shift
 from lukv_bench.leaderboard.figures.profile_curves import head_curves, is_curve, layer_curves
 
-from .hostile import HOSTILE
+from ..hostile import HOSTILE
 
 
 def test_a_map_has_the_first_layer_on_top_and_its_scale_ends_where_it_is_told() -> None:
