@@ -2,6 +2,7 @@
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,12 @@ RIGHT = {"full": 1.0, "lukv": 0.95, "adakv": 0.7, "uniform": 0.4}
 
 _EASIER = {"0.5": 0.05, "0.8": 0.0, "0.9": -0.2}
 _DIGEST = 32
+
+
+@pytest.fixture(autouse=True)
+def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
+    """AppTest puts the script that it runs in the place of `__main__`; a process started later would run it again."""
+    monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
 
 
 def identity(*parts: object) -> str:
