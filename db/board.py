@@ -1,6 +1,6 @@
 """Configurations ranked over all tasks at hand: the view above single cells."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -11,7 +11,7 @@ from sqlalchemy import select
 from .comparable import SETTING, Setting
 from .database import Database
 from .documents import with_documents
-from .labels import allocator_label, budget_label, scorer_label
+from .labels import budget_label, method_name
 from .queries import scores_frame
 from .results import Row
 from .rivals import Rivals
@@ -117,8 +117,9 @@ def _row(
     name = ranks["configuration"]
     gain, against = gains.get(name, (None, None))
     scores: dict[str, list[float]] = {}
-    for row in rows if part is not None else ():
-        scores.setdefault(part(row), []).append(row["score"])  # type: ignore[misc]  # a part is there
+    if part is not None:
+        for row in rows:
+            scores.setdefault(part(row), []).append(row["score"])
     return {
         **{column: rows[0][column] for column in ("model", "protocol", "configuration")},
         **{column: int(ranks[column]) for column in ("rank", "best_place", "worst_place")},
@@ -179,11 +180,6 @@ def _title(rows: Sequence[Row], by: By | None) -> str:
 def _across_models(row: Row) -> str:
     """What a configuration is but for its model."""
     return f"{method_name(row)}, {budget_label(row)}, sink {row['sink']}, window {row['window']}"
-
-
-def method_name(row: Mapping[str, Any]) -> str:
-    """A method as one would type it: "lukv x keydiff"."""
-    return allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
 
 
 def _mean(rows: Sequence[Row], name: str) -> float | None:

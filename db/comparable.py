@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from .labels import allocator_label, budget_label, scorer_label
+from .labels import allocator_label, budget_label, method_name, scorer_label
 
 Row = Mapping[str, Any]
 """A row of `db.results.read_results`."""
@@ -127,6 +127,5 @@ def _title(setting: Sequence[Any]) -> str:
 def row_label(row: Row) -> str:
     """A row as the tables name it: "niah_single_1 1024, lukv x keydiff, prune 0.8"."""
     place = row["task"] if row["length"] is None else f"{row['task']} {row['length']}"
-    method = allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
     budget = budget_label(row)
-    return f"{place}, {method}" + ("" if budget == "-" else f", {budget}")
+    return f"{place}, {method_name(row)}" + ("" if budget == "-" else f", {budget}")

@@ -20,6 +20,11 @@ def scorer_label(row: Mapping[str, Any]) -> str:
     return method_label(row["scorer"], row["scorer_args"])
 
 
+def method_name(row: Mapping[str, Any]) -> str:
+    """A result's method as one would type it: "lukv x keydiff", or the allocator alone where there is no scorer."""
+    return allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+
+
 def budget_label(row: Mapping[str, Any]) -> str:
     """A result's budget: "prune 0.8", "keep 256", or "-" for a full cache."""
     if row["keep_tokens"] is not None:

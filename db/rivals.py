@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from .. import UserError
-from .labels import allocator_label, budget_label, method_label, scorer_label
+from .labels import allocator_label, budget_label, method_name, scorer_label
 from .results import Row
 
 _ALLOCATOR = frozenset({"allocator", "profile_hash"})
@@ -162,5 +162,4 @@ def _pair_names(row: Row) -> set[str]:
 
 def _full_name(row: Row) -> str:
     """As the table shows it: "lukv x keydiff, prune 0.8"."""
-    allocator, scorer = allocator_label(row), row["scorer"]
-    return f"{allocator} x {method_label(scorer, row['scorer_args'])}, {budget_label(row)}" if scorer else allocator
+    return f"{method_name(row)}, {budget_label(row)}" if row["scorer"] else allocator_label(row)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ... import UserError
-from ...db.board import method_name
 from ...db.comparable import Row, Setting
 from ...db.database import Database
 from ...db.documents import with_documents
-from ...db.labels import allocator_label, scorer_label
+from ...db.labels import allocator_label, method_name, scorer_label
 from ...db.queries import scores_frame
 from ...db.statistics.intervals import score_intervals
 from ...db.statistics.table import score_table

@@ -8,9 +8,9 @@ from sqlalchemy import ColumnElement, select
 
 from ..comparable import Setting
 from ..database import Database
-from ..labels import allocator_label, budget_label, scorer_label
+from ..labels import budget_label, method_name
 from ..queries import RESULTS_COLUMNS, rows_frame
-from ..results import Row, read_results_where
+from ..results import read_results_where
 from ..schema import Cell, Configuration
 from ..statistics.intervals import cell_intervals
 from .conditions import has_setting
@@ -27,8 +27,8 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
     - The other columns are those of `db.results.read_results`.
     """
     rows = read_results_where(db, _in_setting(setting, tasks))
-    labels = {row["configuration"]: row for row in rows}
-    labels = {configuration: _labels(row) for configuration, row in labels.items()}
+    configurations = {row["configuration"]: row for row in rows}
+    labels = {each: {"method": method_name(row), "budget": budget_label(row)} for each, row in configurations.items()}
     frame = rows_frame([row | labels[row["configuration"]] for row in rows], CELLS_COLUMNS[:-2])
     low, high = np.full(len(frame), np.nan), np.full(len(frame), np.nan)
     scored = frame["score"].notna().to_numpy() & (frame["n"] > 0).to_numpy()
@@ -37,12 +37,6 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
     squares = n * (score**2 + (n - 1) * stderr**2)
     low[scored], high[scored] = cell_intervals(n * score, squares, n)
     return frame.assign(interval_low=low, interval_high=high)
-
-
-def _labels(row: Row) -> Row:
-    scorer = None if row["scorer"] is None else scorer_label(row)
-    method = allocator_label(row) if scorer is None else f"{allocator_label(row)} x {scorer}"
-    return {"method": method, "budget": budget_label(row)}
 
 
 def _in_setting(setting: Setting, tasks: Sequence[str] | None) -> ColumnElement[bool]:
