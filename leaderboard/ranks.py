@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ..db.statistics.curves import relative_losses
-from ..db.statistics.ranking import rank
+from ..db.statistics.ranking import ranked_frame
 from ..db.statistics.table import ScoreTable, score_table
 from .configurations import name_configurations
 from .tables.ranking import describe_configurations
@@ -27,12 +27,9 @@ def configurations_of(view: View) -> pd.DataFrame:
 
 
 def _rank(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    scores = view.scores
-    ranked, incomplete = rank(view.pool, scores)
-    losses = _losses(
-        score_table(view.pool, scores)[0], set(view.pool.loc[view.pool["allocator"] == "full", "configuration"])
-    )
-    return ranked.join(losses, on="configuration"), incomplete
+    table, incomplete = score_table(view.pool, view.scores)
+    losses = _losses(table, set(view.pool.loc[view.pool["allocator"] == "full", "configuration"]))
+    return ranked_frame(table).join(losses, on="configuration"), incomplete
 
 
 def _losses(table: ScoreTable, full: set[str]) -> pd.DataFrame:

@@ -6,7 +6,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from lukv_bench.db.documents import read_documents
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
@@ -61,8 +60,7 @@ def show(view: View) -> None:
     pair = choose_pair(view.cells, names)
     cells = view.pool[view.pool["configuration"].isin(pair)]
     scores = view.record.read(read_sample_scores, list(cells["cell"]))
-    documents = view.record.read(read_documents, list(scores["sample"].unique()))
-    shared = shared_scores(cells, scores, *pair, documents)
+    shared = shared_scores(cells, scores, *pair)
     incomplete = incomplete_tasks(view.pool, *pair)
     _show_incomplete(view, incomplete, cells, pair)
     if shared.empty:

@@ -5,6 +5,7 @@ import streamlit as st
 
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
+from lukv_bench.leaderboard.configurations import at_place
 from lukv_bench.leaderboard.downloads import show_download, show_table
 from lukv_bench.leaderboard.figures.tasks import score_map
 from lukv_bench.leaderboard.links import show_link
@@ -59,16 +60,14 @@ def _show_map(view: View, about: pd.DataFrame) -> int:
 def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
     st.header("One task")
     place = state.choice("place", "Task and length", view.places, shown=place_label)
-    task, length = place
-    cells = view.cells[view.cells["task"] == task]
-    cells = cells[cells["length"].isna() if length is None else cells["length"] == length]
+    cells = at_place(view.cells, *place)
     if cells.empty:
         show_no_rows()
         return
     table = task_table(cells, about)
     numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:6]}
     shown = table[list(COLUMNS)].rename(columns=COLUMNS)
-    show_table(shown, table, "task", alt=f"Configurations on {text.line(task)}, best first", columns=numbers)
+    show_table(shown, table, "task", alt=f"Configurations on {text.line(place[0])}, best first", columns=numbers)
     show_link("samples", "Read this task's samples", "Prompts, answers and references", place=place_label(place))
     _show_samples(view, about, table.head(n_rows))
 

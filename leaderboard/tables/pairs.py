@@ -19,9 +19,7 @@ DIRECTIONS = ("all", "won by B", "lost by B")
 ALL_TASKS = "all tasks"
 
 
-def shared_scores(
-    cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str, documents: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def shared_scores(cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str) -> pd.DataFrame:
     """A row per sample that both configurations have a score for.
 
     Columns task, length, sample, ordinal, score_a, score_b and document.
@@ -31,14 +29,13 @@ def shared_scores(
         scores: Of `read_sample_scores`, over the cells of the two.
         a: A configuration.
         b: Another, or the same.
-        documents: What samples ask about, by sample; one that is not there is alone with its document.
     """
-    rows = scores.merge(cells[["cell", "configuration", "task", "length"]], on="cell")
+    documents = scores["document" if "document" in scores else "sample"]
+    rows = scores.assign(document=documents).merge(cells[["cell", "configuration", "task", "length"]], on="cell")
     first, second = (rows[rows["configuration"] == each] for each in (a, b))
     key = ["task", "length", "sample"]
-    both = first[[*key, "ordinal", "score"]].merge(second[[*key, "score"]], on=key, suffixes=("_a", "_b"))
-    names = [(documents or {}).get(sample, sample) for sample in both["sample"]]
-    both["document"] = pd.Series(names, index=both.index, dtype="object")
+    columns = [*key, "ordinal", "document", "score"]
+    both = first[columns].merge(second[[*key, "score"]], on=key, suffixes=("_a", "_b"))
     return both.sort_values(["task", "length", "ordinal"], ignore_index=True)
 
 
