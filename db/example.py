@@ -15,6 +15,10 @@ from .named import named_file
 from .places import real_path
 from .urls import resolve_url
 
+SITE_DATABASE = "LUKV_BENCH_SITE_DATABASE"
+"""Environment variable with the site's database; without it the site looks for the user's own results. As an argument,
+a password would be visible to all users."""
+
 PACKED = Path(__file__).resolve().parents[1] / "leaderboard" / "example.db.xz"
 """A SQLite database, compressed. `docs/results/example.sh` makes it."""
 

@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 from sqlalchemy import Connection, Text, cast, select
 
 from .database import Database
@@ -14,10 +13,8 @@ from .portions import portions, read_rows
 from .readable import parsed
 from .schema import Answer, CellSummary, SampleList
 from .standing import DONE
+from .statistics.arrays import Floats, Integers
 from .summaries import unpacked_scores
-
-Floats = npt.NDArray[np.float64]
-Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

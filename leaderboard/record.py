@@ -9,13 +9,10 @@ from typing import Any, TypeVar
 import streamlit as st
 from sqlalchemy import make_url
 
-from ..db.example import shown_url
+from ..db.example import SITE_DATABASE, shown_url
 from ..db.reader import Reader
 
 T = TypeVar("T")
-
-DATABASE = "LUKV_BENCH_SITE_DATABASE"
-"""The environment variable that names the database; the command line sets it. Without it the user's own results."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +48,7 @@ def current_record() -> Record:
         UserError: there is none, or none of ours; says what to type.
         StoreError: it cannot be read just now.
     """
-    url, is_example = shown_url(os.environ.get(DATABASE) or None)
+    url, is_example = shown_url(os.environ.get(SITE_DATABASE) or None)
     reader = _reader(url.render_as_string(hide_password=False))
     return Record(reader, reader.version(), is_example)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from .... import UserError
-from ....db.example import shown_url
+from ....db.example import SITE_DATABASE, shown_url
 from ....db.named import check_there
 from ....db.urls import describe, sqlite_path
 from ...errors import PluginError
@@ -19,9 +19,6 @@ from .check import answers
 from .place import Place
 
 SCRIPT = Path(__file__).resolve().parents[3] / "leaderboard" / "app.py"
-
-DATABASE = "LUKV_BENCH_SITE_DATABASE"
-"""Environment variable with the site's database. As an argument, a password would be visible to all users."""
 
 _ENDING_S = 10.0
 """Seconds until the site is killed if it does not end by itself."""
@@ -72,9 +69,9 @@ def _command(place: Place) -> list[str]:
 
 def _environment(url: URL | None) -> dict[str, str]:
     """The environment of the site. Without `--db` the site itself looks for the user's results on each request."""
-    environment = {name: value for name, value in os.environ.items() if name != DATABASE}
+    environment = {name: value for name, value in os.environ.items() if name != SITE_DATABASE}
     if url is not None:
-        environment[DATABASE] = url.render_as_string(hide_password=False)
+        environment[SITE_DATABASE] = url.render_as_string(hide_password=False)
     return environment
 
 
