@@ -145,12 +145,24 @@ def _check(options: ResultsOptions) -> None:
         raise UserError(f'--by is task, family or model, not "{options.by}".')
     if ranked and options.grid:
         raise UserError("--grid shows cells, --by and --pareto rank configurations; leave --grid out.")
-    if options.answers and (ranked or options.grid or options.latex or options.against is not None):
-        raise UserError("--answers shows answers, not scores; leave --against, --by, --pareto, --grid and --latex out.")
+    if options.answers and (of_scores := _of_scores(options)):
+        raise UserError(f"--answers shows answers, not scores; leave one of {of_scores[0]} and --answers out.")
     if options.limit is not None:
         if not options.answers:
             raise UserError("--limit is for --answers; scores are over all samples.")
         samples_limit(options.limit)
+
+
+def _of_scores(options: ResultsOptions) -> list[str]:
+    """The options among those given that show or compare scores."""
+    given = {
+        "--against": options.against is not None,
+        "--by": options.by is not None,
+        "--pareto": options.pareto,
+        "--grid": options.grid,
+        "--latex": options.latex,
+    }
+    return [name for name, is_given in given.items() if is_given]
 
 
 def _show(rows: "Sequence[Row]", options: ResultsOptions) -> None:
