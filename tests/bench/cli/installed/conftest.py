@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[4]
-LEFT_OUT = (".*", "tests", "docs", "build", "dist", "*.egg-info", "__pycache__")
+LEFT_OUT = (".[!s]*", "tests", "docs", "build", "dist", "*.egg-info", "__pycache__")
+"""Of a checkout. Of what is hidden, `.streamlit` belongs to the package."""
 
 
 @dataclass(frozen=True)
