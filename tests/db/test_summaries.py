@@ -15,7 +15,7 @@ from sqlalchemy import URL, delete, func, select, text
 from lukv_bench.db.comparison import result_rows
 from lukv_bench.db.queries import scores_frame, to_records
 from lukv_bench.db.records import AnswerRecord, TimingRecord
-from lukv_bench.db.schema import CellSummary, SampleList
+from lukv_bench.db.schema import CellSummary, Environment, SampleList
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
@@ -91,11 +91,15 @@ CHANGES = (
 )
 
 
+def another_environment() -> Environment:
+    """That of the changes which move a run to another machine."""
+    return Environment(id="f", python="3.11", platform="linux", machine="a server")
+
+
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_by_another_program_leaves_no_summary_untrue(any_store: Store, rows: "Rows", change: str) -> None:
     two_cells(any_store, rows)
-    other = type(rows.environment)(id="f", python="3.11", platform="linux", machine="a server")
-    any_store.put(other)
+    any_store.put(another_environment())
     assert n_summaries(any_store) == 2
     before = shown(any_store)
     with any_store.writing() as connection:
@@ -156,6 +160,7 @@ def two_cells_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("summaries") / "results.db"
     with Store.open(resolve_url(str(path)), create=True) as store:
         two_cells(store, MadeRows())
+        store.put(another_environment())
     return path
 
 

@@ -107,13 +107,15 @@ def commands() -> Iterator[tuple[tuple[str, ...], list[Any]]]:
 COMMANDS = {" ".join(words): params for words, params in commands()}
 
 
-def base(command: str, model: Path) -> dict[str, str]:
-    """Options that make a command work, cheaply."""
+def base(command: str, model: Path) -> dict[str, str | None]:
+    """Options that make a command work, cheaply; a switch has no value."""
     short = {"--tasks": "niah_single_1", "--length": "360", "--limit": "1"}
     cheap = {"--allocator": "uniform", "--ratio": "0.5"}
     return {
         "run": {"--model": str(model), "--db": "out.db", **short, **cheap},
         "results": {"--db": "half.db"},
+        "compare": {"A": "lukv", "B": "uniform", "--db": "half.db"},
+        "leaderboard": {"--check": None, "--port": "9"},
         "doctor": {"--db": "out.db"},
         "estimate": {"--model": str(model), "--ratio": "0.5"},
         "profile": {"--model": str(model), "--text": "text", "--questions": "questions", "--out": "made"},
@@ -139,9 +141,10 @@ def hostile(command: str, model: Path) -> Iterator[list[str]]:
             yield words(command, {**good, name: value})
 
 
-def words(command: str, given: dict[str, str]) -> list[str]:
-    positional = [value for name, value in given.items() if not name.startswith("--")]
-    options = [word for name, value in given.items() if name.startswith("--") for word in (f"{name}={value}",)]
+def words(command: str, given: dict[str, str | None]) -> list[str]:
+    positional = [str(value) for name, value in given.items() if not name.startswith("--")]
+    named = [(name, value) for name, value in given.items() if name.startswith("--")]
+    options = [name if value is None else f"{name}={value}" for name, value in named]
     takes_json = any("--json" in param.opts for param in COMMANDS[command])
     return [*command.split(), *options, *(["--json"] if takes_json else []), "--", *positional]
 

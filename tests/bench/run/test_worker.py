@@ -108,5 +108,5 @@ def test_the_worker_needs_no_database_no_task_and_no_metric() -> None:
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in modules if name.startswith(("lukv_bench.db", "lukv_bench.tasks"))}
     assert "lukv_bench.bench.run.worker" in modules
-    assert ours <= {"lukv_bench.db", "lukv_bench.db.places"}, "places knows folders alone, and the cache folder is one"
+    assert ours <= {"lukv_bench.db", "lukv_bench.db.folders"}, "it knows folders alone, and the cache folder is one"
     assert not {"sqlalchemy", "lm_eval", "datasets"} & set(modules)
