@@ -77,7 +77,7 @@ def test_ids_are_those_of_the_unsplit_prompt_and_the_question_is_all_behind_the_
 def test_any_text_is_cut_at_its_end(tokenizer: Any, context: str, question: str) -> None:
     question = f"\n{question}"
     prompt = render(tokenizer, context + question, "So:")
-    assume(prompt.count(context + question) == 1)
+    assume(prompt.index(context + question) == prompt.rindex(context + question))  # overlaps too, as "user\nr\nr"
     assume(tokenizer.decode(encode(tokenizer, prompt)) == prompt)
     made = split(tokenizer, prompt, context, question=question)
     assert [*made.context, *made.question] == encode(tokenizer, prompt)
