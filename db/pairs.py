@@ -12,7 +12,7 @@ from .results import Row, read_results
 from .rivals import Against, check_unambiguous, find_rivals, parse_against
 from .sample_scores import Scores, read_scores
 from .statistics.families import holm
-from .statistics.paired import Paired, compare_pair
+from .statistics.paired import Paired, TaskScores, compare_tasks
 
 
 @dataclass(frozen=True)
@@ -90,29 +90,21 @@ def _paired_cells(rows: Sequence[Row], a: Against, b: Against) -> dict[str, str]
 def _compared(
     pairs: Sequence[tuple[Row, Row]], scores: Scores, documents: Mapping[str, str], seed: int
 ) -> ConfigurationPair:
-    columns = [_columns(scores, str(a["cell"]), str(b["cell"]), documents) for a, b in pairs]
-    compared = [compare_pair(one, other, np.zeros(len(one), np.int64), of, seed) for one, other, of in columns]
-    one, other = (np.concatenate([column[side] for column in columns]) for side in (0, 1))
-    task = np.repeat(np.arange(len(columns)), [len(column[0]) for column in columns])
-    offsets = np.cumsum([0, *(len(column[2]) for column in columns)])
-    of = np.concatenate([column[2] + offset for column, offset in zip(columns, offsets, strict=False)])
+    shared = [_shared(scores, str(a["cell"]), str(b["cell"]), documents) for a, b in pairs]
+    compared = [compare_tasks([each], seed) for each in shared]
     tasks = [TaskPair(a, b, paired, paired.p_value) for (a, b), paired in zip(pairs, compared, strict=True)]
-    whole = compared[0] if len(compared) == 1 else compare_pair(one, other, task, of, seed)
+    whole = compared[0] if len(compared) == 1 else compare_tasks(shared, seed)
     return ConfigurationPair(tasks, whole, whole.p_value)
 
 
-def _columns(
-    scores: Scores, a: str, b: str, documents: Mapping[str, str]
-) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
-    """The scores of the samples that both answered, and the numbers of their documents, sorted by those."""
+def _shared(scores: Scores, a: str, b: str, documents: Mapping[str, str]) -> TaskScores:
+    """The scores of the samples that both cells answered."""
     of_a, of_b = (scores.cell == scores.cells[cell] for cell in (a, b))
     shared, in_a, in_b = np.intersect1d(scores.sample[of_a], scores.sample[of_b], return_indices=True)
     if not len(shared):
         raise UserError(f"cells {a[:8]} and {b[:8]} share no scored sample; another data revision answers both.")
     names = [documents.get(scores.samples[place], scores.samples[place]) for place in shared]
-    document = np.unique(names, return_inverse=True)[1]
-    order = np.argsort(document, kind="stable")
-    return scores.score[of_a][in_a][order], scores.score[of_b][in_b][order], document[order]
+    return TaskScores(scores.score[of_a][in_a], scores.score[of_b][in_b], np.array(names))
 
 
 def _corrected(pairs: Sequence[ConfigurationPair]) -> list[ConfigurationPair]:

@@ -1,9 +1,12 @@
 """Two configurations over the same samples of one task or of many."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import ceil
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from .arrays import Floats, Integers
 from .intervals import difference_intervals, document_means, quantile_of
@@ -49,6 +52,35 @@ class Paired:
     tied: int
     samples_needed: int | None
     detectable: float
+
+
+@dataclass(frozen=True)
+class TaskScores:
+    """Scores of two configurations over the samples of one task that both answered.
+
+    Attributes:
+        a, b: [S], their scores, 0 to 100.
+        document: [S], the name or number of each sample's document.
+    """
+
+    a: Floats
+    b: Floats
+    document: npt.NDArray[Any]
+
+
+def compare_tasks(tasks: Sequence[TaskScores], seed: int = 0) -> Paired:
+    """Compare two configurations over the samples of at least one task, in any order.
+
+    Raises:
+        ValueError: there is no sample.
+    """
+    a, b = np.concatenate([each.a for each in tasks]), np.concatenate([each.b for each in tasks])
+    names = np.concatenate([each.document for each in tasks])
+    task = np.repeat(np.arange(len(tasks)), [len(each.a) for each in tasks])
+    number = np.unique(names, return_inverse=True)[1]
+    document = np.unique(task * (len(names) + 1) + number, return_inverse=True)[1]  # by task, then by name
+    order = np.argsort(document, kind="stable")
+    return compare_pair(a[order], b[order], task[order], document[order], seed)
 
 
 def compare_pair(a: Floats, b: Floats, task: Integers, document: Integers, seed: int = 0) -> Paired:

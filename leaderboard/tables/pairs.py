@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from ...db.statistics.families import holm
-from ...db.statistics.paired import Paired, compare_pair
+from ...db.statistics.paired import Paired, TaskScores, compare_tasks
 
 DIFFERENCE_COLUMNS = (
     *("task", "length", "n_samples", "score_a", "score_b", "difference", "low", "high", "p_value", "p_holm"),
@@ -57,13 +57,13 @@ def difference_table(shared: pd.DataFrame, incomplete: Sequence[tuple[str, int |
         shared: Of `shared_scores`.
         incomplete: Of `incomplete_tasks`.
     """
-    groups = [(_place(*place), group) for place, group in _by_task(shared)]
-    compared = [_compare([group]) for _, group in groups]
+    groups = [(_place(*place), _scores(group)) for place, group in _by_task(shared)]
+    compared = [compare_tasks([scores]) for _, scores in groups]
     corrected = holm(np.array([each.p_value for each in compared]))[1]
     rows = [_row(place, each, float(p)) for (place, _), each, p in zip(groups, compared, corrected, strict=True)]
-    whole = [group for place, group in groups if place not in incomplete]
+    whole = [scores for place, scores in groups if place not in incomplete]
     if len(whole) > 1:
-        paired = _compare(whole)
+        paired = compare_tasks(whole)
         rows.append(_row((ALL_TASKS, None), paired, paired.p_value))
     frame = pd.DataFrame(rows, columns=list(DIFFERENCE_COLUMNS))
     return frame.astype({"length": "Int64", "samples_needed": "Int64"})
@@ -90,20 +90,18 @@ def place_of(flip: Mapping[Any, Any]) -> tuple[str, int | None]:
     return _place(flip["task"], flip["length"])
 
 
-def _compare(groups: Sequence[pd.DataFrame]) -> Paired:
-    """B held against A over the samples of some tasks, those of one document together."""
-    numbered = [group.assign(task=number) for number, group in enumerate(groups)]
-    rows = pd.concat(numbered).sort_values(["task", "document"], kind="stable")
-    task = rows["task"].to_numpy(np.int64)
-    document = rows.groupby(["task", "document"]).ngroup().to_numpy().astype(np.int64)
-    return compare_pair(rows["score_b"].to_numpy(float), rows["score_a"].to_numpy(float), task, document)
+def _scores(group: pd.DataFrame) -> TaskScores:
+    """Of B, then of A: the site shows what B gains."""
+    return TaskScores(
+        group["score_b"].to_numpy(float), group["score_a"].to_numpy(float), group["document"].to_numpy(str)
+    )
 
 
 def _row(place: tuple[str, int | None], paired: Paired, p_holm: float) -> dict[str, Any]:
     values = {
         "task": place[0],
         "length": place[1],
-        "score_a": paired.score_b,  # of the second that `_compare` was given
+        "score_a": paired.score_b,  # of the second, see `_scores`
         "score_b": paired.score_a,
         "p_holm": p_holm,
     }

@@ -20,6 +20,9 @@ from .place import Place
 
 SCRIPT = Path(__file__).resolve().parents[3] / "leaderboard" / "app.py"
 
+PROCESS = "lukv_bench.leaderboard.process"
+"""Ends with this process, even one that is killed: the system then closes the pipe that the site reads."""
+
 _ENDING_S = 10.0
 """Seconds until the site is killed if it does not end by itself."""
 
@@ -41,9 +44,8 @@ def serve(place: Place, db: str | None, *, open_browser: bool) -> int:
         check_there(path)  # a file that is not there yet is waited for
     if importlib.util.find_spec("streamlit") is None:
         raise UserError('The leaderboard needs Streamlit, which is not installed; type "pip install streamlit".')
-    process = subprocess.Popen(
-        _command(place), env=_environment(None if db is None else url), stdout=subprocess.DEVNULL
-    )
+    environment = _environment(None if db is None else url)
+    process = subprocess.Popen(_command(place), env=environment, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL)
     try:
         _wait_until_up(process, place)
         print(f"{'the example results' if is_example else describe(url)}: {place.url} (Ctrl-C ends it)", flush=True)
@@ -64,7 +66,7 @@ def _command(place: Place) -> list[str]:
         "logger.level": "warning",
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
-    return [sys.executable, "-P", "-m", "streamlit", "run", str(SCRIPT), *flags]
+    return [sys.executable, "-P", "-m", PROCESS, str(SCRIPT), *flags]
 
 
 def _environment(url: URL | None) -> dict[str, str]:

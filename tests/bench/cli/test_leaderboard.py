@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing
@@ -98,6 +99,23 @@ def test_the_site_answers_and_ctrl_c_ends_both_processes(
     assert process.stderr is not None
     assert process.stderr.read().strip() == "interrupted"
     assert not (tmp_path / ".streamlit").exists()
+
+
+def test_a_site_whose_command_was_killed_ends_too(site: tuple["subprocess.Popen[str]", str]) -> None:
+    process, url = site
+    process.kill()  # nothing of the command runs after this
+    until = time.monotonic() + PATIENCE_S
+    while answers(url):
+        assert time.monotonic() < until, "the site goes on without its command"
+        time.sleep(0.1)
+
+
+def answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=PATIENCE_S):
+            return True
+    except OSError:
+        return False
 
 
 def test_without_a_port_the_next_free_one_is_taken(tmp_path: Path, database: Path) -> None:

@@ -6,7 +6,14 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.power import NormalIndPower
 
-from lukv_bench.db.statistics.paired import Paired, compare_pair, detectable_difference, samples_needed
+from lukv_bench.db.statistics.paired import (
+    Paired,
+    TaskScores,
+    compare_pair,
+    compare_tasks,
+    detectable_difference,
+    samples_needed,
+)
 from lukv_bench.db.statistics.signflip import one_pair
 
 
@@ -110,3 +117,19 @@ def test_planned_samples_find_the_difference_four_times_of_five() -> None:
 def test_nothing_to_compare() -> None:
     with pytest.raises(ValueError, match="at least one sample"):
         compared(np.array([]), np.array([]))
+
+
+def test_samples_of_several_tasks_are_compared_in_any_order_and_a_documents_name_counts_within_its_task() -> None:
+    rng = np.random.default_rng(5)
+    a, b = 100.0 * rng.integers(0, 2, 20), 100.0 * rng.integers(0, 2, 20)
+    task, document = np.repeat([0, 1], [12, 8]), np.repeat(np.arange(10), 2)
+    shuffled = rng.permutation(12)
+    names = np.array(
+        [f"text {each % 6}" for each in document]
+    )  # the second task has documents of the first one's names
+    first = TaskScores(a[:12][shuffled], b[:12][shuffled], names[:12][shuffled])
+    pair = compare_tasks([first, TaskScores(a[12:], b[12:], names[12:])])
+    assert pair == compare_pair(a, b, task, document)
+    assert pair.n_documents == 10
+    with pytest.raises(ValueError, match="at least one sample"):
+        compare_tasks([TaskScores(a[:0], b[:0], names[:0])])
