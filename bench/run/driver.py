@@ -1,23 +1,23 @@
-"""Drives a run: makes each sample that is missing, hands it to the worker, scores its answers and stores them.
+"""Drives a run: makes each sample that is missing, has it answered by an executor, scores its answers and stores them.
 
 Runs that share a database share the work: a sample is claimed for its cells before it is answered. Claims of other runs
 are skipped and waited for at the end.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from time import sleep
 
 from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample, SampleSet
+from .executors.base import Executor
 from .outcome import Outcome
 from .plan import Plan, RunCell
 from .rows import sample_row, stand_in_row
 from .scores import record_of, score_text
 from .unit import Unit, UnitConfiguration
-from .worker import Worker
 
 POLL_S = 1.0
 """Seconds between two checks for the answers of other runs."""
@@ -34,12 +34,29 @@ def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[in
 
 @dataclass(frozen=True)
 class SampleCells:
-    """A sample and the cells that lack an answer to it."""
+    """A sample and the cells that lack an answer to it.
+
+    Attributes:
+        sample_id: None until the sample was made for the first time.
+    """
 
     samples: SampleSet
     ordinal: int
-    sample_id: str
     cells: Sequence[RunCell]
+    sample_id: str | None = None
+
+    @property
+    def name(self) -> str:
+        """As progress shows it."""
+        return f"{self.samples.task.info.name} sample {self.ordinal + 1}/{len(self.samples)}"
+
+
+@dataclass(frozen=True)
+class Work:
+    """A sample that is being answered."""
+
+    name: str
+    sample: Sample
 
 
 @dataclass(frozen=True)
@@ -71,20 +88,27 @@ class Driver:
     plan: Plan
     store: Store
     run_id: str
-    worker: Worker
+    executor: Executor
     todo: Mapping[str, set[int]]
     execution: Execution
     advance: Advance
     outcome: Outcome
 
     def run(self) -> None:
-        """Answer task by task, then wait for the answers of other runs."""
-        held: list[SampleCells] = []
+        """Answer task by task, then wait for the answers of other runs. What a killed run had claimed is answered
+        here."""
+        held = self._answer(self._places())
+        while held:
+            self.advance(f"waiting for another run: {sum(len(place.cells) for place in held)} answers", 0)
+            sleep(POLL_S)
+            held = self._answer(held)
+
+    def _places(self) -> Iterator[SampleCells]:
+        """Every sample that lacks an answer, task by task."""
         for samples in self.plan.sample_sets:
             cells = [cell for cell in self.plan.cells if cell.samples is samples and self._is_ready(cell)]
             for ordinal in sorted(set().union(*(self.todo[cell.id] for cell in cells))):
-                held += self._answer(samples, ordinal, [cell for cell in cells if ordinal in self.todo[cell.id]])
-        self._wait(held)
+                yield SampleCells(samples, ordinal, [cell for cell in cells if ordinal in self.todo[cell.id]])
 
     def _is_ready(self, cell: RunCell) -> bool:
         """Whether a cell can be answered. One whose profile could not be made is recorded as failed."""
@@ -96,19 +120,38 @@ class Driver:
         self.advance("", len(self.todo[cell.id]))
         return False
 
-    def _answer(self, samples: SampleSet, ordinal: int, cells: Sequence[RunCell]) -> list[SampleCells]:
-        """Make a sample and answer it for the cells that this run can claim; returns what other runs hold."""
-        if ordinal > 0:  # the first was made with the plan
-            self.advance(f"{_name(samples, ordinal)}: making", 0)
+    def _answer(self, places: Iterable[SampleCells]) -> list[SampleCells]:
+        """Answer samples for the cells that this run can claim; returns what other runs hold."""
+        held: list[SampleCells] = []
+        units = self._units(places, held)
+        for work, answer in self.executor.answers(units, lambda work, step: self.advance(f"{work.name}: {step}", 0)):
+            self.outcome.add_trace(answer)
+            self._put(record_of(answer, work.sample, self.run_id))
+            self.advance(work.name, 1)
+        return held
+
+    def _units(self, places: Iterable[SampleCells], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
+        """The unit of each sample that has cells to decode, claimed when it is taken; what other runs hold is added to
+        `held`."""
+        for place in places:
+            sample = self._first_made(place) if place.sample_id is None else None
+            sample_id = place.sample_id if sample is None else sample.id
+            if sample_id is not None:
+                yield from self._claimed(replace(place, sample_id=sample_id), sample_id, sample, held)
+
+    def _first_made(self, place: SampleCells) -> Sample | None:
+        """The sample, made and stored; None if that failed and was recorded."""
+        if place.ordinal > 0:  # the first was made with the plan
+            self.advance(f"{place.name}: making", 0)
         try:
-            sample = samples.sample(ordinal)
+            sample = place.samples.sample(place.ordinal)
         except Exception as error:  # bad data, a failing template, no memory: the other samples continue
-            row = stand_in_row(samples, ordinal)
+            row = stand_in_row(place.samples, place.ordinal)
             self.store.put(row)
-            self._fail(row.id, cells, without_frames(error))
-            return []
-        self.store.put(sample_row(samples, sample, keep_prompt=self.execution.keep_prompts))
-        return self._claim(SampleCells(samples, ordinal, sample.id, cells), sample)
+            self._fail(row.id, place.cells, without_frames(error))
+            return None
+        self.store.put(sample_row(place.samples, sample, keep_prompt=self.execution.keep_prompts))
+        return sample
 
     def _fail(self, sample_id: str, cells: Sequence[RunCell], error: Exception) -> None:
         """Store a failed answer of each cell to a sample that could not be made."""
@@ -116,33 +159,30 @@ class Driver:
             self._put(AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
         self.advance("", len(cells))
 
-    def _claim(self, place: SampleCells, sample: Sample | None = None) -> list[SampleCells]:
-        """Answer a sample, made again unless passed, for the cells that this run gets; returns what is still held."""
-        claims = self.store.claim(
-            self.run_id, place.sample_id, [cell.id for cell in place.cells], redo=self.execution.redo
-        )
+    def _claimed(
+        self, place: SampleCells, sample_id: str, sample: Sample | None, held: list[SampleCells]
+    ) -> Iterator[tuple[Work, Unit]]:
+        """The unit of the cells that this run gets and has to decode, if any; the sample is made again unless
+        passed."""
+        claims = self.store.claim(self.run_id, sample_id, [cell.id for cell in place.cells], redo=self.execution.redo)
         for cell_id, error in claims.failed.items():
             self.outcome.add_failed_answer(cell_id, error)
         self.advance("", len(claims.done) + len(claims.failed))
+        if waiting := [cell for cell in place.cells if cell.id in claims.held]:
+            held.append(replace(place, cells=waiting))
         granted = [cell for cell in place.cells if cell.id in claims.granted]
-        if granted:
-            self._answer_granted(place, granted, claims.texts, sample)
-        held = [cell for cell in place.cells if cell.id in claims.held]
-        return [SampleCells(place.samples, place.ordinal, place.sample_id, held)] if held else []
-
-    def _answer_granted(
-        self, place: SampleCells, cells: Sequence[RunCell], texts: Mapping[str, str], sample: Sample | None
-    ) -> None:
-        """Score the stored texts, by cell, and decode for the other cells."""
+        if not granted:
+            return
         try:
             sample = sample or place.samples.sample(place.ordinal)
-        except Exception as error:  # as in `_answer`
-            self._fail(place.sample_id, cells, without_frames(error))
+        except Exception as error:  # as in `_first_made`
+            self._fail(sample_id, granted, without_frames(error))
             return
-        for cell in cells:
-            if cell.id in texts:
-                self._score_again(sample, cell, texts[cell.id])
-        self._decode(place, sample, [cell for cell in cells if cell.id not in texts])
+        for cell in granted:
+            if cell.id in claims.texts:
+                self._score_again(sample, cell, claims.texts[cell.id])
+        if cells := [cell for cell in granted if cell.id not in claims.texts]:
+            yield Work(place.name, sample), _unit(sample, place.samples.task.seed, cells)
 
     def _score_again(self, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a stored text whose metric failed before."""
@@ -154,32 +194,12 @@ class Driver:
             self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
         self.advance("", 1)
 
-    def _decode(self, place: SampleCells, sample: Sample, cells: Sequence[RunCell]) -> None:
-        if not cells:
-            return
-        name = _name(place.samples, place.ordinal)
-        unit = _unit(sample, place.samples.task.seed, cells)
-        for answer in self.worker.answers(unit, self.execution.batch, lambda step: self.advance(f"{name}: {step}", 0)):
-            self.outcome.add_trace(answer)
-            self._put(record_of(answer, sample, self.run_id))
-            self.advance(name, 1)
-
     def _put(self, answer: AnswerRecord) -> None:
         stored = self.store.put_answer(answer, redo=self.execution.redo)
         if answer.error is not None:
             self.outcome.add_failed_answer(answer.cell_id, answer.error)
         else:
             self.outcome.n_new += stored
-
-    def _wait(self, held: list[SampleCells]) -> None:
-        """Wait until other runs have answered what they claimed. What a killed run had claimed is answered here."""
-        while held := [rest for one in held for rest in self._claim(one)]:
-            self.advance(f"waiting for another run: {sum(len(one.cells) for one in held)} answers", 0)
-            sleep(POLL_S)
-
-
-def _name(samples: SampleSet, ordinal: int) -> str:
-    return f"{samples.task.info.name} sample {ordinal + 1}/{len(samples)}"
 
 
 def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:

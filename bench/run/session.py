@@ -7,6 +7,7 @@ from ...db.store import Store
 from ..calibration.calibrate import Report
 from ..errors import EXIT_INTERRUPTED, Interrupted
 from .driver import Driver, Execution, missing
+from .executors.in_process import InProcess
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
@@ -53,8 +54,8 @@ def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: Re
         report(f"waiting for the database: locked for {waited_s:.0f} s", done, total)
 
     store.on_lock = on_lock
-    worker = Worker(plan.loaded, plan.profiles)
-    Driver(plan, store, run_id, worker, todo, execution, advance, outcome).run()
+    executor = InProcess(Worker(plan.loaded, plan.profiles), execution.batch)
+    Driver(plan, store, run_id, executor, todo, execution, advance, outcome).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
