@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from .clustering import Documents
 from .database import Database
 from .results import Row, read_results
 from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
@@ -32,11 +33,12 @@ def result_rows(store: Database, cells: Sequence[str] | None = None, against: st
 
 
 def compare(store: Database, rows: Sequence[Row], rivals: Mapping[str, str]) -> None:
-    """Give every row its `interval` [low, high], and its `gain` [mean, low, high] over its rival, named `against`.
+    """Give every row its `interval` [low, high], `n_documents`, and `gain` [mean, low, high] over its rival, `against`.
 
     The gain is the mean paired difference over the samples that both answered, None where they share none.
-    Intervals are 95%: `cell_intervals` for a score, `bonett_price` for a difference. Rows that are not complete have
-    none.
+    Intervals are 95%: `cell_intervals` for a score, `bonett_price` for a difference; where samples share documents,
+    `score_intervals` and `difference_intervals`, which count those of one document together. `n_documents` is how many
+    documents a row's samples ask about. Rows that are not complete have none of these.
 
     Args:
         store: Where the rows come from.
@@ -45,11 +47,25 @@ def compare(store: Database, rows: Sequence[Row], rivals: Mapping[str, str]) -> 
     """
     complete = [str(row["cell"]) for row in rows if row["status"] == "complete"]
     scores = read_scores(store, complete)
-    intervals, gains = _intervals(scores), _gains(scores, rivals)
+    intervals, gains, n_documents = _intervals(scores), _gains(scores, rivals), _n_samples(scores)
+    documents = Documents.read(store, scores)
+    if documents.is_shared:
+        n_of = dict(zip(scores.cells, documents.n_documents.tolist(), strict=True))
+        sharing = [cell for cell, n in n_of.items() if 0 < n < n_documents[cell]]
+        intervals |= documents.intervals(sharing)
+        gains |= documents.gains({cell: rivals[cell] for cell in sharing if cell in gains})
+        n_documents = n_of
     for row in rows:
         row["interval"] = intervals.get(row["cell"])
+        row["n_documents"] = n_documents.get(row["cell"]) or None
         row["gain"] = gains.get(row["cell"])
         row["against"] = rivals[row["cell"]] if row["gain"] else None
+
+
+def _n_samples(scores: Scores) -> dict[str, int]:
+    """By cell how many of its samples have scores."""
+    n = np.bincount(scores.cell, minlength=len(scores.cells))
+    return dict(zip(scores.cells, n.tolist(), strict=True))
 
 
 def _intervals(scores: Scores) -> dict[str, list[float]]:

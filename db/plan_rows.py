@@ -1,12 +1,13 @@
 """The rows that a run puts before any answer: what it uses and which cells and samples it is to answer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, and_, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from .cell_scores import update_score
+from .readable import parsed
 from .schema import (
     Base,
     Cell,
@@ -61,9 +62,17 @@ def _fill_in(connection: Connection, sample: Sample) -> None:
     if sample.facets is not None:
         lacking = update(Sample).where(Sample.id == sample.id, Sample.facets.is_(None))
         connection.execute(lacking.values(facets=sample.facets, reference_answers=sample.reference_answers))
+        _fill_in_facets(connection, sample.id, sample.facets)
     if sample.prompt is not None:
         lacking = update(Sample).where(Sample.id == sample.id, Sample.prompt.is_(None))
         connection.execute(lacking.values(prompt=sample.prompt))
+
+
+def _fill_in_facets(connection: Connection, sample: str, facets: Mapping[str, Any]) -> None:
+    """Those that an older version did not write. Facets that cannot be read stay as they are."""
+    stored = parsed(connection.scalar(select(cast(Sample.facets, Text)).where(Sample.id == sample)))
+    if isinstance(stored, dict) and not facets.keys() <= stored.keys():
+        connection.execute(update(Sample).where(Sample.id == sample).values(facets={**facets, **stored}))
 
 
 def _insert_missing(connection: Connection, table: Table, values: dict[str, Any]) -> bool:

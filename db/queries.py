@@ -16,12 +16,12 @@ from .standing import DONE
 from .totals import of_cells
 
 RESULTS_COLUMNS = COLUMNS
-COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against")
+COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against", "n_documents")
 """The columns of rows that `comparison.compare` has completed."""
 KEEP_COUNTS_COLUMNS = ("cell", "sample", "ordinal", "counts")
 
 _DTYPES = {
-    **dict.fromkeys(("length", "keep_tokens", "window"), "Int64"),
+    **dict.fromkeys(("length", "keep_tokens", "window", "n_documents"), "Int64"),
     **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink", "ordinal"), "int64"),
     **dict.fromkeys(("ratio", "score", "stderr"), "float64"),
     **dict.fromkeys(("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept"), "float64"),

@@ -1,6 +1,6 @@
 """What each sample of some cells scored, as arrays: the material of intervals and of every paired comparison."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, NamedTuple
@@ -79,12 +79,36 @@ def read_scores(db: Database, cells: Sequence[str]) -> Scores:
     return _joined(once, list(scored.values()), lists.all)
 
 
+def read_sample_lists(db: Database, cells: Sequence[str]) -> dict[str, Sequence[str]]:
+    """By cell the samples that it has scored answers of; equal lists are the same object."""
+    once = list(dict.fromkeys(cells))
+    lists = _Lists()
+    with db.reading() as connection:
+        numbers = {cell: number for some in portions(once) for cell, number in _listed(connection, some, lists)}
+        rest = [cell for cell in once if cell not in numbers]
+        numbers |= {each.cell: each.samples for some in portions(rest) for each in _answered(connection, some, lists)}
+    return {cell: lists.all[number] for cell, number in numbers.items()}
+
+
+def _listed(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[tuple[str, int]]:
+    """Cells that have a summary, with the number of its list of samples."""
+    query = select(CellSummary.cell_id, CellSummary.sample_list_id).where(CellSummary.cell_id.in_(cells))
+    rows = list(read_rows(connection, query))
+    numbers = _numbers(connection, {number for _, number in rows}, lists)
+    return ((cell, numbers[number]) for cell, number in rows if number in numbers)
+
+
+def _numbers(connection: Connection, ids: Set[int], lists: _Lists) -> dict[int, int]:
+    """The numbers of stored lists of samples, by their ids."""
+    stored = select(SampleList.id, cast(SampleList.samples, Text)).where(SampleList.id.in_(ids))
+    return {number: lists.number(tuple(parsed(text))) for number, text in connection.execute(stored)}
+
+
 def _summarised(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
     """Cells with a summary that fits its list of samples."""
     query = select(CellSummary.cell_id, CellSummary.sample_list_id, CellSummary.scores)
     rows = list(read_rows(connection, query.where(CellSummary.cell_id.in_(cells))))
-    stored = select(SampleList.id, cast(SampleList.samples, Text)).where(SampleList.id.in_({row[1] for row in rows}))
-    numbers = {number: lists.number(tuple(parsed(text))) for number, text in connection.execute(stored)}
+    numbers = _numbers(connection, {number for _, number, _ in rows}, lists)
     for cell, samples, packed in rows:
         scores = unpacked_scores(packed)
         if samples in numbers and len(scores) == len(lists.all[numbers[samples]]):

@@ -1,6 +1,7 @@
 """The document of a sample, for lm-eval and the harness, and the text of its user turn."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from hashlib import sha256
 from typing import Any, TypedDict
 
 
@@ -34,5 +35,15 @@ def own_fields(document: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def facets(document: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields, if set, by which answers can be grouped: a length class, a needle's depth."""
-    return {name: value for name, value in own_fields(document).items() if value not in ("", None, [])}
+    """The fields, if set, by which answers can be grouped: a length class, a needle's depth; and `document`.
+
+    `document` is the same for samples that ask about the same text, whose answers are therefore not independent: the
+    one that the task's loader names, else the hash of the context, which the question is no part of.
+    """
+    fields = {name: value for name, value in own_fields(document).items() if value not in ("", None, [])}
+    return {"document": text_hash([document["context"]]), **fields}
+
+
+def text_hash(texts: Iterable[str]) -> str:
+    """16 hexadecimal digits that stand for some texts in order."""
+    return sha256("\0".join(texts).encode("utf-8", "surrogatepass")).hexdigest()[:16]

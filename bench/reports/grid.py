@@ -7,12 +7,13 @@ from ...db.labels import allocator_label, budget_label, scorer_label
 from ..errors import printable
 from .columns import gain, score
 from .layout import text_width
-from .notes import reasons
+from .notes import DIFFERENCE_INTERVAL, SCORE_INTERVAL, reasons, shared_documents
 
 GRID_NOTE = (
-    "Score: 0 to 100, higher is better. Behind {against}'s score its 95% Wilson interval; behind every other score, in "
-    "brackets, the paired difference to {against} over the same samples (above 0 is better), with its 95% Bonett-Price "
-    'interval. "prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average.'
+    f"Score: 0 to 100, higher is better. Behind {{against}}'s score its {SCORE_INTERVAL}; behind every other score, in "
+    "brackets, the paired difference to {against} over the same samples (above 0 is better), with its "
+    f"{DIFFERENCE_INTERVAL}. "
+    '"prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average.'
 )
 
 
@@ -21,7 +22,7 @@ def grid(rows: Sequence[Row], width: int | None = None, against: str = "uniform"
     lines: list[str] = []
     for heading, task, group in comparable_by_task(rows):
         lines += [f"## {task}", "", f"{heading}. {_full(group)}", "", *_tables(group, width), ""]
-    failures = (f"- {line}" for line in reasons(rows))
+    failures = (f"- {line}" for line in (*reasons(rows), *shared_documents(rows)))
     return "\n".join([*map(printable, [*lines, *failures]), GRID_NOTE.format(against=against)])
 
 

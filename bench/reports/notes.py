@@ -4,10 +4,11 @@ from collections.abc import Iterator, Sequence
 
 from ...db.comparable import Row, row_label
 
+SCORE_INTERVAL = "95% interval (Wilson's for right and wrong answers, narrower for graded ones)"
+DIFFERENCE_INTERVAL = "95% interval (Bonett and Price's)"
 NOTE = (
-    "score: 0 to 100, higher is better, with its 95% interval (Wilson's, narrower for graded "
-    "scores); vs {against}: the mean difference to {against} "
-    "over the same samples, above 0 is better, with its 95% Bonett-Price interval; "
+    f"score: 0 to 100, higher is better, with its {SCORE_INTERVAL}; vs {{against}}: the mean difference to {{against}} "
+    f"over the same samples, above 0 is better, with its {DIFFERENCE_INTERVAL}; "
     'budget: "prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average; '
     "KV kept: the evicted cache's own bytes, mean over samples; ttft and tpot: seconds to the first token and for each "
     "further one, indicative (one prefill is shared by all cells of a sample) and never ranked."
@@ -20,6 +21,17 @@ MOST = 10
 def note(against: str = "uniform") -> str:
     """The columns in plain words."""
     return NOTE.format(against=against)
+
+
+def shared_documents(rows: Sequence[Row]) -> Iterator[str]:
+    """A line where samples share documents, with the tasks and how many of each."""
+    tasks = {
+        f"{row['task']} ({row['n']} samples, {row['n_documents']} documents)": None
+        for row in rows
+        if row["n_documents"] is not None and row["n_documents"] < row["n"]
+    }
+    if tasks:
+        yield f"intervals count the samples of one document together: {', '.join(tasks)}"
 
 
 def dropped_note(names: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from ..errors import printable
 from .columns import as_json, groups
 from .latex import latex_table
 from .layout import fitted
-from .notes import dropped_note, note, reasons
+from .notes import dropped_note, note, reasons, shared_documents
 
 _NOTE_WIDTH = 120
 
@@ -35,6 +35,8 @@ def print_table(rows: Sequence[Row], against: str = "uniform", explained: Collec
             print_note(dropped_note(dropped))
     for line in reasons([row for row in rows if row["cell"] not in explained]):
         print_note(line)
+    for line in shared_documents(rows):
+        print_note(line)
     print_note(note(against))
 
 
@@ -50,7 +52,7 @@ def markdown(rows: Sequence[Row], against: str = "uniform") -> str:
         lines += [f"{printable(group.title)}:", "", _markdown_line(group.columns), "|" + "---|" * len(group.columns)]
         lines += [_markdown_line(text(row) for text in group.columns.values()) for row in group.rows]
         lines.append("")
-    failures = [f"- {printable(line)}" for line in reasons(rows)]
+    failures = [f"- {printable(line)}" for line in (*reasons(rows), *shared_documents(rows))]
     return "\n".join([*lines, *failures, *([""] if failures else []), note(against)])
 
 
@@ -76,10 +78,9 @@ def print_csv(rows: Sequence[Row]) -> None:
     """CSV on stdout, nulls empty, nested values as JSON."""
     import csv
 
-    from ...db.results import COLUMNS
+    from ...db.queries import COMPARED_COLUMNS
 
-    names = [*COLUMNS, "interval", "gain", "against"]
     writer = csv.writer(sys.stdout)
-    writer.writerow(names)
+    writer.writerow(COMPARED_COLUMNS)
     for row in rows:
-        writer.writerow(as_json(row[name]) for name in names)
+        writer.writerow(as_json(row[name]) for name in COMPARED_COLUMNS)

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from sqlalchemy import ColumnElement, select
 
+from ..clustering import read_shared_intervals
 from ..comparable import Setting
 from ..database import Database
 from ..labels import budget_label, method_name
@@ -23,7 +24,8 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
 
     - `method` is "allocator x scorer" as one would type it, or the allocator alone; `budget` "prune 0.8", "keep 256"
       or "-".
-    - The interval is `cell_intervals`', of 95%; missing unless `status` is "complete".
+    - The interval is `cell_intervals`', of 95%, and `score_intervals`' where samples share documents; missing unless
+      `status` is "complete".
     - The other columns are those of `db.results.read_results`.
     """
     rows = read_results_where(db, _in_setting(setting, tasks))
@@ -36,6 +38,9 @@ def read_cells(db: Database, setting: Setting, tasks: Sequence[str] | None = Non
     stderr = frame["stderr"].fillna(0.0).to_numpy()[scored]
     squares = n * (score**2 + (n - 1) * stderr**2)
     low[scored], high[scored] = cell_intervals(n * score, squares, n)
+    place = {cell: number for number, cell in enumerate(frame["cell"])}
+    for cell, interval in read_shared_intervals(db, frame["cell"][scored].tolist()).items():
+        low[place[cell]], high[place[cell]] = interval
     return frame.assign(interval_low=low, interval_high=high)
 
 

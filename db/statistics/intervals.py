@@ -78,6 +78,15 @@ def task_variances(scores: Floats, document: Integers) -> tuple[Floats, Floats]:
     return variance, np.where(is_known, np.inf, float(max(1, n - 1)))
 
 
+def document_residuals(table: ScoreTable) -> Floats:
+    """[C, D]: what each document adds to a configuration's mean beyond what a document of its task does on average."""
+    means = np.hstack(
+        [np.repeat(scores.mean(axis=1)[:, None], scores.shape[1], axis=1) for scores, _ in table.by_task()]
+    )
+    residuals: Floats = np.add.reduceat((table.scores - means) * table.weight, table.first_of_document, axis=1)
+    return residuals
+
+
 def _student(level: float, freedom: Floats) -> Floats:
     """Student's two-sided quantile; beyond 10,000 degrees of freedom the normal one."""
     from scipy.special import stdtrit
@@ -182,6 +191,11 @@ def _adjusted_wald(
 def _check_numbers(n: Integers | Floats) -> None:
     if not (n > 0).all():
         raise ValueError("an interval needs at least one score")
+
+
+def level_of(quantile: float) -> float:
+    """The level of a two-sided interval that reaches so many standard errors."""
+    return 2 * NormalDist().cdf(quantile) - 1
 
 
 def quantile_of(level: float) -> float:

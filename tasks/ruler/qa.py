@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ... import UserError
 from ..definitions import Definition
-from ..document import Document
+from ..document import Document, text_hash
 from ..request import Documents, Request
 from ..sources import Rows, Source, rows_of
 from .corpora import Corpus, Question, read_hotpotqa, read_squad
@@ -24,6 +24,13 @@ _INSTRUCTION = (
 )
 _HEAD = f"{_INSTRUCTION}\n\nThe following are given documents.\n\n"
 _READERS: dict[str, Callable[[str, Rows], Corpus]] = {"squad": read_squad, "hotpotqa": read_hotpotqa}
+
+
+class CorpusDocument(Document):
+    """A document of a question answering task."""
+
+    document: str
+    """Hash of the question's own documents: other questions about them are not independent of it."""
 
 
 @dataclass(frozen=True)
@@ -45,12 +52,12 @@ class CorpusDraft:
         """All documents that were drawn."""
         return len(self.added)
 
-    def document(self, units: int) -> Document:
+    def document(self, units: int) -> CorpusDocument:
         """The sample with that many added documents."""
         shown = [*self.question.documents, *self.added[:units]]
         ordered = [number for _, number in sorted(zip(self.places, shown, strict=False))]
         texts = (f"Document {place}:\n{self.corpus.documents[number]}" for place, number in enumerate(ordered, start=1))
-        return Document(
+        return CorpusDocument(
             task=self.task,
             index=self.index,
             context=_HEAD + "\n\n".join(texts),
@@ -58,6 +65,7 @@ class CorpusDraft:
             answer_prefix="Answer:",
             outputs=list(self.question.answers),
             all_classes=[],
+            document=text_hash(self.corpus.documents[number] for number in self.question.documents),
         )
 
 

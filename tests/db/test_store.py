@@ -55,6 +55,19 @@ def test_more_samples_than_a_statement_takes_are_put_and_filled_in(store: Store,
     assert found == [({"bucket": "8k+"}, ["blue"])] * 1203
 
 
+def test_facets_that_an_older_version_did_not_write_are_filled_in(any_store: Store, rows: "Rows") -> None:
+    """The sample and its answers stay what they are."""
+    any_store.put(*rows.samples(2, facets={"bucket": "8k+"}, reference_answers=["blue"]))
+    run = rows.put_all(any_store, samples=1)
+    any_store.put_answer(rows.answer(run))
+    any_store.put(*rows.samples(1, facets={"document": "d", "bucket": "other"}, reference_answers=["red"]))
+    with any_store.reading() as connection:
+        found = connection.execute(select(Sample.facets, Sample.reference_answers).order_by(Sample.ordinal)).all()
+    assert found[:2] == [({"document": "d", "bucket": "8k+"}, ["blue"]), ({"bucket": "8k+"}, ["blue"])]
+    assert rows.stored(any_store) == [("s0", 0, "answer 0", 1.0)]
+    assert results_frame(any_store)["status"].tolist() == ["complete"]
+
+
 def test_samples_asked_only_grows(store: Store, rows: "Rows") -> None:
     rows.put_all(store, samples=4)
     for asked, expected in ((2, 4), (6, 6), (5, 6)):

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from lukv_bench import UserError
+from lukv_bench.tasks.document import facets
 from lukv_bench.tasks.load import LoadedTask
 from lukv_bench.tasks.scoring import score_answers
 
@@ -79,6 +80,20 @@ def test_answers_stand_anywhere(load: Load, name: str) -> None:
 
 def test_more_samples_than_questions_are_all_the_questions(load: Load) -> None:
     assert len(load("qa_2", limit=1000).documents) == 40
+
+
+def test_questions_about_one_paragraph_share_a_document(load: Load, qa_dir: Path, tmp_path: Path) -> None:
+    """The paragraphs around it differ from sample to sample, and so do their contexts."""
+    articles = published(qa_dir, "dev-v2.0.json")
+    for paragraph in articles[0]["paragraphs"]:
+        paragraph["qas"] += [{**paragraph["qas"][1], "question": "Who is it?"}]
+    (tmp_path / "squad.json").write_text(json.dumps({"data": articles}))
+    asked = documents(load("qa_1", limit=6, data_dir=tmp_path))
+    assert len({document["context"] for document in asked}) == 6
+    names = [facets(document)["document"] for document in asked]
+    assert [names.index(name) for name in names] == [0, 0, 2, 2, 4, 4]
+    alone = [facets(document)["document"] for document in documents(load("qa_2", limit=5, length=4096))]
+    assert len(set(alone)) == 5
 
 
 def test_one_right_reference_of_three_is_full_marks(load: Load) -> None:

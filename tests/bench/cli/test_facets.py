@@ -52,7 +52,38 @@ def test_a_run_keeps_length_class_and_references(
         *("--no-baselines", "--limit", "1", "--db", "out.db"),
     )
     assert ended.code == 0, ended.err
-    assert samples(Path("out.db")) == [(facets, answers)]
+    ((kept, references),) = samples(Path("out.db"))
+    assert kept.pop("document")
+    assert (kept, references) == (facets, answers)
+
+
+def test_questions_about_one_context_count_together(tiny: Path, lukv_bench: Any, home: Path) -> None:
+    """Also in a database whose samples an older version wrote without their documents: nothing is answered again."""
+    rows = [LONGBENCH_ROW | {"input": f"Who lit lamp {i}?", "context": f"Keeper {i // 3}. " * 9} for i in range(6)]
+    (home / "data_dir").mkdir()
+    (home / "data_dir" / "qasper.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    run = (
+        *("run", "--model", tiny, "--tasks", "longbench_qasper", "--data-dir", home / "data_dir", "--limit", "6"),
+        *("--no-baselines", "--db", "out.db"),
+    )
+    assert lukv_bench(*run, "--allocator", "full").code == 0
+    results = ("results", "--db", "out.db")
+    (row,) = json.loads(lukv_bench(*results, "--json").out)
+    assert (row["n"], row["n_documents"]) == (6, 2)
+    assert "count the samples of one document together: longbench_qasper (6 samples, 2 documents)" in " ".join(
+        lukv_bench(*results).out.split()
+    )
+    with sqlite3.connect("out.db") as connection:
+        connection.execute("UPDATE sample SET facets = json_remove(facets, '$.document')")
+        answers = connection.execute("SELECT * FROM answer").fetchall()
+    connection.close()
+    assert json.loads(lukv_bench(*results, "--json").out)[0]["n_documents"] == 6
+    again = lukv_bench(*run, "--allocator", "full", "--allocator", "uniform", "--scorer", "knorm", "--ratio", "0.5")
+    assert again.code == 0, again.err
+    assert [row["n_documents"] for row in json.loads(lukv_bench(*results, "--json").out)] == [2, 2]
+    with sqlite3.connect("out.db") as connection:
+        assert connection.execute("SELECT * FROM answer").fetchall()[:6] == answers
+    connection.close()
 
 
 def test_a_needle_s_depth_is_kept_of_samples_made_and_of_exported_ones(tiny: Path, lukv_bench: Any, home: Path) -> None:
