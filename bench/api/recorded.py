@@ -1,13 +1,15 @@
 """The command of a run as the store keeps it: without passwords and without the folders of the machine."""
 
+import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...db.local_paths import without_folders
 from ..models.find import model_title
+from .model import Model
 
 if TYPE_CHECKING:
     from .grid import Grid
@@ -29,11 +31,27 @@ def words_of(grid: "Grid") -> list[str]:
         option = SWITCHES.get(field.name, "--" + field.name.replace("_", "-"))
         if isinstance(value, bool):
             words.append(option)
-        elif field.name == "model":
-            words += [option, value if isinstance(value, str) else value.name]
         else:
-            words += [word for each in (value if isinstance(value, list) else [value]) for word in (option, str(each))]
+            words += [
+                word for each in (value if isinstance(value, list) else [value]) for word in (option, _word(each))
+            ]
     return words
+
+
+def _word(value: object) -> str:
+    """A value of an option as a word; a combination as JSON."""
+    if isinstance(value, Mapping):
+        return json.dumps(dict(value), ensure_ascii=False, default=_plain)
+    return value.name if isinstance(value, Model) else str(value)
+
+
+def _plain(value: object) -> object:
+    """A value of a combination that JSON does not have."""
+    if isinstance(value, Model):
+        return value.name
+    if isinstance(value, Iterable):
+        return list(value)
+    return str(value)
 
 
 def recorded_command(command: Sequence[str], database: str) -> list[str]:

@@ -34,12 +34,12 @@ def names_of(value: Names | None, option: str = "--task") -> list[str] | None:
     """
     if value is None:
         return None
-    return list(dict.fromkeys(text_of(option, name) for name in _values(value)))
+    return list(dict.fromkeys(text_of(option, name) for name in values_of(value)))
 
 
 def shares_of(value: Shares | None) -> list[str]:
     """Shares as they are written; none for None."""
-    return [] if value is None else [str(share) for share in _values(value)]
+    return [] if value is None else [str(share) for share in values_of(value)]
 
 
 def numbers_of(option: str, value: Numbers | None) -> list[int]:
@@ -48,7 +48,7 @@ def numbers_of(option: str, value: Numbers | None) -> list[int]:
     Raises:
         UserError: one is no whole number, or too large for a database.
     """
-    return storable_once(option, [] if value is None else [_number(option, number) for number in _values(value)])
+    return storable_once(option, [] if value is None else [_number(option, number) for number in values_of(value)])
 
 
 def _number(option: str, value: object) -> int:
@@ -58,7 +58,8 @@ def _number(option: str, value: object) -> int:
         raise UserError(f"{option} takes whole numbers such as 1024, not {shown(value)}.") from None
 
 
-def _values(value: object) -> list[object]:
+def values_of(value: object) -> list[object]:
+    """One value or several as a list."""
     several = _several(value)
     return [value] if several is None else several
 

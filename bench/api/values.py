@@ -19,6 +19,18 @@ def axis(option: str, texts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(part for some in parts for part in some))
 
 
+def model_names(texts: Sequence[str]) -> list[str]:
+    """The models of a repeated --model; a folder whose own name holds a comma is one.
+
+    Raises:
+        UserError: a text names none.
+    """
+    names = []
+    for text in texts:
+        names += [text] if user_path(text, "--model").is_dir() else axis("--model", [text])
+    return list(dict.fromkeys(names))
+
+
 def whole_numbers(option: str, texts: Sequence[str]) -> list[int]:
     """The numbers of an axis.
 

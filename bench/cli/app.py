@@ -12,7 +12,7 @@ from ... import UserError, __version__
 from ...db.errors import StoreError
 from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError
 from . import compare, doctor, estimate, inspect, leaderboard, listing, lm_eval, profile, results, run, tasks
-from .command import Command
+from .command import Command, FileCommand
 from .messages import sentence
 from .signals import as_interrupts
 from .streams import Output, standard_streams
@@ -85,7 +85,8 @@ COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
     "doctor": (doctor.doctor, "Check what works here and what is missing."),
 }
 for _name, (_function, _short) in COMMANDS.items():
-    app.command(_name, cls=Command, short_help=_short)(_command(_function))
+    _class = FileCommand if _name == "run" else Command
+    app.command(_name, cls=_class, short_help=_short)(_command(_function))
 _tasks = typer.Typer(help="Export samples, score predictions.", rich_markup_mode=None)
 _tasks.command("export", cls=Command, short_help="Write samples as files.")(_command(tasks.export))
 _tasks.command("score", cls=Command, short_help="Score what any program predicted.")(_command(tasks.score))

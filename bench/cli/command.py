@@ -1,4 +1,4 @@
-"""A command class that refuses repeated options."""
+"""Command classes that refuse repeated options and read options from a file."""
 
 from collections import Counter
 
@@ -19,3 +19,19 @@ class Command(TyperCommand):
             if times > 1 and not (option.multiple or getattr(option, "is_flag", False)):
                 raise UserError(f"{option.opts[0]} was given {times} times, and takes one value; give it once.")
         return super().parse_args(ctx, args)
+
+
+class FileCommand(Command):
+    """A command whose `--config FILE` stands for the options that the file holds; those that are typed win."""
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # either click's
+        """Put the file's options before the typed ones, then parse."""
+        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        if (path := values.get("config")) is None or values.get("help"):
+            return super().parse_args(ctx, args)
+        from .sweep import SweepFile
+
+        options = {option.opts[0].removeprefix("--"): option for option in self.params}
+        typed = {option.opts[0].removeprefix("--") for option in order}
+        from_file = {name: option for name, option in options.items() if name not in ("config", "help")}
+        return super().parse_args(ctx, [*SweepFile(path, ctx, from_file).words(typed), *args])

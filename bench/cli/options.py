@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..api.grid import LENGTH, TASKS
+from ..api.grid import LENGTH, MODEL, TASKS
 
 
 def whole_number(text: str | int) -> int:
@@ -21,6 +21,14 @@ def whole_number(text: str | int) -> int:
 
 
 Model = Annotated[str, typer.Option("--model", help="Alias (see `list models`), hub id or local folder.", metavar="M")]
+Models = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--model",
+        help=f"Aliases (see `list models`), hub ids or local folders, loaded in turn.  [default: {MODEL}]",
+        metavar="M,M",
+    ),
+]
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]", metavar="D")
 ]
@@ -80,6 +88,26 @@ Length = Annotated[
         metavar="N,N",
     ),
 ]
+Include = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--include",
+        help='Combinations to add, as YAML or JSON: "{allocator: adakv, ratio: 0.9}".',
+        metavar="{A: V}",
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude", help="Combinations of the grid to leave out, written as those of --include.", metavar="{A: V}"
+    ),
+]
+Config = Annotated[
+    str | None,
+    typer.Option(
+        "--config", help="YAML file of these options, with lists for several values; those typed win.", metavar="FILE"
+    ),
+]
 Limit = Annotated[int, typer.Option("--limit", help="Samples of each task.", metavar="N", parser=whole_number)]
 Protocol = Annotated[
     str,
@@ -132,6 +160,7 @@ Redo = Annotated[
     bool,
     typer.Option("--redo", help="Replace stored answers; an old answer is kept until its new one is stored."),
 ]
+FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first failed answer; those given are stored.")]
 KeepPrompts = Annotated[
     bool,
     typer.Option(

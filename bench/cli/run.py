@@ -3,27 +3,33 @@
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from typing import Any
 
-from ..api.grid import LIMIT, TASKS, FinishedRun, Grid, check_grid
+from ..api.checked import FinishedRun, check_grid
+from ..api.grid import LIMIT, MODEL, TASKS, Grid
 from ..api.keywords import keywords_of
-from ..api.values import axis, whole_numbers
+from ..api.values import axis, model_names, whole_numbers
 from ..errors import printable
 from ..reports.progress import progress
 from .messages import sentence
 from .options import (
     Allocators,
     Batch,
+    Config,
     Database,
     DataDir,
     Device,
     Dtype,
+    Exclude,
+    FailFast,
+    Include,
     Json,
     KeepPrompts,
     KeepTokens,
     Length,
     Limit,
     MaxLength,
-    Model,
+    Models,
     NoBaselines,
     NoTruncate,
     Protocol,
@@ -48,11 +54,13 @@ class RunOptions:
     scorer: Scorers = None
     ratio: Ratio = None
     keep_tokens: KeepTokens = None
-    model: Model = "smollm2-135m"
+    model: Models = None
     tasks: Tasks = None
     length: Length = None
     limit: Limit = LIMIT
     seed: Seeds = None
+    include: Include = None
+    exclude: Exclude = None
     protocol: Protocol = "agnostic"
     thinking: Thinking = False
     sink: Sink = None
@@ -67,9 +75,11 @@ class RunOptions:
     no_baselines: NoBaselines = False
     batch: Batch = 1
     redo: Redo = False
+    fail_fast: FailFast = False
     keep_prompts: KeepPrompts = False
     traceback: Traceback = False
     json: Json = False
+    config: Config = None
 
 
 @keywords_of(RunOptions)
@@ -86,19 +96,21 @@ def run(options: RunOptions) -> int:
     """
     checked = check_grid(_grid(options))
     from ...db.urls import describe
-    from ..api.recorded import recorded_command
+    from ..api.recorded import recorded_command, words_of
 
     where = describe(checked.url)
+    in_words = options.config or options.include or options.exclude
+    command = ["lukv-bench", "run", *words_of(checked.grid)] if in_words else sys.argv
     # What a plugin or a library prints is not part of our output.
     with redirect_stdout(sys.stderr), progress() as shown:
-        finished = checked.carry_out(recorded_command(sys.argv, where), shown)
+        finished = checked.carry_out(recorded_command(command, where), shown)
     _show(finished, where, options)
-    return 1 if finished.failed_cells else 0
+    return 1 if finished.failures else 0
 
 
 def _grid(options: RunOptions) -> Grid:
     return Grid(
-        model=options.model,
+        model=MODEL if options.model is None else model_names(options.model),
         allocator=options.allocator or "lukv",
         scorer=options.scorer or "keydiff",
         ratio=None if options.ratio is None else axis("--ratio", options.ratio),
@@ -107,6 +119,8 @@ def _grid(options: RunOptions) -> Grid:
         length=None if options.length is None else whole_numbers("--length", options.length),
         limit=options.limit,
         seed=0 if options.seed is None else whole_numbers("--seed", options.seed),
+        include=_combinations("--include", options.include),
+        exclude=_combinations("--exclude", options.exclude),
         protocol=options.protocol,
         thinking=options.thinking,
         sink=options.sink,
@@ -121,8 +135,17 @@ def _grid(options: RunOptions) -> Grid:
         baselines=not options.no_baselines,
         batch=options.batch,
         redo=options.redo,
+        fail_fast=options.fail_fast,
         keep_prompts=options.keep_prompts,
     )
+
+
+def _combinations(option: str, texts: list[str] | None) -> list[dict[str, list[Any]]]:
+    if not texts:
+        return []
+    from .sweep import combinations  # reads YAML, which few commands need
+
+    return combinations(option, texts)
 
 
 def _show(finished: FinishedRun, where: str, options: RunOptions) -> None:
@@ -131,9 +154,11 @@ def _show(finished: FinishedRun, where: str, options: RunOptions) -> None:
     if options.json:
         print_json(finished.rows)
     else:
-        print_table(finished.rows, explained=finished.failed_cells)
+        print_table(finished.rows, explained=frozenset(finished.failed_cells))
     for line in finished.failures:
         print(sentence(line), file=sys.stderr)
+    if finished.stopped:
+        print(sentence(f"stopped at the first failed answer (--fail-fast): {finished.stopped}"), file=sys.stderr)
     print(sentence(f"{finished.n_new} new answers; all are in {where}"), file=sys.stderr)
     if options.traceback:
         for trace in finished.traces:

@@ -67,18 +67,25 @@ class Execution:
         batch: Cells of a sample that decode together.
         redo: Whether answers from before the run are replaced.
         keep_prompts: Whether the prompts of the samples that are answered are stored.
+        fail_fast: Whether the first failed answer ends the run, before the next step begins.
     """
 
     batch: int = 1
     redo: bool = False
     keep_prompts: bool = False
+    fail_fast: bool = False
+
+
+class FirstFailure(Exception):
+    """An answer failed in a run that is to end then. What was answered up to then is stored."""
 
 
 @dataclass(frozen=True)
 class Driver:
     """Answers what is missing of a plan.
 
-    An answer that fails is stored with its error and does not stop the run. Running again retries it.
+    An answer that fails is stored with its error and does not stop the run, unless that is asked for. Running again
+    retries it.
 
     Attributes:
         todo: Per cell the ordinals of the samples to answer.
@@ -96,12 +103,23 @@ class Driver:
 
     def run(self) -> None:
         """Answer task by task, then wait for the answers of other runs. What a killed run had claimed is answered
-        here."""
+        here.
+
+        Raises:
+            FirstFailure: an answer failed, and the first one is to end the run.
+        """
         held = self._answer(self._places())
         while held:
+            self._check_failures()
             self.advance(f"waiting for another run: {sum(len(place.cells) for place in held)} answers", 0)
             sleep(POLL_S)
             held = self._answer(held)
+        self._check_failures()
+
+    def _check_failures(self) -> None:
+        """Called before each step, when the answers of the step before are stored."""
+        if self.execution.fail_fast and self.outcome.failures:
+            raise FirstFailure
 
     def _places(self) -> Iterator[SampleCells]:
         """Every sample that lacks an answer, task by task."""
@@ -124,16 +142,21 @@ class Driver:
         """Answer samples for the cells that this run can claim; returns what other runs hold."""
         held: list[SampleCells] = []
         units = self._units(places, held)
-        for work, answer in self.executor.answers(units, lambda work, step: self.advance(f"{work.name}: {step}", 0)):
+        for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
-            self._put(record_of(answer, work.sample, self.run_id))
+            self._put(work.name, record_of(answer, work.sample, self.run_id))
             self.advance(work.name, 1)
         return held
+
+    def _begin(self, work: Work, step: str) -> None:
+        self._check_failures()
+        self.advance(f"{work.name}: {step}", 0)
 
     def _units(self, places: Iterable[SampleCells], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
         """The unit of each sample that has cells to decode, claimed when it is taken; what other runs hold is added to
         `held`."""
         for place in places:
+            self._check_failures()
             sample = self._first_made(place) if place.sample_id is None else None
             sample_id = place.sample_id if sample is None else sample.id
             if sample_id is not None:
@@ -148,15 +171,15 @@ class Driver:
         except Exception as error:  # bad data, a failing template, no memory: the other samples continue
             row = stand_in_row(place.samples, place.ordinal)
             self.store.put(row)
-            self._fail(row.id, place.cells, without_frames(error))
+            self._fail(place, row.id, place.cells, without_frames(error))
             return None
         self.store.put(sample_row(place.samples, sample, keep_prompt=self.execution.keep_prompts))
         return sample
 
-    def _fail(self, sample_id: str, cells: Sequence[RunCell], error: Exception) -> None:
+    def _fail(self, place: SampleCells, sample_id: str, cells: Sequence[RunCell], error: Exception) -> None:
         """Store a failed answer of each cell to a sample that could not be made."""
         for cell in cells:
-            self._put(AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
+            self._put(place.name, AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
         self.advance("", len(cells))
 
     def _claimed(
@@ -166,7 +189,7 @@ class Driver:
         passed."""
         claims = self.store.claim(self.run_id, sample_id, [cell.id for cell in place.cells], redo=self.execution.redo)
         for cell_id, error in claims.failed.items():
-            self.outcome.add_failed_answer(cell_id, error)
+            self.outcome.add_failed_answer(cell_id, place.name, error)
         self.advance("", len(claims.done) + len(claims.failed))
         if waiting := [cell for cell in place.cells if cell.id in claims.held]:
             held.append(replace(place, cells=waiting))
@@ -176,28 +199,29 @@ class Driver:
         try:
             sample = sample or place.samples.sample(place.ordinal)
         except Exception as error:  # as in `_first_made`
-            self._fail(sample_id, granted, without_frames(error))
+            self._fail(place, sample_id, granted, without_frames(error))
             return
         for cell in granted:
             if cell.id in claims.texts:
-                self._score_again(sample, cell, claims.texts[cell.id])
+                self._score_again(place, sample, cell, claims.texts[cell.id])
         if cells := [cell for cell in granted if cell.id not in claims.texts]:
             yield Work(place.name, sample), _unit(sample, place.samples.task.seed, cells)
 
-    def _score_again(self, sample: Sample, cell: RunCell, text: str) -> None:
+    def _score_again(self, place: SampleCells, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a stored text whose metric failed before."""
         score = score_text(sample, text)
         if isinstance(score, Exception):
-            self.outcome.add_failed_answer(cell.id, reason_of(score))
+            self.outcome.add_failed_answer(cell.id, place.name, reason_of(score))
             self.store.put_score_error(cell.id, sample.id, self.run_id, reason_of(score))
         else:
             self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
         self.advance("", 1)
 
-    def _put(self, answer: AnswerRecord) -> None:
+    def _put(self, sample: str, answer: AnswerRecord) -> None:
+        """Store an answer to a sample, which is named in words."""
         stored = self.store.put_answer(answer, redo=self.execution.redo)
         if answer.error is not None:
-            self.outcome.add_failed_answer(answer.cell_id, answer.error)
+            self.outcome.add_failed_answer(answer.cell_id, sample, answer.error)
         else:
             self.outcome.n_new += stored
 

@@ -11,10 +11,12 @@ class Failure:
 
     Attributes:
         reason: The first reason.
+        sample: The sample of the first answer that failed, in words; "" where the cell failed as a whole.
         n_answers: Its answers that failed; 0 where the cell failed as a whole.
     """
 
     reason: str
+    sample: str = ""
     n_answers: int = 0
 
 
@@ -26,20 +28,22 @@ class Outcome:
         failures: By cell id.
         n_new: Answers given by this run.
         traces: The traceback of each distinct plugin failure, by reason.
+        stopped: The first failure in one line, where it ended the run.
     """
 
     failures: dict[str, Failure] = field(default_factory=dict)
     n_new: int = 0
     traces: dict[str, str] = field(default_factory=dict)
+    stopped: str | None = None
 
     def add_trace(self, answer: UnitAnswer) -> None:
         """Record the traceback of an answer that failed in a plugin's code."""
         if answer.error is not None and answer.trace:
             self.traces[answer.error] = answer.trace
 
-    def add_failed_answer(self, cell_id: str, reason: str) -> None:
-        """Count a failed answer of a cell."""
-        self.failures.setdefault(cell_id, Failure(reason)).n_answers += 1
+    def add_failed_answer(self, cell_id: str, sample: str, reason: str) -> None:
+        """Count a failed answer of a cell to a sample, which is named in words."""
+        self.failures.setdefault(cell_id, Failure(reason, sample)).n_answers += 1
 
     def add_failed_cell(self, cell_id: str, reason: str) -> None:
         """Record a cell that failed as a whole, for example because its profile could not be made."""

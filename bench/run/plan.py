@@ -88,17 +88,33 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
     if spec.max_length == loaded.shape.max_positions:
         spec = replace(spec, max_length=None)  # the default, written out
     sample_sets = _open(spec, loaded, report)
-    lengths = sorted({len(samples.first.context) for samples in sample_sets})
-    for method in spec.methods:
-        for n_tokens in lengths:
-            check_budget(method, loaded.shape, n_tokens)
+    _check_budgets(spec, sample_sets)
     obtained = _obtain_profiles(spec.methods, loaded, report)
-    methods = {
-        rules: _distinct(_run_method(spec, loaded, one, obtained[one.label], rules) for one in spec.methods)
-        for rules in dict.fromkeys(map(_rules, sample_sets))
-    }
-    cells = tuple(_run_cell(samples, method) for samples in sample_sets for method in methods[_rules(samples)])
-    return Plan(loaded, sample_sets, _distinct(cell.method for cell in cells), cells)
+    configured: dict[tuple[Rules, str], RunMethod] = {}
+    cells: dict[str, RunCell] = {}
+    for samples, task in zip(sample_sets, spec.tasks, strict=True):
+        for method in task.methods:
+            key = (_rules(samples), method.label)
+            if key not in configured:
+                configured[key] = _run_method(spec, loaded, method, obtained[method.label], key[0])
+            cell = _run_cell(samples, configured[key])
+            cells.setdefault(cell.id, cell)
+    return Plan(loaded, sample_sets, _distinct(cell.method for cell in cells.values()), tuple(cells.values()))
+
+
+def _check_budgets(spec: RunSpec, sample_sets: Sequence[SampleSet]) -> None:
+    """Check every budget on the first sample of each task that its method answers.
+
+    Raises:
+        UserError: one cannot be served.
+    """
+    checked = set()
+    for samples, task in zip(sample_sets, spec.tasks, strict=True):
+        n_tokens = len(samples.first.context)
+        for method in task.methods:
+            if (n_tokens, method.label) not in checked:
+                check_budget(method, samples.loaded.shape, n_tokens)
+                checked.add((n_tokens, method.label))
 
 
 def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet, ...]:
@@ -112,13 +128,13 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
         raise UserError(
             f"--max-length {spec.max_length} is more than {loaded.name} has, {loaded.shape.max_positions} positions."
         )
-    for seed in spec.seeds:
-        for info, length in spec.tasks:
-            report(f"first sample of {info.name}", 0, 1)
-            fitting = Fitting(spec.truncation(info), spec.max_length)
-            samples = open_samples(spec.source, info, length, seed, loaded, spec.protocol, fitting)
-            _ = samples.first
-            sample_sets.append(samples)
+    for task in spec.tasks:
+        info = task.info
+        report(f"first sample of {info.name}", 0, 1)
+        fitting = Fitting(spec.truncation(info), spec.max_length)
+        samples = open_samples(spec.source, info, task.length, task.seed, loaded, spec.protocol, fitting)
+        _ = samples.first
+        sample_sets.append(samples)
     return tuple(sample_sets)
 
 

@@ -6,7 +6,7 @@ from ...db.heartbeat import heartbeat
 from ...db.store import Store
 from ..calibration.calibrate import Report
 from ..errors import EXIT_INTERRUPTED, Interrupted
-from .driver import Driver, Execution, missing
+from .driver import Driver, Execution, FirstFailure, missing
 from .executors.in_process import InProcess
 from .outcome import Outcome
 from .plan import Plan
@@ -28,6 +28,8 @@ def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execu
     with heartbeat(store, run_id):
         try:
             _run(plan, store, run_id, execution, report, outcome)
+        except FirstFailure:
+            outcome.stopped = _first_failure(plan, outcome)
         except KeyboardInterrupt as stop:
             code = stop.exit_code if isinstance(stop, Interrupted) else EXIT_INTERRUPTED
             store.finish_run(run_id, code)
@@ -64,6 +66,14 @@ def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
         return f"{outcome.n_new} of {total} answers were replaced, the others are unchanged."
     stored = total - sum(map(len, missing(plan, store).values()))
     return f"{stored} of {total} answers are stored; run the same command again to continue."
+
+
+def _first_failure(plan: Plan, outcome: Outcome) -> str:
+    """The failure that ended a run, in one line: its method, its sample and its reason."""
+    cell_id, failure = next(iter(outcome.failures.items()))
+    cell = next(cell for cell in plan.cells if cell.id == cell_id)
+    sample = failure.sample or cell.samples.task.info.name
+    return f"{cell.method.label} on {sample}: {' '.join(failure.reason.split())}"
 
 
 def failures(plan: Plan, outcome: Outcome) -> list[str]:

@@ -14,22 +14,41 @@ TasksAtLengths = tuple[tuple[TaskInfo, int | None], ...]
 
 
 @dataclass(frozen=True)
-class RunSpec:
-    """The specification of a run.
+class TaskMethods:
+    """A task at a length under a seed, and the methods that answer it.
 
     Attributes:
-        seeds: Each task is made and answered under each of them.
+        length: In tokens; None where the task has none.
+        seed: Of its samples, and of methods that draw at random.
+        methods: At least one.
+    """
+
+    info: TaskInfo
+    length: int | None
+    seed: int
+    methods: tuple[Method, ...]
+
+
+@dataclass(frozen=True)
+class RunSpec:
+    """The specification of a run on one model.
+
+    Attributes:
+        tasks: In the order in which they are answered.
         truncate: Whether to cut the middle of contexts that are too long, in tasks that allow it.
         max_length: Tokens of prompt and answer together; None = the model's positions.
     """
 
-    methods: tuple[Method, ...]
-    tasks: TasksAtLengths
-    seeds: tuple[int, ...]
+    tasks: tuple[TaskMethods, ...]
     protocol: RunProtocol
     source: SampleSource
     truncate: bool = True
     max_length: int | None = None
+
+    @property
+    def methods(self) -> tuple[Method, ...]:
+        """Each once, in order."""
+        return tuple({method.label: method for task in self.tasks for method in task.methods}.values())
 
     def truncation(self, info: TaskInfo) -> str:
         """What happens to a sample of this task that is too long, as a configuration records it: "refuse", "middle" at
@@ -54,17 +73,17 @@ def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLen
     )
 
 
-def without_length(tasks: TasksAtLengths) -> str | None:
+def without_length(tasks: Sequence[TaskMethods]) -> str | None:
     """A note on the tasks that --length does not apply to; None if there are none.
 
     Raises:
         UserError: it applies to none of the tasks.
     """
-    names = [info.name for info, length in tasks if length is None]
+    names = list(dict.fromkeys(task.info.name for task in tasks if task.length is None))
     if not names:
         return None
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     sentence = f"--length does not apply to {listed}, whose samples are as long as their data"
-    if len(names) == len(tasks):
+    if all(task.length is None for task in tasks):
         raise UserError(f"{sentence}; leave it out.")
     return sentence

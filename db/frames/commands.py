@@ -15,11 +15,17 @@ from ..schema import Answer, Run
 
 Words = list[str]
 
-_SWITCHES = {"--thinking", "--no-truncate", "--no-baselines", "--redo", "--keep-prompts", "--traceback", "--json"}
+_SWITCHES = {
+    *("--thinking", "--no-truncate", "--no-baselines", "--redo", "--keep-prompts", "--traceback", "--json"),
+    *("--fail-fast", "--dry-run"),
+}
 """Options of `run` that take no value."""
 
-_OF_A_CELL = {"--allocator", "--scorer", "--ratio", "--keep-tokens", "--tasks", "--length", "--limit", "--seed"}
-_OF_AN_OCCASION = {"--redo", "--keep-prompts", "--traceback", "--json", "--db", "--no-baselines"}
+_OF_A_CELL = {
+    *("--allocator", "--scorer", "--ratio", "--keep-tokens", "--tasks", "--length", "--limit", "--seed", "--model"),
+    *("--include", "--exclude"),
+}
+_OF_AN_OCCASION = {"--redo", "--keep-prompts", "--traceback", "--json", "--db", "--no-baselines", "--fail-fast"}
 
 
 def read_command(db: Database, cell: str) -> str | None:
@@ -53,11 +59,27 @@ def _of_cell(words: Sequence[str], row: Mapping[str, Any]) -> Words:
     """The command narrowed down to one cell."""
     options = list(_options(words[1:] if words[0] == "lukv_bench.run" else words[2:]))
     kept = [word for name, typed, _ in options if name not in _OF_A_CELL | _OF_AN_OCCASION for word in typed]
-    typed = {name: [value for other, _, value in options if other == name] for name in ("--allocator", "--scorer")}
+    typed = {name: list(_values(options, name)) for name in ("--allocator", "--scorer", "--model")}
     method = ["--allocator", _spec(row["allocator"], allocator_label(row), typed["--allocator"])]
     if row["scorer"] is not None:
         method += ["--scorer", _spec(row["scorer"], scorer_label(row), typed["--scorer"])]
-    return ["lukv-bench", "run", *kept, *method, *_place(row), "--no-baselines"]
+    return ["lukv-bench", "run", *_model(row, typed["--model"]), *kept, *method, *_place(row), "--no-baselines"]
+
+
+def _values(options: Sequence[tuple[str, Words, str]], name: str) -> Iterator[str]:
+    """The values of an option, those among the combinations of --include, too: a run writes them as JSON."""
+    for option, _, value in options:
+        if option == name:
+            yield value
+        elif option == "--include" and isinstance(entry := parsed(value), Mapping):
+            values = entry.get(name.removeprefix("--"), [])
+            yield from map(str, values if isinstance(values, list) else [values])
+
+
+def _model(row: Mapping[str, Any], typed: Sequence[str]) -> Words:
+    """The model of the cell among those that were typed; the default one is not typed."""
+    names = [name for value in typed for name in (value, *value.split(","))]
+    return ["--model", row["model"]] if row["model"] in names else ["--model", typed[0]] if typed else []
 
 
 def _place(row: Mapping[str, Any]) -> Words:

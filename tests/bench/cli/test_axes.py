@@ -60,7 +60,7 @@ def test_results_takes_tasks_and_families_as_run_does(lukv_bench: Any, tiny: Pat
 @pytest.mark.parametrize(
     "command",
     [
-        "run --model A --model B",
+        "run --device A --device B",
         "run --db a.db --limit 1 --db b.db",
         "run --limit 1 --limit 2",
         "run --sink 1 --sink=2",

@@ -1,0 +1,283 @@
+"""A grid whose options are checked, and how it is carried out: model after model."""
+
+import gc
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ... import UserError
+from ..errors import Interrupted
+from ..reports.progress import Progress
+from .axes import AXES, Axes, parse_axes, parse_combinations
+from .grid import LENGTH, Grid
+from .matrix import Exclusion, Matrix
+from .model import Model, use_model
+from .several import read_once, values_of
+from .single import check_progress, optional_number, optional_place, optional_text, switch, text_of, whole_number
+from .values import at_least_one, one_of, samples_limit
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
+
+    from ...db.store import Store
+    from ..run.spec import RunSpec
+
+
+@dataclass
+class FinishedRun:
+    """The results of a run.
+
+    Attributes:
+        rows: A row per cell, with the columns of `results --json`.
+        failures: A line for each cell with failed answers, and for each model that could not be run.
+        failed_cells: Their ids.
+        failed_models: Names of models that could not be run.
+        n_new: Answers given by this run.
+        traces: The tracebacks of plugins that raised.
+        stopped: The failed answer that ended the run; None unless `fail_fast`.
+    """
+
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    failures: list[str] = field(default_factory=list)
+    failed_cells: set[str] = field(default_factory=set)
+    failed_models: list[str] = field(default_factory=list)
+    n_new: int = 0
+    traces: list[str] = field(default_factory=list)
+    stopped: str | None = None
+
+
+@dataclass(frozen=True)
+class CheckedGrid:
+    """A grid whose options are valid, as far as can be checked without loading a model."""
+
+    grid: Grid
+    matrix: Matrix
+    url: "URL"
+
+    def carry_out(self, command: Sequence[str], progress: Progress) -> FinishedRun:
+        """Answer what is missing and store it. Each model is loaded in turn, and released before the next.
+
+        What is wrong with the first model ends the run, before anything is stored; another model that cannot be run
+        is a failure, and the others go on.
+
+        Args:
+            command: The command to record for the run.
+            progress: Shows the progress.
+
+        Raises:
+            UserError: the first model, a task or a budget cannot be served; nothing was stored.
+            KeyboardInterrupt: the user stopped it; every answer so far is stored.
+            StoreError: the database failed.
+        """
+        progress.report("loading torch and transformers", 0, 1)
+        from ...db.comparison import result_rows
+        from ...db.store import Store
+
+        specs = self.specs(progress)
+        finished, cells = FinishedRun(), list[str]()
+        with ExitStack() as undo:
+            opened = cache(lambda: undo.enter_context(Store.open(self.url, create=True)))
+            for number, (model, spec) in enumerate(specs.items(), 1):
+                place = f"{_name(model)} (model {number} of {len(specs)})" if len(specs) > 1 else ""
+                try:
+                    with _naming(place):
+                        cells += self._run(model, spec, opened, command, progress, finished)
+                except UserError as error:
+                    if number == 1:
+                        raise
+                    finished.failed_models.append(_name(model))
+                    finished.failures.append(f"failed: {error}")
+                _release()
+                if finished.stopped:
+                    break
+            finished.rows = result_rows(opened(), cells)
+        return finished
+
+    def _run(
+        self,
+        model: str | Model,
+        spec: "RunSpec",
+        opened: "Callable[[], Store]",
+        command: Sequence[str],
+        progress: Progress,
+        finished: FinishedRun,
+    ) -> list[str]:
+        """Answer on one model, and add to what is finished; the ids of its cells. Raises as `carry_out`."""
+        from ..run.driver import Execution
+        from ..run.plan import make_plan
+        from ..run.session import carry_out, failures
+
+        grid = self.grid
+        loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
+        plan = make_plan(spec, loaded, progress.report)
+        execution = Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast)
+        outcome = carry_out(plan, opened(), command, execution, progress.report)
+        finished.failures += failures(plan, outcome)
+        finished.failed_cells |= outcome.failures.keys()
+        finished.n_new += outcome.n_new
+        finished.traces += outcome.traces.values()
+        finished.stopped = outcome.stopped
+        return [cell.id for cell in plan.cells]
+
+    def specs(self, progress: Progress) -> "dict[str | Model, RunSpec]":
+        """What is to be run on each model, in order.
+
+        Raises:
+            UserError: a plugin or an option that cannot be served, or no combination is left.
+        """
+        from ..run.spec import without_length
+
+        specs = {model: spec for model in self.matrix.models if (spec := self._spec(model)).tasks}
+        if not specs:
+            raise UserError("--exclude leaves no combination; exclude fewer.")
+        grid = self.grid
+        for text in self.matrix.without_effect(grid.sink, grid.window, grid.baselines):
+            progress.message(f"--exclude {text} matches no combination of the grid")
+        tasks = [task for spec in specs.values() for task in spec.tasks]
+        if grid.length is not None and (note := without_length(tasks)):
+            progress.message(note)
+        return specs
+
+    def _spec(self, model: str | Model) -> "RunSpec":
+        from ..run.spec import RunSpec
+        from ..samples.source import SampleSource
+
+        grid = self.grid
+        return RunSpec(
+            tasks=self.matrix.of_model(model, grid.sink, grid.window, grid.baselines),
+            protocol="aware" if grid.protocol == "aware" else "agnostic",
+            source=SampleSource(grid.limit, _folder(grid.data_dir), _folder(grid.samples)),
+            truncate=grid.truncate,
+            max_length=grid.max_length,
+        )
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Within the block, an interrupt or a user's mistake names the model, if there are several."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{place}: {error}" if place else str(error)) from error.__cause__
+    except Interrupted as stop:
+        raise Interrupted(f"{place}: {stop}" if place else str(stop), stop.exit_code) from None
+
+
+def _release() -> None:
+    """Give back the memory of a model that nothing refers to any more."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def _name(model: str | Model) -> str:
+    return model if isinstance(model, str) else model.name
+
+
+def check_grid(grid: Grid) -> CheckedGrid:
+    """Validate the options without importing torch, cheap checks first.
+
+    Modules are imported where they are first needed, so that a wrong number is reported before plugins and tasks are
+    read.
+
+    Raises:
+        UserError: an option that cannot be served.
+    """
+    grid = _checked_types(grid)
+    samples_limit(grid.limit)
+    at_least_one("--batch", grid.batch)
+    one_of("--protocol", grid.protocol, ("agnostic", "aware"))
+    if grid.samples is not None and grid.data_dir is not None:
+        raise UserError("give either --samples or --data-dir: exported samples hold their data.")
+    if grid.max_length is not None:
+        at_least_one("--max-length", grid.max_length)
+    matrix = _matrix(grid)
+    _check_places(grid, matrix)
+    return CheckedGrid(grid, matrix, _database(grid))
+
+
+def _matrix(grid: Grid) -> Matrix:
+    """The combinations of a grid, of registered plugins and tasks, with budgets that hold what the scorers protect."""
+    from ..methods.budget import parse_budgets
+
+    axes = parse_axes({name: getattr(grid, name) for name in AXES} | {"length": _or(grid.length, LENGTH)})
+    if not axes.budgets:
+        axes = replace(axes, budgets=tuple(parse_budgets([], [])))
+    included = parse_combinations("include", grid.include)
+    excluded = zip(values_of(grid.exclude), parse_combinations("exclude", grid.exclude), strict=True)
+    for block in (axes, *(more.over(axes) for more in included)):
+        _check_budgets(grid, block)
+    return Matrix(axes, included, tuple(Exclusion(one, _shown(entry)) for entry, one in excluded))
+
+
+def _check_budgets(grid: Grid, axes: Axes) -> None:
+    from ..methods.protection import check_budgets
+
+    if grid.baselines or any(spec.partition(":")[0] != "full" for spec in axes.allocators):
+        check_budgets(axes.budgets, axes.scorers, grid.sink, grid.window)
+
+
+def _checked_types(grid: Grid) -> Grid:
+    """The grid with every option of its type, and iterators turned into lists.
+
+    Raises:
+        UserError: an option is of another type.
+    """
+    check_progress(grid.progress)
+    checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
+        lambda _, value: read_once(value): (*AXES, "include", "exclude"),
+        text_of: ("protocol",),
+        optional_text: ("device", "dtype"),
+        whole_number: ("limit", "batch"),
+        optional_number: ("sink", "window", "max_length"),
+        optional_place: ("data_dir", "samples", "db"),
+        switch: ("thinking", "truncate", "baselines", "redo", "fail_fast", "keep_prompts"),
+    }
+    checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
+    return replace(grid, **checked)
+
+
+def _check_places(grid: Grid, matrix: Matrix) -> None:
+    """Refuse a model name, database or folder that cannot be used."""
+    from ..files.access import user_path
+    from ..models.find import check_model_name
+
+    for model in matrix.models:
+        if isinstance(model, str):
+            check_model_name(model)
+    from ...db.named import check_usable, named_file
+
+    if (file := named_file(_text(grid.db))) is not None:
+        check_usable(file)
+    for option, folder in (("--samples", grid.samples), ("--data-dir", grid.data_dir)):
+        if folder is not None and not user_path(Path(folder), option).is_dir():
+            raise UserError(f"{option} {folder} is not a folder.")
+
+
+def _or(value: Any, default: Any) -> Any:
+    return default if value is None else value
+
+
+def _shown(entry: Any) -> str:
+    return "{" + ", ".join(f"{name}: {value}" for name, value in entry.items()) + "}"
+
+
+def _database(grid: Grid) -> "URL":
+    from ...db.urls import check_writable, resolve_url
+
+    url = resolve_url(_text(grid.db))
+    check_writable(url)
+    return url
+
+
+def _text(place: str | Path | None) -> str | None:
+    return None if place is None else str(place)
+
+
+def _folder(place: str | Path | None) -> Path | None:
+    return None if place is None else Path(place).expanduser()
