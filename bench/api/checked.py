@@ -136,7 +136,7 @@ class CheckedGrid:
         grid = self.grid
         for text in self.matrix.without_effect(grid.sink, grid.window, grid.baselines):
             progress.message(f"--exclude {text} matches no combination of the grid")
-        tasks = [task for spec in specs.values() for task in spec.tasks]
+        tasks = [(task.info, task.length) for spec in specs.values() for task in spec.tasks]
         if grid.length is not None and (note := without_length(tasks)):
             progress.message(note)
         return specs

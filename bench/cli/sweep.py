@@ -17,7 +17,7 @@ from ... import UserError
 from ..api.axes import AXES, parse_axes, parse_combinations
 from ..api.values import axis, model_names, whole_numbers
 from ..files.access import check_readable, read_text
-from ..files.yaml_nodes import Node, at, compose, elements, is_null, items, scalar
+from ..files.yaml_nodes import Node, at, compose, elements, is_null, items, kind, scalar
 from ..suggest import unknown
 
 LARGEST = 2**20
@@ -91,16 +91,12 @@ def _texts(key: str, node: Node, place: str, count: _Values) -> list[str]:
     for one in elements(node):
         text = None if is_null(one) else scalar(one)
         if text is None:
-            raise UserError(f"{key} takes a value or a list of values, not {_kind(one)}.")
+            raise UserError(f"{key} takes a value or a list of values, not {kind(one)}.")
         count.add(place)
         texts.append(text)
     if not texts:
         raise UserError(f"{key} is empty; give a value, or leave it out.")
     return texts
-
-
-def _kind(node: Node) -> str:
-    return "nothing" if is_null(node) else {"sequence": "a list", "mapping": "a mapping"}.get(node.id, "a value")
 
 
 @contextmanager
@@ -171,7 +167,7 @@ class SweepFile:
             return [f"--{name}={self._value(name, one, count)}" for one in elements(node)]
         text = scalar(node)
         if text is None:
-            raise UserError(f"{name} takes one value, not {_kind(node)}.")
+            raise UserError(f"{name} takes one value, not {kind(node)}.")
         if option.is_flag:
             if text.lower() not in SWITCH:
                 raise UserError(f"{name} is true or false, not {text!r}.")
@@ -186,7 +182,7 @@ class SweepFile:
         """A value of an axis, checked where it stands."""
         with _placed(at(self.path, node.start_mark)):
             if isinstance(node.value, list):
-                raise UserError(f"{name} takes a value or a list of values, not {_kind(node)} in it.")
+                raise UserError(f"{name} takes a value or a list of values, not {kind(node)} in it.")
             (text,) = _texts(name, node, self.path, count)
             key = name.replace("-", "_")
             parse_axes({key: axis_values(key, [text])})

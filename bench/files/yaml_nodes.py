@@ -1,6 +1,7 @@
 """YAML as nodes with their lines. No object is constructed from it: a scalar is its text, so 0.80 stays 0.80."""
 
 from collections.abc import Iterator
+from typing import Protocol
 
 import yaml
 
@@ -50,12 +51,22 @@ def _check_events(text: str, place: str) -> None:
             )
 
 
-def at(place: str, mark: yaml.Mark | None) -> str:
+class Mark(Protocol):
+    """Where something stands, whichever parser read it.
+
+    Attributes:
+        line: From 0.
+    """
+
+    line: int
+
+
+def at(place: str, mark: Mark | None) -> str:
     """A line of a place, for a message."""
     return place if mark is None else f"{place}, line {mark.line + 1}"
 
 
-def items(node: Node, place: str) -> Iterator[tuple[str, Node, yaml.Mark]]:
+def items(node: Node, place: str) -> Iterator[tuple[str, Node, Mark]]:
     """(key, value, where the key stands) of a mapping.
 
     Raises:
@@ -80,6 +91,18 @@ def items(node: Node, place: str) -> Iterator[tuple[str, Node, yaml.Mark]]:
 def is_null(node: Node) -> bool:
     """Whether nothing is given: an empty value, null or ~."""
     return isinstance(node, yaml.ScalarNode) and node.tag == _STANDARD + "null"
+
+
+def kind(node: Node) -> str:
+    """What a node is, for a message."""
+    if is_null(node):
+        return "nothing"
+    return "a value" if isinstance(node, yaml.ScalarNode) else "a list" if is_list(node) else "a mapping"
+
+
+def is_list(node: Node) -> bool:
+    """Whether it is a list."""
+    return isinstance(node, yaml.SequenceNode)
 
 
 def scalar(node: Node) -> str | None:

@@ -73,17 +73,17 @@ def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLen
     )
 
 
-def without_length(tasks: Sequence[TaskMethods]) -> str | None:
+def without_length(tasks: Sequence[tuple[TaskInfo, int | None]]) -> str | None:
     """A note on the tasks that --length does not apply to; None if there are none.
 
     Raises:
         UserError: it applies to none of the tasks.
     """
-    names = list(dict.fromkeys(task.info.name for task in tasks if task.length is None))
+    names = list(dict.fromkeys(info.name for info, length in tasks if length is None))
     if not names:
         return None
     listed = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
     sentence = f"--length does not apply to {listed}, whose samples are as long as their data"
-    if all(task.length is None for task in tasks):
+    if all(length is None for _, length in tasks):
         raise UserError(f"{sentence}; leave it out.")
     return sentence
