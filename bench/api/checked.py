@@ -205,6 +205,9 @@ def _matrix(grid: Grid) -> Matrix:
     """The combinations of a grid, of registered plugins and tasks, with budgets that hold what the scorers protect."""
     from ..methods.budget import parse_budgets
 
+    for name in ("model", "allocator", "scorer", "tasks", "seed"):
+        if getattr(grid, name) is None:
+            raise UserError(f"{name} takes a text, not None." if name != "seed" else "seed takes a number, not None.")
     axes = parse_axes({name: getattr(grid, name) for name in AXES} | {"length": _or(grid.length, LENGTH)})
     if not axes.budgets:
         axes = replace(axes, budgets=tuple(parse_budgets([], [])))

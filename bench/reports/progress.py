@@ -16,8 +16,11 @@ EVERY_S = 5.0
 class Progress(Protocol):
     """Shows what is going on."""
 
-    def report(self, doing: str, done: int, total: int) -> None:
-        """`done` of `total` steps of what is being done; a total of 1 is a stage that cannot be counted."""
+    def report(self, doing: str, done: int, total: int, remaining_s: float | None = None) -> None:
+        """`done` of `total` steps of what is being done, and the seconds that the rest takes, where that is known.
+
+        A total of 1 is a stage that cannot be counted.
+        """
 
     def message(self, text: str) -> None:
         """A line that stays."""
@@ -33,14 +36,15 @@ class _Lines:
         self._last: float | None = None
         self._stage = ""
 
-    def report(self, doing: str, done: int, total: int) -> None:
+    def report(self, doing: str, done: int, total: int, remaining_s: float | None = None) -> None:
         now = time.monotonic()
         stage = doing.split(":")[0].split(" sample ")[0]
         new = self._last is None or stage != self._stage
         if not (new or now - (self._last or 0) >= EVERY_S):
             return
         self._last, self._stage = now, stage
-        self.message(f"[{now - self._started:5.0f}s] {_count(done, total)}{doing}")
+        left = "" if remaining_s is None else f" ({duration(remaining_s)} left)"
+        self.message(f"[{now - self._started:5.0f}s] {_count(done, total)}{doing}{left}")
 
     def message(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
@@ -48,6 +52,14 @@ class _Lines:
 
 def _count(done: int, total: int) -> str:
     return f"{done}/{total} " if total > 1 else ""
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words, as exact as an estimate is: "40 s", "12 min", "3 h 20 min"."""
+    if seconds < 99.5:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 @contextmanager
@@ -65,27 +77,40 @@ def progress() -> Iterator[Progress]:
         TimeRemainingColumn,
     )
     from rich.progress import Progress as Bar
+    from rich.progress import Task as Steps
+    from rich.text import Text
+
+    class _Remaining(TimeRemainingColumn):
+        """The seconds left as they were estimated, fewer with each second; without an estimate, rich's own."""
+
+        def render(self, task: Steps) -> Text:
+            until = task.fields["until"]
+            if until is None:
+                return super().render(task)
+            return Text(f"{duration(max(until - time.monotonic(), 0))} left", style="progress.remaining")
 
     columns = (
         SpinnerColumn(),
         BarColumn(bar_width=24),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
+        _Remaining(),
         TextColumn("{task.fields[count]}{task.description}", markup=False),
     )
     with Bar(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("starting", total=None, count="")
+        task = bar.add_task("starting", total=None, count="", until=None)
 
         class _Live:
             stage = ""
 
-            def report(self, doing: str, done: int, total: int) -> None:
+            def report(self, doing: str, done: int, total: int, remaining_s: float | None = None) -> None:
                 stage = doing.split(" sample ")[0]
                 if stage != self.stage:
                     bar.reset(task)
                     self.stage = stage
                 steps = total if total > 1 else None
-                bar.update(task, description=printable(doing), completed=done, total=steps, count=_count(done, total))
+                until = None if remaining_s is None else time.monotonic() + remaining_s
+                shown = {"count": _count(done, total), "until": until}
+                bar.update(task, description=printable(doing), completed=done, total=steps, **shown)
 
             def message(self, text: str) -> None:
                 bar.console.print(printable(text), markup=False, highlight=False)
@@ -94,7 +119,7 @@ def progress() -> Iterator[Progress]:
 
 
 class _Silent:
-    def report(self, doing: str, done: int, total: int) -> None:
+    def report(self, doing: str, done: int, total: int, remaining_s: float | None = None) -> None:
         pass
 
     def message(self, text: str) -> None:
@@ -105,7 +130,7 @@ class _Callback(_Silent):
     def __init__(self, function: Callable[[str, int, int], None]) -> None:
         self._function = function
 
-    def report(self, doing: str, done: int, total: int) -> None:
+    def report(self, doing: str, done: int, total: int, remaining_s: float | None = None) -> None:
         self._function(doing, done, total)
 
 

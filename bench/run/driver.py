@@ -4,7 +4,7 @@ Runs that share a database share the work: a sample is claimed for its cells bef
 are skipped and waited for at the end.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from time import sleep
 
@@ -13,6 +13,7 @@ from ...db.store import Store
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample, SampleSet
 from .executors.base import Executor
+from .meter import Meter
 from .outcome import Outcome
 from .plan import Plan, RunCell
 from .rows import sample_row, stand_in_row
@@ -21,9 +22,6 @@ from .unit import Unit, UnitConfiguration
 
 POLL_S = 1.0
 """Seconds between two checks for the answers of other runs."""
-
-Advance = Callable[[str, int], None]
-"""Called with (the step that begins, answers finished since the last call)."""
 
 
 def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[int]]:
@@ -98,7 +96,7 @@ class Driver:
     executor: Executor
     todo: Mapping[str, set[int]]
     execution: Execution
-    advance: Advance
+    meter: Meter
     outcome: Outcome
 
     def run(self) -> None:
@@ -111,7 +109,7 @@ class Driver:
         held = self._answer(self._places())
         while held:
             self._check_failures()
-            self.advance(f"waiting for another run: {sum(len(place.cells) for place in held)} answers", 0)
+            self.meter.show(f"waiting for another run: {sum(len(place.cells) for place in held)} answers")
             sleep(POLL_S)
             held = self._answer(held)
         self._check_failures()
@@ -135,7 +133,7 @@ class Driver:
             return True
         self.outcome.add_failed_cell(cell.id, reason_of(failure))
         self.store.fail_cell(cell.id, reason_of(failure))
-        self.advance("", len(self.todo[cell.id]))
+        self.meter.drop(cell.samples, len(self.todo[cell.id]))
         return False
 
     def _answer(self, places: Iterable[SampleCells]) -> list[SampleCells]:
@@ -145,12 +143,12 @@ class Driver:
         for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
             self._put(work.name, record_of(answer, work.sample, self.run_id))
-            self.advance(work.name, 1)
+            self.meter.answered(answer, work.name)
         return held
 
     def _begin(self, work: Work, step: str) -> None:
         self._check_failures()
-        self.advance(f"{work.name}: {step}", 0)
+        self.meter.begin(work.sample.id, f"{work.name}: {step}")
 
     def _units(self, places: Iterable[SampleCells], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
         """The unit of each sample that has cells to decode, claimed when it is taken; what other runs hold is added to
@@ -165,7 +163,7 @@ class Driver:
     def _first_made(self, place: SampleCells) -> Sample | None:
         """The sample, made and stored; None if that failed and was recorded."""
         if place.ordinal > 0:  # the first was made with the plan
-            self.advance(f"{place.name}: making", 0)
+            self.meter.show(f"{place.name}: making")
         try:
             sample = place.samples.sample(place.ordinal)
         except Exception as error:  # bad data, a failing template, no memory: the other samples continue
@@ -180,7 +178,7 @@ class Driver:
         """Store a failed answer of each cell to a sample that could not be made."""
         for cell in cells:
             self._put(place.name, AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
-        self.advance("", len(cells))
+        self.meter.drop(place.samples, len(cells), n_samples=1)
 
     def _claimed(
         self, place: SampleCells, sample_id: str, sample: Sample | None, held: list[SampleCells]
@@ -190,7 +188,8 @@ class Driver:
         claims = self.store.claim(self.run_id, sample_id, [cell.id for cell in place.cells], redo=self.execution.redo)
         for cell_id, error in claims.failed.items():
             self.outcome.add_failed_answer(cell_id, place.name, error)
-        self.advance("", len(claims.done) + len(claims.failed))
+        is_whole = len(claims.done) + len(claims.failed) == len(place.cells)
+        self.meter.drop(place.samples, len(claims.done) + len(claims.failed), n_samples=is_whole)
         if waiting := [cell for cell in place.cells if cell.id in claims.held]:
             held.append(replace(place, cells=waiting))
         granted = [cell for cell in place.cells if cell.id in claims.granted]
@@ -205,6 +204,7 @@ class Driver:
             if cell.id in claims.texts:
                 self._score_again(place, sample, cell, claims.texts[cell.id])
         if cells := [cell for cell in granted if cell.id not in claims.texts]:
+            self.meter.take(place.samples, sample.id, len(cells))
             yield Work(place.name, sample), _unit(sample, place.samples.task.seed, cells)
 
     def _score_again(self, place: SampleCells, sample: Sample, cell: RunCell, text: str) -> None:
@@ -215,7 +215,7 @@ class Driver:
             self.store.put_score_error(cell.id, sample.id, self.run_id, reason_of(score))
         else:
             self.outcome.n_new += self.store.put_score(cell.id, sample.id, self.run_id, score)
-        self.advance("", 1)
+        self.meter.drop(place.samples, 1)
 
     def _put(self, sample: str, answer: AnswerRecord) -> None:
         """Store an answer to a sample, which is named in words."""

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 
 from ...db.heartbeat import heartbeat
 from ...db.store import Store
-from ..calibration.calibrate import Report
 from ..errors import EXIT_INTERRUPTED, Interrupted
 from .driver import Driver, Execution, FirstFailure, missing
 from .executors.in_process import InProcess
+from .meter import Meter, RunReport
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
 from .worker import Worker
 
 
-def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execution, report: Report) -> Outcome:
+def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execution, report: RunReport) -> Outcome:
     """Answer what is missing of a plan, or all of it again, and record the run.
 
     Raises:
@@ -41,23 +41,12 @@ def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execu
     return outcome
 
 
-def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: Report, outcome: Outcome) -> None:
+def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: RunReport, outcome: Outcome) -> None:
     todo = missing(plan, store, redo=execution.redo)
-    total = sum(map(len, todo.values()))
-    done = 0
-
-    def advance(doing: str, finished: int) -> None:
-        nonlocal done
-        done += finished
-        if doing:
-            report(doing, done, total)
-
-    def on_lock(waited_s: float) -> None:  # also called from the heartbeat's thread, so it must not count
-        report(f"waiting for the database: locked for {waited_s:.0f} s", done, total)
-
-    store.on_lock = on_lock
+    meter = Meter.of(plan, todo, report)
+    store.on_lock = lambda waited_s: meter.show(f"waiting for the database: locked for {waited_s:.0f} s")
     executor = InProcess(Worker(plan.loaded, plan.profiles), execution.batch)
-    Driver(plan, store, run_id, executor, todo, execution, advance, outcome).run()
+    Driver(plan, store, run_id, executor, todo, execution, meter, outcome).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
