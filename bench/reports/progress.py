@@ -109,8 +109,9 @@ def progress() -> Iterator[Progress]:
                     self.stage = stage
                 steps = total if total > 1 else None
                 until = None if remaining_s is None else time.monotonic() + remaining_s
-                shown = {"count": _count(done, total), "until": until}
-                bar.update(task, description=printable(doing), completed=done, total=steps, **shown)
+                count = _count(done, total)
+                text = printable(doing)
+                bar.update(task, description=text, completed=done, total=steps, count=count, until=until)
 
             def message(self, text: str) -> None:
                 bar.console.print(printable(text), markup=False, highlight=False)

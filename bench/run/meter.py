@@ -156,6 +156,6 @@ def attention_tokens(loaded: LoadedModel) -> float:
     Of each token and layer, a weight costs one multiplication, and attention over T tokens costs 2 x HQ x D x T.
     """
     shape = loaded.shape
-    n_weights = sum(weight.numel() for weight in loaded.model.parameters() if weight.dim() > 1)
+    n_weights: int = sum(weight.numel() for weight in loaded.model.parameters() if weight.dim() > 1)
     n_weights -= loaded.model.get_input_embeddings().weight.numel()
     return max(n_weights, 1) / (2 * shape.n_layers * shape.n_query_heads * shape.head_dim)
