@@ -63,11 +63,10 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
         setting = state.choice(
             "setting", "Setting", settings, shown=lambda each: each.title, help=SETTING_HELP, disabled=disabled
         )
-        everything = record.derive(_cells, setting, inputs=(record, setting))
-        cells = record.derive(newest_questions, setting, inputs=(everything,))
-        if len(cells) < len(everything):
-            st.caption(f"{len(everything) - len(cells):,} results on other versions of a task are left out.")
-        chosen = {each.column: _chosen(cells, each, disabled) for each in (*PLACES, *METHODS)}
+        cells, n_left_out, values = record.derive(_cells, setting, inputs=(record, setting))
+        if n_left_out:
+            st.caption(f"{n_left_out:,} results on other versions of a task are left out.")
+        chosen = {each.column: _chosen(values[each.column], each, disabled) for each in (*PLACES, *METHODS)}
         pool = _filtered(cells, PLACES, chosen)
         kept = _filtered(pool, METHODS, chosen)
         st.caption(rows_left(len(kept), len(cells)))
@@ -76,8 +75,12 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
     return View(record, setting, pool, kept)
 
 
-def _cells(record: Record, setting: Setting) -> pd.DataFrame:
-    return with_short_methods(record.read(read_cells, setting), record.read(read_method_pages))
+def _cells(record: Record, setting: Setting) -> tuple[pd.DataFrame, int, dict[str, list[Any]]]:
+    """The cells of a setting, how many more ask other questions, and the values that each filter can let through."""
+    everything = with_short_methods(read_cells(record.reader, setting), record.read(read_method_pages))
+    cells = newest_questions(everything)
+    values = {each.column: options_of(cells[each.column]) for each in (*PLACES, *METHODS)}
+    return cells, len(everything) - len(cells), values
 
 
 def newest_questions(cells: pd.DataFrame) -> pd.DataFrame:
@@ -96,9 +99,8 @@ def rows_left(n_left: int, n_all: int) -> str:
     return f"{n_left:,} of {n_all:,} results left by the filters." if n_left != n_all else f"All {n_all:,} results."
 
 
-def _chosen(cells: pd.DataFrame, each: Filter, disabled: bool) -> list[Any] | None:
+def _chosen(values: list[Any], each: Filter, disabled: bool) -> list[Any] | None:
     """The values that a filter lets through, of all that the setting has; None for every one."""
-    values = options_of(cells[each.column])
     if len(values) < 2 and not st.query_params.get_all(each.column):
         return None
     chosen = state.choices(each.column, each.label, values, shown=each.shown, disabled=disabled)

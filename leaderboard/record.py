@@ -31,14 +31,21 @@ class Record:
 
     def read(self, query: Callable[..., T], *args: Any) -> T:
         """What a query of `db.frames` gives for (reader, *args). The result is shared: never change it."""
-        return self.derive(query, *args, inputs=(self.reader, *args))
+        result: T = _answers(self.version, _identity(query), _digest(args), query, (self.reader, *args))
+        return result
 
     def derive(self, function: Callable[..., T], *key: Any, inputs: tuple[Any, ...]) -> T:
         """What a pure function gives for `inputs`, computed once for each `key` and state of the database."""
-        identity = f"{function.__module__}.{function.__qualname__}"
-        digest = hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).hexdigest()
-        result: T = _kept(self.version, identity, digest, function, inputs)
+        result: T = _derived(self.version, _identity(function), _digest(key), function, inputs)
         return result
+
+
+def _identity(function: Callable[..., Any]) -> str:
+    return f"{function.__module__}.{function.__qualname__}"
+
+
+def _digest(key: tuple[Any, ...]) -> str:
+    return hashlib.sha256(repr(key).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def current_record() -> Record:
@@ -64,5 +71,12 @@ def _reader(url: str) -> Reader:
 
 
 @st.cache_resource(max_entries=64, show_spinner="Reading the results ...")
-def _kept(version: str, identity: str, digest: str, _function: Any, _inputs: Any) -> Any:
+def _derived(version: str, identity: str, digest: str, _function: Any, _inputs: Any) -> Any:
+    """Few and large ones: whole settings, rankings, figures."""
     return _function(*_inputs)
+
+
+@st.cache_resource(max_entries=512, show_spinner="Reading the results ...")
+def _answers(version: str, identity: str, digest: str, _query: Any, _inputs: Any) -> Any:
+    """Many and small ones: what visitors look at one by one must not push the large ones out."""
+    return _query(*_inputs)

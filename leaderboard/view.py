@@ -44,14 +44,23 @@ class View:
         places = [(str(task), None if pd.isna(length) else int(length)) for task, length in pairs]
         return sorted(places, key=lambda place: (place[0], place[1] or 0))
 
+    @cached_property
+    def shown(self) -> tuple[str, ...]:
+        """The configurations that the filters left, in the order of their first cells."""
+        return tuple(map(str, self.cells["configuration"].unique()))
+
     @property
     def scores(self) -> pd.DataFrame:
-        """What every sample of the pool's cells scored: columns cell, sample, ordinal and score [0, 100]."""
-        return self.record.read(read_sample_scores, list(self.pool["cell"]))
+        """What every sample of the pool's cells scored: columns cell, sample, ordinal and score [0, 100]; read anew."""
+        return read_sample_scores(self.record.reader, list(self.pool["cell"]))
 
     def derive(self, function: Callable[..., T], *inputs: Any) -> T:
         """What a pure function gives for (pool, *inputs), computed once for each pool and `inputs`, plain values."""
         return self.record.derive(function, self.setting, self.places, *inputs, inputs=(self.pool, *inputs))
+
+    def keep(self, function: Callable[..., T], *key: Any, inputs: tuple[Any, ...]) -> T:
+        """What a pure function gives for `inputs`, which the view and `key` determine, computed once for them."""
+        return self.record.derive(function, self.setting, self.places, self.shown, *key, inputs=inputs)
 
 
 def place_label(place: Place) -> str:

@@ -1,14 +1,15 @@
-"""The command that answers a cell anew."""
+"""The commands that answer cells anew."""
 
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Text, cast, select
+from sqlalchemy import Select, Text, cast, func, select
 
 from ..database import Database
 from ..labels import allocator_label, scorer_label
+from ..portions import portions
 from ..readable import parsed
 from ..results import read_results
 from ..schema import Answer, Run
@@ -28,27 +29,35 @@ _OF_A_CELL = {
 _OF_AN_OCCASION = {"--redo", "--keep-prompts", "--traceback", "--json", "--db", "--no-baselines", "--fail-fast"}
 
 
-def read_command(db: Database, cell: str) -> str | None:
-    """What to type in a shell to answer a cell anew; None where no answer says which run gave it.
+def read_commands(db: Database, cells: Sequence[str]) -> dict[str, str]:
+    """By cell what to type in a shell to answer it anew; cells of which no answer says which run gave it have none.
 
     It is the command of the run that gave the cell's newest answer, with what that one named several of (allocators,
     tasks, ...) narrowed down to this cell. Folders and model paths are cut down to their last names, as the record
     keeps them. A command of another form than `lukv-bench run` stands as it was typed.
     """
-    newest = (
-        select(cast(Run.command, Text))
-        .join(Answer, Answer.run_id == Run.id)
-        .where(Answer.cell_id == cell)
-        .order_by(Answer.created_at.desc(), Answer.id.desc())
-        .limit(1)
-    )
+    once = list(dict.fromkeys(cells))
     with db.reading() as connection:
-        command = parsed(connection.scalar(newest))
-    rows = read_results(db, [cell])
-    if not rows or not isinstance(command, list) or not command:
-        return None
-    words = [str(word) for word in command]
-    return shlex.join(_of_cell(words, rows[0]) if _is_run(words) else words)
+        newest = dict(tuple(row) for some in portions(once) for row in connection.execute(_newest_runs(some)))
+        stored = select(Run.id, cast(Run.command, Text)).where(Run.id.in_(set(newest.values())))
+        commands = {run: parsed(command) for run, command in connection.execute(stored)}
+    return {
+        str(row["cell"]): shlex.join(_of_cell(words, row) if _is_run(words) else words)
+        for row in read_results(db, once)
+        if (words := _words(commands.get(newest.get(row["cell"]))))
+    }
+
+
+def _newest_runs(cells: Sequence[str]) -> Select[tuple[str, str]]:
+    """Of each cell the run of its newest answer."""
+    latest = func.row_number().over(partition_by=Answer.cell_id, order_by=(Answer.created_at.desc(), Answer.id.desc()))
+    numbered = select(Answer.cell_id, Answer.run_id, latest.label("place")).where(Answer.cell_id.in_(cells)).subquery()
+    return select(numbered.c.cell_id, numbered.c.run_id).where(numbered.c.place == 1)
+
+
+def _words(command: Any) -> Words:
+    """The words of a stored command; none where another program stored something else."""
+    return [str(word) for word in command] if isinstance(command, list) else []
 
 
 def _is_run(words: Sequence[str]) -> bool:

@@ -17,40 +17,48 @@ def difference_figure(table: pd.DataFrame) -> go.Figure:
     """
     labels = [_label(task, length) for task, length in zip(table["task"], table["length"], strict=True)]
     found = (table["p_holm"] < 0.05).tolist()
-    error = {
-        "type": "data",
-        "symmetric": False,
-        "array": (table["high"] - table["difference"]).tolist(),
-        "arrayminus": (table["difference"] - table["low"]).tolist(),
-        "color": CATEGORIES[0],
-        "thickness": 2,
-    }
     hover = [
         f"{each:+.1f} [{low:+.1f}, {high:+.1f}], p = {p:.3g} after Holm"
         for each, low, high, p in zip(table["difference"], table["low"], table["high"], table["p_holm"], strict=True)
     ]
-    figure = go.Figure(
-        go.Scatter(
-            x=table["difference"],
-            y=list(range(len(table))),
-            error_x=error,
-            mode="markers",
-            marker={
-                "size": 11,
-                "color": CATEGORIES[0],
-                "line": {"width": 2, "color": CATEGORIES[0]},
-                "symbol": ["circle" if each else "circle-open" for each in found],
-            },
-            customdata=hover,
-            hovertemplate="%{customdata}<extra></extra>",
-        )
-    )
-    figure.add_vline(x=0, line={"color": REFERENCE, "width": 1.5, "dash": "dash"})
-    figure.update_yaxes(tickvals=list(range(len(table))), ticktext=labels, autorange="reversed", zeroline=False)
-    figure.update_xaxes(title="points, B less A", zeroline=False)
-    return figure.update_layout(
-        height=110 + _ROW_PX * max(2, len(table)), margin={"l": 8, "r": 8, "t": 8, "b": 8}, showlegend=False
-    )
+    marks = {
+        "type": "scatter",
+        "x": table["difference"].tolist(),
+        "y": list(range(len(table))),
+        "error_x": {
+            "type": "data",
+            "symmetric": False,
+            "array": (table["high"] - table["difference"]).tolist(),
+            "arrayminus": (table["difference"] - table["low"]).tolist(),
+            "color": CATEGORIES[0],
+            "thickness": 2,
+        },
+        "mode": "markers",
+        "marker": {
+            "size": 11,
+            "color": CATEGORIES[0],
+            "line": {"width": 2, "color": CATEGORIES[0]},
+            "symbol": ["circle" if each else "circle-open" for each in found],
+        },
+        "customdata": hover,
+        "hovertemplate": "%{customdata}<extra></extra>",
+    }
+    return go.Figure({"data": [marks], "layout": _layout(labels)})
+
+
+def _layout(labels: list[str]) -> dict[str, object]:
+    """A row per label from top to bottom, and a line where there is no difference."""
+    line = {"color": REFERENCE, "width": 1.5, "dash": "dash"}
+    nought = {"type": "line", "x0": 0, "x1": 0, "y0": 0, "y1": 1, "xref": "x", "yref": "y domain", "line": line}
+    rows = {"tickvals": list(range(len(labels))), "ticktext": labels, "autorange": "reversed", "zeroline": False}
+    return {
+        "shapes": [nought],
+        "yaxis": rows,
+        "xaxis": {"title": {"text": "points, B less A"}, "zeroline": False},
+        "height": 110 + _ROW_PX * max(2, len(labels)),
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "showlegend": False,
+    }
 
 
 def _label(task: object, length: object) -> str:

@@ -1,6 +1,7 @@
 """Quality against budget: lines with bands, and the frontier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -10,8 +11,6 @@ from ..theme import REFERENCE, translucent
 
 AXES = {"kept_percent": "bytes kept, % of the full cache", "kept_mib": "bytes kept, MiB"}
 """Titles of what quality can be held against."""
-
-_MARGIN = {"l": 8, "r": 8, "t": 8, "b": 8}
 
 
 def quality_lines(
@@ -26,24 +25,37 @@ def quality_lines(
         styles: Of `theme.styles`, by value of that column.
         full: The full cache's score, drawn as a level.
     """
-    figure = go.Figure()
+    traces: list[dict[str, Any]] = []
     for value, rows in points.dropna(subset=[x]).sort_values(x).groupby(line, sort=True):
-        style = styles[str(value)]
-        ends = [*rows[x], *rows[x][::-1]]
-        band = [*rows["interval_high"], *rows["interval_low"][::-1]]
-        fill = translucent(style["colour"], 0.13)
-        name = text.plotly(value)
-        figure.add_scatter(
-            x=ends, y=band, fill="toself", fillcolor=fill, line_width=0, hoverinfo="skip", showlegend=False,
-            legendgroup=name, mode="lines",
-        )  # fmt: skip
-        figure.add_scatter(
-            x=rows[x], y=rows["score"], name=name, legendgroup=name, mode="lines+markers",
-            line={"color": style["colour"], "dash": style["dash"], "width": 2},
-            marker={"symbol": style["marker"], "size": 7}, customdata=_hover(rows), hovertemplate=_HOVER,
-        )  # fmt: skip
-    _add_level(figure, full)
-    return _finished(figure, x)
+        traces += _line(rows, x, text.plotly(value), styles[str(value)])
+    return _figure(traces, x, full)
+
+
+def _line(rows: pd.DataFrame, x: str, name: str, style: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The band, which the legend leaves out, and the line."""
+    kept, low, high = (rows[column].tolist() for column in (x, "interval_low", "interval_high"))
+    band = {
+        "x": [*kept, *kept[::-1]],
+        "y": [*high, *low[::-1]],
+        "fill": "toself",
+        "fillcolor": translucent(style["colour"], 0.13),
+        "line": {"width": 0},
+        "hoverinfo": "skip",
+        "showlegend": False,
+        "legendgroup": name,
+        "mode": "lines",
+    }
+    line = {
+        "x": kept,
+        "y": rows["score"].tolist(),
+        "name": name,
+        "legendgroup": name,
+        "mode": "lines+markers",
+        "line": {"color": style["colour"], "dash": style["dash"], "width": 2},
+        "marker": {"symbol": style["marker"], "size": 7},
+        **_hover(rows),
+    }
+    return [band, line]
 
 
 def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> go.Figure:
@@ -56,45 +68,66 @@ def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> 
     """
     points = points.dropna(subset=[x])
     others, best = points[~points["is_frontier"]], points[points["is_frontier"]].sort_values(x)
-    figure = go.Figure()
-    figure.add_scatter(
-        x=others[x], y=others["score"], mode="markers", name="others", customdata=_hover(others), hovertemplate=_HOVER,
-        marker={"color": translucent(REFERENCE, 0.55), "size": 7},
-    )  # fmt: skip
-    figure.add_scatter(
-        x=best[x], y=best["score"], mode="lines+markers", name="frontier", customdata=_hover(best),
-        hovertemplate=_HOVER, line={"color": "#D55E00", "shape": "hv", "width": 2},
-        marker={"symbol": "diamond", "size": 9},
-        error_y={
-            "array": best["interval_high"] - best["score"],
-            "arrayminus": best["score"] - best["interval_low"],
-            "thickness": 1.2,
+    traces = [
+        {
+            "x": others[x].tolist(),
+            "y": others["score"].tolist(),
+            "mode": "markers",
+            "name": "others",
+            "marker": {"color": translucent(REFERENCE, 0.55), "size": 7},
+            **_hover(others),
         },
-    )  # fmt: skip
-    _add_level(figure, full)
-    return _finished(figure, x)
+        {
+            "x": best[x].tolist(),
+            "y": best["score"].tolist(),
+            "mode": "lines+markers",
+            "name": "frontier",
+            "line": {"color": "#D55E00", "shape": "hv", "width": 2},
+            "marker": {"symbol": "diamond", "size": 9},
+            "error_y": {
+                "array": (best["interval_high"] - best["score"]).tolist(),
+                "arrayminus": (best["score"] - best["interval_low"]).tolist(),
+                "thickness": 1.2,
+            },
+            **_hover(best),
+        },
+    ]
+    return _figure(traces, x, full)
 
 
-_HOVER = "%{customdata[0]}<br>score %{y:.1f}, 95% interval %{customdata[1]:.1f} to %{customdata[2]:.1f}<extra></extra>"
-
-
-def _hover(rows: pd.DataFrame) -> list[list[object]]:
+def _hover(rows: pd.DataFrame) -> dict[str, Any]:
+    """What a point says of itself."""
     names = [text.plotly(name) for name in rows["name"]]
-    return [list(row) for row in zip(names, rows["interval_low"], rows["interval_high"], strict=True)]
+    spans = zip(names, rows["interval_low"].tolist(), rows["interval_high"].tolist(), strict=True)
+    score = "score %{y:.1f}, 95% interval %{customdata[1]:.1f} to %{customdata[2]:.1f}"
+    return {
+        "customdata": [list(span) for span in spans],
+        "hovertemplate": f"%{{customdata[0]}}<br>{score}<extra></extra>",
+    }
 
 
-def _add_level(figure: go.Figure, full: float | None) -> None:
+def _figure(traces: Sequence[Mapping[str, Any]], x: str, full: float | None) -> go.Figure:
+    """Built in one go: plotly checks every part again for each trace or axis that is added to a figure."""
+    layout: dict[str, Any] = {
+        "xaxis": {"title": {"text": AXES[x]}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "score"}, "range": [-2, 103]},
+        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
+        "height": 400,
+        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
+        "hovermode": "closest",
+    }
     if full is not None:
-        figure.add_hline(
-            full,
-            line={"color": REFERENCE, "dash": "dash", "width": 1},
-            annotation={"text": "full cache", "font": {"color": REFERENCE}},
-            annotation_position="top left",
-        )
+        layout |= _level(full)
+    return go.Figure({"data": [{"type": "scatter", **trace} for trace in traces], "layout": layout})
 
 
-def _finished(figure: go.Figure, x: str) -> go.Figure:
-    figure.update_xaxes(title=AXES[x], rangemode="tozero")
-    figure.update_yaxes(title="score", range=[-2, 103])
-    legend = {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0, "title": None}
-    return figure.update_layout(height=400, margin=_MARGIN, legend=legend, hovermode="closest")
+def _level(full: float) -> dict[str, Any]:
+    """The full cache's score, across the whole figure."""
+    place = {"xref": "x domain", "yref": "y"}
+    line = {"color": REFERENCE, "dash": "dash", "width": 1}
+    words = {"text": "full cache", "font": {"color": REFERENCE}, "showarrow": False}
+    corner = {"x": 0, "xanchor": "left", "y": full, "yanchor": "bottom"}
+    return {
+        "shapes": [{"type": "line", "x0": 0, "x1": 1, "y0": full, "y1": full, "line": line, **place}],
+        "annotations": [{**words, **corner, **place}],
+    }

@@ -3,7 +3,7 @@
 import streamlit as st
 
 from lukv_bench import __version__
-from lukv_bench.db.frames.commands import read_command
+from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.db.frames.environments import read_environments
 from lukv_bench.db.frames.pages import read_task_pages
 from lukv_bench.leaderboard import definitions, state, text
@@ -72,7 +72,7 @@ def _show_command(view: View) -> None:
     cells = configuration_cells(view.pool, chosen)
     places = dict(zip(cells["cell"], zip(cells["task"], cells["length"], strict=True), strict=True))
     cell = state.choice("on", "Task and length", list(places), shown=lambda each: place_label(places[each]))
-    command = view.record.read(read_command, cell)
+    command = view.record.read(read_commands, [cell]).get(cell)
     if command is None:
         st.info("No answer says which run gave it, so the command is not known.")
     else:

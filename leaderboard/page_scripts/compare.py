@@ -3,25 +3,16 @@
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
 import streamlit as st
 
-from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
+from lukv_bench.leaderboard.compared import Compared, compare_configurations
 from lukv_bench.leaderboard.configurations import at_place, name_configurations
 from lukv_bench.leaderboard.downloads import show_download
-from lukv_bench.leaderboard.figures.differences import difference_figure
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.pair import Pair, choose_pair
-from lukv_bench.leaderboard.tables.pairs import (
-    DIRECTIONS,
-    difference_table,
-    flip_table,
-    incomplete_tasks,
-    place_of,
-    shared_scores,
-)
+from lukv_bench.leaderboard.tables.pairs import DIRECTIONS, flip_table, place_of
 from lukv_bench.leaderboard.view import View, current_view, place_label
 
 MOST_LISTED = 200
@@ -58,24 +49,22 @@ def show(view: View) -> None:
         return
     names = view.derive(name_configurations)
     pair = choose_pair(view.cells, names)
-    cells = view.pool[view.pool["configuration"].isin(pair)]
-    scores = view.record.read(read_sample_scores, list(cells["cell"]))
-    shared = shared_scores(cells, scores, *pair)
-    incomplete = incomplete_tasks(view.pool, *pair)
-    _show_incomplete(view, incomplete, cells, pair)
-    if shared.empty:
+    compared = compare_configurations(view, pair)
+    _show_incomplete(compared, pair)
+    if compared.shared.empty:
         st.info("The two have answered no sample in common yet.")
         return
-    _show_differences(difference_table(shared, incomplete))
-    _show_flips(view, shared, cells, pair, names)
+    _show_differences(compared)
+    _show_flips(view, compared, pair, names)
 
 
-def _show_incomplete(view: View, incomplete: list[tuple[str, int | None]], cells: pd.DataFrame, pair: Pair) -> None:
+def _show_incomplete(compared: Compared, pair: Pair) -> None:
+    incomplete = compared.incomplete
     if not incomplete:
         return
     parts = []
     for place in incomplete[:8]:
-        rows = at_place(cells, *place)
+        rows = at_place(compared.cells, *place)
         n = [int(rows.loc[rows["configuration"] == each, "n"].sum()) for each in pair]
         parts.append(f"{text.markdown(place_label(place))} (A {n[0]} answers, B {n[1]})")
     more = f" and {len(incomplete) - 8} more tasks" if len(incomplete) > 8 else ""
@@ -85,24 +74,25 @@ def _show_incomplete(view: View, incomplete: list[tuple[str, int | None]], cells
     )
 
 
-def _show_differences(table: pd.DataFrame) -> None:
+def _show_differences(compared: Compared) -> None:
     st.subheader("The difference")
-    st.plotly_chart(difference_figure(table), key="differences", alt="Difference with its 95% interval for each task")
+    st.plotly_chart(compared.figure, key="differences", alt="Difference with its 95% interval for each task")
     st.caption(
         "B less A over the same samples, with 95% intervals. A filled mark is a difference that the sign-flip test "
         "finds after Holm's correction over the tasks; an open one may be chance. Over all tasks, tasks weigh the same."
     )
-    st.dataframe(text.table(table), hide_index=True, column_config=COLUMNS, alt="Paired differences by task")
-    show_download(table, "differences")
+    shown = text.table(compared.table)
+    st.dataframe(shown, hide_index=True, column_config=COLUMNS, alt="Paired differences by task")
+    show_download(compared.table, "differences")
 
 
-def _show_flips(view: View, shared: pd.DataFrame, cells: pd.DataFrame, pair: Pair, names: dict[str, str]) -> None:
+def _show_flips(view: View, compared: Compared, pair: Pair, names: dict[str, str]) -> None:
     st.subheader("Samples that flipped")
-    flips = flip_table(shared, state.segments("flips", "Which samples", DIRECTIONS))
+    flips = flip_table(compared.shared, state.segments("flips", "Which samples", DIRECTIONS))
     if flips.empty:
         st.info("There is none: the two score the same on each of these samples.")
         return
-    st.caption(f"{len(flips):,} of the {len(shared):,} samples that both answered.")
+    st.caption(f"{len(flips):,} of the {len(compared.shared):,} samples that both answered.")
     st.dataframe(
         text.table(flips.head(MOST_LISTED)), hide_index=True, column_config=COLUMNS, height=260, alt="Flipped samples"
     )
@@ -110,7 +100,7 @@ def _show_flips(view: View, shared: pd.DataFrame, cells: pd.DataFrame, pair: Pai
     rows = flips.head(MOST_LISTED).to_dict("records")
     number = state.choice("flip", "Read one", range(len(rows)), shown=lambda each: _title(rows[each]))
     flip = rows[number]
-    here = at_place(cells, *place_of(flip)).drop_duplicates("configuration").set_index("configuration")["cell"]
+    here = at_place(compared.cells, *place_of(flip)).drop_duplicates("configuration").set_index("configuration")["cell"]
     titled = {f"{side}: {names[each]}": str(here[each]) for side, each in zip("AB", pair, strict=True)}
     show_answers(view, str(flip["sample"]), titled)
 

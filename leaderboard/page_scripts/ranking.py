@@ -3,7 +3,7 @@
 import pandas as pd
 import streamlit as st
 
-from lukv_bench.db.frames.commands import read_command
+from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.links import show_link
@@ -140,7 +140,7 @@ def _show_configuration(view: View, about: pd.DataFrame) -> None:
     shown = cells[list(labels)].rename(columns=labels)
     show_table(shown, cells, "results", alt="The chosen configuration's results by task", columns=digits)
     st.subheader("Reproduce it")
-    commands = {command for cell in cells["cell"] if (command := view.record.read(read_command, cell))}
+    commands = set(view.record.read(read_commands, list(cells["cell"])).values())
     if commands:
         st.code(text.block("\n".join(sorted(commands))), language=None, wrap_lines=True)
     else:

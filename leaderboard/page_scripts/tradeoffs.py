@@ -1,16 +1,16 @@
 """Trade-offs: quality against what is kept, and who is on the frontier."""
 
 import pandas as pd
+import plotly.graph_objects as go
 import streamlit as st
 
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.downloads import show_download, show_table
-from lukv_bench.leaderboard.figures.tradeoffs import frontier_figure, quality_lines
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
-from lukv_bench.leaderboard.tables.tradeoffs import frontier_table, points_of, with_frontier
-from lukv_bench.leaderboard.theme import styles
+from lukv_bench.leaderboard.tables.tradeoffs import frontier_table
+from lukv_bench.leaderboard.tradeoffs import frontier, panel_figures, shown_points
 from lukv_bench.leaderboard.view import View, current_view
 
 X = {"share of bytes": "kept_percent", "bytes": "kept_mib"}
@@ -35,8 +35,7 @@ def show(view: View) -> None:
         return
     about = configurations_of(view)
     ranked, incomplete = ranks_of(view)
-    points = points_of(ranked, about)
-    points = points[points["configuration"].isin(set(view.cells["configuration"]))].reset_index(drop=True)
+    points = shown_points(view, ranked, about)
     if points.empty:
         st.info("No configuration that evicts has answered every sample of every chosen task yet.")
         return
@@ -46,17 +45,15 @@ def show(view: View) -> None:
         x = X[state.segments("against", "Quality against", list(X))]
         panel, line = PANELS[state.segments("panels", "Panels", list(PANELS))]
     full = full_score(ranked, about)
-    _show_lines(points, x, panel, line, full)
-    _show_frontier(with_frontier(points, x), x, full)
+    _show_lines(panel_figures(view, points, x, panel, line, full), panel, line)
+    _show_frontier(view, points, x, full)
 
 
-def _show_lines(points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> None:
-    colours = styles(points[line].astype(str))
+def _show_lines(panels: dict[str, go.Figure], panel: str, line: str) -> None:
     columns = st.columns(2)
-    for place, (value, rows) in enumerate(points.groupby(panel, sort=True)):
+    for place, (value, figure) in enumerate(panels.items()):
         with columns[place % 2]:
             st.subheader(text.markdown(value))
-            figure = quality_lines(rows, x, line, colours, full)
             st.plotly_chart(figure, key=f"lines-{place}", alt=f"Score against bytes kept, {panel} {text.line(value)}")
     st.caption(
         f"A line for each {line}, a panel for each {panel}. Bands are 95% intervals of the score; the dashed level is "
@@ -64,11 +61,10 @@ def _show_lines(points: pd.DataFrame, x: str, panel: str, line: str, full: float
     )
 
 
-def _show_frontier(points: pd.DataFrame, x: str, full: float | None) -> None:
+def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> None:
     st.header("Frontier")
-    st.plotly_chart(
-        frontier_figure(points, x, full), key="frontier", alt="Scores of all configurations and the frontier"
-    )
+    points, figure = frontier(view, points, x, full)
+    st.plotly_chart(figure, key="frontier", alt="Scores of all configurations and the frontier")
     st.caption(
         "No other configuration keeps less and scores as much as one on the frontier. Bars are 95% intervals: who is "
         "just below a bar's upper end may be as good."

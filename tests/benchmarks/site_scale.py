@@ -32,7 +32,7 @@ from sqlalchemy import URL  # noqa: E402
 from lukv_bench.db.comparable import Setting  # noqa: E402
 from lukv_bench.db.comparison import result_rows  # noqa: E402
 from lukv_bench.db.frames.cells import read_cells  # noqa: E402
-from lukv_bench.db.frames.commands import read_command  # noqa: E402
+from lukv_bench.db.frames.commands import read_commands  # noqa: E402
 from lukv_bench.db.frames.environments import read_environments  # noqa: E402
 from lukv_bench.db.frames.mean_counts import read_mean_counts  # noqa: E402
 from lukv_bench.db.frames.pages import read_method_pages, read_task_pages  # noqa: E402
@@ -70,7 +70,8 @@ def queries(reader: Reader) -> Iterator[Timed]:
     yield "read_task_pages", lambda: read_task_pages(reader)
     yield "read_environments", lambda: read_environments(reader)
     yield "read_profile_curves", lambda: read_profile_curves(reader, profile)
-    yield "read_command", lambda: read_command(reader, kept["cell"])
+    own = cells.loc[cells["configuration"] == kept["configuration"], "cell"]
+    yield f"read_commands ({len(own)} cells)", lambda: read_commands(reader, list(own))
 
 
 def seconds(call: Callable[[], object], times: int = 5) -> tuple[float, float, float]:

@@ -10,7 +10,7 @@ from sqlalchemy import text
 from lukv_bench.db.arrays import pack_arrays
 from lukv_bench.db.comparable import Setting
 from lukv_bench.db.frames.cells import read_cells
-from lukv_bench.db.frames.commands import read_command
+from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.db.frames.mean_counts import read_mean_counts
 from lukv_bench.db.frames.pages import read_method_pages, read_task_pages
 from lukv_bench.db.frames.profiles import read_profile_curves
@@ -136,17 +136,18 @@ def test_curves_come_back(results: Store) -> None:
 def test_the_command_of_a_run_is_narrowed_down_to_a_cell(results: Store) -> None:
     given = "lukv-bench run --model tiny --batch=8"
     place = "--tasks niah --length 1024 --limit 3 --seed 1 --no-baselines"
-    assert read_command(results, "full niah") == f"{given} --allocator full {place}"
+    commands = read_commands(results, ["full niah", "uniform-0.8 niah", "aware niah"])
+    assert commands["full niah"] == f"{given} --allocator full {place}"
     uniform = "--allocator uniform:floor=4 --scorer keydiff --ratio 0.8"
-    assert read_command(results, "uniform-0.8 niah") == f"{given} {uniform} {place}"
-    assert read_command(results, "aware niah") is None
+    assert commands["uniform-0.8 niah"] == f"{given} {uniform} {place}"
+    assert "aware niah" not in commands
 
 
 def test_a_command_of_another_form_stands_as_it_was_typed(results: Store, rows: "Rows") -> None:
     typed = ["lukv-bench", "lm-eval", "run", "--model_args", "allocator=lukv,note=two words"]
     run = results.start_run(typed, rows.environment)
     results.put_answer(rows.answer(run, 0, "aware niah", sample_id="niah0"))
-    assert read_command(results, "aware niah") == shlex.join(typed)
+    assert read_commands(results, ["aware niah"]) == {"aware niah": shlex.join(typed)}
 
 
 def test_a_prompt_is_kept_where_a_run_keeps_it_and_stays(results: Store, rows: "Rows") -> None:

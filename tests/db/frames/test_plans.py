@@ -10,7 +10,7 @@ from sqlalchemy import event
 from lukv_bench.db.comparable import Setting
 from lukv_bench.db.database import Database
 from lukv_bench.db.frames.cells import read_cells
-from lukv_bench.db.frames.commands import read_command
+from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.db.frames.mean_counts import read_mean_counts
 from lukv_bench.db.frames.profiles import read_profile_curves
 from lukv_bench.db.frames.sample_answers import read_answers_of_sample
@@ -32,7 +32,7 @@ QUESTIONS: dict[str, Callable[[Database, Setting], Any]] = {
     "answers": lambda db, setting: read_answers_of_sample(db, "niah0", ["full niah", "uniform-0.8 niah"]),
     "counts": lambda db, setting: read_mean_counts(db, "full", "niah", 1024),
     "profile": lambda db, setting: read_profile_curves(db, "p"),
-    "command": lambda db, setting: read_command(db, "full niah"),
+    "commands": lambda db, setting: read_commands(db, ["full niah", "uniform-0.8 niah"]),
 }
 
 

@@ -1,0 +1,51 @@
+"""What the trade-offs show of a view, computed once for every state of the database."""
+
+import pandas as pd
+import plotly.graph_objects as go
+
+from .figures.tradeoffs import frontier_figure, quality_lines
+from .tables.tradeoffs import points_of, with_frontier
+from .theme import styles
+from .view import View
+
+
+def shown_points(view: View, ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """The points of `tables.tradeoffs.points_of` that the filters left."""
+    return view.keep(_points, inputs=(view, ranked, about))
+
+
+def panel_figures(
+    view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None
+) -> dict[str, go.Figure]:
+    """A figure for each value of the column `panel`, with a line for each value of the column `line`.
+
+    Args:
+        view: What the page shows.
+        points: Of `shown_points`.
+        x: A key of `figures.tradeoffs.AXES`.
+        panel: A column of the points.
+        line: Another one.
+        full: The full cache's score.
+    """
+    return view.keep(_panels, x, panel, line, inputs=(points, x, panel, line, full))
+
+
+def frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
+    """(points with `is_frontier`, their figure). Arguments as of `panel_figures`."""
+    return view.keep(_frontier, x, inputs=(points, x, full))
+
+
+def _points(view: View, ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    points = points_of(ranked, about)
+    return points[points["configuration"].isin(view.shown)].reset_index(drop=True)
+
+
+def _panels(points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> dict[str, go.Figure]:
+    looks = styles(points[line].astype(str))
+    groups = points.groupby(panel, sort=True)
+    return {str(value): quality_lines(rows, x, line, looks, full) for value, rows in groups}
+
+
+def _frontier(points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
+    points = with_frontier(points, x)
+    return points, frontier_figure(points, x, full)

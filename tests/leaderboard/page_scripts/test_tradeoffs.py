@@ -1,0 +1,39 @@
+"""The trade-offs page."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from streamlit.testing.v1 import AppTest
+
+Visit = Callable[..., AppTest]
+
+
+def drawn(site: AppTest) -> set[str]:
+    """The methods and budgets that the frontier's figure names."""
+    figures = [json.loads(chart.proto.spec) for chart in site.get("plotly_chart")]
+    (frontier,) = (each for each in figures if any(trace.get("name") == "frontier" for trace in each["data"]))
+    return {point[0] for trace in frontier["data"] for point in trace["customdata"]}
+
+
+def test_a_filter_leaves_its_configurations_alone_in_the_figures_and_taking_it_away_brings_all_back(
+    filled: Path, visit: Visit
+) -> None:
+    site = visit(filled, "tradeoffs")
+    everything = drawn(site)
+    site.multiselect(key="allocator").set_value(["lukv"]).run()
+    assert drawn(site) == {name for name in everything if name.startswith("lukv")} < everything
+    site.multiselect(key="allocator").set_value([]).run()
+    assert drawn(site) == everything
+    assert not site.exception
+
+
+def test_other_bytes_and_panels_are_other_figures(filled: Path, visit: Visit) -> None:
+    site = visit(filled, "tradeoffs")
+    before = [chart.proto.spec for chart in site.get("plotly_chart")]
+    site.button_group(key="against").set_value("bytes").run()
+    in_bytes = [chart.proto.spec for chart in site.get("plotly_chart")]
+    site.button_group(key="panels").set_value("by allocator").run()
+    by_allocator = [chart.proto.spec for chart in site.get("plotly_chart")]
+    assert len({*before, *in_bytes, *by_allocator}) == len(before) + len(in_bytes) + len(by_allocator) - 1
+    assert not site.exception
