@@ -38,13 +38,15 @@ def read_commands(db: Database, cells: Sequence[str]) -> dict[str, str]:
     """
     once = list(dict.fromkeys(cells))
     with db.reading() as connection:
-        newest = dict(tuple(row) for some in portions(once) for row in connection.execute(_newest_runs(some)))
+        newest = {
+            str(cell): str(run) for some in portions(once) for cell, run in connection.execute(_newest_runs(some))
+        }
         stored = select(Run.id, cast(Run.command, Text)).where(Run.id.in_(set(newest.values())))
-        commands = {run: parsed(command) for run, command in connection.execute(stored)}
+        commands = {str(run): parsed(command) for run, command in connection.execute(stored)}
     return {
         str(row["cell"]): shlex.join(_of_cell(words, row) if _is_run(words) else words)
         for row in read_results(db, once)
-        if (words := _words(commands.get(newest.get(row["cell"]))))
+        if (words := _words(commands.get(newest.get(str(row["cell"]), ""))))
     }
 
 
