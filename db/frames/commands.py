@@ -50,7 +50,7 @@ def read_commands(db: Database, cells: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _newest_runs(cells: Sequence[str]) -> Select[tuple[str, str]]:
+def _newest_runs(cells: Sequence[str]) -> Select[Any]:
     """Of each cell the run of its newest answer."""
     latest = func.row_number().over(partition_by=Answer.cell_id, order_by=(Answer.created_at.desc(), Answer.id.desc()))
     numbered = select(Answer.cell_id, Answer.run_id, latest.label("place")).where(Answer.cell_id.in_(cells)).subquery()
