@@ -81,16 +81,15 @@ class CheckedGrid:
         with ExitStack() as undo:
             opened = cache(lambda: undo.enter_context(Store.open(self.url, create=True)))
             for number, (model, spec) in enumerate(specs.items(), 1):
-                place = f"{_name(model)} (model {number} of {len(specs)})" if len(specs) > 1 else ""
                 try:
-                    with _naming(place):
+                    with naming_model(model, number, len(specs)):
                         cells += self._run(model, spec, opened, command, progress, finished)
                 except UserError as error:
                     if number == 1:
                         raise
                     finished.failed_models.append(_name(model))
                     finished.failures.append(f"failed: {error}")
-                _release()
+                release()
                 if finished.stopped:
                     break
             finished.rows = result_rows(opened(), cells)
@@ -156,8 +155,9 @@ class CheckedGrid:
 
 
 @contextmanager
-def _naming(place: str) -> Iterator[None]:
+def naming_model(model: str | Model, number: int, n_models: int) -> Iterator[None]:
     """Within the block, an interrupt or a user's mistake names the model, if there are several."""
+    place = f"{_name(model)} (model {number} of {n_models})" if n_models > 1 else ""
     try:
         yield
     except UserError as error:
@@ -166,7 +166,7 @@ def _naming(place: str) -> Iterator[None]:
         raise Interrupted(f"{place}: {stop}" if place else str(stop), stop.exit_code) from None
 
 
-def _release() -> None:
+def release() -> None:
     """Give back the memory of a model that nothing refers to any more."""
     import torch
 

@@ -83,18 +83,19 @@ def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, 
 
 
 def _print(model: str, dtype: str, shape: "CacheShape", rows: "list[Estimate]") -> None:
-    print(f"{model}, {dtype}: weights {_size(shape.weight_bytes)}, KV {_size(shape.kv_bytes_per_token)} a token")
+    print(f"{model}, {dtype}: weights {size(shape.weight_bytes)}, KV {size(shape.kv_bytes_per_token)} a token")
     for row in rows:
         prune = row.budget.keep_tokens is None
         budget = f"prune {row.budget}" if prune else f"keep {row.budget}"
-        line = f"{row.n_tokens:>8} tokens, {budget}: KV {_size(row.kv_bytes_kept)} of {_size(row.kv_bytes_full)}"
+        line = f"{row.n_tokens:>8} tokens, {budget}: KV {size(row.kv_bytes_kept)} of {size(row.kv_bytes_full)}"
         if row.batch_kept is not None:
             line += f"; batch {row.batch_kept}, with full caches {row.batch_full}"
         print(line)
     print(NOTE)
 
 
-def _size(n_bytes: int) -> str:
+def size(n_bytes: int) -> str:
+    """Bytes as a person reads them."""
     for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
         if n_bytes >= size:
             return f"{n_bytes / size:.2f} {unit}"

@@ -160,6 +160,10 @@ Redo = Annotated[
     bool,
     typer.Option("--redo", help="Replace stored answers; an old answer is kept until its new one is stored."),
 ]
+DryRun = Annotated[
+    bool,
+    typer.Option("--dry-run", help="Print what would be done, what is done already, time and memory; answer nothing."),
+]
 FailFast = Annotated[bool, typer.Option("--fail-fast", help="End at the first failed answer; those given are stored.")]
 KeepPrompts = Annotated[
     bool,

@@ -5,7 +5,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.checked import FinishedRun, check_grid
+from ..api.checked import CheckedGrid, FinishedRun, check_grid
 from ..api.grid import LIMIT, MODEL, TASKS, Grid
 from ..api.keywords import keywords_of
 from ..api.values import axis, model_names, whole_numbers
@@ -19,6 +19,7 @@ from .options import (
     Database,
     DataDir,
     Device,
+    DryRun,
     Dtype,
     Exclude,
     FailFast,
@@ -76,6 +77,7 @@ class RunOptions:
     batch: Batch = 1
     redo: Redo = False
     fail_fast: FailFast = False
+    dry_run: DryRun = False
     keep_prompts: KeepPrompts = False
     traceback: Traceback = False
     json: Json = False
@@ -95,6 +97,8 @@ def run(options: RunOptions) -> int:
     SIGTERM).
     """
     checked = check_grid(_grid(options))
+    if options.dry_run:
+        return _forecast(checked, as_json=options.json)
     from ...db.urls import describe
     from ..api.recorded import recorded_command, words_of
 
@@ -146,6 +150,16 @@ def _combinations(option: str, texts: list[str] | None) -> list[dict[str, list[A
     from .sweep import combinations  # reads YAML, which few commands need
 
     return combinations(option, texts)
+
+
+def _forecast(checked: CheckedGrid, *, as_json: bool) -> int:
+    from ..api.forecast import forecast_grid
+    from .forecast import print_forecasts
+
+    with redirect_stdout(sys.stderr), progress() as shown:
+        forecasts = forecast_grid(checked, shown)
+    print_forecasts(forecasts, as_json=as_json)
+    return 0
 
 
 def _show(finished: FinishedRun, where: str, options: RunOptions) -> None:

@@ -9,7 +9,7 @@ from ..calibration.calibrate import Report
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash
-from ..profiles.obtain import obtain_profile
+from ..profiles.obtain import find_profile, obtain_profile
 from ..profiles.owner import ProfileOwner
 from .method import Method
 
@@ -17,12 +17,21 @@ _Key = tuple[str, str, Protection]
 """Kind and label of a plugin, the label with the scorer where the fit reads its scores, and what is protected."""
 
 
+class NotMade(PluginError):
+    """A profile that is only looked for is not there: it is made when it is needed."""
+
+
 @dataclass(frozen=True)
 class MethodProfiles:
-    """Profiles on one model, shared by several methods."""
+    """Profiles on one model, shared by several methods.
+
+    Attributes:
+        make: Whether a missing one is made, which takes minutes; otherwise its method fails with `NotMade`.
+    """
 
     loaded: LoadedModel
     report: Report
+    make: bool = True
     _results: dict[_Key, Profile | PluginError] = field(default_factory=dict)
 
     def obtain(self, method: Method) -> dict[str, Profile]:
@@ -56,13 +65,20 @@ class MethodProfiles:
         key = (owner.plugin.description.kind, owner.label, owner.protection)
         if key not in self._results:
             try:
-                self._results[key] = obtain_profile(owner, self.loaded, self.report)
+                self._results[key] = self._found_or_made(owner)
             except PluginError as error:
                 self._results[key] = error
         result = self._results[key]
         if isinstance(result, PluginError):
-            raise PluginError(str(result))  # without the frames of the calibration
+            raise type(result)(str(result))  # without the frames of the calibration
         return result
+
+    def _found_or_made(self, owner: ProfileOwner) -> Profile:
+        if self.make:
+            return obtain_profile(owner, self.loaded, self.report)
+        if (profile := find_profile(owner, self.loaded)) is None:
+            raise NotMade(f"the profile of {owner.label} is made first")
+        return profile
 
 
 def with_own_profiles(method: Method, loaded: LoadedModel, report: Report) -> Method:

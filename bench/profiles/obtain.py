@@ -41,23 +41,11 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
         UserError: the file named is not a profile for this model and these plugins.
         PluginError: the scorer failed, or the fit.
     """
-    plugin = owner.plugin
-    if named := str(plugin.arguments.get("profile", "")):
-        return _named(named, owner, loaded)
-    documents = _fitted(loaded, built_in_documents())
+    if (profile := find_profile(owner, loaded)) is not None:
+        return profile
+    plugin, documents = owner.plugin, _fitted(loaded, built_in_documents())
     identity = profile_identity(owner, loaded, documents, DEFAULT_SEED)
-    shipped = {name: value for name, value in identity.items() if name != "dtype"}
-    for path in sorted(_shipped_folder().glob("*.safetensors")):
-        if _has_identity(path, plugin.name, shipped):
-            return load_profile(path)
-    names = [plugin.name] if owner.scorer is None else [plugin.name, owner.scorer.name]
-    place = (
-        cache_folder()
-        / "profiles"
-        / "-".join([*names, loaded.revision[:8], f"{content_hash(identity)[:8]}.safetensors"])
-    )
-    if (cached := _cached(place, plugin, identity, loaded)) is not None:
-        return cached
+    place = _place(owner, loaded, identity)
     check_file_place(place, "the profile's place in the cache,", ANY, cure="set LUKV_BENCH_CACHE to another folder")
 
     def waiting(process: str) -> None:
@@ -73,6 +61,30 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
             profile = profiles[name]
             save_profile(profile, place)
     return profile
+
+
+def find_profile(owner: ProfileOwner, loaded: LoadedModel) -> Profile | None:
+    """The profile that the user named, that ships, or that is in the cache; None if it is to be made.
+
+    Raises:
+        UserError: the file named is not a profile for this model and these plugins.
+    """
+    plugin = owner.plugin
+    if named := str(plugin.arguments.get("profile", "")):
+        return _named(named, owner, loaded)
+    identity = profile_identity(owner, loaded, _fitted(loaded, built_in_documents()), DEFAULT_SEED)
+    shipped = {name: value for name, value in identity.items() if name != "dtype"}
+    for path in sorted(_shipped_folder().glob("*.safetensors")):
+        if _has_identity(path, plugin.name, shipped):
+            return load_profile(path)
+    return _cached(_place(owner, loaded, identity), plugin, identity, loaded)
+
+
+def _place(owner: ProfileOwner, loaded: LoadedModel, identity: Mapping[str, Any]) -> Path:
+    """Where the cache keeps a profile."""
+    names = [owner.plugin.name] if owner.scorer is None else [owner.plugin.name, owner.scorer.name]
+    file = "-".join([*names, loaded.revision[:8], f"{content_hash(identity)[:8]}.safetensors"])
+    return cache_folder() / "profiles" / file
 
 
 def _named(name: str, owner: ProfileOwner, loaded: LoadedModel) -> Profile:

@@ -78,8 +78,14 @@ class Plan:
         return {profile_hash(profile): profile for method in self.methods for profile in method.profiles.values()}
 
 
-def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
+def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report, *, make_profiles: bool = True) -> Plan:
     """Open the tasks, make the first sample of each, check every budget on it and obtain the profiles.
+
+    Args:
+        spec: What is to be run.
+        loaded: The model.
+        report: Shows the progress.
+        make_profiles: Whether profiles that are not there are made; otherwise their methods have failed with `NotMade`.
 
     Raises:
         UserError: a scorer, a length, a budget, a profile or a task that cannot be served.
@@ -89,7 +95,7 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report) -> Plan:
         spec = replace(spec, max_length=None)  # the default, written out
     sample_sets = _open(spec, loaded, report)
     _check_budgets(spec, sample_sets)
-    obtained = _obtain_profiles(spec.methods, loaded, report)
+    obtained = _obtain_profiles(spec.methods, MethodProfiles(loaded, report, make_profiles))
     configured: dict[tuple[Rules, str], RunMethod] = {}
     cells: dict[str, RunCell] = {}
     for samples, task in zip(sample_sets, spec.tasks, strict=True):
@@ -155,9 +161,8 @@ Obtained = Mapping[str, Profile] | PluginError
 """A method's profiles by the path of their plugin, or why one of them could not be made."""
 
 
-def _obtain_profiles(methods: Sequence[Method], loaded: LoadedModel, report: Report) -> dict[str, Obtained]:
+def _obtain_profiles(methods: Sequence[Method], profiles: MethodProfiles) -> dict[str, Obtained]:
     """The profiles of each method, by its label. Files named by the user are read first, since they may be invalid."""
-    profiles = MethodProfiles(loaded, report)
     obtained: dict[str, Obtained] = {}
     for method in sorted(methods, key=lambda method: not _names_a_profile(method)):
         try:

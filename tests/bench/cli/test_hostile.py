@@ -65,6 +65,15 @@ PLUGINS = [f"lukv:profile={name}" for name in FILES[:12]]
 PLUGINS += ["uniform,uniform", "lukv:", "lukv:profile", "lukv:profile=", "lukv:=", "lukv:a=b", "keydiff:", "critical"]
 PLUGINS += ["critical:of=", "critical:of=(", "critical:of=(keydiff", "critical:of=critical", "snapkv:window=0"]
 PLUGINS += ["snapkv:window=1e9,kernel=nan", "shuffled:of=shuffled", "shuffled:of=(shuffled:of=uniform)", "full"]
+COMBINATIONS = ["{ratio: 0.5}", "{ratio: }", "{allocator: full}", "[{ratio: 2}]", "{seed: [[1]]}", "&a [*a]", "{a: b"]
+COMBINATIONS += [
+    "!!python/name:os.system x",
+    "{ratio: 0.5, ratio: 0.6}",
+    "[" * 100_000,
+    "? [a]",
+    "---\n---",
+    "{<<: *x}",
+]
 NAMES = ["ruler,", "longbench_v2", "needle_grid_0", "keydiff", "niah"]
 BY_OPTION = {
     "--db": [*FILES, *DATABASES],
@@ -72,6 +81,8 @@ BY_OPTION = {
     "--scorer": PLUGINS,
     **dict.fromkeys(("--out", "--context", "--text", "--questions", "--from", "--export-kvpress", "FILE"), FILES),
     **dict.fromkeys(("--samples", "--data-dir", "--model"), FILES),
+    "--config": [*FILES, "sweep"],
+    **dict.fromkeys(("--include", "--exclude"), COMBINATIONS),
     **dict.fromkeys(("--tasks", "TASK", "--task", "NAME"), NAMES),
     "KIND": ["allocators", "scorers", "tasks", "models"],
 }
@@ -87,6 +98,7 @@ def fill(folder: Path) -> None:
     (folder / "text").write_text("On day 1 the keeper wrote that lamp 7 was lit.\n" * 40)
     (folder / "questions").write_text("Which lamp was lit on day 1?\n")
     (folder / "answers").write_text('{"pred": "a", "answers": ["a"]}\n')
+    (folder / "sweep").write_text("ratio: [0.5, .nan]\nexclude: [{ratio: 0.5}, {allocator: [uniform, full]}]\n")
     (folder / "empty").touch()
     (folder / "binary").write_bytes(random.Random(0).randbytes(5000))
     (folder / "nested").write_text("[" * 200_000)
