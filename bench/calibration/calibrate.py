@@ -224,12 +224,13 @@ class Sampler:
         self._step = step
         self._steps = 0
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        """int64 [B] from logits [B, vocabulary]."""
+    def __call__(self, logits: Tensor, rows: Tensor) -> Tensor:
+        """int64 [n] from logits [n, vocabulary] and the row of each."""
         self._steps += 1
         self._step(self._steps)
         chances = torch.softmax(logits.cpu() / TEMPERATURE, dim=-1)
-        drawn = [torch.multinomial(row, 1, generator=own) for row, own in zip(chances, self._generators, strict=True)]
+        own = [self._generators[row] for row in rows.tolist()]
+        drawn = [torch.multinomial(row, 1, generator=generator) for row, generator in zip(chances, own, strict=True)]
         return torch.cat(drawn).to(logits.device)
 
 

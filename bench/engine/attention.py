@@ -84,7 +84,7 @@ def _mask(
 
     if mask_function is causal_mask_function:
         return None
-    return PartialMask(mask_function, device, q_offset + q_length)
+    return PartialMask(mask_function, device, kv_length)
 
 
 def _attend(

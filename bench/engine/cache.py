@@ -10,6 +10,7 @@ from transformers.cache_utils import Cache, CacheLayerMixin
 
 from ...kernels.store import KVStore
 from ..models.shape import Unsupported
+from .packing import Packing
 
 COMPUTES = "it computes with the cached keys and values itself, outside of its attention function"
 
@@ -113,32 +114,41 @@ def _own(states: Tensor) -> Tensor:
 
 
 class StoreLayer(_Layer):
-    """Appends one chunk to a store and lets it attend."""
+    """Appends a chunk of every row to a store and lets it attend. The model sees the chunks as one line.
 
-    def __init__(self, index: int, store: KVStore, lengths: Tensor, n_seen: int) -> None:
+    Attributes:
+        n_seen: int64 [B] on the CPU, tokens of each row before its chunk, including evicted ones.
+    """
+
+    def __init__(self, index: int, store: KVStore, packing: Packing, n_seen: Tensor) -> None:
         super().__init__(index)
         self.store = store
-        self.lengths = lengths
+        self.packing = packing
         self.n_seen = n_seen
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
-        """Append the chunk.
+        """Append the chunks, [1, H, N, D].
 
         Raises:
             RuntimeError: a chunk was appended already.
         """
         self.take_one_chunk()
-        self.store.append(key_states, value_states, self.lengths)
+        spread = self.packing.spread
+        self.store.append(spread(key_states), spread(value_states), self.packing.lengths)
         return self, self
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
-        """Attend over the store, [B, HQ, Q, D] -> [B, Q, HQ, D]."""
-        out, _ = self.store.attend(query, self.lengths, scale)
-        return out
+        """Attend over the store, [1, HQ, N, D] -> [1, N, HQ, D]."""
+        out, _ = self.store.attend(self.packing.spread(query), self.packing.lengths, scale)
+        return self.packing.join(out)
 
     def get_seq_length(self) -> int:
         """Tokens before the chunk in the longest row, including evicted ones: positions continue from there."""
-        return self.n_seen
+        return int(self.n_seen.max())
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        """(tokens of the longest row with its chunk, 0): rows do not attend to each other."""
+        return int((self.n_seen + self.packing.lengths).max()), 0
 
 
 class StoreCache:
@@ -156,15 +166,11 @@ class StoreCache:
         self._n_context = n_context
         self.n_sequence = n_sequence
 
-    def chunk(self, lengths: Tensor) -> Cache:
-        """A transformers cache for one forward pass over the next chunk, which is added to `n_seen`.
-
-        Args:
-            lengths: int64 [B] on the CPU, how many tokens of the chunk are real in each row.
-        """
-        n_seen = int(self.n_seen.max())
-        self.n_seen = self.n_seen + lengths
-        return Cache(layers=[StoreLayer(index, store, lengths, n_seen) for index, store in enumerate(self.stores)])
+    def chunk(self, packing: Packing) -> Cache:
+        """A transformers cache for one forward pass over the next chunk of each row; they are added to `n_seen`."""
+        n_seen = self.n_seen
+        self.n_seen = n_seen + packing.lengths
+        return Cache(layers=[StoreLayer(index, store, packing, n_seen) for index, store in enumerate(self.stores)])
 
     def keep_rows(self, rows: Tensor) -> None:
         """Drop all rows of the batch but these: int64, ascending indices in the present batch."""

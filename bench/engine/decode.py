@@ -1,7 +1,8 @@
 """Feed the question and generate, for one row or a batch of rows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice, zip_longest
 from typing import Literal
 
 import torch
@@ -10,13 +11,19 @@ from torch import Tensor
 from ..models.load import LoadedModel
 from .cache import StoreCache
 from .clock import now
-from .feed import check_finite, feed
+from .drafts import Drafts
+from .feed import MESSAGE, check_finite, feed
 from .rotary import rotating_for
 from .stop import Stop
 
 StopReason = Literal["eos", "stop_string", "length"]
-Choose = Callable[[Tensor], Tensor]
-"""Next tokens int64 [B] from logits float32 [B, vocabulary]."""
+Choose = Callable[[Tensor, Tensor], Tensor]
+"""Next tokens int64 [n] from logits float32 [n, vocabulary] and the row of each, int64 [n] on the CPU, ascending. A row
+with a draft of k tokens has k + 1 of them: after its last token, and after each token of the draft."""
+
+
+NOT_FINITE = -1
+"""Stands for a token whose logits are not finite."""
 
 
 @dataclass
@@ -28,12 +35,16 @@ class Decoded:
         text: Their text, cut at a stop string, without thoughts.
         stop_reason: Why it ended.
         events: Recorded with the answer.
+        n_chosen: Tokens chosen, an EOS included: the forward passes that it takes token by token.
+        n_passes: The forward passes that it took.
     """
 
     ids: list[int] = field(default_factory=list)
     text: str = ""
     stop_reason: StopReason = "length"
     events: list[dict[str, object]] = field(default_factory=list)
+    n_chosen: int = 0
+    n_passes: int = 0
 
 
 @dataclass(frozen=True)
@@ -43,7 +54,7 @@ class Decoding:
     Attributes:
         rows: One a row.
         first_token_s: From the first token fed after the eviction to the first token chosen.
-        tpot_s: Mean seconds of each later step; None where there was none.
+        tpot_s: Mean seconds of each later pass; None where there was none.
     """
 
     rows: list[Decoded]
@@ -56,8 +67,8 @@ def fed_at_most(max_new_tokens: int) -> int:
     return max(max_new_tokens - 1, 0)
 
 
-def greedy(logits: Tensor) -> Tensor:
-    """The most likely token; the lowest id among equals."""
+def greedy(logits: Tensor, rows: Tensor) -> Tensor:
+    """The most likely tokens; the lowest id among equals."""
     return logits.argmax(dim=-1)
 
 
@@ -68,72 +79,117 @@ def decode(
     chunks: Sequence[Sequence[int]],
     stop: Stop,
     choose: Choose = greedy,
+    drafts: Drafts | None = None,
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
-    A row that has stopped leaves the batch and the cache; `choose` still gets its last logits.
+    A row that has stopped leaves the batch and the cache. With drafts, a pass also feeds what another answer suggests to
+    come next: the tokens that the row chooses itself are kept, as if they had been fed one by one, and the others are
+    taken back.
 
     Args:
         loaded: The model, switched to store attention.
         cache: Stores over the context, with as many rows as there are chunks and nothing fed yet.
         chunks: Token ids fed after the context, one list a row, none empty.
         stop: When a row ends.
-        choose: How the next tokens are picked.
+        choose: How the next tokens are picked; with drafts, a function of the logits alone.
+        drafts: Answers to the same question; those of the rows are added. None = token by token.
     """
     n_fed = int(cache.n_seen.max()) + max(map(len, chunks)) + fed_at_most(stop.max_new_tokens)
+    batch = _Batch(loaded, cache, stop, choose, drafts, [Decoded() for _ in chunks], dict(enumerate(chunks)))
     with rotating_for(loaded.model, cache.n_sequence, n_fed):
-        return _decode(loaded, cache, chunks, stop, choose)
+        started = now(loaded.device)
+        batch.advance()
+        first_token_s = now(loaded.device) - started
+        n_later = 0
+        while batch.pending:
+            batch.advance()
+            n_later += 1
+        later_s = now(loaded.device) - started - first_token_s
+    for row in batch.rows:
+        row.text = stop.text(loaded.tokenizer, row.ids)
+        row.events = stop.events(loaded.tokenizer, row.ids)
+    return Decoding(batch.rows, first_token_s, later_s / n_later if n_later else None)
 
 
-def _decode(
-    loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], stop: Stop, choose: Choose
-) -> Decoding:
-    rows = [Decoded() for _ in chunks]
-    started = now(loaded.device)
-    logits = _last_logits(loaded, cache, _padded(chunks), torch.tensor([len(chunk) for chunk in chunks]))
-    tokens = choose(logits)
-    first_token_s = now(loaded.device) - started
-    running = _add_tokens(loaded, rows, tokens, stop, list(range(len(rows))))
-    fed, steps = list(range(len(rows))), 0
-    while running:
-        if len(running) < len(fed):
-            cache.keep_rows(torch.tensor([place for place, row in enumerate(fed) if row in running]))
-            fed = running
-        ones = torch.ones(len(fed), dtype=torch.int64)
-        logits[fed] = _last_logits(loaded, cache, tokens[fed].cpu().unsqueeze(-1), ones)
-        tokens = choose(logits)
-        steps += 1
-        running = _add_tokens(loaded, rows, tokens, stop, running)
-    elapsed = now(loaded.device) - started
-    _write_texts(loaded, rows, stop)
-    return Decoding(rows, first_token_s, (elapsed - first_token_s) / steps if steps else None)
+@dataclass
+class _Batch:
+    """Rows that decode together.
 
+    Attributes:
+        rows: What each has generated.
+        pending: By row that goes on, what it is fed next; the rows of the cache, in order.
+    """
 
-def _padded(chunks: Sequence[Sequence[int]]) -> Tensor:
-    """int64 [B, Q], padded on the right with a token that no row counts."""
-    width = max(len(chunk) for chunk in chunks)
-    return torch.tensor([[*chunk, *[0] * (width - len(chunk))] for chunk in chunks])
+    loaded: LoadedModel
+    cache: StoreCache
+    stop: Stop
+    choose: Choose
+    drafts: Drafts | None
+    rows: Sequence[Decoded]
+    pending: dict[int, Sequence[int]]
 
+    def advance(self) -> None:
+        """One forward pass; rows that stop leave the batch."""
+        guesses = {row: self._guess(self.rows[row]) for row in self.pending}
+        chosen = self._chosen(guesses)
+        n_wrong, going_on = [], dict[int, Sequence[int]]()
+        for (row, guess), tokens in zip(guesses.items(), chosen, strict=True):
+            generated, n_before = self.rows[row], self.rows[row].n_chosen
+            if self._accept(generated, guess, tokens):
+                going_on[row] = generated.ids[-1:]
+            elif self.drafts is not None:
+                self.drafts.add(generated.ids)
+            n_wrong.append(len(guess) + 1 - (generated.n_chosen - n_before))
+        if any(n_wrong):
+            self.cache.take_back(torch.tensor(n_wrong))
+        if 0 < len(going_on) < len(guesses):
+            self.cache.keep_rows(torch.tensor([place for place, row in enumerate(guesses) if row in going_on]))
+        self.pending = going_on
 
-def _last_logits(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: Tensor) -> Tensor:
-    """Logits float32 [B, vocabulary] after each row's last real token."""
-    columns, index = torch.unique((lengths - 1).clamp_min(0), return_inverse=True)
-    logits = feed(loaded, cache, ids, lengths, columns)
-    rows = logits[torch.arange(len(index), device=logits.device), index.to(logits.device)].float()
-    check_finite(rows)
-    return rows
+    def _guess(self, generated: Decoded) -> list[int]:
+        """A draft of what a row generates next, so long that there is room for one more token."""
+        if self.drafts is None:
+            return []
+        return self.drafts.after(generated.ids, max(self.stop.max_new_tokens - len(generated.ids) - 1, 0))
 
+    def _chosen(self, guesses: Mapping[int, Sequence[int]]) -> list[list[int]]:
+        """Feed what is pending and the drafts. Per row the tokens chosen after what was pending and after each token of
+        its draft, `NOT_FINITE` where the logits are not.
 
-def _add_tokens(
-    loaded: LoadedModel, rows: Sequence[Decoded], tokens: Tensor, stop: Stop, running: Sequence[int]
-) -> list[int]:
-    """Add each running row's token; the rows that have not stopped."""
-    ids = tokens.tolist()
-    return [row for row in running if _add(loaded, rows[row], ids[row], stop)]
+        Raises:
+            ArithmeticError: the logits after what was pending are not finite.
+        """
+        chunks = [[*self.pending[row], *guess] for row, guess in guesses.items()]
+        n_places = [len(guess) + 1 for guess in guesses.values()]
+        logits = feed(self.loaded, self.cache, chunks, n_places).float()
+        rows = torch.tensor(list(guesses)).repeat_interleave(torch.tensor(n_places))
+        first = torch.tensor(n_places).cumsum(0) - torch.tensor(n_places)
+        check_finite(logits[first.to(logits.device)])
+        finite = logits.isfinite().all(dim=-1)
+        tokens = iter(self.choose(logits, rows).masked_fill(~finite, NOT_FINITE).tolist())
+        return [list(islice(tokens, n)) for n in n_places]
+
+    def _accept(self, generated: Decoded, guess: Sequence[int], tokens: Sequence[int]) -> bool:
+        """Add a row's tokens up to the first that its draft does not have; whether the row goes on.
+
+        Raises:
+            ArithmeticError: the logits of one of them are not finite.
+        """
+        generated.n_passes += 1
+        for token, drafted in zip_longest(tokens, guess):
+            if token == NOT_FINITE:
+                raise ArithmeticError(MESSAGE)
+            generated.n_chosen += 1
+            if not _add(self.loaded, generated, token, self.stop):
+                return False
+            if token != drafted:
+                break
+        return True
 
 
 def _add(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
-    """Add a token to a row; whether the row continues."""
+    """Add a token to a row; whether the row goes on."""
     if len(row.ids) >= stop.max_new_tokens:
         return False
     if token in stop.eos:
@@ -144,9 +200,3 @@ def _add(loaded: LoadedModel, row: Decoded, token: int, stop: Stop) -> bool:
         row.stop_reason = "stop_string"
         return False
     return len(row.ids) < stop.max_new_tokens
-
-
-def _write_texts(loaded: LoadedModel, rows: Sequence[Decoded], stop: Stop) -> None:
-    for row in rows:
-        row.text = stop.text(loaded.tokenizer, row.ids)
-        row.events = stop.events(loaded.tokenizer, row.ids)

@@ -1,31 +1,38 @@
 """One forward pass over the next chunk of every row."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ..models.load import LoadedModel
 from .cache import StoreCache
+from .packing import Packing
+
+MESSAGE = "the model's logits are not finite"
 
 
-def feed(loaded: LoadedModel, cache: StoreCache, ids: Tensor, lengths: Tensor, columns: Tensor) -> Tensor:
-    """Logits [B, n, vocabulary] after some columns of the chunk.
+def feed(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], n_last: Sequence[int]) -> Tensor:
+    """Logits [sum of n_last, vocabulary] after the last tokens of each chunk, row after row.
+
+    The chunks pass through the model as one line, whatever their lengths.
 
     Args:
         loaded: The model, switched to store attention.
-        cache: The chunk is appended to it; positions continue from `n_seen`.
-        ids: int64 [B, Q] on the CPU.
-        lengths: int64 [B] on the CPU, how many tokens of the chunk are real in each row.
-        columns: int64 [n] on the CPU, the columns whose logits are needed.
+        cache: The chunks are appended to it; positions continue from `n_seen`.
+        chunks: Token ids of each row, none empty.
+        n_last: After how many of its last tokens each row's logits are needed, at least one in all.
     """
-    positions = cache.n_seen.unsqueeze(-1) + torch.arange(ids.shape[1])
+    packing = Packing.of(chunks)
+    ids = torch.tensor([token for chunk in chunks for token in chunk])
     logits: Tensor = loaded.model(
-        input_ids=ids.to(loaded.device),
-        position_ids=positions.to(loaded.device),
-        past_key_values=cache.chunk(lengths),
+        input_ids=ids.unsqueeze(0).to(loaded.device),
+        position_ids=packing.continued(cache.n_seen).unsqueeze(0).to(loaded.device),
+        past_key_values=cache.chunk(packing),
         use_cache=True,
-        logits_to_keep=columns.to(loaded.device),
+        logits_to_keep=packing.last(n_last).to(loaded.device),
     ).logits
-    return logits
+    return logits[0]
 
 
 def check_finite(logits: Tensor) -> None:
@@ -35,4 +42,4 @@ def check_finite(logits: Tensor) -> None:
         ArithmeticError: some are infinite or NaN.
     """
     if not bool(logits.isfinite().all()):
-        raise ArithmeticError("the model's logits are not finite")
+        raise ArithmeticError(MESSAGE)

@@ -57,11 +57,11 @@ def _score(loaded: LoadedModel, cache: StoreCache, fed: Sequence[int], scored: S
     for start in range(0, len(fed), PIECE):
         piece = fed[start : start + PIECE]
         first = min(max(first_scored - start, 0), len(piece))
-        columns = torch.arange(min(first, len(piece) - 1), len(piece))  # a pass gives at least one column
-        logits = feed(loaded, cache, torch.tensor([list(piece)]), torch.tensor([len(piece)]), columns)[0].float()
-        if first == len(piece):
+        n_scored = len(piece) - first
+        logits = feed(loaded, cache, [piece], [max(n_scored, 1)]).float()  # a pass gives at least one column
+        if not n_scored:
             continue
-        targets = torch.tensor(scored[start + first - first_scored :][: len(columns)], device=loaded.device)
+        targets = torch.tensor(scored[start + first - first_scored :][:n_scored], device=loaded.device)
         check_finite(logits)
         token_logprobs = logits.log_softmax(-1).gather(-1, targets.unsqueeze(-1))
         logprob += float(token_logprobs.double().sum())

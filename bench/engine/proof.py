@@ -15,6 +15,7 @@ from ..models.load import LoadedModel
 from ..models.shape import Unsupported
 from .attention import PartialMask, use_store_attention
 from .evict import evict, keep_everything
+from .packing import Packing
 from .prefill import prefill
 from .rotary import rotating_for
 
@@ -90,7 +91,7 @@ def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool
     cache = evict(context, keep_everything(context), room=len(ids) - n_context)
     chunk = torch.tensor([ids[n_context:]], device=loaded.device)
     position_ids = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
-    chunk_cache = cache.chunk(torch.tensor([chunk.shape[1]]))
+    chunk_cache = cache.chunk(Packing.of(chunk.tolist()))
     with rotating_for(loaded.model, n_sequence=len(ids), n_fed=len(ids)):
         out = loaded.model(input_ids=chunk, position_ids=position_ids, past_key_values=chunk_cache, use_cache=True)
     logits: Tensor = out.logits[0].float()

@@ -34,10 +34,10 @@ class Watched:
 
     leads: list[list[float]] = field(default_factory=list)
 
-    def __call__(self, logits: Tensor) -> Tensor:
+    def __call__(self, logits: Tensor, rows: Tensor) -> Tensor:
         best = logits.topk(2, dim=-1).values
         self.leads.append((best[:, 0] - best[:, 1]).tolist())
-        return greedy(logits)
+        return greedy(logits, rows)
 
 
 def configurations(loaded: LoadedModel, n_tokens: int, n: int) -> list[list[Kept]]:

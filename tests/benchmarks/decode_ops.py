@@ -58,9 +58,9 @@ def operations_a_step(loaded: LoadedModel, layout: Layout, ids: list[int], quest
     counts: list[int] = []
     with Counter() as counter:
 
-        def choose_token(logits: Tensor) -> Tensor:
+        def choose_token(logits: Tensor, rows: Tensor) -> Tensor:
             counts.append(counter.n)
-            return greedy(logits)
+            return greedy(logits, rows)
 
         decode(loaded, cache, [question] * n_rows, Stop(4, frozenset()), choose_token)
     return counts[2] - counts[1]

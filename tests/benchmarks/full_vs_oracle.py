@@ -69,7 +69,7 @@ def evicted_error(loaded: LoadedModel, plain: Any, n: int) -> str | None:
     kept = list(map(select, scores, counts, repeat(Protection(sink=4, window=1).mask(context.n_tokens))))
     logits: list[Tensor] = []
 
-    def watch(chosen: Tensor) -> Tensor:
+    def watch(chosen: Tensor, rows: Tensor) -> Tensor:
         logits.append(chosen[0])
         return torch.tensor([ids[-1]])
 

@@ -70,11 +70,11 @@ def alive_over_full(
     before = storages(loaded.shape.head_dim)
     cache, peak = build(loaded, ids, len(ids) + len(question) + steps), 0
 
-    def measure(logits: Tensor) -> Tensor:
+    def measure(logits: Tensor, rows: Tensor) -> Tensor:
         nonlocal peak
         now = storages(loaded.shape.head_dim)
         peak = max(peak, sum(size for address, size in now.items() if address not in before))
-        return greedy(logits)
+        return greedy(logits, rows)
 
     decode(loaded, cache, [question] * len(cache.n_seen), Stop(steps, frozenset()), measure)
     per_token = 2 * loaded.shape.n_layers * loaded.shape.n_kv_heads * loaded.shape.head_dim * 4

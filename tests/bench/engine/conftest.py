@@ -136,14 +136,17 @@ def some_ids() -> Callable[[int, int], list[int]]:
 
 @dataclass
 class Forced:
-    """Chooses what was scripted, [steps][rows], and remembers the logits it was shown."""
+    """Chooses what was scripted, [steps][rows], and remembers the logits it was shown; of a row that has stopped, its
+    last ones."""
 
     script: Sequence[Sequence[int]]
     logits: list[Tensor] = field(default_factory=list)
 
-    def __call__(self, logits: Tensor) -> Tensor:
-        self.logits.append(logits.clone())
-        return torch.tensor(self.script[len(self.logits) - 1])
+    def __call__(self, logits: Tensor, rows: Tensor) -> Tensor:
+        shown = self.logits[-1].clone() if self.logits else logits.clone()
+        shown[rows] = logits
+        self.logits.append(shown)
+        return torch.tensor(self.script[len(self.logits) - 1])[rows]
 
     @property
     def seen(self) -> Tensor:

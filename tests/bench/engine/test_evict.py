@@ -12,6 +12,7 @@ from lukv_bench.bench.engine.context import Context
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.layouts import SHARED
+from lukv_bench.bench.engine.packing import Packing
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel
@@ -24,10 +25,12 @@ N_TOKENS, N_CHUNK, N_STEPS = 63, 9, 6
 def chunk_logits(loaded: LoadedModel, cache: StoreCache, chunk: list[int], n_context: int) -> Tensor:
     """Logits [Q, vocabulary] after every token of a chunk."""
     positions = torch.arange(n_context, n_context + len(chunk)).unsqueeze(0)
-    lengths = torch.tensor([len(chunk)])
     with torch.inference_mode():
         out: Tensor = loaded.model(
-            torch.tensor([chunk]), position_ids=positions, past_key_values=cache.chunk(lengths), use_cache=True
+            torch.tensor([chunk]),
+            position_ids=positions,
+            past_key_values=cache.chunk(Packing.of([chunk])),
+            use_cache=True,
         ).logits[0]
     return out
 

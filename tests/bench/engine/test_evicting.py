@@ -93,9 +93,9 @@ def test_at_most_what_is_kept_and_one_layer_are_alive_while_a_context_is_read_an
     decoding_peak = Peak(deep)
     peak_at_start = evicted.cache.allocated_bytes
 
-    def measuring(logits: Tensor) -> Tensor:
+    def measuring(logits: Tensor, rows: Tensor) -> Tensor:
         decoding_peak.measure()
-        return greedy(logits)
+        return greedy(logits, rows)
 
     decode(deep, evicted.cache, [question], Stop(N_FED - len(question), frozenset()), measuring)
     assert decoding_peak.bytes <= full / N_LAYERS

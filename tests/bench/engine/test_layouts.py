@@ -13,6 +13,7 @@ from transformers.cache_utils import Cache
 from lukv_bench.bench.engine.cache import PrefillLayer, StoreCache
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
+from lukv_bench.bench.engine.packing import Packing
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.engine.stop import Stop
@@ -37,7 +38,7 @@ def answers(loaded: LoadedModel, ids: list[int], configurations: list[list[Kept]
     def answer(layout: Layout) -> tuple[list[list[int]], Tensor]:
         logits: list[Tensor] = []
 
-        def greedy(shown: Tensor) -> Tensor:
+        def greedy(shown: Tensor, rows: Tensor) -> Tensor:
             logits.append(shown.clone())
             return shown.argmax(dim=-1)
 
@@ -100,7 +101,7 @@ def test_operations_of_a_step_grow_with_the_rows_of_the_ragged_layout_alone(
 
 def logits_of(loaded: LoadedModel, cache: StoreCache, ids: list[int], n_seen: int) -> Tensor:
     positions = torch.arange(n_seen, n_seen + len(ids)).unsqueeze(0)
-    chunk = cache.chunk(torch.tensor([len(ids)]))
+    chunk = cache.chunk(Packing.of([ids]))
     with torch.inference_mode():
         out: Tensor = loaded.model(torch.tensor([ids]), position_ids=positions, past_key_values=chunk).logits[0]
     return out
@@ -128,7 +129,7 @@ def test_a_second_chunk_is_refused(
 
     reading = Cache(layers=[PrefillLayer(index, lambda *_: None) for index in range(like_default.shape.n_layers)])
     context = prefill(like_default, some_ids(30, 6), {})
-    stored = RAGGED.build(context, [kept_at_random(like_default.shape, 30, 1, 7)], 16).chunk(torch.tensor([8]))
+    stored = RAGGED.build(context, [kept_at_random(like_default.shape, 30, 1, 7)], 16).chunk(Packing(torch.tensor([8])))
     for cache in (reading, stored):
         feed(cache)
         with pytest.raises(RuntimeError, match=r"^layer 0 was fed a second chunk in one forward pass$"):
