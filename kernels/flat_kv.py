@@ -25,23 +25,28 @@ class FlatKV:
     level: bool = False
 
     @classmethod
-    def packed(cls, keys: Tensor, values: Tensor, lengths: Tensor, capacities: Tensor, level: bool = False) -> "FlatKV":
-        """Copies tokens into segments.
+    def gathered(
+        cls, keys: Tensor, values: Tensor, index: Tensor, lengths: Tensor, capacities: Tensor, level: bool = False
+    ) -> "FlatKV":
+        """Copies tokens into segments, in one pass: a spare slot gets some token too, which nothing reads.
 
         Args:
-            keys: [sum of lengths, D], segment after segment without gaps.
-            values: The same.
+            keys: [S, D].
+            values: [S, D].
+            index: int64 [sum of lengths], the tokens in them, segment after segment without gaps.
             lengths: int64 [B, H] on the CPU.
             capacities: int64 [B, H] on the CPU, at least the lengths; the largest serves all where they are level.
             level: Whether all segments have one capacity.
         """
         segments = Segments.packed(lengths, capacities.max().expand_as(capacities) if level else capacities)
-        index = segments.slots().to(keys.device)
-        flat_keys = keys.new_empty(int(segments.capacities.sum()), keys.shape[-1])
-        flat_values = torch.empty_like(flat_keys)
-        flat_keys[index] = keys
-        flat_values[index] = values
-        return cls(flat_keys, flat_values, segments, level)
+        n_slots = int(segments.capacities.sum())
+        if not len(index):
+            return cls(
+                keys.new_empty(n_slots, keys.shape[-1]), values.new_empty(n_slots, keys.shape[-1]), segments, level
+            )
+        source = torch.zeros(n_slots, dtype=torch.int64, device=keys.device)
+        source[segments.slots().to(keys.device)] = index.to(keys.device)
+        return cls(keys.index_select(0, source), values.index_select(0, source), segments, level)
 
     @property
     def slot_bytes(self) -> int:
@@ -92,6 +97,5 @@ class FlatKV:
 
     def _move(self, slots: Tensor, capacities: Tensor) -> None:
         """Copy slots, one for each of the segments' lengths, into new tensors of other capacities."""
-        index = slots.to(self.keys.device)
-        moved = FlatKV.packed(self.keys[index], self.values[index], self.segments.lengths, capacities, self.level)
+        moved = FlatKV.gathered(self.keys, self.values, slots, self.segments.lengths, capacities, self.level)
         self.keys, self.values, self.segments = moved.keys, moved.values, moved.segments

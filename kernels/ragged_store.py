@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from .flat_kv import FlatKV
@@ -75,7 +76,9 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
         kept: Which positions stay in each row.
         room: Spare slots of each segment for later tokens.
     """
-    n_rows, lengths = len(kept.mask), kept.counts
-    keys, values = keys.expand(n_rows, -1, -1, -1), values.expand(n_rows, -1, -1, -1)
-    kv = FlatKV.packed(keys[kept.mask], values[kept.mask], lengths, lengths + room)
+    lengths, (n_contexts, n_heads, n_tokens, dim) = kept.counts, keys.shape
+    rows = torch.arange(len(lengths)) if n_contexts > 1 else torch.zeros(len(lengths), dtype=torch.int64)
+    heads = (rows.unsqueeze(-1) * n_heads + torch.arange(n_heads)).flatten().repeat_interleave(lengths.flatten())
+    index = heads.to(keys.device) * n_tokens + kept.positions
+    kv = FlatKV.gathered(keys.reshape(-1, dim), values.reshape(-1, dim), index, lengths, lengths + room)
     return RaggedStore(kv, Positions.of_context(kept.mask, lengths))

@@ -50,7 +50,7 @@ class SharedStore:
         _, n_heads, n_tokens, dim = keys.shape
         no_slots = torch.zeros(n_rows, n_heads, dtype=torch.int64)
         no_tokens = keys.new_empty(0, dim)
-        tail = FlatKV.packed(no_tokens, no_tokens, no_slots, no_slots + room, level=True)
+        tail = FlatKV.gathered(no_tokens, no_tokens, torch.empty(0), no_slots, no_slots + room, level=True)
         everything = torch.ones(1, dtype=torch.bool, device=keys.device).expand(n_rows, n_heads, n_tokens)
         base = Positions.of_context(everything if mask is None else mask, no_slots)
         return cls(keys, values, mask, tail, base, torch.arange(n_rows), watch)

@@ -6,7 +6,10 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from ...kernels.select import rank
+from ...scorers.base import Protection
 from ..guard.stamps import Stamps
+from .clock import now
 
 
 @dataclass(frozen=True)
@@ -22,6 +25,19 @@ class FullCache:
     n_tokens: int
     kv_bytes: int
     prefill_s: float
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The order in which tokens are kept.
+
+    Attributes:
+        ranks: int64 [L, 1, H, T], tokens of its head that are kept before each one.
+        seconds: Wall seconds of sorting.
+    """
+
+    ranks: Tensor
+    seconds: float
 
 
 @dataclass
@@ -50,6 +66,7 @@ class Context:
     read_again: "Callable[[Collection[str]], Context] | None" = None
     full: FullCache = field(init=False)
     _stamps: Stamps = field(init=False, repr=False, compare=False)
+    _rankings: dict[tuple[str, Protection], Ranking] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         n_bytes = sum(layer.nbytes for layer in (*self.keys, *self.values))
@@ -61,6 +78,15 @@ class Context:
         if name in self.failures:
             raise self.failures[name]
         return self.scores[name]
+
+    def ranking(self, name: str, protection: Protection) -> Ranking:
+        """The ranks of a table's tokens, computed once for all budgets; raises what its scorer raised."""
+        table, place = self.table(name), (name, protection)
+        if place not in self._rankings:
+            began = now(table.device)
+            ranks = rank(table, protection.mask(self.n_tokens).to(table.device))
+            self._rankings[place] = Ranking(ranks, now(table.device) - began)
+        return self._rankings[place]
 
     @property
     def n_tokens(self) -> int:
@@ -80,11 +106,13 @@ class Context:
         """Release the tables that are no longer needed."""
         if self.scores.keys() - set(needed):
             self.scores = {name: table for name, table in self.scores.items() if name in needed}
+            self._rankings = {place: one for place, one in self._rankings.items() if place[0] in needed}
             self._stamps = Stamps(self._tensors())
 
     def for_last_use(self) -> "LastUse":
         """The full cache for the last stores built from it: each layer is released once it is copied."""
         self.scores, self._stamps = {}, Stamps(())
+        self._rankings.clear()
         return LastUse(self)
 
     def read_anew(self) -> "Context":
@@ -109,6 +137,7 @@ class Context:
         again = self._read_again(self.scores)
         self.keys, self.values, self.scores = again.keys, again.values, again.scores
         self.failures = {**self.failures, **again.failures}
+        self._rankings.clear()
         self._stamps = Stamps(self._tensors())
         return written[0]
 

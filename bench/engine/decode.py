@@ -83,9 +83,9 @@ def decode(
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
-    A row that has stopped leaves the batch and the cache. With drafts, a pass also feeds what another answer suggests to
-    come next: the tokens that the row chooses itself are kept, as if they had been fed one by one, and the others are
-    taken back.
+    A row that has stopped leaves the batch and the cache. With drafts, a pass also feeds what another answer suggests
+    to come next: the tokens that the row chooses itself are kept, as if they had been fed one by one, and the others
+    are taken back.
 
     Args:
         loaded: The model, switched to store attention.

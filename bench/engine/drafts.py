@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 FIRST = 16
-"""Tokens of an answer's first draft. A later one has at most as many as the answer has so far, so that wrong drafts cost
-no more than a few tokens for each that was right."""
+"""Tokens of an answer's first draft. A later one has at most as many as the answer has so far, so that wrong drafts
+cost no more than a few tokens for each that was right."""
 
 
 class Drafts:
@@ -19,8 +19,8 @@ class Drafts:
         self._counts[tuple(ids)] += 1
 
     def after(self, ids: Sequence[int], most: int) -> list[int]:
-        """A draft of what follows the tokens of an incomplete answer: how the most frequent answer that begins with them
-        goes on, the earliest among equals; empty if none does.
+        """A draft of what follows the tokens of an incomplete answer: how the most frequent answer that begins with
+        them goes on, the earliest among equals; empty if none does.
 
         Args:
             ids: The tokens so far.

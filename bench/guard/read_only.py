@@ -40,6 +40,6 @@ def reading(plugin: Any, shown: Iterable[tuple[str, Tensor]]) -> Iterator[None]:
 
 def _restore(stamps: Stamps, process: ProcessState) -> None:
     changed = [*(f"the {name}" for name in stamps.written()), *process.changed()]
-    process.restore()
     if changed:
+        process.restore()
         raise WriteError(f"it changed {changed[0]}: what a plugin is shown is for reading")

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from ...allocators.base import AllocationRequest, BudgetError, check_counts
@@ -50,12 +51,12 @@ def check_budget(method: Method, shape: ModelShape, n_tokens: int) -> None:
             return
 
 
-def allocate(allocator: Any, request: AllocationRequest) -> Allocation:
+def allocate(allocator: Any, *requests: AllocationRequest) -> Allocation:
     """The allocator's keep counts, validated.
 
     Args:
         allocator: The plugin's instance.
-        request: With its scores where it needs them.
+        requests: One for all layers or one for each, with their scores where it needs them.
 
     Raises:
         UserError: the method cannot serve this budget.
@@ -64,23 +65,25 @@ def allocate(allocator: Any, request: AllocationRequest) -> Allocation:
         BudgetError: its counts break the budget.
         NoteError: its notes on them cannot be stored.
     """
-    with reading(allocator, _tensors(request)):
+    with reading(allocator, _tensors(*requests)):
         began = time.perf_counter()
-        counts = _counts(allocator.allocate(request))  # copying to the CPU waits for a device
+        each = [_counts(allocator.allocate(request)) for request in requests]  # copying to the CPU waits for a device
         allocate_s = time.perf_counter() - began
-    check_counts(counts, request)
-    events: tuple[Event, ...] = ()
+    for counts, request in zip(each, requests, strict=True):
+        check_counts(counts, request)
+    events: list[Event] = []
     if (notes_of := getattr(allocator, "notes", None)) is not None:
-        with reading(allocator, _tensors(request)):
-            notes = list(notes_of(request, counts.clone()))
-        events = tuple(allocator_events(notes))
-    return Allocation(counts, allocate_s, events)
+        with reading(allocator, _tensors(*requests)):
+            notes = [list(notes_of(request, counts.clone())) for counts, request in zip(each, requests, strict=True)]
+        events = [event for some in notes for event in allocator_events(some)]
+    return Allocation(torch.cat(each), allocate_s, tuple(events))
 
 
-def _tensors(request: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
-    yield "request's protected tokens", request.protected
-    if request.scores is not None:
-        yield "request's scores", request.scores
+def _tensors(*requests: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
+    for request in requests:
+        yield "request's protected tokens", request.protected
+        if request.scores is not None:
+            yield "request's scores", request.scores
 
 
 def _counts(counts: object) -> Tensor:

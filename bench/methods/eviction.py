@@ -135,15 +135,18 @@ def select_kept(
     """
     barred = {} if barred is None else barred
     _refuse_barred(method, barred)
-    table = None if method.scorer is None else context.table(method.table)
+    table, ranks, seconds = None, None, 0.0
+    if method.scorer is not None:
+        table, ranking = context.table(method.table), context.ranking(method.table, method.protection)
+        ranks, seconds = ranking.ranks, ranking.seconds + context.score_s.get(method.table, 0.0)
     policy = Policy(loaded, method, context.n_tokens, seed)
     try:
         with nullcontext() if table is None else _unchanged(loaded, context):
-            kept = policy.decide_all(table)
+            kept = policy.decide_all(table, ranks)
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise
-    return Selection(kept, tuple(policy.events), policy.seconds + context.score_s.get(method.table, 0.0))
+    return Selection(kept, tuple(policy.events), policy.seconds + seconds)
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...allocators.base import AllocationRequest, Needs
-from ...kernels.select import Kept, select
+from ...kernels.select import Kept, keep_ranked, rank, select
 from ..engine.clock import now
 from ..models.load import LoadedModel
 from .allocation import allocate
@@ -53,25 +53,36 @@ class Policy:
         if scores is None:
             yield layer, self._whole_layer()
         elif (needs := self._method.allocator.instance.needs) is Needs.LAYER_SCORES:
-            yield layer, self._select(scores, self._allocate(self._requests[layer], scores.unsqueeze(0))[0])
+            yield layer, self._select(scores, self._allocate((self._requests[layer], scores.unsqueeze(0)))[0])
         elif needs is Needs.NOTHING:
             if self._counts is None:
-                self._counts = self._allocate(self._requests[0], None)
+                self._counts = self._allocate((self._requests[0], None))
             yield layer, self._select(scores, self._counts[layer])
         else:
             yield from self._decide_at_the_end(layer, scores)
 
-    def decide_all(self, table: Tensor | None) -> list[Kept]:
+    def decide_all(self, table: Tensor | None, ranks: Tensor | None = None) -> list[Kept]:
         """What each layer keeps, given the scores of all layers.
 
         Args:
             table: float32 [L, 1, H, T]; None for the full cache.
+            ranks: int64 [L, 1, H, T], how many tokens are kept before each one; None = as the table ranks them.
 
         Raises:
             PluginFailure, WriteError, BudgetError, NoteError, UserError: as `allocate`.
         """
-        layers = range(self._n_layers)
-        return [kept for i in layers for _, kept in self.decide(i, None if table is None else table[i])]
+        if table is None:
+            return [self._whole_layer()] * self._n_layers
+        if self._method.allocator.instance.needs is Needs.NOTHING:
+            counts = self._allocate((self._requests[0], None))
+        else:
+            counts = self._allocate(
+                *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
+            )
+        began = now(self._device)
+        kept = keep_ranked(rank(table, self._protected) if ranks is None else ranks, counts)
+        self.seconds += now(self._device) - began
+        return kept
 
     def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
         if self._table is None:
@@ -80,15 +91,17 @@ class Policy:
         table[layer] = scores
         if layer == self._n_layers - 1:
             self._table = None
-            counts = self._allocate(self._requests[0], table)
+            counts = self._allocate((self._requests[0], table))
             for each in range(self._n_layers):
                 yield each, self._select(table[each], counts[each])
 
-    def _allocate(self, request: AllocationRequest, scores: Tensor | None) -> Tensor:
-        """int64 [layers, 1, H]."""
-        if scores is not None:
-            request = replace(request, scores=scores, protected=self._protected)
-        allocation = allocate(self._method.allocator.instance, request)
+    def _allocate(self, *requests: tuple[AllocationRequest, Tensor | None]) -> Tensor:
+        """int64 [layers, 1, H] from requests, each with the scores that it needs."""
+        complete = [
+            request if scores is None else replace(request, scores=scores, protected=self._protected)
+            for request, scores in requests
+        ]
+        allocation = allocate(self._method.allocator.instance, *complete)
         self.seconds += allocation.allocate_s
         self.events += allocation.events
         return allocation.counts

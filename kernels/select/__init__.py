@@ -1,5 +1,5 @@
 """Which positions each head keeps."""
 
-from .naive import Kept, select, stack
+from .naive import Kept, keep_ranked, rank, select, stack
 
-__all__ = ["Kept", "select", "stack"]
+__all__ = ["Kept", "keep_ranked", "rank", "select", "stack"]

@@ -47,20 +47,47 @@ def stack(rows: Sequence[Kept]) -> Kept:
     )
 
 
-def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
-    """Keep the `counts` best positions of every head, protected ones first.
+def rank(scores: Tensor, protected: Tensor) -> Tensor:
+    """int64 [..., T]: how many positions of its head are kept before each one, whatever the count.
 
-    Among equal scores the earlier position is kept, so that the result does not depend on the sorting kernel.
+    Protected positions are kept first, then the best. Among equal scores the earlier position is kept first, so that
+    the result does not depend on the sorting kernel.
+
+    Args:
+        scores: float32 [..., T], higher = keep, no NaN.
+        protected: bool [T].
+    """
+    order = scores.argsort(dim=-1, descending=True, stable=True)
+    first = protected[order]
+    ranks = torch.where(first, first.cumsum(dim=-1), protected.sum() + (~first).cumsum(dim=-1)) - 1
+    return torch.empty_like(ranks).scatter_(-1, order, ranks)
+
+
+def keep_ranked(ranks: Tensor, counts: Tensor) -> list[Kept]:
+    """Keep the first positions of every head.
+
+    Args:
+        ranks: int64 [L, B, H, T], as from `rank`.
+        counts: int64 [L, B, H], 0 to T.
+
+    Returns:
+        A selection for each of the L layers.
+    """
+    n_layers, _, _, n_tokens = ranks.shape
+    masks = ranks < counts.to(ranks.device).unsqueeze(-1)
+    positions = masks.view(-1, n_tokens).nonzero()[:, 1].split(counts.sum(dim=(1, 2)).tolist())
+    offsets = torch.zeros(n_layers, counts[0].numel() + 1, dtype=torch.int64)
+    offsets[:, 1:] = counts.cpu().flatten(1).cumsum(dim=1)
+    return [Kept(*layer) for layer in zip(masks, positions, offsets, strict=True)]
+
+
+def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
+    """Keep the `counts` best positions of every head, protected ones first (see `rank`).
 
     Args:
         scores: float32 [B, H, T], higher = keep, no NaN.
         counts: int64 [B, H], from the number of protected positions to T.
         protected: bool [T], kept regardless of their score; charged inside `counts`.
     """
-    by_score = scores.argsort(dim=-1, descending=True, stable=True)
-    protected_first = protected[by_score].to(torch.uint8).argsort(dim=-1, descending=True, stable=True)
-    order = by_score.gather(-1, protected_first)
-    ranks = torch.arange(scores.shape[-1], device=scores.device)
-    mask = torch.zeros_like(scores, dtype=torch.bool)
-    mask.scatter_(-1, order, ranks < counts.to(scores.device).unsqueeze(-1))
-    return Kept.of_mask(mask)
+    (kept,) = keep_ranked(rank(scores, protected).unsqueeze(0), counts.unsqueeze(0))
+    return kept
