@@ -126,7 +126,7 @@ class _Batch:
     stop: Stop
     choose: Choose
     drafts: Drafts | None
-    rows: Sequence[Decoded]
+    rows: list[Decoded]
     pending: dict[int, Sequence[int]]
 
     def advance(self) -> None:

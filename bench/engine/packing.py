@@ -31,7 +31,7 @@ class Packing:
         """[1, X, N, D] -> [B, X, Q, D], in which a shorter chunk repeats its last token."""
         n_rows, longest = len(self.lengths), int(self.lengths.max())
         if self._is_level:
-            return line[0].unflatten(1, (n_rows, longest)).transpose(0, 1)
+            return line[0].view(line.shape[1], n_rows, longest, -1).transpose(0, 1)
         last = self.lengths.clamp_min(1) - 1
         places = (self.ends - self.lengths).unsqueeze(-1) + torch.minimum(torch.arange(longest), last.unsqueeze(-1))
         return line[0][:, places.clamp_max(line.shape[2] - 1).to(line.device)].transpose(0, 1)
