@@ -19,6 +19,10 @@ class PluginError(Exception):
     """A plugin raised or broke its contract, and the command cannot continue without it: one sentence, exit code 1."""
 
 
+class WorkerError(Exception):
+    """The workers of a run cannot start or are gone, and it cannot continue: one sentence, exit code 1."""
+
+
 LONGEST_MESSAGE = 300
 """Longest message of a library or plugin, in printable characters."""
 

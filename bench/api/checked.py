@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from ...db.store import Store
+    from ..run.executors.choice import Workers
+    from ..run.shard import Shard
     from ..run.spec import RunSpec
 
 
@@ -55,6 +57,8 @@ class CheckedGrid:
 
     grid: Grid
     matrix: Matrix
+    shard: "Shard"
+    workers: "Workers"
     url: "URL"
 
     def carry_out(self, command: Sequence[str], progress: Progress) -> FinishedRun:
@@ -71,6 +75,7 @@ class CheckedGrid:
             UserError: the first model, a task or a budget cannot be served; nothing was stored.
             KeyboardInterrupt: the user stopped it; every answer so far is stored.
             StoreError: the database failed.
+            WorkerError: no worker is left; every answer so far is stored.
         """
         progress.report("loading torch and transformers", 0, 1)
         from ...db.comparison import result_rows
@@ -106,14 +111,16 @@ class CheckedGrid:
     ) -> list[str]:
         """Answer on one model, and add to what is finished; the ids of its cells. Raises as `carry_out`."""
         from ..run.driver import Execution
+        from ..run.executors.choice import open_executor
         from ..run.plan import make_plan
         from ..run.session import carry_out, failures
 
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
-        execution = Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast)
-        outcome = carry_out(plan, opened(), command, execution, progress.report)
+        execution = Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
+        with open_executor(self.workers, plan, grid.device, grid.batch) as executor:
+            outcome = carry_out(plan, opened(), command, execution, executor, progress.report)
         finished.failures += failures(plan, outcome)
         finished.failed_cells |= outcome.failures.keys()
         finished.n_new += outcome.n_new
@@ -196,9 +203,21 @@ def check_grid(grid: Grid) -> CheckedGrid:
         raise UserError("give either --samples or --data-dir: exported samples hold their data.")
     if grid.max_length is not None:
         at_least_one("--max-length", grid.max_length)
+    shard, workers = _sharing(grid)
     matrix = _matrix(grid)
     _check_places(grid, matrix)
-    return CheckedGrid(grid, matrix, _database(grid))
+    return CheckedGrid(grid, matrix, shard, workers, _database(grid))
+
+
+def _sharing(grid: Grid) -> "tuple[Shard, Workers]":
+    """The part of the samples, and who answers it."""
+    from ..run.executors.choice import Workers
+    from ..run.shard import WHOLE, Shard
+
+    shard = WHOLE if grid.shard is None else Shard.parse(grid.shard)
+    workers = Workers(grid.executor, grid.workers, grid.address)
+    workers.check()
+    return shard, workers
 
 
 def _matrix(grid: Grid) -> Matrix:
@@ -235,9 +254,9 @@ def _checked_types(grid: Grid) -> Grid:
     checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
         lambda _, value: read_once(value): (*AXES, "include", "exclude"),
         text_of: ("protocol",),
-        optional_text: ("device", "dtype"),
+        optional_text: ("device", "dtype", "shard", "executor", "address"),
         whole_number: ("limit", "batch"),
-        optional_number: ("sink", "window", "max_length"),
+        optional_number: ("sink", "window", "max_length", "workers"),
         optional_place: ("data_dir", "samples", "db"),
         switch: ("thinking", "truncate", "baselines", "redo", "fail_fast", "keep_prompts"),
     }

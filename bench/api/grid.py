@@ -56,6 +56,10 @@ class Grid:
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.
+        shard: "i/n": answer part i of n of the samples alone; None = all.
+        executor: "local" (processes of this machine) or "ray"; None = this process.
+        workers: Of the executor; None = one for each GPU.
+        address: Of a running Ray cluster, "HOST:PORT" or "auto"; None = Ray is started on this machine.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
     """
@@ -87,6 +91,10 @@ class Grid:
     redo: bool = False
     fail_fast: bool = False
     keep_prompts: bool = False
+    shard: str | None = None
+    executor: str | None = None
+    workers: int | None = None
+    address: str | None = None
     progress: ProgressOption = True
 
 
@@ -103,6 +111,7 @@ def run(grid: Grid) -> "pd.DataFrame":
         UserError: an option, the model or a task cannot be served; nothing was stored.
         KeyboardInterrupt: the user stopped it; every answer so far is stored.
         StoreError: the database failed.
+        WorkerError: no worker is left; every answer so far is stored.
     """
     from ...db.queries import COMPARED_COLUMNS, rows_frame
     from ...db.urls import describe

@@ -10,7 +10,7 @@ _NEGATED = {"no-truncate": "truncate=False", "no-baselines": "baselines=False"}
 _SAME = (
     *("allocator", "scorer", "ratio", "keep-tokens", "sink", "window", "model", "tasks", "task", "length", "limit"),
     *("seed", "protocol", "thinking", "samples", "data-dir", "max-length", "db", "device", "dtype", "batch", "redo"),
-    *("against", "context", "out", "include", "exclude", "fail-fast"),
+    *("against", "context", "out", "include", "exclude", "fail-fast", "shard", "executor", "workers", "address"),
 )
 _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse=True)])})(?![\w-])")
 

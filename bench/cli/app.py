@@ -10,7 +10,7 @@ import typer
 
 from ... import UserError, __version__
 from ...db.errors import StoreError
-from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError
+from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError, WorkerError
 from . import compare, doctor, estimate, inspect, leaderboard, listing, lm_eval, profile, results, run, tasks
 from .command import Command, FileCommand
 from .messages import sentence
@@ -120,7 +120,7 @@ def _code() -> int:
         returned = app(standalone_mode=False, prog_name="lukv-bench")
     except UserError as error:
         return _say(str(error), EXIT_USER)
-    except (StoreError, PluginError) as error:
+    except (StoreError, PluginError, WorkerError) as error:
         return _say(str(error), EXIT_FAILED)
     except UsageError as error:
         message = getattr(error, "format_message", error.__str__)()

@@ -155,6 +155,31 @@ Batch = Annotated[
     ),
 ]
 
+Shard = Annotated[
+    str | None,
+    typer.Option("--shard", help="Answer part I of N of the samples alone, for job arrays.", metavar="I/N"),
+]
+Executor = Annotated[
+    str | None,
+    typer.Option(
+        "--executor",
+        help="Answer in worker processes: local (one for each GPU) or on a Ray cluster.  [default: in this process]",
+        metavar="local|ray",
+    ),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers", help="Workers of --executor.  [default: one for each GPU]", metavar="N", parser=whole_number
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        "--address", help="A running Ray cluster: HOST:PORT, or auto.  [default: Ray is started here]", metavar="A"
+    ),
+]
+
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the tracebacks of plugins that raised, on stderr.")]
 Redo = Annotated[
     bool,

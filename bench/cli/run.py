@@ -13,6 +13,7 @@ from ..errors import printable
 from ..reports.progress import progress
 from .messages import sentence
 from .options import (
+    Address,
     Allocators,
     Batch,
     Config,
@@ -22,6 +23,7 @@ from .options import (
     DryRun,
     Dtype,
     Exclude,
+    Executor,
     FailFast,
     Include,
     Json,
@@ -39,11 +41,13 @@ from .options import (
     Samples,
     Scorers,
     Seeds,
+    Shard,
     Sink,
     Tasks,
     Thinking,
     Traceback,
     Window,
+    Workers,
 )
 
 
@@ -79,6 +83,10 @@ class RunOptions:
     fail_fast: FailFast = False
     dry_run: DryRun = False
     keep_prompts: KeepPrompts = False
+    shard: Shard = None
+    executor: Executor = None
+    workers: Workers = None
+    address: Address = None
     traceback: Traceback = False
     json: Json = False
     config: Config = None
@@ -141,6 +149,10 @@ def _grid(options: RunOptions) -> Grid:
         redo=options.redo,
         fail_fast=options.fail_fast,
         keep_prompts=options.keep_prompts,
+        shard=options.shard,
+        executor=options.executor,
+        workers=options.workers,
+        address=options.address,
     )
 
 

@@ -18,16 +18,26 @@ from .outcome import Outcome
 from .plan import Plan, RunCell
 from .rows import sample_row, stand_in_row
 from .scores import record_of, score_text
+from .shard import WHOLE, Shard
 from .unit import Unit, UnitConfiguration
 
 POLL_S = 1.0
 """Seconds between two checks for the answers of other runs."""
 
 
-def missing(plan: Plan, store: Store, *, redo: bool = False) -> dict[str, set[int]]:
-    """Per cell the ordinals of the samples without a done answer; with `redo` of all."""
+def requested(plan: Plan, shard: Shard) -> dict[str, set[int]]:
+    """Per cell the ordinals of the samples in a shard."""
+    parts = {
+        id(samples): shard.ordinals(samples.task.info.name, samples.task.length, samples.task.seed, len(samples))
+        for samples in plan.sample_sets
+    }
+    return {cell.id: parts[id(cell.samples)] for cell in plan.cells}
+
+
+def missing(plan: Plan, store: Store, shard: Shard, *, redo: bool = False) -> dict[str, set[int]]:
+    """Per cell the ordinals of the samples in a shard without a done answer; with `redo` of all in it."""
     done = {} if redo else store.done_ordinals([cell.id for cell in plan.cells])
-    return {cell.id: set(range(len(cell.samples))) - done.get(cell.id, set()) for cell in plan.cells}
+    return {cell_id: ordinals - done.get(cell_id, set()) for cell_id, ordinals in requested(plan, shard).items()}
 
 
 @dataclass(frozen=True)
@@ -66,12 +76,14 @@ class Execution:
         redo: Whether answers from before the run are replaced.
         keep_prompts: Whether the prompts of the samples that are answered are stored.
         fail_fast: Whether the first failed answer ends the run, before the next step begins.
+        shard: The part of the samples to answer.
     """
 
     batch: int = 1
     redo: bool = False
     keep_prompts: bool = False
     fail_fast: bool = False
+    shard: Shard = WHOLE
 
 
 class FirstFailure(Exception):

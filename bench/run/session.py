@@ -5,21 +5,23 @@ from collections.abc import Sequence
 from ...db.heartbeat import heartbeat
 from ...db.store import Store
 from ..errors import EXIT_INTERRUPTED, Interrupted
-from .driver import Driver, Execution, FirstFailure, missing
-from .executors.in_process import InProcess
+from .driver import Driver, Execution, FirstFailure, missing, requested
+from .executors.base import Executor
 from .meter import Meter, RunReport
 from .outcome import Outcome
 from .plan import Plan
 from .rows import environment_row, plan_rows
-from .worker import Worker
 
 
-def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execution, report: RunReport) -> Outcome:
+def carry_out(
+    plan: Plan, store: Store, command: Sequence[str], execution: Execution, executor: Executor, report: RunReport
+) -> Outcome:
     """Answer what is missing of a plan, or all of it again, and record the run.
 
     Raises:
         Interrupted: the user stopped it; every answer so far is stored.
         StoreError: the database failed.
+        WorkerError: no worker is left; every answer so far is stored.
     """
     store.put(*plan_rows(plan))
     store.forget_failures([method.without_profile_id for method in plan.methods if method.profiles])
@@ -27,13 +29,13 @@ def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execu
     outcome = Outcome()
     with heartbeat(store, run_id):
         try:
-            _run(plan, store, run_id, execution, report, outcome)
+            _run(plan, store, run_id, execution, executor, report, outcome)
         except FirstFailure:
             outcome.stopped = _first_failure(plan, outcome)
         except KeyboardInterrupt as stop:
             code = stop.exit_code if isinstance(stop, Interrupted) else EXIT_INTERRUPTED
             store.finish_run(run_id, code)
-            raise Interrupted(_stored(plan, store, outcome, execution.redo), code) from None
+            raise Interrupted(_stored(plan, store, outcome, execution), code) from None
         except Exception:
             store.finish_run(run_id, 1)
             raise
@@ -41,19 +43,26 @@ def carry_out(plan: Plan, store: Store, command: Sequence[str], execution: Execu
     return outcome
 
 
-def _run(plan: Plan, store: Store, run_id: str, execution: Execution, report: RunReport, outcome: Outcome) -> None:
-    todo = missing(plan, store, redo=execution.redo)
+def _run(
+    plan: Plan,
+    store: Store,
+    run_id: str,
+    execution: Execution,
+    executor: Executor,
+    report: RunReport,
+    outcome: Outcome,
+) -> None:
+    todo = missing(plan, store, execution.shard, redo=execution.redo)
     meter = Meter.of(plan, todo, report)
     store.on_lock = lambda waited_s: meter.show(f"waiting for the database: locked for {waited_s:.0f} s")
-    executor = InProcess(Worker(plan.loaded, plan.profiles), execution.batch)
     Driver(plan, store, run_id, executor, todo, execution, meter, outcome).run()
 
 
-def _stored(plan: Plan, store: Store, outcome: Outcome, redo: bool) -> str:
-    total = sum(len(cell.samples) for cell in plan.cells)
-    if redo:
+def _stored(plan: Plan, store: Store, outcome: Outcome, execution: Execution) -> str:
+    total = sum(map(len, requested(plan, execution.shard).values()))
+    if execution.redo:
         return f"{outcome.n_new} of {total} answers were replaced, the others are unchanged."
-    stored = total - sum(map(len, missing(plan, store).values()))
+    stored = total - sum(map(len, missing(plan, store, execution.shard).values()))
     return f"{stored} of {total} answers are stored; run the same command again to continue."
 
 

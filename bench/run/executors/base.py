@@ -26,5 +26,6 @@ class Executor(Protocol):
 
         Raises:
             ModelChanged: a plugin changed the model's weights, and they cannot be read again.
+            WorkerError: no worker can be started.
         """
         ...
