@@ -203,21 +203,13 @@ def check_grid(grid: Grid) -> CheckedGrid:
         raise UserError("give either --samples or --data-dir: exported samples hold their data.")
     if grid.max_length is not None:
         at_least_one("--max-length", grid.max_length)
-    shard, workers = _sharing(grid)
+    from ..run.executors.choice import Workers
+    from ..run.shard import Shard
+
+    shard, workers = Shard.parse(grid.shard), Workers(grid.executor, grid.workers, grid.address).checked()
     matrix = _matrix(grid)
     _check_places(grid, matrix)
     return CheckedGrid(grid, matrix, shard, workers, _database(grid))
-
-
-def _sharing(grid: Grid) -> "tuple[Shard, Workers]":
-    """The part of the samples, and who answers it."""
-    from ..run.executors.choice import Workers
-    from ..run.shard import WHOLE, Shard
-
-    shard = WHOLE if grid.shard is None else Shard.parse(grid.shard)
-    workers = Workers(grid.executor, grid.workers, grid.address)
-    workers.check()
-    return shard, workers
 
 
 def _matrix(grid: Grid) -> Matrix:

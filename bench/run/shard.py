@@ -21,12 +21,14 @@ class Shard:
     of: int = 1
 
     @classmethod
-    def parse(cls, text: str) -> "Shard":
-        """Read "2/8".
+    def parse(cls, text: str | None) -> "Shard":
+        """Read "2/8"; None is all samples.
 
         Raises:
             UserError: it is not of this form, or the part is not among its parts.
         """
+        if text is None:
+            return WHOLE
         match = re.fullmatch(r"([0-9]{1,7})/([0-9]{1,7})", text.strip(), re.ASCII)
         if match is None or not 1 <= int(match[1]) <= int(match[2]) <= MOST_SHARDS:
             raise UserError(

@@ -1,5 +1,6 @@
 """Which executor answers a run."""
 
+import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
 EXECUTORS = ("local", "ray")
 MOST_WORKERS = 1024
+PROCESS_NAME = "lukv-bench worker"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class Workers:
     n_workers: int | None = None
     address: str | None = None
 
-    def check(self) -> None:
-        """Refuse what does not go together or is not installed, without importing it.
+    def checked(self) -> "Workers":
+        """Itself, if its parts go together and the executor is installed, which is not imported.
 
         Raises:
             UserError: it cannot be served.
@@ -46,8 +48,30 @@ class Workers:
             raise UserError("--address names a Ray cluster and goes with --executor ray; add it.")
         if self.address is not None and not self.address.strip():
             raise UserError("--address is empty; name HOST:PORT, auto, or leave it out to start Ray on this machine.")
+        if self.executor == "local":
+            _check_process()
         if self.executor == "ray" and find_spec("ray") is None:
             raise UserError("--executor ray needs Ray, which is not installed; type \"pip install 'lukv-bench[ray]'\".")
+        return self
+
+
+def _check_process() -> None:
+    """Refuse a process that may not start workers.
+
+    Raises:
+        UserError: it is a worker, or a daemon of multiprocessing.
+    """
+    process = multiprocessing.current_process()
+    if process.name.startswith(PROCESS_NAME):  # a spawned process runs the main script again
+        raise UserError(
+            "the workers of a run read the script that started it; put its calls below "
+            '`if __name__ == "__main__":`, so that they run in the first process alone.'
+        )
+    if process.daemon:
+        raise UserError(
+            "--executor local starts processes, and this one is a daemon of multiprocessing, which may not; leave "
+            "--executor out, or start the run from the main process."
+        )
 
 
 @contextmanager

@@ -12,10 +12,9 @@ from typing import Any
 from .... import UserError
 from ...models.weights import ModelChanged
 from ..unit import Unit
+from .choice import PROCESS_NAME
 from .pool import DONE, READY, Event, Lost, Refused, Step
 from .setup import WorkerSetup
-
-PROCESS_NAME = "lukv-bench worker"
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,19 +78,6 @@ class LocalProcesses:
         """One event of each worker that has any."""
         speaking = set(map(id, wait([hand.connection for hand in hands])))
         return [(hand, hand.event()) for hand in hands if id(hand.connection) in speaking]
-
-
-def refuse_worker() -> None:
-    """Refuse to start a run inside a worker: spawned processes run the main script again.
-
-    Raises:
-        UserError: this process is a worker.
-    """
-    if multiprocessing.current_process().name.startswith(PROCESS_NAME):
-        raise UserError(
-            "the workers of a run read the script that started it; put its calls below "
-            '`if __name__ == "__main__":`, so that they run in the first process alone.'
-        )
 
 
 def manner_of(exit_code: int | None) -> str:

@@ -1,0 +1,216 @@
+"""Workers as actors of a Ray cluster, each with a model of its own. Results come back to this process.
+
+Ray is an extra, imported when a run asks for it.
+"""
+
+import os
+import socket
+import tempfile
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import chdir, contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import ray
+from ray.exceptions import RayActorError, RayError
+
+from .... import UserError
+from ...errors import WorkerError, first_line
+from ...models.weights import ModelChanged
+from ..unit import Unit
+from .pool import DONE, READY, Event, Lost, Refused
+from .setup import WorkerSetup
+
+SETTINGS = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
+"""Of a Ray that is started here for this run alone: it writes no token into the user's home and reports nothing."""
+
+CHECK_S, PATIENCE_S = 5.0, 25.0
+"""Seconds between two looks at the head, and seconds without an answer after which it is lost. Ray itself would end
+this process after 60 s, without a word to whoever waits for its output."""
+
+
+class Actor:
+    """A worker on the cluster."""
+
+    def __init__(self, setup: WorkerSetup) -> None:
+        self._setup = setup
+
+    def load(self) -> Event:
+        """Load the model."""
+        try:
+            self._worker = self._setup.make()
+        except UserError as error:
+            return Refused(str(error))
+        return READY
+
+    def answers(self, unit: Unit) -> Iterator[Event]:
+        """The answers of a unit as they come."""
+        try:
+            yield from self._worker.answers(unit, self._setup.batch, lambda _: None)
+        except ModelChanged as error:
+            yield Refused(str(error))
+
+
+@dataclass
+class Head:
+    """The head of the cluster, whose loss ends a run.
+
+    Attributes:
+        address: HOST:PORT.
+        checked_at: On the monotonic clock.
+        silent_since: None while it answers.
+        is_lost: Whether it was given up.
+    """
+
+    address: str
+    checked_at: float = field(default_factory=time.monotonic)
+    silent_since: float | None = None
+    is_lost: bool = False
+
+    def check(self) -> None:
+        """Look whether it is there, unless that was done a moment ago.
+
+        Raises:
+            WorkerError: it has not answered for PATIENCE_S.
+        """
+        now = time.monotonic()
+        if now - self.checked_at < CHECK_S:
+            return
+        self.checked_at = now
+        host, _, port = self.address.rpartition(":")
+        try:
+            socket.create_connection((host, int(port)), timeout=CHECK_S).close()
+            self.silent_since = None
+        except OSError as error:
+            self.silent_since = self.silent_since or now
+            if now - self.silent_since >= PATIENCE_S:
+                self.is_lost = True
+                raise WorkerError(
+                    f"the head of the Ray cluster at {self.address} is gone ({error.strerror or error}); what was "
+                    "answered is stored: run the same command again once the cluster is back."
+                ) from error
+
+
+@dataclass(eq=False)
+class RayHand:
+    """An actor, and what is expected from it.
+
+    Attributes:
+        pending: A reference to its next event, or a generator of such; None while it has no unit.
+    """
+
+    actor: Any
+    pending: Any
+    head: "Head"
+
+    def give(self, unit: Unit) -> None:
+        """Begin to answer a unit."""
+        self.pending = self.actor.answers.options(num_returns="streaming").remote(unit)
+
+    def end(self) -> None:
+        """Kill the actor."""
+        if not self.head.is_lost:  # nobody would hear it; the actor ends with its cluster
+            ray.kill(self.actor)
+
+    def event(self) -> Event:
+        """What has come."""
+        try:
+            if isinstance(self.pending, ray.ObjectRef):
+                reference, self.pending = self.pending, None
+            else:
+                reference = next(self.pending)
+            event: Event = ray.get(reference)
+        except StopIteration:
+            self.pending = None
+            return DONE
+        except RayActorError as error:
+            return Lost(f"was lost ({first_line(error).rstrip('.')})")
+        return event
+
+
+@dataclass(frozen=True)
+class RayCluster:
+    """Actors on a cluster that this process is connected to.
+
+    Attributes:
+        setup: Of all workers.
+        n_workers: At most as many as the cluster has room for.
+        resources: Of each: CPUs and GPUs.
+    """
+
+    setup: WorkerSetup
+    n_workers: int
+    resources: Mapping[str, int]
+    head: Head
+
+    def start(self, place: int) -> RayHand:
+        """Start an actor wherever the cluster has room."""
+        actor = ray.remote(Actor).options(max_restarts=0, **self.resources).remote(self.setup)
+        return RayHand(actor, actor.load.remote(), self.head)
+
+    def events(self, hands: Sequence[RayHand]) -> list[tuple[RayHand, Event]]:
+        """One event of each worker that has any."""
+        by_pending = {hand.pending: hand for hand in hands if hand.pending is not None}
+        ready: list[Any] = []
+        while not ready:
+            self.head.check()
+            ready, _ = ray.wait(list(by_pending), num_returns=1, timeout=CHECK_S)
+        return [(by_pending[pending], by_pending[pending].event()) for pending in ready]
+
+
+@contextmanager
+def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) -> Iterator[RayCluster]:
+    """Connect to a cluster, or start one on this machine for the length of the block.
+
+    Args:
+        setup: Of all workers.
+        n_workers: None = one for each GPU, or for each machine where there is none.
+        address: None = start Ray here.
+
+    Raises:
+        UserError: the cluster cannot be reached, or has no room for so many workers.
+    """
+    if address is None:
+        for name, value in SETTINGS.items():
+            os.environ.setdefault(name, value)
+    with tempfile.TemporaryDirectory(prefix="lukv-bench-") as empty:
+        try:
+            with chdir(empty):  # Ray's workers import from the folder that the driver is in before anything else
+                ray.init(
+                    address=address,
+                    include_dashboard=None if address else False,
+                    log_to_driver=False,
+                    logging_level="ERROR",
+                )
+        except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
+            where = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started here"
+            raise UserError(f"{where} ({first_line(error).rstrip('.')}); check --address.") from error
+        head = Head(ray.get_runtime_context().gcs_address)
+        try:
+            n_workers, resources = _room(setup.device, n_workers)
+            n_threads = None if resources["num_gpus"] else resources["num_cpus"]
+            yield RayCluster(replace(setup, n_threads=n_threads), n_workers, resources, head)
+        finally:
+            if not head.is_lost:
+                ray.shutdown()
+
+
+def _room(device: str | None, n_workers: int | None) -> tuple[int, dict[str, int]]:
+    """The number of workers, and the CPUs and GPUs of each.
+
+    Raises:
+        UserError: the cluster has not so many.
+    """
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    gpus = 0 if device == "cpu" else sum(int(node.get("GPU", 0)) for node in nodes)
+    cpus = [int(node.get("CPU", 0)) for node in nodes]
+    n = n_workers or gpus or len(nodes)
+    if gpus:
+        if n > gpus:
+            raise UserError(f"--workers {n} is more than the Ray cluster has GPUs, {gpus}.")
+        return n, {"num_gpus": 1, "num_cpus": 0}
+    for each in range(max(cpus, default=0), 0, -1):
+        if sum(count // each for count in cpus) >= n:
+            return n, {"num_gpus": 0, "num_cpus": each}
+    raise UserError(f"--workers {n} is more than the Ray cluster has CPUs, {sum(cpus)}.")

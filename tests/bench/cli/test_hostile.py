@@ -124,7 +124,7 @@ def base(command: str, model: Path) -> dict[str, str | None]:
     short = {"--tasks": "niah_single_1", "--length": "360", "--limit": "1"}
     cheap = {"--allocator": "uniform", "--ratio": "0.5"}
     return {
-        "run": {"--model": str(model), "--db": "out.db", **short, **cheap},
+        "run": {"--model": str(model), "--db": "out.db", "--executor": "local", **short, **cheap},
         "results": {"--db": "half.db"},
         "compare": {"A": "lukv", "B": "uniform", "--db": "half.db"},
         "leaderboard": {"--check": None, "--port": "9"},
