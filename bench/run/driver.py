@@ -61,10 +61,21 @@ class SampleCells:
 
 @dataclass(frozen=True)
 class Work:
-    """A sample that is being answered."""
+    """A sample that is being answered.
+
+    Attributes:
+        name: As progress shows it.
+        seed: Tells it from the same sample under another seed, which may be answered at the same time.
+    """
 
     name: str
     sample: Sample
+    seed: int
+
+    @property
+    def key(self) -> tuple[str, int]:
+        """Under which the meter knows it."""
+        return self.sample.id, self.seed
 
 
 @dataclass(frozen=True)
@@ -155,12 +166,12 @@ class Driver:
         for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
             self._put(work.name, record_of(answer, work.sample, self.run_id))
-            self.meter.answered(answer, work.name)
+            self.meter.answered(work.key, answer, work.name)
         return held
 
     def _begin(self, work: Work, step: str) -> None:
         self._check_failures()
-        self.meter.begin(work.sample.id, f"{work.name}: {step}")
+        self.meter.begin(work.key, f"{work.name}: {step}")
 
     def _units(self, places: Iterable[SampleCells], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
         """The unit of each sample that has cells to decode, claimed when it is taken; what other runs hold is added to
@@ -216,8 +227,9 @@ class Driver:
             if cell.id in claims.texts:
                 self._score_again(place, sample, cell, claims.texts[cell.id])
         if cells := [cell for cell in granted if cell.id not in claims.texts]:
-            self.meter.take(place.samples, sample.id, len(cells))
-            yield Work(place.name, sample), _unit(sample, place.samples.task.seed, cells)
+            work = Work(place.name, sample, place.samples.task.seed)
+            self.meter.take(place.samples, work.key, len(cells))
+            yield work, _unit(sample, work.seed, cells)
 
     def _score_again(self, place: SampleCells, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a stored text whose metric failed before."""

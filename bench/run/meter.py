@@ -14,6 +14,10 @@ RunReport = Callable[[str, int, int, float | None], None]
 """Called with (what is being done, answers done, answers in all, seconds that the rest takes or None)."""
 
 
+UnitKey = tuple[str, int]
+"""A sample's id and the seed of its unit, since a sample may be the same under two seeds."""
+
+
 def load_of(samples: SampleSet) -> Load:
     """What a sample of the set asks of the model, by its first one."""
     first = samples.first
@@ -68,7 +72,7 @@ class Meter:
     left: dict[int, _Left]
     clock: Callable[[], float] = time.perf_counter
     done: int = 0
-    _open: dict[str, _Open] = field(default_factory=dict)
+    _open: dict[UnitKey, _Open] = field(default_factory=dict)
     _first_s: float | None = None
     _last_s: float = 0.0
     _busy_s: float = 0.0
@@ -90,15 +94,15 @@ class Meter:
         """Show what is being done; nothing is counted, so that any thread may call this."""
         self.report(doing, self.done, self.total, self.remaining_s())
 
-    def take(self, samples: SampleSet, sample_id: str, n_cells: int) -> None:
+    def take(self, samples: SampleSet, key: UnitKey, n_cells: int) -> None:
         """A unit is handed out."""
         now = self.clock()
-        self._open[sample_id] = _Open(self.left[id(samples)], n_cells, now, now)
+        self._open[key] = _Open(self.left[id(samples)], n_cells, now, now)
         self._first_s = now if self._first_s is None else self._first_s
 
-    def begin(self, sample_id: str, doing: str) -> None:
+    def begin(self, key: UnitKey, doing: str) -> None:
         """A step of a unit begins; before the first one it may have waited for a worker."""
-        one = self._open[sample_id]
+        one = self._open[key]
         if not one.is_begun:
             one.is_begun, one.began, one.since = True, self.clock(), self.clock()
         self.show(doing)
@@ -116,14 +120,14 @@ class Meter:
         left.n_samples -= n_samples
         self.done += n_cells
 
-    def answered(self, answer: UnitAnswer, doing: str) -> None:
+    def answered(self, key: UnitKey, answer: UnitAnswer, doing: str) -> None:
         """An answer came; with the last one of its unit it is known what the unit took."""
-        self._count(answer)
+        self._count(key, answer)
         self.done += 1
         self.show(doing)
 
-    def _count(self, answer: UnitAnswer) -> None:
-        one, now = self._open[answer.sample_id], self.clock()
+    def _count(self, key: UnitKey, answer: UnitAnswer) -> None:
+        one, now = self._open[key], self.clock()
         one.left.n_samples -= not one.n_answered
         one.left.n_cells -= 1
         one.n_answered += 1
@@ -131,7 +135,7 @@ class Meter:
         one.n_generated += answer.n_generated_tokens or 0
         one.prefill_s = max(one.prefill_s, answer.seconds.prefill_s or 0.0)
         if one.n_answered == one.n_cells:
-            del self._open[answer.sample_id]
+            del self._open[key]
             self._last_s, seconds = now, now - one.began
             self._busy_s += seconds
             cells_s = max(seconds - one.prefill_s, 0.0)
