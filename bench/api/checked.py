@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from ...db.store import Store
+    from ..run.driver import Execution
     from ..run.executors.choice import Workers
     from ..run.shard import Shard
     from ..run.spec import RunSpec
@@ -110,7 +111,6 @@ class CheckedGrid:
         finished: FinishedRun,
     ) -> list[str]:
         """Answer on one model, and add to what is finished; the ids of its cells. Raises as `carry_out`."""
-        from ..run.driver import Execution
         from ..run.executors.choice import open_executor
         from ..run.plan import make_plan
         from ..run.session import carry_out, failures
@@ -118,15 +118,21 @@ class CheckedGrid:
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
-        execution = Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
         with open_executor(self.workers, plan, grid.device, grid.batch) as executor:
-            outcome = carry_out(plan, opened(), command, execution, executor, progress.report)
+            outcome = carry_out(plan, opened(), command, self.execution(), executor, progress.report)
         finished.failures += failures(plan, outcome)
         finished.failed_cells |= outcome.failures.keys()
         finished.n_new += outcome.n_new
         finished.traces += outcome.traces.values()
         finished.stopped = outcome.stopped
         return [cell.id for cell in plan.cells]
+
+    def execution(self) -> "Execution":
+        """How the grid is carried out on each model."""
+        from ..run.driver import Execution
+
+        grid = self.grid
+        return Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
 
     def specs(self, progress: Progress) -> "dict[str | Model, RunSpec]":
         """What is to be run on each model, in order.

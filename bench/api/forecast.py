@@ -35,7 +35,7 @@ def forecast_grid(checked: CheckedGrid, progress: Progress) -> "list[Forecast]":
             except NoResultsError:
                 store = None
             progress.report("estimating", 0, 1)
-            forecasts.append(forecast(plan, store, grid.batch, redo=grid.redo))
+            forecasts.append(forecast(plan, store, checked.execution()))
             del loaded, plan
         release()
     return forecasts

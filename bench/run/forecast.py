@@ -10,7 +10,7 @@ from ..methods.budget import Budget
 from ..methods.estimate import CacheShape, estimate
 from ..methods.profiles import NotMade
 from ..models.load import DTYPES, LoadedModel
-from .driver import missing
+from .driver import Execution, missing, requested
 from .meter import attention_tokens, load_of
 from .plan import Plan, RunCell
 from .remaining import Load, Observed, Pace, Work
@@ -80,18 +80,17 @@ class Forecast:
         return sum(task.n_done for task in self.tasks)
 
 
-def forecast(plan: Plan, store: Store | None, batch: int, *, redo: bool) -> Forecast:
+def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
     """What a run of the plan would do; nothing is stored.
 
     Args:
         plan: Made without making profiles.
         store: The results, where there are any.
-        batch: Configurations of a sample that decode together.
-        redo: Whether stored answers are given again.
+        execution: How it would be carried out.
     """
     loaded = plan.loaded
-    every = {cell.id: set(range(len(cell.samples))) for cell in plan.cells}
-    todo = every if store is None else missing(plan, store, redo=redo)
+    every, batch = requested(plan, execution.shard), execution.batch
+    todo = every if store is None else missing(plan, store, execution.shard, redo=execution.redo)
     cells: dict[int, list[RunCell]] = {id(samples): [] for samples in plan.sample_sets}
     for cell in plan.cells:
         cells[id(cell.samples)].append(cell)
@@ -99,9 +98,10 @@ def forecast(plan: Plan, store: Store | None, batch: int, *, redo: bool) -> Fore
     for samples in plan.sample_sets:
         lacking = [todo[cell.id] for cell in cells[id(samples)]]
         load, n_left = load_of(samples), sum(map(len, lacking))
-        n_done = len(lacking) * len(samples) - n_left
+        n_samples = len(set().union(*(every[cell.id] for cell in cells[id(samples)])))
+        n_done = len(lacking) * n_samples - n_left
         length, seed = samples.task.length, samples.task.seed
-        tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), len(samples), n_done))
+        tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), n_samples, n_done))
         works.append(Work(load, len(set().union(*lacking)), n_left))
     seconds, n_stored = _seconds(plan, store, [work for work in works if work.n_cells])
     return Forecast(

@@ -3,7 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Generic, Literal, Protocol, TypeVar
+from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from ...errors import WorkerError
 from ..unit import Unit, UnitAnswer
@@ -34,7 +34,8 @@ class Lost:
     reason: str
 
 
-READY, DONE = "ready", "done"
+READY: Final = "ready"
+DONE: Final = "done"
 
 Event = Step | UnitAnswer | Refused | Lost | Literal["ready", "done"]
 """What comes from a worker: it is ready for units, a step or an answer of the unit in hand, the end of that unit."""
