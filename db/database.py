@@ -35,6 +35,12 @@ _TRANSACTION = "lukv_transaction"
 NO_TRANSACTION = {_TRANSACTION: "none"}
 """Execution options of a connection that begins none."""
 
+SERVER_POOL = {"pool_size": 2, "max_overflow": 3, "pool_timeout": BUSY_S, "pool_pre_ping": True, "pool_recycle": 1800}
+"""A run uses two connections, its own and its heartbeat's. One that the server closed in between is replaced."""
+
+SERVER_WAITS = {"connect_timeout": 10, "keepalives_idle": 30, "keepalives_interval": 10, "keepalives_count": 3}
+"""libpq's parameters, in seconds: a server that went away without a word is noticed within a minute."""
+
 _POSTGRESQL_LOCK = 0x4C554B56
 """The advisory lock that stands for SQLite's one writer: "LUKV"."""
 
@@ -45,6 +51,10 @@ class Database:
     Left to itself, two processes that read and then write lose updates without an error, in SQLite by SQLAlchemy's
     late BEGIN and in PostgreSQL by its usual isolation. So a writing transaction takes a lock at its start, and a
     reading one takes none.
+
+    On a server a writing transaction is READ COMMITTED, whatever the server's default: behind the lock each statement
+    sees what is committed, and no one else commits. Under REPEATABLE READ it would see the state from before it waited
+    for the lock. A reading transaction is REPEATABLE READ and read-only: one state for all of its statements.
     """
 
     def __init__(self, url: URL, *, read_only: bool = False) -> None:
@@ -142,7 +152,7 @@ def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True, rea
     if not pooled:
         settings["poolclass"] = NullPool
     if url.get_backend_name() != "sqlite":
-        engine = create_engine(url, pool_pre_ping=True, **settings)
+        engine = create_engine(url, connect_args=_server_waits(url), **(SERVER_POOL if pooled else {}), **settings)
         event.listen(engine, "begin", _begin_on_server)
         return _read_only_server(engine) if read_only else engine
     timeout = READER_BUSY_S if read_only else BUSY_S
@@ -154,6 +164,13 @@ def make_engine(url: URL, *, foreign_keys: bool = True, pooled: bool = True, rea
     if read_only:
         event.listen(engine, "connect", _turn_changes_off)
     return engine
+
+
+def _server_waits(url: URL) -> dict[str, int]:
+    """Those that the URL does not name itself; other drivers have parameters of their own."""
+    if url.get_driver_name() not in ("psycopg", "psycopg2"):
+        return {}
+    return {name: value for name, value in SERVER_WAITS.items() if name not in url.query}
 
 
 def _watched(engine: Engine, url: URL) -> SameFile | None:
@@ -169,7 +186,8 @@ def _watched(engine: Engine, url: URL) -> SameFile | None:
 
 def writing_engine(engine: Engine) -> Engine:
     """The same engine and pool, whose transactions take the write lock at their start."""
-    return engine.execution_options(**{_TRANSACTION: "write"})
+    isolation = {"isolation_level": "READ COMMITTED"} if engine.dialect.name == "postgresql" else {}
+    return engine.execution_options(**{_TRANSACTION: "write"}, **isolation)
 
 
 def _reading_engine(engine: Engine) -> Engine:

@@ -225,7 +225,8 @@ def _matrix(grid: Grid) -> Matrix:
     for name in ("model", "allocator", "scorer", "tasks", "seed"):
         if getattr(grid, name) is None:
             raise UserError(f"{name} takes a text, not None." if name != "seed" else "seed takes a number, not None.")
-    axes = parse_axes({name: getattr(grid, name) for name in AXES} | {"length": _or(grid.length, LENGTH)})
+    default = {"length": LENGTH} if grid.length is None else {}
+    axes = parse_axes({name: getattr(grid, name) for name in AXES} | default)
     if not axes.budgets:
         axes = replace(axes, budgets=tuple(parse_budgets([], [])))
     included = parse_combinations("include", grid.include)
@@ -277,10 +278,6 @@ def _check_places(grid: Grid, matrix: Matrix) -> None:
     for option, folder in (("--samples", grid.samples), ("--data-dir", grid.data_dir)):
         if folder is not None and not user_path(Path(folder), option).is_dir():
             raise UserError(f"{option} {folder} is not a folder.")
-
-
-def _or(value: Any, default: Any) -> Any:
-    return default if value is None else value
 
 
 def _shown(entry: Any) -> str:
