@@ -1,6 +1,6 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
 # make test   all tests, a worker process per core (eight at most: each may load the default model)
-# make check  formatting, lint, types
+# make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
 
@@ -11,7 +11,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
 SOURCES := pyproject.toml constraints.txt __init__.py
 
-.PHONY: run test check format docs
+.PHONY: run test check lint types format docs
 
 run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff
@@ -19,10 +19,15 @@ run: $(VENV)/installed
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
-check: $(VENV)/installed-dev .typing/lukv_bench
+check: lint types
+
+lint: $(VENV)/installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+
+types: $(VENV)/installed-dev .typing/lukv_bench
 	$(BIN)/mypy
+	$(BIN)/mypy tests/bench/api/typed_script.py
 
 format: $(VENV)/installed-dev
 	$(BIN)/ruff format .

@@ -225,8 +225,7 @@ def visit(monkeypatch: pytest.MonkeyPatch) -> Callable[..., AppTest]:
         monkeypatch.setenv("LUKV_BENCH_SITE_DATABASE", str(database))
         site = AppTest.from_file(APP, default_timeout=120)
         if page != "ranking":
-            site.run()
-            site.switch_page(f"page_scripts/{page}.py")
+            site.switch_page(f"page_scripts/{page}.py")  # a page's address is its file's name: no run has to tell
         for name, value in parameters.items():
             site.query_params[name] = value
         return site.run()
@@ -241,6 +240,6 @@ def hostile_texts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def wrong_shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wrong_shapes(hostile_texts: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database whose JSON and numbers another program broke."""
-    return write_wrong_shapes(tmp_path_factory.mktemp("wrong") / "shapes.db")
+    return write_wrong_shapes(hostile_texts, tmp_path_factory.mktemp("wrong") / "shapes.db")

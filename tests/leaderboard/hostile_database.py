@@ -1,5 +1,7 @@
 """Databases that a stranger filled: texts of every class in every column, and JSON of every wrong shape."""
 
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,12 @@ from .hostile import HOSTILE
 TASK = "questions"
 
 
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+
+
 def storable(text: str) -> str:
     """What a text column takes: no driver writes half a surrogate pair or a NUL there. JSON columns take both."""
-    return "".join(c for c in text if c != "\0" and not "\ud800" <= c <= "\udfff")
+    return _UNSTORABLE.sub("", text)
 
 
 def write_hostile_texts(path: Path) -> Path:
@@ -172,9 +177,9 @@ WRONG_SHAPES = (
 )
 
 
-def write_wrong_shapes(path: Path) -> Path:
+def write_wrong_shapes(hostile_texts: Path, path: Path) -> Path:
     """The same rows, then changed by another program: JSON of another shape, numbers that are texts, no arrays."""
-    write_hostile_texts(path)
+    shutil.copy(hostile_texts, path)
     with Store.open(resolve_url(str(path)), create=False) as store:
         store.put(Profile(hash="p", model_revision="m" * 64, arrays=pack_arrays({})))
         with store.writing() as connection:

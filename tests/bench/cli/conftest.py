@@ -24,6 +24,7 @@ from lukv_bench.bench.cli import app
 
 from ...tiny_model import QUESTIONS, TEXT, change_json, make_model
 from .forked import Forked
+from .user_home import furnish
 
 BARS = re.compile(r"(\r[^\r\n]*it/s\])+\n?")
 """Libraries' own bars: the program switches them off by variables that are read when a library is imported."""
@@ -150,17 +151,8 @@ def query() -> Callable[[str], list[tuple[Any, ...]]]:
 
 @pytest.fixture(autouse=True)
 def home(real_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A user's home: cache (with the real model and archives linked in), data folder, working folder."""
-    cache = tmp_path / "cache"
-    (cache / "models").mkdir(parents=True)
-    (cache / "models" / real_model.name).symlink_to(real_model)
-    if (wheels := real_model.parents[1] / "wheels").is_dir():
-        (cache / "wheels").symlink_to(wheels)
-    (tmp_path / "work").mkdir()
-    monkeypatch.setenv("LUKV_BENCH_CACHE", str(cache))
-    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
-    monkeypatch.chdir(tmp_path / "work")
-    return tmp_path
+    """A home for each test."""
+    return furnish(tmp_path, real_model, monkeypatch)
 
 
 @pytest.fixture

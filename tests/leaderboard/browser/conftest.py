@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -158,10 +159,11 @@ def browser() -> Iterator[Browser]:
     program = shutil.which("chromium")
     if program is None:
         pytest.fail("these tests need a browser; on Debian: apt-get install chromium")
-    root = ["--no-sandbox"] if os.geteuid() == 0 else []
+    words = ["--disable-gpu"]  # nothing draws in three dimensions, which software would do
+    words += ["--no-sandbox"] if os.geteuid() == 0 else []
     expect.set_options(timeout=PATIENCE_S * 1000)
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=root)
+        browser = playwright.chromium.launch(executable_path=program, args=words)
         yield browser
         browser.close()
 
@@ -176,7 +178,9 @@ class Visitors:
 
     def open(self, address: str = "", **context: object) -> Screen:
         """A visitor with a fresh browser profile opens an address of the site and waits until it is drawn."""
-        made = self._browser.new_context(accept_downloads=True, viewport={"width": 1280, "height": 900}, **context)
+        still: dict[str, Any] = {"reduced_motion": "reduce"}  # what moves while a page loads is drawn by the CPU
+        still |= {"accept_downloads": True, "viewport": {"width": 1280, "height": 900}}
+        made = self._browser.new_context(**(still | context))
         made.set_default_timeout(PATIENCE_S * 1000)
         self._contexts.append(made)
         page = made.new_page()
