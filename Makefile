@@ -7,8 +7,10 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# pip compiles what it installs: where PYTHONDONTWRITEBYTECODE is set, every process would compile it anew (7 s each).
-PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check
+# Python compiles what is imported, and keeps it: compiling all 20,000 installed files here would take longer than the rest.
+PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+COMPILE := $(BIN)/python -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
+export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
 SOURCES := pyproject.toml constraints.txt __init__.py
 
 .PHONY: run test check lint types format docs
@@ -42,10 +44,12 @@ $(BIN)/python:
 
 $(VENV)/installed: $(BIN)/python $(SOURCES)
 	$(PIP_INSTALL) -c constraints.txt -e .
+	$(COMPILE)
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(SOURCES)
 	$(PIP_INSTALL) -c constraints.txt -e '.[dev]'
+	$(COMPILE)
 	@touch $(VENV)/installed $@
 
 # mypy wants the package under its own name; the checkout's folder may have any.
