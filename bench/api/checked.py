@@ -87,6 +87,8 @@ class CheckedGrid:
         with ExitStack() as undo:
             opened = cache(lambda: undo.enter_context(Store.open(self.url, create=True)))
             for number, (model, spec) in enumerate(specs.items(), 1):
+                if number > 1:
+                    release()
                 try:
                     with naming_model(model, number, len(specs)):
                         cells += self._run(model, spec, opened, command, progress, finished)
@@ -95,7 +97,6 @@ class CheckedGrid:
                         raise
                     finished.failed_models.append(_name(model))
                     finished.failures.append(f"failed: {error}")
-                release()
                 if finished.stopped:
                     break
             finished.rows = result_rows(opened(), cells)

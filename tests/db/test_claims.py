@@ -251,11 +251,11 @@ def test_what_is_not_in_the_database_is_named(any_store: Store, first: str, unkn
 
 def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows", tmp_path: Path) -> None:
     with Store.open(any_url, create=True) as store:
-        rows.put_all(store, samples=200, n_samples=200)
+        rows.put_all(store, samples=60, n_samples=60)
     text = any_url.render_as_string(hide_password=False)
     workers = [
         subprocess.Popen(
-            [sys.executable, str(_WORKER), "share", text, "200"],
+            [sys.executable, str(_WORKER), "share", text, "60"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
         )
         for _ in range(3)
@@ -266,10 +266,10 @@ def test_processes_that_claim_at_once_share_the_work(any_url: URL, rows: "Rows",
         worker.stdin.write("go\n")
         worker.stdin.flush()
     computed = [sample for worker in workers for sample in worker.communicate(timeout=120)[0].split()]
-    assert sorted(computed) == sorted(f"s{i}" for i in range(200)), "each answer is computed once"
+    assert sorted(computed) == sorted(f"s{i}" for i in range(60)), "each answer is computed once"
     with Store.open(any_url, create=True) as store, store.reading() as connection:
-        assert len(store.done_ordinals(["cell"])["cell"]) == 200
-        assert connection.scalar(select(func.count()).select_from(Answer)) == 200
+        assert len(store.done_ordinals(["cell"])["cell"]) == 60
+        assert connection.scalar(select(func.count()).select_from(Answer)) == 60
 
 
 def test_a_text_that_was_not_scored_outlives_a_failure_without_one(any_store: Store, rows: "Rows") -> None:

@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +9,7 @@ import pytest
 
 import lukv_bench as lb
 
-from ..cli.user_home import furnish
-
 DOCS = Path(__file__).resolve().parents[3] / "docs"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def home(real_model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The home of a user who follows both documents: the profile that one of them makes serves the other too."""
-    folder = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
-        yield furnish(folder, real_model, patch)
 
 
 def run(blocks: list[str]) -> dict[str, Any]:
@@ -31,7 +20,7 @@ def run(blocks: list[str]) -> dict[str, Any]:
     return names
 
 
-def test_the_page_on_python_runs_and_its_first_lines_answer(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_page_on_python_runs_and_its_first_lines_answer(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     page = (DOCS / "howto" / "python.md").read_text(encoding="utf-8")
     names = run(re.findall(r"^```python\n(.*?)^```", page, re.S | re.M))
     printed = capsys.readouterr().out
@@ -42,7 +31,7 @@ def test_the_page_on_python_runs_and_its_first_lines_answer(capsys: pytest.Captu
     assert len(names["answers"]) == len(names["cells"]) == 5
 
 
-def test_the_notebook_runs_and_holds_no_outputs() -> None:
+def test_the_notebook_runs_and_holds_no_outputs(home: Path) -> None:
     notebook = json.loads((DOCS / "notebooks" / "first-eviction.ipynb").read_text(encoding="utf-8"))
     code = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert not any(cell["outputs"] or cell["execution_count"] for cell in code)

@@ -18,14 +18,16 @@ def cells(lukv_bench: Any, *arguments: object) -> set[tuple[Any, ...]]:
     return {tuple(row[name] for name in names) for row in ended.rows}
 
 
-@pytest.mark.parametrize("separate", [True, False], ids=["repeated", "commas"])
-def test_every_axis_runs_all_its_values(lukv_bench: Any, tiny: Path, separate: bool) -> None:
-    def given(option: str, *values: str) -> list[str]:
-        return [word for value in values for word in (option, value)] if separate else [option, ",".join(values)]
-
-    samples = [*given("--tasks", "niah_single_1", "niah_single_2"), *given("--length", "360", "420")]
-    methods = [*given("--scorer", "snapkv:window=8,kernel=5", "keydiff"), *given("--ratio", "0.5", "0.25")]
-    ran = cells(lukv_bench, "--model", tiny, *samples, *given("--seed", "0", "3"), *methods)
+def test_every_axis_runs_all_its_values_repeated_or_between_commas(lukv_bench: Any, tiny: Path) -> None:
+    axes = {
+        "--tasks": ["niah_single_1", "niah_single_2"],
+        "--length": ["360", "420"],
+        "--seed": ["0", "3"],
+        "--scorer": ["snapkv:window=8,kernel=5", "keydiff"],
+        "--ratio": ["0.5", "0.25"],
+    }
+    repeated = [word for option, values in axes.items() for value in values for word in (option, value)]
+    ran = cells(lukv_bench, "--model", tiny, *repeated)
     assert ran == {
         (task, length, seed, scorer, ratio, None)
         for task in ("niah_single_1", "niah_single_2")
@@ -34,6 +36,10 @@ def test_every_axis_runs_all_its_values(lukv_bench: Any, tiny: Path, separate: b
         for scorer in ("snapkv", "keydiff")
         for ratio in (0.5, 0.25)
     }
+    commas = [word for option, values in axes.items() for word in (option, ",".join(values))]
+    again = lukv_bench("run", *ONE, "--model", tiny, *commas)
+    assert "0 new answers" in again.err, "the same cells"
+    assert len(again.rows) == len(ran)
 
 
 @pytest.mark.parametrize("given", [("--keep-tokens", "64", "--keep-tokens", "80"), ("--keep-tokens", "64,80")])
