@@ -14,7 +14,7 @@ from sqlalchemy import make_url
 from lukv_bench.bench.api import model as models
 from lukv_bench.bench.cli import app
 from lukv_bench.bench.cli.sweep import MOST_VALUES, SweepFile
-from lukv_bench.db.frames.commands import read_command
+from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.db.store import Store
 
 LAUGHS = "a: &a [1, 1]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdef", "bcdefg", strict=True))
@@ -124,7 +124,8 @@ def test_a_file_runs_its_combinations_and_the_stored_command_does_without_it(luk
     ]
     assert ran == sorted(expected, key=str)
     with Store.open(make_url("sqlite:///out.db"), create=False) as store:
-        commands = {row["allocator"]: str(read_command(store, row["cell"])) for row in ended.rows}
+        by_cell = read_commands(store, [row["cell"] for row in ended.rows])
+    commands = {row["allocator"]: by_cell[row["cell"]] for row in ended.rows}
     own = "--limit 1 --seed 0 --no-baselines"
     given = "--allocator pyramidkv --scorer keydiff --keep-tokens 200 --tasks niah_single_1 --length 360"
     assert commands["pyramidkv"] == f"lukv-bench run --model tiny {given} {own}"
@@ -172,7 +173,8 @@ def test_models_run_in_turn_into_one_table_and_the_earlier_is_released(
     ran = {(row["model"], row["allocator"]) for row in ended.rows}
     assert ran == {("tiny", "full"), ("tiny", "uniform"), ("tiny", "adakv"), ("other", "full"), ("other", "adakv")}
     with Store.open(make_url("sqlite:///out.db"), create=False) as store:
-        commands = {row["model"]: str(read_command(store, row["cell"])) for row in ended.rows}
+        by_cell = read_commands(store, [row["cell"] for row in ended.rows])
+    commands = {row["model"]: by_cell[row["cell"]] for row in ended.rows}
     assert "--model other" in commands["other"]
     assert "--model tiny --allocator" in commands["tiny"]
 
