@@ -18,7 +18,7 @@ from .errors import MissingRowError
 from .named import check_there
 from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
-from .portions import portions
+from .portions import portions, read_rows
 from .records import AnswerRecord
 from .schema import Allocation, Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
 from .shared_rows import shared_row
@@ -155,7 +155,7 @@ class Store(Database):
         answers = select(Answer.cell_id, Sample.ordinal).join(Sample, Sample.id == Answer.sample_id).where(DONE)
         with self.reading() as connection:
             for some in portions(cell_ids):
-                for cell_id, ordinal in connection.execute(answers.where(Answer.cell_id.in_(some))):
+                for cell_id, ordinal in read_rows(connection, answers.where(Answer.cell_id.in_(some))):
                     done.setdefault(cell_id, set()).add(ordinal)
         return done
 

@@ -6,6 +6,7 @@ are skipped and waited for at the end.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from time import sleep
 
 from ...db.records import AnswerRecord
@@ -143,11 +144,30 @@ class Driver:
             raise FirstFailure
 
     def _places(self) -> Iterator[SampleCells]:
-        """Every sample that lacks an answer, task by task."""
-        for samples in self.plan.sample_sets:
-            cells = [cell for cell in self.plan.cells if cell.samples is samples and self._is_ready(cell)]
-            for ordinal in sorted(set().union(*(self.todo[cell.id] for cell in cells))):
-                yield SampleCells(samples, ordinal, [cell for cell in cells if ordinal in self.todo[cell.id]])
+        """Every sample that lacks an answer: one of each task, which tells what the others will take, then task by
+        task."""
+        rest = [places for samples in self.plan.sample_sets if (places := self._of_task(samples))]
+        for places in rest:
+            yield places.pop(0)
+        for places in rest:
+            yield from places
+
+    def _of_task(self, samples: SampleSet) -> list[SampleCells]:
+        """Every sample of a set that lacks an answer."""
+        cells = [cell for cell in self._cells[id(samples)] if self._is_ready(cell)]
+        lacking: dict[int, list[RunCell]] = {}
+        for cell in cells:
+            for ordinal in self.todo[cell.id]:
+                lacking.setdefault(ordinal, []).append(cell)
+        return [SampleCells(samples, ordinal, lacking[ordinal]) for ordinal in sorted(lacking)]
+
+    @cached_property
+    def _cells(self) -> dict[int, list[RunCell]]:
+        """By the identity of their sample set."""
+        cells: dict[int, list[RunCell]] = {id(samples): [] for samples in self.plan.sample_sets}
+        for cell in self.plan.cells:
+            cells[id(cell.samples)].append(cell)
+        return cells
 
     def _is_ready(self, cell: RunCell) -> bool:
         """Whether a cell can be answered. One whose profile could not be made is recorded as failed."""
