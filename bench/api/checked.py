@@ -1,7 +1,7 @@
 """A grid whose options are checked, and how it is carried out: model after model."""
 
 import gc
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -13,10 +13,10 @@ from ..errors import Interrupted
 from ..reports.progress import Progress
 from .axes import AXES, Axes, parse_axes, parse_combinations
 from .grid import LENGTH, Grid
+from .grid_types import checked_types
 from .matrix import Exclusion, Matrix
 from .model import Model, use_model
-from .several import read_once, values_of
-from .single import check_progress, optional_number, optional_place, optional_text, switch, text_of, whole_number
+from .several import values_of
 from .values import at_least_one, one_of, samples_limit
 
 if TYPE_CHECKING:
@@ -202,7 +202,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     Raises:
         UserError: an option that cannot be served.
     """
-    grid = _checked_types(grid)
+    grid = checked_types(grid)
     samples_limit(grid.limit)
     at_least_one("--batch", grid.batch)
     one_of("--protocol", grid.protocol, ("agnostic", "aware"))
@@ -242,26 +242,6 @@ def _check_budgets(grid: Grid, axes: Axes) -> None:
 
     if grid.baselines or any(spec.partition(":")[0] != "full" for spec in axes.allocators):
         check_budgets(axes.budgets, axes.scorers, grid.sink, grid.window)
-
-
-def _checked_types(grid: Grid) -> Grid:
-    """The grid with every option of its type, and iterators turned into lists.
-
-    Raises:
-        UserError: an option is of another type.
-    """
-    check_progress(grid.progress)
-    checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
-        lambda _, value: read_once(value): (*AXES, "include", "exclude"),
-        text_of: ("protocol",),
-        optional_text: ("device", "dtype", "shard", "executor", "address"),
-        whole_number: ("limit", "batch"),
-        optional_number: ("sink", "window", "max_length", "workers"),
-        optional_place: ("data_dir", "samples", "db"),
-        switch: ("thinking", "truncate", "baselines", "redo", "fail_fast", "keep_prompts"),
-    }
-    checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
-    return replace(grid, **checked)
 
 
 def _check_places(grid: Grid, matrix: Matrix) -> None:

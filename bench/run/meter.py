@@ -139,7 +139,8 @@ class Meter:
             self._last_s, seconds = now, now - one.began
             self._busy_s += seconds
             cells_s = max(seconds - one.prefill_s, 0.0)
-            self.pace.observed.append(Observed(one.left.load, one.n_cells, one.prefill_s, cells_s, one.n_generated))
+            if one.prefill_s:  # where every answer failed, nothing is learned
+                self.pace.observed.append(Observed(one.left.load, one.n_cells, one.prefill_s, cells_s, one.n_generated))
 
     def remaining_s(self) -> float | None:
         """Seconds until the last answer; None before the first sample is answered.

@@ -1,0 +1,30 @@
+"""The types of a grid's options, as any caller of Python may give them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from .axes import AXES
+from .grid import Grid
+from .several import read_once
+from .single import check_progress, optional_number, optional_place, optional_text, switch, text_of, whole_number
+
+
+def checked_types(grid: Grid) -> Grid:
+    """The grid with every option of its type, and iterators turned into lists.
+
+    Raises:
+        UserError: an option is of another type.
+    """
+    check_progress(grid.progress)
+    checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
+        lambda _, value: read_once(value): (*AXES, "include", "exclude"),
+        text_of: ("protocol",),
+        optional_text: ("device", "dtype", "shard", "executor", "address"),
+        whole_number: ("limit", "batch"),
+        optional_number: ("sink", "window", "max_length", "workers"),
+        optional_place: ("data_dir", "samples", "db"),
+        switch: ("thinking", "truncate", "baselines", "redo", "fail_fast", "keep_prompts"),
+    }
+    checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
+    return replace(grid, **checked)
