@@ -1,7 +1,8 @@
 """Which run answers what: a claim on a cell's sample counts for as long as the run that holds it is alive.
 
 A run is alive while its process is there or, where that cannot be seen from this machine, while its heartbeat is
-younger than EXPIRY_S. Runs that share a database claim before they compute, so that each answer is computed once; a
+younger than EXPIRY_S. A clock that jumps can make a live run seem dead until its next heartbeat, and a dead one alive
+for EXPIRY_S more. Runs that share a database claim before they compute, so that each answer is computed once; a
 claim of a dead run is taken over.
 """
 
@@ -167,4 +168,5 @@ def _is_alive(run: RowMapping, now: datetime) -> bool:
         if alive is not None:
             return alive
     silence: timedelta = now - run["heartbeat_at"]
-    return silence <= timedelta(seconds=EXPIRY_S)
+    # A heartbeat far in the future is older than a clock that was set back: a live run soon gives one by the new time.
+    return abs(silence) <= timedelta(seconds=EXPIRY_S)

@@ -96,6 +96,25 @@ def test_the_claims_of_a_silent_run_lapse_and_a_heartbeat_revives_them(
     assert 3 * BEAT_S < EXPIRY_S, "one late heartbeat must not cost a run its claims"
 
 
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_jumps_keeps_no_dead_run_alive_and_loses_a_live_one_for_a_heartbeat(
+    any_store: Store, first: str, second: str, jump_s: float
+) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    _age(any_store, first, jump_s)  # its last heartbeat was given by the clock before
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(granted={"cell"}), "the dead do not come back with time"
+    any_store.beat(second)
+    any_store.claim(first, "s1", ["cell"])
+    any_store.beat(first)
+    assert any_store.claim(second, "s1", ["cell"]) == Claims(held={"cell"})
+
+
+def test_a_clock_set_back_a_little_costs_nobody_a_claim(any_store: Store, first: str, second: str) -> None:
+    any_store.claim(first, "s0", ["cell"])
+    _age(any_store, first, -BEAT_S)
+    assert any_store.claim(second, "s0", ["cell"]) == Claims(held={"cell"})
+
+
 def _change(store: Store, run: str, **values: object) -> None:
     with store.writing() as connection:
         connection.execute(update(Run).where(Run.id == run).values(values))
