@@ -16,6 +16,9 @@ from .choice import PROCESS_NAME
 from .pool import DONE, READY, Event, Lost, Refused, Step
 from .setup import WorkerSetup
 
+START_METHOD = "spawn"
+"""A fresh interpreter: a forked one could not use CUDA, and could inherit locks of torch's threads."""
+
 
 @dataclass(frozen=True, eq=False)
 class LocalHand:
@@ -65,8 +68,8 @@ class LocalProcesses:
         return len(self.devices)
 
     def start(self, place: int) -> LocalHand:
-        """Start a fresh interpreter: a forked one could not use CUDA, and could inherit locks of torch's threads."""
-        context = multiprocessing.get_context("spawn")
+        """Start a process."""
+        context: Any = multiprocessing.get_context(START_METHOD)
         ours, theirs = context.Pipe()
         setup = replace(self.setup, device=self.devices[place])
         process = context.Process(target=serve, args=(theirs, setup), name=f"{PROCESS_NAME} {place + 1}", daemon=True)

@@ -25,9 +25,9 @@ from .setup import WorkerSetup
 SETTINGS = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0"}
 """Of a Ray that is started here for this run alone: it writes no token into the user's home and reports nothing."""
 
-CHECK_S, PATIENCE_S = 5.0, 25.0
-"""Seconds between two looks at the head, and seconds without an answer after which it is lost. Ray itself would end
-this process after 60 s, without a word to whoever waits for its output."""
+CHECK_S, CONNECT_S, PATIENCE_S = 5.0, 5.0, 25.0
+"""Seconds between two looks at the head, that one look takes at most, and without an answer after which the head is
+lost. Ray itself would end this process after 60 s, in the middle of whatever it does."""
 
 
 class Actor:
@@ -80,7 +80,7 @@ class Head:
         self.checked_at = now
         host, _, port = self.address.rpartition(":")
         try:
-            socket.create_connection((host, int(port)), timeout=CHECK_S).close()
+            socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
             self.silent_since = None
         except OSError as error:
             self.silent_since = self.silent_since or now
@@ -188,7 +188,8 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
             raise UserError(f"{where} ({first_line(error).rstrip('.')}); check --address.") from error
         head = Head(ray.get_runtime_context().gcs_address)
         try:
-            n_workers, resources = _room(setup.device, n_workers)
+            nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+            n_workers, resources = room(nodes, setup.device, n_workers)
             n_threads = None if resources["num_gpus"] else resources["num_cpus"]
             yield RayCluster(replace(setup, n_threads=n_threads), n_workers, resources, head)
         finally:
@@ -196,13 +197,17 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
                 ray.shutdown()
 
 
-def _room(device: str | None, n_workers: int | None) -> tuple[int, dict[str, int]]:
+def room(nodes: Sequence[Mapping[str, float]], device: str | None, n_workers: int | None) -> tuple[int, dict[str, int]]:
     """The number of workers, and the CPUs and GPUs of each.
+
+    Args:
+        nodes: The resources of each machine, by Ray's names.
+        device: As the user named it; "cpu" leaves GPUs alone.
+        n_workers: None = one for each GPU, or for each machine where there is none.
 
     Raises:
         UserError: the cluster has not so many.
     """
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     gpus = 0 if device == "cpu" else sum(int(node.get("GPU", 0)) for node in nodes)
     cpus = [int(node.get("CPU", 0)) for node in nodes]
     n = n_workers or gpus or len(nodes)

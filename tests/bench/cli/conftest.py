@@ -115,7 +115,7 @@ def start() -> Callable[..., "subprocess.Popen[str]"]:
 @pytest.fixture(scope="session")
 def fork(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Forked]:
     """The same program in a process of its own that has its libraries already."""
-    return lambda *arguments: Forked(arguments, tmp_path_factory.mktemp("forked"))
+    return lambda *arguments, **more: Forked(arguments, tmp_path_factory.mktemp("forked"), **more)
 
 
 @pytest.fixture(scope="session")

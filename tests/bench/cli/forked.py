@@ -33,7 +33,7 @@ def start_server() -> None:
 class Forked:
     """A command at work; the methods that it shares with subprocess.Popen do the same."""
 
-    def __init__(self, arguments: Sequence[object], folder: Path) -> None:
+    def __init__(self, arguments: Sequence[object], folder: Path, daemon: bool = True) -> None:
         self._streams = [folder / "out", folder / "err"]
         start_server()
         given = {
@@ -43,9 +43,13 @@ class Forked:
             "variables": dict(os.environ),
         }
         self._process = multiprocessing.get_context("forkserver").Process(
-            target=runpy.run_path, args=(str(PROGRAM), {"GIVEN": given}), daemon=True
+            target=runpy.run_path, args=(str(PROGRAM), {"GIVEN": given}), daemon=daemon
         )
         self._process.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid or 0
 
     @property
     def returncode(self) -> int | None:

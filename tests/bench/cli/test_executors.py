@@ -12,10 +12,12 @@ from typing import Any
 
 import pytest
 
-from lukv_bench.bench.run.executors.local import PROCESS_NAME
+from lukv_bench.bench.run.executors import local
+from lukv_bench.bench.run.executors.choice import PROCESS_NAME
 from lukv_bench.db.store import Store
 
-Started = subprocess.Popen[str]
+from .forked import Forked, start_server
+
 Query = Callable[[str], list[tuple[Any, ...]]]
 ANSWERS = "SELECT cell_id, sample_id, status, text, score, kv_bytes_kept FROM answer ORDER BY cell_id, sample_id"
 
@@ -26,12 +28,19 @@ def run(tiny: Path) -> list[Any]:
     return [*options, "--tasks", "niah_single_1", "--limit", 3, "--db", "out.db"]
 
 
+@pytest.fixture
+def ready_libraries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers that need not import torch."""
+    start_server()
+    monkeypatch.setattr(local, "START_METHOD", "forkserver")
+
+
 def workers() -> list[Any]:
     return [child for child in multiprocessing.active_children() if child.name.startswith(PROCESS_NAME)]
 
 
 def test_workers_answer_as_one_process_does_and_one_that_is_killed_costs_nothing(
-    run: list[Any], lukv_bench: Any, query: Query, monkeypatch: pytest.MonkeyPatch
+    run: list[Any], ready_libraries: None, lukv_bench: Any, query: Query, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, killed = Store.put_answer, []
 
@@ -75,9 +84,9 @@ def slow_run(run: list[Any], tiny: Path, slow: Path) -> list[Any]:
 
 
 @pytest.fixture
-def at_work(slow_run: list[Any], start: Callable[..., Started], query: Query) -> Iterator[tuple[Started, set[int]]]:
+def at_work(slow_run: list[Any], fork: Callable[..., Forked], query: Query) -> Iterator[tuple[Forked, set[int]]]:
     """A run whose worker has given an answer, and the processes below it."""
-    process = start(*slow_run)
+    process = fork(*slow_run, daemon=False)
     try:
         until = time.monotonic() + 300
         while not query("SELECT * FROM answer"):
@@ -92,7 +101,7 @@ def at_work(slow_run: list[Any], start: Callable[..., Started], query: Query) ->
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
 def test_workers_end_with_their_run_however_it_ends(
-    at_work: tuple[Started, set[int]], sent: signal.Signals, code: int
+    at_work: tuple[Forked, set[int]], sent: signal.Signals, code: int
 ) -> None:
     process, below = at_work
     assert below

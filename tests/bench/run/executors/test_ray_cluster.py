@@ -1,0 +1,67 @@
+"""The parts of the Ray executor that need no cluster."""
+
+import socket
+from typing import Any
+
+import pytest
+
+from lukv_bench import UserError
+from lukv_bench.bench.errors import WorkerError
+from lukv_bench.bench.run.executors import ray_cluster
+from lukv_bench.bench.run.executors.ray_cluster import Head, RayHand, room
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "CHECK_S", 0.0)
+    monkeypatch.setattr(ray_cluster, "PATIENCE_S", 0.0)
+
+
+def test_a_head_that_is_gone_ends_the_run_with_a_sentence(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}")
+    monkeypatch.setattr(ray_cluster, "CONNECT_S", 5.0)
+    head.check()
+    listener.close()
+    with pytest.raises(WorkerError, match=r"the head of the Ray cluster at .* is gone .*run the same command"):
+        head.check()
+    monkeypatch.setattr(ray_cluster.ray, "kill", lambda _: pytest.fail("nobody would hear it"))
+    RayHand(None, None, head).end()
+
+
+def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ray_cluster, "CHECK_S", 0.0)
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    head = Head(f"127.0.0.1:{port}")
+    listener.close()
+    head.check()
+    assert head.silent_since is not None
+    with socket.create_server(("127.0.0.1", port)):
+        head.check()
+    assert head.silent_since is None
+
+
+@pytest.mark.parametrize(
+    ("nodes", "device", "asked", "expected"),
+    [
+        ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}], None, None, (3, {"num_gpus": 1, "num_cpus": 0})),
+        ([{"CPU": 8.0, "GPU": 2.0}], None, 1, (1, {"num_gpus": 1, "num_cpus": 0})),
+        ([{"CPU": 8.0, "GPU": 2.0}], "cpu", 4, (4, {"num_gpus": 0, "num_cpus": 2})),
+        ([{"CPU": 4.0}, {"CPU": 4.0}], None, None, (2, {"num_gpus": 0, "num_cpus": 4})),
+        ([{"CPU": 4.0}, {"CPU": 4.0}], None, 3, (3, {"num_gpus": 0, "num_cpus": 2})),
+        ([{"CPU": 4.0}, {"memory": 1.0}], None, 1, (1, {"num_gpus": 0, "num_cpus": 4})),
+    ],
+)
+def test_workers_have_a_gpu_each_or_an_even_part_of_the_processors(
+    nodes: list[dict[str, float]], device: str | None, asked: int | None, expected: Any
+) -> None:
+    assert room(nodes, device, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("nodes", "words"), [([{"CPU": 2.0}], "has CPUs, 2"), ([{"CPU": 64.0, "GPU": 2.0}], "has GPUs, 2")]
+)
+def test_more_workers_than_the_cluster_has_room_for_are_refused(nodes: list[dict[str, float]], words: str) -> None:
+    with pytest.raises(UserError, match=f"--workers 3 is more than the Ray cluster {words}"):
+        room(nodes, None, 3)
