@@ -88,16 +88,13 @@ def load_task(
 
 def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:
     """The task as lm-eval's `evaluate` takes it, with these documents."""
-    definition = read_definition(definition_files()[task.info.name])
+    file = definition_files()[task.info.name]
+    definition = read_definition(file)
     facts = {"length": task.length, "seed": task.seed, "data_revision": task.data_revision}
     metadata: dict[str, Any] = definition["metadata"] | facts
-    manager = TaskManager(
-        include_defaults=False,
-        include_path=str(definition_files()[task.info.name].parent),
-        metadata=metadata | {"documents": documents},
-    )
+    manager = TaskManager(include_defaults=False, metadata=metadata | {"documents": documents})
     with _without_metadata_hint():
-        tasks = manager.load([task.info.name])
+        tasks = manager.load([str(file)])  # by its name lm-eval would read every definition of the folder first
     # evaluate() copies and stores the configuration, which must not contain the documents.
     tasks["tasks"][task.info.name].set_config("metadata", metadata)
     return tasks

@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import sqlite3
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from math import floor, sqrt
@@ -382,28 +381,6 @@ def test_two_names_of_one_profile_are_one_cell_answered_once(
     assert ended.code == 0
     assert [row["n"] for row in ended.rows] == [1]
     assert len(calls) == 1
-
-
-def test_run_prints_one_json_array_and_progress_apart(tiny: Path, program: Callable[..., Any]) -> None:
-    """In a process of its own: libraries that print on stdout would break this."""
-    base = (
-        "run",
-        "--model",
-        tiny,
-        *SHORT,
-        "--limit",
-        "1",
-        "--ratio",
-        "0.5",
-        "--db",
-        "out.db",
-    )
-    ended = program(*base, "--allocator", "uniform", "--json")
-    assert ended.code == 0
-    assert [row["allocator"] for row in ended.rows] == ["full", "uniform"]
-    assert ended.progress
-    assert len(ended.sentences) == 1, ended.sentences
-    assert ended.sentences[0].startswith("2 new answers")
 
 
 def test_the_record_describes_its_methods_tasks_and_profiles(database: Path, slow_profile: Path) -> None:
