@@ -23,6 +23,8 @@ def show_table(
     alt: str,
     columns: Mapping[str, Any] | None = None,
     on_select: Callable[[], None] | Literal["ignore"] = "ignore",
+    height: int | None = None,
+    more: Mapping[str, pd.DataFrame] | None = None,
 ) -> None:
     """A table, and the button that saves it.
 
@@ -33,10 +35,12 @@ def show_table(
         alt: What the table is, for screen readers.
         columns: Streamlit's configuration of columns, by their titles.
         on_select: Called when a row is clicked, or "ignore"; the row is then in the session state, under "table-NAME".
+        height: In pixels, where the table is not to be as high as usual.
+        more: Further frames that buttons beside the first one save, by name.
     """
     st.dataframe(
         text.table(shown),
-        height=_MOST_PX if len(shown) > _MOST_ROWS else "content",
+        height=height or (_MOST_PX if len(shown) > _MOST_ROWS else "content"),
         hide_index=True,
         column_config=dict(columns or {}),
         placeholder="",
@@ -45,18 +49,28 @@ def show_table(
         on_select=on_select,
         selection_mode="single-row",
     )
+    with st.container(horizontal=True):
+        show_download(saved, name)
+        for each, frame in (more or {}).items():
+            show_download(frame, each, f"Download CSV: {each}")
+
+
+def show_short_table(shown: pd.DataFrame, saved: pd.DataFrame, name: str, *, alt: str) -> None:
+    """A table of few rows to be read: long texts wrap, a phone has room for it. Arguments as of `show_table`."""
+    st.table(shown.map(text.markdown), hide_index=True, alt=alt)
     show_download(saved, name)
 
 
-def show_download(frame: pd.DataFrame, name: str) -> None:
+def show_download(frame: pd.DataFrame, name: str, label: str = "Download CSV") -> None:
     """The button that saves a frame as CSV, every text made harmless for a spreadsheet.
 
     Args:
         frame: What the table shows, with raw values.
         name: Of the file and of the button, different for each on a page.
+        label: What stands on the button.
     """
     st.download_button(
-        "Download CSV",
+        label,
         data=lambda: text.csv(frame),
         file_name=text.file_name(f"lukv-bench-{name}", "csv"),
         mime="text/csv",

@@ -12,7 +12,7 @@ from ..db.comparable import SETTING, Setting
 from ..db.frames.cells import read_cells
 from ..db.frames.pages import read_method_pages
 from ..db.frames.settings import read_settings
-from . import state
+from . import state, text
 from .record import Record
 from .short_labels import with_short_methods
 from .view import View
@@ -63,6 +63,7 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
         setting = state.choice(
             "setting", "Setting", settings, shown=lambda each: each.title, help=SETTING_HELP, disabled=disabled
         )
+        st.caption(text.markdown(setting.title))  # the list shows its beginning alone
         cells, n_left_out, values = record.derive(_cells, setting, inputs=(record, setting))
         if n_left_out:
             st.caption(f"{n_left_out:,} results on other versions of a task are left out.")

@@ -12,4 +12,11 @@ def show_link(page: str, label: str, help: str | None = None, **parameters: str)
         help: What is behind the link.
         parameters: Query parameters of that page.
     """
-    st.page_link(f"page_scripts/{page}.py", label=label, help=help, query_params=parameters)
+    st.page_link(
+        f"page_scripts/{page}.py",
+        label=label,
+        icon=":material/arrow_forward:",
+        icon_position="right",
+        help=help,
+        query_params=parameters,
+    )

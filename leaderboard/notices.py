@@ -45,7 +45,4 @@ def show_no_rows() -> None:
 
 def show_example_notice() -> None:
     """Say that the results are not the visitor's."""
-    st.info(
-        f"This is the example that comes with lukv-bench. Make results of your own with `{FIRST_RUN}`, and they appear "
-        "here in its place."
-    )
+    st.info(f"These results are an example. Your own appear in their place after `{FIRST_RUN}`.")

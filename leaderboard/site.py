@@ -28,6 +28,8 @@ PAGES = {
 }
 """Title of every page by the name of its file, which is its address too, in the order of the navigation."""
 
+STYLE = Path(__file__).with_name("style.css")
+
 UNFILTERED = ("Methods", "About the numbers")
 """Pages that show all that the record holds."""
 
@@ -39,6 +41,7 @@ def show_site(folder: Path) -> None:
         folder: Of the pages' scripts.
     """
     files = [(folder / f"{name}.py", title) for name, title in PAGES.items()]
+    st.html(STYLE)
     page = st.navigation([st.Page(file, title=title) for file, title in files if file.exists()])
     state = _state()
     if isinstance(state, Record):

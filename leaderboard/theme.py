@@ -1,5 +1,6 @@
 """Colours that differ for any colour vision and on a light or a dark page."""
 
+import re
 from collections.abc import Iterable
 
 CATEGORIES = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#8C6D1F", "#7F7F7F")
@@ -25,6 +26,18 @@ def styles(names: Iterable[str]) -> dict[str, dict[str, str]]:
         }
         for place, name in enumerate(sorted(set(names)))
     }
+
+
+def luminance(colour: str) -> float:
+    """How bright "rgb(r, g, b)" is, 0 to 1, as the web's guidelines on contrast define it."""
+    shares = [int(part) / 255 for part in re.findall(r"\d+", colour)[:3]]
+    red, green, blue = (each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def ink_on(colour: str) -> str:
+    """Black or white, whichever is read better on a colour; their contrast to it is at least 4.5."""
+    return "#000000" if luminance(colour) > 0.179 else "#FFFFFF"
 
 
 def translucent(colour: str, share: float) -> str:

@@ -5,6 +5,7 @@ import plotly.graph_objects as go
 
 from .. import text
 from ..theme import CATEGORIES, REFERENCE
+from .frame import frame
 
 _ROW_PX = 34
 
@@ -55,9 +56,8 @@ def _layout(labels: list[str]) -> dict[str, object]:
         "shapes": [nought],
         "yaxis": rows,
         "xaxis": {"title": {"text": "points, B less A"}, "zeroline": False},
-        "height": 110 + _ROW_PX * max(2, len(labels)),
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
         "showlegend": False,
+        **frame(136 + _ROW_PX * max(2, len(labels))),
     }
 
 

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
+from .frame import framed
+
 SEQUENTIAL = "Cividis"
 """For amounts: read alike with any colour vision, and in grey."""
 
@@ -11,7 +13,7 @@ DIVERGING = ["#2B5C8A", "#7FA9CC", "#E3E6E8", "#EFBF8B", "#A9560A"]
 """For differences: blue is less, orange more."""
 
 _ROW_PX = 13
-_LEAST_PX, _MOST_PX = 260, 900
+_LEAST_PX, _MOST_PX = 260, 870
 
 
 def layer_map(heatmap: go.Heatmap, across: str, ticks: Sequence[object] | None = None) -> go.Figure:
@@ -29,7 +31,7 @@ def layer_map(heatmap: go.Heatmap, across: str, ticks: Sequence[object] | None =
     if ticks is not None:
         figure.update_xaxes(tickvals=list(range(n_columns)), ticktext=list(ticks))
     height = min(max(_LEAST_PX, _ROW_PX * n_layers), _MOST_PX)
-    return figure.update_layout(height=height + 110, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    return framed(figure, height + 136)
 
 
 def _step(n: int) -> int:

@@ -5,6 +5,7 @@ import numpy.typing as npt
 import plotly.graph_objects as go
 from plotly.colors import sample_colorscale
 
+from .frame import framed
 from .maps import SEQUENTIAL
 
 Curve = npt.NDArray[np.float32]
@@ -46,10 +47,9 @@ def _lines(shares: Curve, kind: str) -> go.Figure:
     figure.add_scatter(x=[0, 100], y=[100, 0], line=equal, mode="lines", name="equal share", hoverinfo="skip")
     if n_lines > 16:
         figure.add_scatter(x=[None], y=[None], marker=_colour_bar(n_lines, kind), mode="markers", showlegend=False)
-    figure.update_xaxes(title="evictable tokens pruned in the whole model", ticksuffix="%", range=[0, 100])
+    figure.update_xaxes(title="evictable tokens pruned", ticksuffix="%", range=[0, 100])
     figure.update_yaxes(title="kept by the " + kind, ticksuffix="%", range=[0, 101])
-    legend = {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0}
-    return figure.update_layout(height=420, legend=legend, margin={"l": 8, "r": 8, "t": 8, "b": 8})
+    return framed(figure, 460)
 
 
 def _colour_bar(n_lines: int, kind: str) -> dict[str, object]:

@@ -8,6 +8,7 @@ import plotly.graph_objects as go
 
 from .. import text
 from ..theme import REFERENCE, translucent
+from .frame import frame
 
 AXES = {"kept_percent": "bytes kept, % of the full cache", "kept_mib": "bytes kept, MiB"}
 """Titles of what quality can be held against."""
@@ -111,10 +112,7 @@ def _figure(traces: Sequence[Mapping[str, Any]], x: str, full: float | None) -> 
     layout: dict[str, Any] = {
         "xaxis": {"title": {"text": AXES[x]}, "rangemode": "tozero"},
         "yaxis": {"title": {"text": "score"}, "range": [-2, 103]},
-        "legend": {"orientation": "h", "yanchor": "bottom", "y": 1.0, "x": 0},
-        "height": 400,
-        "margin": {"l": 8, "r": 8, "t": 8, "b": 8},
-        "hovermode": "closest",
+        **frame(420, right_px=48),
     }
     if full is not None:
         layout |= _level(full)
@@ -125,9 +123,9 @@ def _level(full: float) -> dict[str, Any]:
     """The full cache's score, across the whole figure."""
     place = {"xref": "x domain", "yref": "y"}
     line = {"color": REFERENCE, "dash": "dash", "width": 1}
-    words = {"text": "full cache", "font": {"color": REFERENCE}, "showarrow": False}
-    corner = {"x": 0, "xanchor": "left", "y": full, "yanchor": "bottom"}
+    words = {"text": "full<br>cache", "align": "left", "showarrow": False}
+    beside = {"x": 1, "xanchor": "left", "y": full, "yanchor": "middle"}  # where no line passes
     return {
         "shapes": [{"type": "line", "x0": 0, "x1": 1, "y0": full, "y1": full, "line": line, **place}],
-        "annotations": [{**words, **corner, **place}],
+        "annotations": [{**words, **beside, **place}],
     }

@@ -23,6 +23,10 @@ TASKS = {
     "summary": "What is asked",
     "source": "Source",
 }
+SETTING = {
+    "property": st.column_config.TextColumn("Property", width=150),
+    "value": st.column_config.TextColumn("Value", width=680),
+}
 ENVIRONMENTS = {
     "machine": "Machine",
     "device": "Device",
@@ -53,7 +57,7 @@ def show(view: View) -> None:
 def _show_record(view: View) -> None:
     st.header("This setting")
     setting = setting_table(view)
-    show_table(setting, setting, "setting", alt="What the results of this setting share")
+    show_table(setting, setting, "setting", alt="What the results of this setting share", columns=SETTING)
     st.subheader("Tasks")
     tasks = tasks_table(view.pool, view.record.read(read_task_pages))
     show_table(tasks.rename(columns=TASKS), tasks, "task-definitions", alt="Tasks of this setting")

@@ -8,7 +8,7 @@ from lukv_bench.db.frames.mean_counts import MeanCounts, read_mean_counts
 from lukv_bench.db.frames.profiles import read_profile_curves
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.configurations import at_place, budgets_of_method, name_configurations, profiles_of
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.figures.budget_map import budget_map, difference_map
 from lukv_bench.leaderboard.figures.budget_shift import budget_shift
 from lukv_bench.leaderboard.figures.profile_curves import head_curves, is_curve, layer_curves
@@ -20,16 +20,19 @@ from lukv_bench.leaderboard.view import Place, View, current_view, place_label
 EVERY_LAYER = "all layers"
 
 SUMMARY_COLUMNS = {
-    "tokens": st.column_config.NumberColumn(format="%.0f", help="Mean number of tokens that a head could keep."),
-    "kept_per_head": st.column_config.NumberColumn("kept per head", format="%.0f"),
-    "kept_share": st.column_config.NumberColumn("kept", format="%.1f%%"),
-    "least": st.column_config.NumberColumn("least of a head", format="%.0f"),
-    "most": st.column_config.NumberColumn("most of a head", format="%.0f"),
-    "n_whole_heads": st.column_config.NumberColumn("heads that keep all"),
-    "unevenness": st.column_config.NumberColumn(
-        format="%.2f", help="Gini coefficient over the heads: 0 where all keep the same number of tokens."
+    "configuration": st.column_config.TextColumn("Configuration"),
+    "tokens": st.column_config.NumberColumn(
+        "Tokens", format="%.0f", help="Mean number of tokens that a head could keep."
     ),
-    "n_answers": st.column_config.NumberColumn("answers"),
+    "kept_per_head": st.column_config.NumberColumn("Kept per head", format="%.0f"),
+    "kept_share": st.column_config.NumberColumn("Kept, %", format="%.1f"),
+    "least": st.column_config.NumberColumn("Least", format="%.0f", help="Tokens of the head that keeps the fewest."),
+    "most": st.column_config.NumberColumn("Most", format="%.0f", help="Tokens of the head that keeps the most."),
+    "n_whole_heads": st.column_config.NumberColumn("Whole heads", help="Heads that keep every token."),
+    "unevenness": st.column_config.NumberColumn(
+        "Unevenness", format="%.2f", help="Gini coefficient over the heads: 0 where all keep the same number of tokens."
+    ),
+    "n_answers": st.column_config.NumberColumn("Answers"),
 }
 
 
@@ -62,7 +65,8 @@ def _show_pair(view: View, place: Place, pair: Pair, names: dict[str, str]) -> N
     summary = summarise(
         {f"{side}: {names[each]}": counts for side, each, counts in zip("AB", pair, (a, b), strict=True)}
     )
-    st.dataframe(text.table(summary), hide_index=True, column_config=SUMMARY_COLUMNS)
+    maps = {} if a.counts.shape != b.counts.shape else {"head by head": head_by_head(a.counts, b.counts)}
+    show_table(summary, summary, "budgets", alt="What the two keep", columns=SUMMARY_COLUMNS, more=maps)
     if a.counts.shape != b.counts.shape:
         st.warning("The two differ in their numbers of layers or heads, so no map can show them side by side.")
         return
@@ -71,7 +75,6 @@ def _show_pair(view: View, place: Place, pair: Pair, names: dict[str, str]) -> N
         "Percent of the tokens that each head keeps. A and B share one colour scale; on the right, orange heads keep "
         "more under B, blue ones less, in percentage points."
     )
-    show_download(head_by_head(a.counts, b.counts), "budgets")
 
 
 def _show_maps(a: MeanCounts, b: MeanCounts) -> None:

@@ -9,10 +9,10 @@ from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
 from lukv_bench.leaderboard.compared import Compared, compare_configurations
 from lukv_bench.leaderboard.configurations import at_place, name_configurations
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.pair import Pair, choose_pair
-from lukv_bench.leaderboard.tables.pairs import DIRECTIONS, flip_table, place_of
+from lukv_bench.leaderboard.tables.pairs import DIRECTIONS, flip_table, place_of, shown_differences
 from lukv_bench.leaderboard.view import View, current_view, place_label
 
 MOST_LISTED = 200
@@ -27,13 +27,12 @@ COLUMNS: dict[str, Any] = {
     "difference": NUMBER("B less A", format="%+.1f"),
     "low": NUMBER("95% low", format="%+.1f"),
     "high": NUMBER("95% high", format="%+.1f"),
-    "p_value": NUMBER("p", format="%.3g", help="Of the sign-flip test over the paired samples."),
-    "p_holm": NUMBER("p, Holm", format="%.3g", help="Corrected for having looked at every task."),
-    "won": NUMBER("Won by B", help="Samples on which B scores more than A."),
-    "lost": NUMBER("Lost by B"),
+    "p": st.column_config.TextColumn(help="Of the sign-flip test, corrected (Holm) for having looked at every task."),
+    "won": NUMBER("Won", help="Samples on which B scores more than A."),
+    "lost": NUMBER("Lost", help="Samples on which B scores less."),
     "tied": NUMBER("Tied"),
     "samples_needed": NUMBER(
-        "Samples needed", help="Samples over which a difference of this size would be found four times of five."
+        "Needed", help="Samples over which a difference of this size would be found four times of five."
     ),
     "ordinal": NUMBER("Sample"),
     "sample": None,  # its id is for the file
@@ -81,9 +80,8 @@ def _show_differences(compared: Compared) -> None:
         "B less A over the same samples, with 95% intervals. A filled mark is a difference that the sign-flip test "
         "finds after Holm's correction over the tasks; an open one may be chance. Over all tasks, tasks weigh the same."
     )
-    shown = text.table(compared.table)
-    st.dataframe(shown, hide_index=True, column_config=COLUMNS, alt="Paired differences by task")
-    show_download(compared.table, "differences")
+    shown = shown_differences(compared.table)
+    show_table(shown, compared.table, "differences", alt="Paired differences by task", columns=COLUMNS)
 
 
 def _show_flips(view: View, compared: Compared, pair: Pair, names: dict[str, str]) -> None:
@@ -93,10 +91,8 @@ def _show_flips(view: View, compared: Compared, pair: Pair, names: dict[str, str
         st.info("There is none: the two score the same on each of these samples.")
         return
     st.caption(f"{len(flips):,} of the {len(compared.shared):,} samples that both answered.")
-    st.dataframe(
-        text.table(flips.head(MOST_LISTED)), hide_index=True, column_config=COLUMNS, height=260, alt="Flipped samples"
-    )
-    show_download(flips, "flips")
+    listed = flips.head(MOST_LISTED)
+    show_table(listed, flips, "flips", alt="Flipped samples", columns=COLUMNS, height=min(260, 38 + 35 * len(listed)))
     rows = flips.head(MOST_LISTED).to_dict("records")
     number = state.choice("flip", "Read one", range(len(rows)), shown=lambda each: _title(rows[each]))
     flip = rows[number]

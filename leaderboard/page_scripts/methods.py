@@ -7,16 +7,16 @@ import streamlit as st
 
 from lukv_bench.db.frames.pages import read_method_pages
 from lukv_bench.leaderboard import prose, state, text
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_short_table, show_table
 from lukv_bench.leaderboard.tables.methods import argument_table, method_table, page_title
 from lukv_bench.leaderboard.view import View, current_view
 
 COLUMNS = {
     "kind": st.column_config.TextColumn("Kind"),
-    "name": st.column_config.TextColumn("Name", pinned=True),
-    "summary": st.column_config.TextColumn("What it does", width="large"),
-    "distribution": st.column_config.TextColumn("Package"),
-    "version": st.column_config.TextColumn("Version"),
+    "name": st.column_config.TextColumn("Name", pinned=True, width=140),
+    "summary": st.column_config.TextColumn("What it does", width=430),
+    "distribution": None,  # the list of methods above says whose it is; the file has all
+    "version": None,
     "source": st.column_config.TextColumn("Source"),
 }
 
@@ -34,10 +34,8 @@ def show(view: View) -> None:
     _show_page(rows[number])
     st.header("All methods")
     listed = method_table(pages)
-    st.dataframe(
-        text.table(listed), hide_index=True, column_config=COLUMNS, alt="Allocators and scorers of this database"
-    )
-    show_download(listed, "methods")
+    alt = "Allocators and scorers of this database"
+    show_table(listed, listed, "methods", alt=alt, columns=COLUMNS)
 
 
 def _show_page(page: Mapping[Any, Any]) -> None:
@@ -62,9 +60,8 @@ def _show_page(page: Mapping[Any, Any]) -> None:
         st.caption("It takes no arguments.")
         return
     st.subheader("Arguments")
-    columns = {"meaning": st.column_config.TextColumn(width="large")}
-    st.dataframe(text.table(arguments), hide_index=True, column_config=columns, alt="Arguments with their defaults")
-    show_download(arguments, "arguments")
+    titled = arguments.rename(columns=str.capitalize)
+    show_short_table(titled, arguments, "arguments", alt="Arguments with their defaults")
 
 
 show(current_view())

@@ -5,7 +5,7 @@ import streamlit as st
 
 from lukv_bench.db.frames.commands import read_commands
 from lukv_bench.leaderboard import state, text
-from lukv_bench.leaderboard.downloads import show_table
+from lukv_bench.leaderboard.downloads import show_short_table, show_table
 from lukv_bench.leaderboard.links import show_link
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
@@ -16,22 +16,21 @@ CHOSEN = "configuration"  # the key of the one that is looked at
 
 COLUMNS = {
     "Rank": st.column_config.NumberColumn(
-        width=60, help="Shared where the paired test cannot part two configurations, see below."
+        width=48, help="Shared where the paired test cannot part two configurations, see below."
     ),
-    "Method": st.column_config.TextColumn(width=190, help="Allocator x scorer, as one types them."),
-    "Budget": st.column_config.TextColumn(width=90, help="Share of the context pruned, or tokens kept per head."),
     "Score": st.column_config.NumberColumn(
-        width=70, format="%.1f", help="Mean over the tasks, each of which is a mean over its samples; 0 to 100."
+        width=58, format="%.1f", help="Mean over the tasks, each of which is a mean over its samples; 0 to 100."
     ),
-    "95% interval": st.column_config.TextColumn(width=105, help="Of the score, over other samples of these tasks."),
+    "Budget": st.column_config.TextColumn(width=85, help="Share of the context pruned, or tokens kept per head."),
+    "Method": st.column_config.TextColumn(width=212, help="Allocator x scorer, as one types them."),
+    "95% interval": st.column_config.TextColumn(width=98, help="Of the score, over other samples of these tasks."),
     "Loss, %": st.column_config.NumberColumn(
-        width=75, format="%.1f", help="What is lost of the full cache's score, in percent of it."
+        width=66, format="%.1f", help="What is lost of the full cache's score, in percent of it."
     ),
-    "95% of loss": st.column_config.TextColumn(width=105, help="95% interval of the loss, over the same samples."),
-    "Kept, %": st.column_config.NumberColumn(width=75, format="%.1f", help="Bytes kept of the full cache's bytes."),
-    "Kept, MiB": st.column_config.NumberColumn(width=85, format="%.2f", help="Bytes of the cache that are kept."),
-    "Open places": st.column_config.TextColumn(
-        width=100, help="The places that the comparisons leave open, for all configurations at once, at 95%."
+    "95% of loss": st.column_config.TextColumn(width=100, help="95% interval of the loss, over the same samples."),
+    "Kept, MiB": st.column_config.NumberColumn(width=78, format="%.2f", help="Bytes of the cache that are kept."),
+    "Places": st.column_config.TextColumn(
+        width=70, help="The places that the comparisons leave open, for all configurations at once, at 95%."
     ),
 }
 
@@ -40,7 +39,7 @@ The score is the mean over tasks of the mean over samples: tasks weigh the same,
 
 Every pair of configurations is compared over the same samples by a sign-flip test, and Holm's correction over all pairs
 keeps the chance of a single false difference below 5%. Going down the scores, a configuration opens a new rank when it
-differs from any that holds the rank above, and shares that rank otherwise. *Open places* says which places the same
+differs from any that holds the rank above, and shares that rank otherwise. *Places* says which places the same
 comparisons leave open.
 
 Only configurations with an answer to every sample of every chosen task are ranked; the others stand in a table of their
@@ -62,7 +61,7 @@ def show(view: View) -> None:
     _show_ranked(view, table, table[table["configuration"].isin(shown)].reset_index(drop=True), about)
     _show_incomplete(incomplete[incomplete["configuration"].isin(shown)], about)
     _show_seconds(view, about)
-    _show_configuration(view, about)
+    _show_configuration(view, about, table["configuration"])
 
 
 def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd.DataFrame) -> None:
@@ -70,6 +69,9 @@ def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd
     if whole.empty:
         st.info("No configuration has answered every sample of every chosen task yet; choose fewer tasks, or wait.")
         return
+    _show_best(tables.best_by_budget(table))
+    st.subheader("All configurations")
+    st.caption("Tick a row to see its results by task, and the command that reproduces it, below the tables.")
     show_table(
         tables.shown_ranking(table),
         table,
@@ -87,10 +89,33 @@ def summary(view: View, n_ranked: int, n_shown: int) -> str:
     places = [text.markdown(place_label(place)) for place in view.places]
     named = ", ".join(places[:6]) + (f" and {len(places) - 6} more" if len(places) > 6 else "")
     over = f"{len(places)} tasks" if len(places) > 1 else "one task"
-    hidden = f"; {n_shown} of them shown" if n_shown != n_ranked else ""
+    hidden = f" {n_shown} of them are shown." if n_shown != n_ranked else ""
     return (
-        f"**{n_ranked}** configurations ranked over {over}: {named}{hidden}. Choose a row to see how to reproduce it."
+        f"**{n_ranked}** ways to keep less of a model's KV cache, ranked by score (0 to 100, more is better) over "
+        f"{over}: {named}.{hidden}"
     )
+
+
+def _show_best(best: pd.DataFrame) -> None:
+    """The first answer that a reader looks for: what to take at a budget."""
+    if best.empty:
+        return
+    st.subheader("Best at each budget")
+    names = [
+        f"{method}, {details}" if details else str(method)
+        for method, details in best[["method", "details"]].to_numpy().tolist()
+    ]
+    shown = {
+        "Budget": best["budget"],
+        "Method": names,
+        "Score": [f"{score:.1f}" for score in best["score"]],
+        "Same rank": [f"{n} of {others}" for n, others in zip(best["n_sharing"], best["n_others"], strict=True)],
+    }
+    st.caption(
+        "*prune 0.8*: 80% of the context is evicted. *Same rank*: how many others at this budget the paired test "
+        "cannot part from the best; with few samples, many."
+    )
+    show_short_table(pd.DataFrame(shown), best, "best", alt="The best method at each budget")
 
 
 def _choose(table: pd.DataFrame, about: pd.DataFrame) -> None:
@@ -128,10 +153,10 @@ def _show_seconds(view: View, about: pd.DataFrame) -> None:
         show_table(shown, table, "seconds", alt="Indicative seconds by configuration", columns=digits)
 
 
-def _show_configuration(view: View, about: pd.DataFrame) -> None:
+def _show_configuration(view: View, about: pd.DataFrame, ranked: "pd.Series[str]") -> None:
     st.header("One configuration")
     kept = set(view.cells["configuration"])
-    options = [each for each in about.index if each in kept]
+    options = [each for each in dict.fromkeys([*ranked, *about.index]) if each in kept]
     chosen = state.choice(CHOSEN, "Configuration", options, shown=lambda each: about.at[each, "name"])
     cells = tables.configuration_cells(view.pool, chosen)
     labels = {"task": "Task", "length": "Length", "status": "Status", "n": "Answers", "samples_asked": "Samples"}

@@ -11,7 +11,7 @@ from lukv_bench.db.frames.search import search_samples
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
 from lukv_bench.leaderboard.configurations import at_place, name_configurations, usual_pair
-from lukv_bench.leaderboard.downloads import show_download
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.tables.samples import sample_table, sample_title
 from lukv_bench.leaderboard.view import Place, View, current_view, place_label
@@ -68,8 +68,8 @@ def _show_list(view: View, place: Place) -> pd.DataFrame:
     matching = f" with {text.markdown(word)}" if word else ""
     st.caption(f"{found.n_samples:,} samples{matching}; page {page} of {n_pages}.")
     table = sample_table(found.samples)
-    st.dataframe(text.table(table), hide_index=True, column_config=COLUMNS, height=260, alt="Samples of the task")
-    show_download(table, "samples")
+    height = min(260, 38 + 35 * len(table))
+    show_table(table, table, "samples", alt="Samples of the task", columns=COLUMNS, height=height)
     return found.samples
 
 

@@ -5,7 +5,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from lukv_bench.leaderboard import state, text
-from lukv_bench.leaderboard.downloads import show_download, show_table
+from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
@@ -73,9 +73,8 @@ def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None)
     numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:-1]}
     numbers["Kept, MiB"] = st.column_config.NumberColumn(format="%.2f")
     shown = table[list(COLUMNS)].rename(columns=COLUMNS)
-    show_table(shown, table, "frontier", alt="Configurations on the frontier", columns=numbers)
-    st.write("All configurations that are drawn above:")
-    show_download(points, "trade-offs")
+    more = {"all configurations": points}
+    show_table(shown, table, "frontier", alt="Configurations on the frontier", columns=numbers, more=more)
 
 
 show(current_view())

@@ -69,6 +69,13 @@ def difference_table(shared: pd.DataFrame, incomplete: Sequence[tuple[str, int |
     return frame.astype({"length": "Int64", "samples_needed": "Int64"})
 
 
+def shown_differences(table: pd.DataFrame) -> pd.DataFrame:
+    """What a reader looks at of `difference_table`: the corrected p-value as a text of three digits."""
+    p = ["< 0.001" if each < 0.001 else f"{each:.3f}" for each in table["p_holm"]]
+    shown = table.drop(columns="p_value").assign(p_holm=p)
+    return shown.rename(columns={"p_holm": "p"})
+
+
 def flip_table(shared: pd.DataFrame, direction: str = "all") -> pd.DataFrame:
     """The samples on which the two differ, with FLIP_COLUMNS, by task and ordinal.
 

@@ -52,6 +52,25 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     return table[list(columns)]
 
 
+def best_by_budget(table: pd.DataFrame) -> pd.DataFrame:
+    """The best-scored configuration of each budget, from the budget that keeps most to the one that keeps least.
+
+    With n_others, how many more are ranked at this budget, and n_sharing, how many of them share its rank.
+
+    Args:
+        table: Of `ranking_table`.
+    """
+    evicting = table[table["budget"] != "-"]
+    groups = evicting.groupby("budget", sort=False)
+    best = groups.head(1)
+    sharing = evicting.groupby(["budget", "rank"], sort=False).size()
+    best = best.assign(
+        n_others=[len(groups.get_group(budget)) - 1 for budget in best["budget"]],
+        n_sharing=[int(sharing[key]) - 1 for key in zip(best["budget"], best["rank"], strict=True)],
+    )
+    return best.sort_values("kept_percent", ascending=False, kind="stable").reset_index(drop=True)
+
+
 def loss_percent(scores: "pd.Series[float]", full: float | None) -> "pd.Series[float]":
     """What is lost of the full cache's score, in percent of it; missing where that is 0 or not there."""
     level = full or float("nan")
@@ -73,15 +92,14 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
         {
             "Rank": table["rank"],
             "Score": table["score"],
-            "Method": table["method"],
             "Budget": table["budget"].where(table["budget"] != "-", "full"),
+            "Method": table["method"],
             "Details": table["details"],
             "95% interval": intervals,
             "Loss, %": table["loss_percent"],
-            "Kept, %": table["kept_percent"],
-            "Kept, MiB": table["kept_mib"],
             "95% of loss": losses,
-            "Open places": places,
+            "Kept, MiB": table["kept_mib"],
+            "Places": places,
         }
     )
     empty = [name for name in ("Details", "Loss, %", "95% of loss") if not shown[name].replace("", None).notna().any()]

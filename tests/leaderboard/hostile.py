@@ -43,3 +43,11 @@ HOSTILE: dict[str, str] = {
     "rtl": "\u05d0\u05d1\u05d2 123 \u0645\u0631\u062d\u0628\u0627",
     "emoji": "\U0001f469\u200d\U0001f4bb\U0001f3fd",
 }
+
+LONG = ("megabyte", "long_word")
+LAST = "markdown_block"
+"""Opens a block of code and never ends it."""
+
+HOSTILE["everything"] = "\n\n".join(
+    [*(text for name, text in HOSTILE.items() if name not in (*LONG, LAST)), HOSTILE[LAST]]
+)

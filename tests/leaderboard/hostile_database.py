@@ -27,7 +27,8 @@ def storable(text: str) -> str:
 def write_hostile_texts(path: Path) -> Path:
     """A task with a sample for each class of HOSTILE, and for each class a task, a configuration and a method too.
 
-    Every configuration of a class answers its own task; three well-named ones answer `TASK`.
+    Every configuration of a class answers its own task; three well-named ones answer `TASK`, as does that of the class
+    "everything", so that such a name is ranked and drawn.
     """
     with Store.open(resolve_url(str(path)), create=True) as store:
         model = Model(
@@ -158,6 +159,10 @@ def _fill(store: Store, run: str) -> None:
         )
         store.put_answer(_answer(f"full {name}", f"s {name}", run, text, 1.0))
         store.put_answer(AnswerRecord.failure(f"c {name}", f"s {name}", run, storable(text)))
+    store.put(_cell(f"everything {TASK}", "c everything", TASK, len(HOSTILE)))
+    for number, (name, text) in enumerate(HOSTILE.items()):
+        answer = _answer(f"everything {TASK}", f"{TASK} {name}", run, text, float(number % 3 == 0))
+        store.put_answer(answer)
 
 
 WRONG_SHAPES = (

@@ -41,6 +41,10 @@ def faults(site: AppTest) -> list[str]:
     for table in site.dataframe:
         found += [f"table: {value[:80]!r}" for value in table_texts(table.value) if is_formula(value)]
         found += [f"table: {name}" for value in table_texts(table.value) for name in unseen(value)]
+    for short in site.table:  # its cells are Markdown
+        for value in table_texts(short.value):
+            found += [f"cell: {token.type} in {value[:80]!r}" for token in tokens(value) if harms(token)]
+            found += [f"cell: {name}" for name in unseen(value)]
     for block in site.code:
         found += [f"code: {name}" for name in unseen(block.value)]
     for chart in site.get("plotly_chart"):

@@ -30,7 +30,7 @@ from playwright.sync_api import (
 from .screen import Screen
 
 PROGRAM = str(Path(sys.executable).with_name("lukv-bench"))
-PATIENCE_S = 60
+PATIENCE_S = 180
 """Until a condition must hold; a busy machine is slow."""
 
 

@@ -7,6 +7,9 @@ from pathlib import Path
 
 from playwright.sync_api import Download, Locator, Page, expect
 
+RANKING = 1
+"""Place of the ranking among the tables of the leaderboard that can be saved; the best at each budget come first."""
+
 APP = '[data-testid="stApp"]'
 ROW = 35
 """Pixels from row to row of a table."""
@@ -80,6 +83,15 @@ class Screen:
             self.page.get_by_role("option", name=value, exact=True).click()
             self.page.keyboard.press("Escape")
             self.settle()
+
+    def type_and_choose(self, label: str, value: str) -> None:
+        """Pick a value of a long list, which shows those that match what is typed."""
+        field = self.page.get_by_label(label, exact=True)
+        field.click()
+        field.fill(value)
+        self.page.get_by_role("option", name=value, exact=True).click()
+        expect(field).to_have_value(value)
+        self.settle()
 
     def pick(self, name: str) -> None:
         """Click one of a few options that stand side by side."""

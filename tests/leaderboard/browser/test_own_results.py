@@ -14,6 +14,7 @@ from playwright.sync_api import expect
 from ...bench.cli.forked import Forked
 from ...tiny_model import change_json, make_model
 from .conftest import Serve, Served, Visitors
+from .screen import RANKING
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +55,12 @@ def test_a_run_beside_the_open_page_appears_and_its_command_gives_its_numbers_ag
         rows = rows_of(*command, "--ratio", "0.5")
         expect(screen.main.get_by_role("heading", level=1)).to_have_text("Leaderboard")  # by itself
         screen.settle()
-        assert len(screen.csv()) == len(rows) == 3
+        assert len(screen.csv(RANKING)) == len(rows) == 3
 
         rows += rows_of(*command, "--ratio", "0.8", "--no-baselines")
         expect(screen.sidebar.get_by_text("All 5 results.")).to_be_visible()  # by itself
         screen.settle()
-        shown = screen.csv()
+        shown = screen.csv(RANKING)
         assert {row["configuration"] for row in shown} == {row["configuration"] for row in rows}
 
         for position in (0, 4):

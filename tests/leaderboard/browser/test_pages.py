@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from .conftest import Visitors
-from .screen import Screen
+from .screen import RANKING, Screen
 
 PAGES = ("Leaderboard", "Trade-offs", "Tasks", "Budgets", "Compare", "Samples", "Methods", "About the numbers")
 
@@ -35,11 +35,11 @@ def test_the_navigation_leads_to_every_page_and_every_button_saves_what_it_stand
 
 
 def test_a_filter_cuts_the_ranking_down_and_says_how_many_results_are_left(screen: Screen) -> None:
-    whole = screen.csv()
+    whole = screen.csv(RANKING)
     assert f"All {sum(int(row['n_tasks']) for row in whole)} results." in screen.sidebar.inner_text()
     screen.choose("Scorers", "snapkv")
     screen.choose("Budgets", "prune 0.5", "prune 0.9")
-    left = screen.csv()
+    left = screen.csv(RANKING)
     wanted = [row for row in whole if row["method"].endswith("x snapkv")]
     assert left == [row for row in wanted if row["budget"] in ("prune 0.5", "prune 0.9")]
     assert 0 < len(left) < len(wanted)
@@ -59,7 +59,7 @@ def test_a_click_on_a_column_sorts_the_table(screen: Screen) -> None:
 
 
 def test_a_row_that_is_ticked_shows_its_results_and_its_command(screen: Screen) -> None:
-    row = screen.csv()[2]
+    row = screen.csv(RANKING)[2]
     screen.tick(2)
     allocator, scorer = row["method"].split(" x ")
     command = screen.main.get_by_test_id("stCode").last

@@ -1,8 +1,10 @@
 """Heat maps of scores."""
 
 import pandas as pd
+from plotly.colors import sample_colorscale
 
 from lukv_bench.leaderboard.figures.tasks import score_map
+from lukv_bench.leaderboard.theme import SCALE, luminance
 
 
 def test_rows_of_the_same_name_are_not_drawn_over_each_other() -> None:
@@ -22,4 +24,21 @@ def test_colours_mean_the_same_on_every_map() -> None:
 
 def test_numbers_are_left_out_where_they_do_not_fit() -> None:
     wide = score_map(pd.DataFrame([[1.0] * 50], index=["a"]), "sample")
-    assert wide.data[0].texttemplate is None
+    assert len(wide.data) == 1
+
+
+def test_numbers_are_read_on_every_colour_of_the_map() -> None:
+    scores = pd.DataFrame([[float(value) for value in range(start, start + 5)] for start in range(0, 100, 5)])
+    numbers = score_map(scores, "task").data[1]
+    assert list(numbers.text) == [str(value) for value in range(100)]
+    behind = sample_colorscale(SCALE, [value / 100 for value in range(100)])
+    for ink, colour in zip(numbers.textfont.color, behind, strict=True):
+        dark, light = sorted(
+            (luminance("rgb(0, 0, 0)" if ink == "#000000" else "rgb(255, 255, 255)"), luminance(colour))
+        )
+        assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_the_budget_stands_below_its_method() -> None:
+    figure = score_map(pd.DataFrame([[1.0]], index=["lukv x keydiff, prune 0.8, sink 4"], columns=["fwe"]), "task")
+    assert list(figure.data[0].y) == ["lukv x keydiff<br>prune 0.8, sink 4"]

@@ -86,8 +86,28 @@ def test_columns_that_say_nothing_are_left_out(about: pd.DataFrame) -> None:
 
 def test_places_and_intervals_are_spans(about: pd.DataFrame) -> None:
     shown = tables.shown_ranking(tables.ranking_table(ranked({"f": 80.0, "a": 60.0}), about))
-    assert list(shown["Open places"]) == ["1", "1 to 2"]
+    assert list(shown["Places"]) == ["1", "1 to 2"]
     assert list(shown["95% interval"]) == ["75.0 to 85.0", "55.0 to 65.0"]
+
+
+def test_the_best_of_a_budget_stands_with_those_that_share_its_rank() -> None:
+    table = pd.DataFrame(
+        [
+            (1, "full", "-", 90.0, 100.0),
+            (1, "lukv", "prune 0.5", 80.0, 50.0),
+            (2, "lukv", "prune 0.8", 70.0, 20.0),
+            (2, "adakv", "prune 0.5", 60.0, 50.0),
+            (2, "adakv", "prune 0.8", 50.0, 20.0),
+            (3, "uniform", "prune 0.8", 10.0, 20.0),
+        ],
+        columns=["rank", "method", "budget", "score", "kept_percent"],
+    )
+    best = tables.best_by_budget(table)
+    assert best[["budget", "method", "n_sharing", "n_others"]].to_numpy().tolist() == [
+        ["prune 0.5", "lukv", 0, 1],
+        ["prune 0.8", "lukv", 1, 2],
+    ]
+    assert tables.best_by_budget(table.iloc[:1]).empty
 
 
 def test_a_negative_span_is_no_formula(about: pd.DataFrame) -> None:
