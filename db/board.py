@@ -5,21 +5,19 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-import pandas as pd
 from sqlalchemy import select
 
 from .comparable import SETTING, Setting
 from .database import Database
-from .documents import with_documents
 from .labels import budget_label, method_name
-from .queries import scores_frame
 from .results import Row
 from .rivals import Rivals
 from .schema import Task
-from .statistics.frontier import pareto
+from .score_tables import read_score_table
+from .statistics.frontier import frontier_band, pareto
 from .statistics.intervals import difference_intervals
 from .statistics.ranking import ranked_frame
-from .statistics.table import ScoreTable, score_table
+from .statistics.table import ScoreTable
 
 By = Literal["task", "family", "model"]
 
@@ -36,10 +34,21 @@ BOARD_COLUMNS = (
         "score",
         "interval",
     ),
-    *("gain", "against", "kv_bytes_kept", "kv_bytes_full", "is_on_frontier", "n_tasks", "n_samples", "n_documents"),
+    *(
+        "gain",
+        "against",
+        "kv_bytes_kept",
+        "kv_bytes_full",
+        "is_on_frontier",
+        "frontier",
+        "n_tasks",
+        "n_samples",
+        "n_documents",
+    ),
     "parts",
 )
-"""The columns of a ranked configuration, in order. `parts` has its score on each task, family or model."""
+"""The columns of a ranked configuration, in order. `parts` has its score on each task, family or model; `frontier`,
+where it is on the frontier, the interval of the best score for its bytes, see `statistics.frontier.frontier_band`."""
 
 
 @dataclass(frozen=True)
@@ -82,24 +91,18 @@ def _board(
     db: Database, rows: Sequence[Row], rivals: Rivals, part: Callable[[Row], str] | None, by: By | None
 ) -> Board:
     key = _across_models if by == "model" else lambda row: str(row["configuration"])
-    cells = pd.DataFrame(
-        {
-            "cell": [row["cell"] for row in rows],
-            "configuration": [key(row) for row in rows],
-            "task": [f"{row['model']}: {row['task']}" if by == "model" else row["task"] for row in rows],
-            **{name: [row[name] for row in rows] for name in ("length", "task_version", "data_revision", "status")},
-        }
-    )
-    complete = [str(row["cell"]) for row in rows if row["status"] == "complete"]
-    table, incomplete = score_table(cells, with_documents(db, scores_frame(db, complete)))
+    task = _task_of_model if by == "model" else lambda row: str(row["task"])
+    table, incomplete = read_score_table(db, rows, key, task)
     of: dict[str, list[Row]] = {}
     for row in rows:
         of.setdefault(key(row), []).append(row)
     gains = _gains(table, of, rivals, key)
-    ranked = [_row(ranks, of[ranks["configuration"]], gains, part) for ranks in ranked_frame(table).to_dict("records")]
-    costs, scores = (np.array([_number(row[name]) for row in ranked]) for name in ("kv_bytes_kept", "score"))
-    for row, is_on in zip(ranked, pareto(costs, scores).tolist(), strict=True):
-        row["is_on_frontier"] = is_on
+    frontier = _frontier(table, of)
+    ranked = []
+    for ranks in ranked_frame(table).to_dict("records"):
+        name = ranks["configuration"]
+        on_frontier = {"is_on_frontier": name in frontier, "frontier": frontier.get(name)}
+        ranked.append(_row(ranks, of[name], gains, part) | on_frontier)
     parts = sorted({name for row in ranked for name in row["parts"]})
     left_out = [
         {"method": method_name(of[name][0]), "budget": budget_label(of[name][0]), "missing": missing}
@@ -157,6 +160,15 @@ def _gains(
     return {name: (gain, pairs[name]) for name, gain in zip(pairs, values, strict=True)}
 
 
+def _frontier(table: ScoreTable, of: dict[str, list[Row]]) -> dict[str, list[float]]:
+    """Configuration on the frontier -> [low, high] of the best score for what it keeps."""
+    means = (_mean(of[name], "kv_bytes_kept") for name in table.configurations)
+    costs = np.array([float("nan") if mean is None else mean for mean in means])
+    on = np.flatnonzero(pareto(costs, table.means()))
+    low, high = frontier_band(table, costs, costs[on])
+    return {table.configurations[number]: [a, b] for number, a, b in zip(on, low.tolist(), high.tolist(), strict=True)}
+
+
 def _parts(db: Database, by: By | None) -> Callable[[Row], str] | None:
     if by is None:
         return None
@@ -177,6 +189,10 @@ def _title(rows: Sequence[Row], by: By | None) -> str:
     return f"{len(models)} models, {title.split(', ', 1)[1]}"
 
 
+def _task_of_model(row: Row) -> str:
+    return f"{row['model']}: {row['task']}"
+
+
 def _across_models(row: Row) -> str:
     """What a configuration is but for its model."""
     return f"{method_name(row)}, {budget_label(row)}, sink {row['sink']}, window {row['window']}"
@@ -185,7 +201,3 @@ def _across_models(row: Row) -> str:
 def _mean(rows: Sequence[Row], name: str) -> float | None:
     values = [row[name] for row in rows]
     return None if None in values else float(np.mean(values))
-
-
-def _number(value: float | None) -> float:
-    return float("nan") if value is None else value

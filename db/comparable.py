@@ -124,8 +124,12 @@ def _title(setting: Sequence[Any]) -> str:
     return f"{model} ({str(revision)[:8]}), {dtype}, {protocol}, seed {seed}, lukv-bench {code}"
 
 
+def place_label(row: Row) -> str:
+    """A row's task at its length: "niah_single_1 1024"."""
+    return str(row["task"]) if row["length"] is None else f"{row['task']} {row['length']}"
+
+
 def row_label(row: Row) -> str:
     """A row as the tables name it: "niah_single_1 1024, lukv x keydiff, prune 0.8"."""
-    place = row["task"] if row["length"] is None else f"{row['task']} {row['length']}"
     budget = budget_label(row)
-    return f"{place}, {method_name(row)}" + ("" if budget == "-" else f", {budget}")
+    return f"{place_label(row)}, {method_name(row)}" + ("" if budget == "-" else f", {budget}")

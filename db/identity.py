@@ -17,9 +17,25 @@ from .errors import ForeignDatabaseError, NewerSchemaError, UnreadableError
 VERSION_TABLE = "lukv_bench_revision"
 """Where Alembic keeps the revision."""
 
-State = Literal["empty", "older", "current"]
+State = Literal["empty", "older", "current", "without triggers"]
+
+SUMMARY_TRIGGERS = frozenset(
+    f"summary_after_{change}"
+    for change in (
+        *("insert_of_answer", "update_of_answer", "delete_of_answer", "insert_of_timing", "update_of_timing"),
+        *("delete_of_timing", "update_of_cell", "update_of_sample", "delete_of_sample", "update_of_run"),
+        *("delete_of_run", "update_of_environment", "delete_of_environment"),
+    )
+)
+"""What keeps summaries true (see migration 0005). Some programs copy a database without its triggers."""
 
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
+
+_TRIGGERS_ON = {
+    "sqlite": "SELECT name FROM sqlite_master WHERE type = 'trigger'",
+    "postgresql": "SELECT tgname FROM pg_trigger WHERE tgenabled <> 'D' AND pg_table_is_visible(tgrelid)",
+}
+"""By the kind of database."""
 
 
 class Contents(NamedTuple):
@@ -28,10 +44,12 @@ class Contents(NamedTuple):
     Attributes:
         columns: (table, column) of every table.
         revision: None where the version table is missing or empty.
+        triggers: Names of those that are switched on.
     """
 
     columns: frozenset[tuple[str, str]]
     revision: str | None
+    triggers: frozenset[str] = frozenset()
 
     @property
     def tables(self) -> frozenset[str]:
@@ -54,7 +72,7 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     revisions = schema_revisions()
     if contents.revision == revisions[-1]:
         _check_whole(contents, where)
-        return "current"
+        return "current" if contents.triggers >= SUMMARY_TRIGGERS else "without triggers"
     if contents.revision in revisions:
         return "older"
     if contents.revision is not None:
@@ -113,7 +131,9 @@ def peek_connection(connection: Connection) -> Contents:
     columns = frozenset((name, str(entry["name"])) for (_, name), entries in tables.items() for entry in entries)
     if VERSION_TABLE not in {name for name, _ in columns}:
         return Contents(columns, None)
-    return Contents(columns, connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE))))
+    revision = connection.scalar(select(column("version_num")).select_from(table(VERSION_TABLE)))
+    triggers = connection.exec_driver_sql(_TRIGGERS_ON[connection.dialect.name]).scalars()
+    return Contents(columns, revision, frozenset(triggers))
 
 
 def _contents(connection: sqlite3.Connection) -> Contents:
@@ -125,4 +145,5 @@ def _contents(connection: sqlite3.Connection) -> Contents:
     if VERSION_TABLE not in {name for name, _ in columns}:
         return Contents(columns, None)
     row = connection.execute(f"SELECT version_num FROM {VERSION_TABLE}").fetchone()
-    return Contents(columns, None if row is None else str(row[0]))
+    triggers = frozenset(str(name) for (name,) in connection.execute(_TRIGGERS_ON["sqlite"]))
+    return Contents(columns, None if row is None else str(row[0]), triggers)

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine
+from sqlalchemy import Connection, Engine, delete
 
+from .derived import CellSummary
 from .identity import VERSION_TABLE
 
 _SCRIPTS = Path(__file__).parent / "migrations"
@@ -19,6 +20,19 @@ def upgrade(engine: Engine) -> None:
         _run_scripts(connection)
         if connection.dialect.name == "sqlite":
             _check_foreign_keys(connection)
+
+
+def restore_triggers(engine: Engine) -> None:
+    """Make the triggers anew that keep summaries true, and delete the summaries, which changed unseen without them."""
+    from alembic.operations import Operations
+    from alembic.runtime.migration import MigrationContext
+
+    from .migrations.versions.v0005_summaries_of_complete_cells import create_triggers
+
+    with engine.begin() as connection:
+        connection.execute(delete(CellSummary))
+        with Operations.context(MigrationContext.configure(connection)):
+            create_triggers()
 
 
 def _run_scripts(connection: Connection) -> None:

@@ -4,9 +4,17 @@ from sqlalchemy import URL
 
 from .. import UserError
 from .database import Database, as_store_error, compact, make_engine, turn_wal_on, writing_engine
-from .errors import BusyError, LockedError, NoResultsError, OlderSchemaError, StoreError, UnreadableError
+from .errors import (
+    BusyError,
+    ForeignDatabaseError,
+    LockedError,
+    NoResultsError,
+    OlderSchemaError,
+    StoreError,
+    UnreadableError,
+)
 from .identity import State, judge, peek_connection
-from .migrate import upgrade
+from .migrate import restore_triggers, upgrade
 from .named import nothing_yet
 from .places import real_path
 from .schema import Base
@@ -29,6 +37,8 @@ def prepare(database: Database, *, create: bool) -> None:
         state = _state(database)
         if create and state != "current":
             _migrate(database.url)
+            if _state(database) != "current":
+                _restore_triggers(database.url)
             return
     except StoreError as error:
         kind = LockedError if isinstance(error, BusyError) else UnreadableError
@@ -40,6 +50,11 @@ def prepare(database: Database, *, create: bool) -> None:
             f'"{describe(database.url)}" was written by an older lukv-bench; '
             'the next "lukv-bench run" that writes to it brings it up to date.'
         )
+    if state == "without triggers":
+        raise ForeignDatabaseError(
+            f'"{describe(database.url)}" was copied by a program that left its triggers out, so that its summaries may '
+            'not fit its answers; the next "lukv-bench run" that writes to it makes both again.'
+        )
 
 
 def _state(database: Database) -> State:
@@ -47,6 +62,12 @@ def _state(database: Database) -> State:
     with database.reading() as connection:
         contents = peek_connection(connection)
     return judge(contents, describe(database.url), taken=None if is_file else frozenset(Base.metadata.tables))
+
+
+def _restore_triggers(url: URL) -> None:
+    engine = make_engine(url, pooled=False)
+    with as_store_error(url):
+        restore_triggers(writing_engine(engine))
 
 
 def _migrate(url: URL) -> None:

@@ -1,11 +1,12 @@
 """Two configurations held against each other over the samples that both answered, task by task and over all tasks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from .. import UserError
+from .comparable import place_label
 from .database import Database
 from .documents import read_documents
 from .results import Row, read_results
@@ -31,7 +32,8 @@ class ConfigurationPair:
 
     Attributes:
         tasks: One a (task, length), in order.
-        whole: Over all of these; tasks weigh the same.
+        incomplete: Titles of the tasks that one of the two has begun and not answered in full: they are left out.
+        whole: Over all of these tasks; they weigh the same.
         p_holm: Its p-value, corrected for all pairs of configurations that were asked for together. A task's is
             corrected for all tasks of these pairs.
     """
@@ -39,6 +41,7 @@ class ConfigurationPair:
     tasks: Sequence[TaskPair]
     whole: Paired
     p_holm: float
+    incomplete: Sequence[str] = ()
 
 
 def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed: int = 0) -> list[ConfigurationPair]:
@@ -65,7 +68,19 @@ def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed
         groups.setdefault((pair[0]["configuration"], pair[1]["configuration"]), []).append(pair)
     scores = read_scores(db, [*of, *of.values()])
     documents = read_documents(db, scores.samples)
-    return _corrected([_compared(pairs, scores, documents, seed) for pairs in groups.values()])
+    compared = [_compared(pairs, scores, documents, seed) for pairs in groups.values()]
+    lacking = [_incomplete(rows, *pair) for pair in groups]
+    return [replace(pair, incomplete=titles) for pair, titles in zip(_corrected(compared), lacking, strict=True)]
+
+
+def _incomplete(rows: Sequence[Row], a: str, b: str) -> list[str]:
+    """The tasks on which one of two configurations is incomplete, with how far it is."""
+    sides = {a: "A", b: "B"}
+    return [
+        f"{place_label(row)}: {row['n']} of {row['samples_asked']} samples of {sides[row['configuration']]}"
+        for row in rows
+        if row["configuration"] in sides and row["status"] != "complete"
+    ]
 
 
 def _paired_cells(rows: Sequence[Row], a: Against, b: Against) -> dict[str, str]:

@@ -21,15 +21,28 @@ def ranks_of(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     return view.record.derive(_rank, view.setting, view.places, inputs=(view,))
 
 
+def table_of(view: View) -> ScoreTable:
+    """The scores of the complete configurations on the chosen tasks."""
+    return _scored(view)[0]
+
+
+def _scored(view: View) -> tuple[ScoreTable, pd.DataFrame]:
+    return view.record.derive(_score_table, view.setting, view.places, inputs=(view,))
+
+
 def configurations_of(view: View) -> pd.DataFrame:
     """A row per configuration on the chosen tasks, see `tables.ranking.describe_configurations`."""
     return view.derive(_describe)
 
 
 def _rank(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    table, incomplete = score_table(view.pool, view.scores)
+    table, incomplete = _scored(view)
     losses = _losses(table, set(view.pool.loc[view.pool["allocator"] == "full", "configuration"]))
     return ranked_frame(table).join(losses, on="configuration"), incomplete
+
+
+def _score_table(view: View) -> tuple[ScoreTable, pd.DataFrame]:
+    return score_table(view.pool, view.scores)
 
 
 def _losses(table: ScoreTable, full: set[str]) -> pd.DataFrame:

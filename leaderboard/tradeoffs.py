@@ -3,8 +3,10 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from ..db.statistics.table import ScoreTable
 from .figures.tradeoffs import frontier_figure, quality_lines
-from .tables.tradeoffs import points_of, with_frontier
+from .ranks import table_of
+from .tables.tradeoffs import area_table, points_of, with_band, with_frontier
 from .theme import styles
 from .view import View
 
@@ -31,8 +33,13 @@ def panel_figures(
 
 
 def frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
-    """(points with `is_frontier`, their figure). Arguments as of `panel_figures`."""
-    return view.keep(_frontier, x, inputs=(points, x, full))
+    """(points with `is_frontier` and the ends of the band, their figure). Arguments as of `panel_figures`."""
+    return view.keep(_frontier, x, inputs=(points, x, full, table_of(view)))
+
+
+def method_areas(view: View, about: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """What `tables.tradeoffs.area_table` gives for the budgets and methods that the filters left."""
+    return view.keep(_areas, inputs=(view, about))
 
 
 def _points(view: View, ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
@@ -46,6 +53,11 @@ def _panels(points: pd.DataFrame, x: str, panel: str, line: str, full: float | N
     return {str(value): quality_lines(rows, x, line, looks, full) for value, rows in groups}
 
 
-def _frontier(points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
-    points = with_frontier(points, x)
+def _frontier(points: pd.DataFrame, x: str, full: float | None, table: ScoreTable) -> tuple[pd.DataFrame, go.Figure]:
+    points = with_band(with_frontier(points, x), x, table)
     return points, frontier_figure(points, x, full)
+
+
+def _areas(view: View, about: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    budgets, methods = (set(view.cells[name]) for name in ("budget", "method"))
+    return area_table(table_of(view), about, budgets, methods)

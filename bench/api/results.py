@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from .messages import python_messages
 from .several import Names, names_of
+from .single import optional_number, optional_place, optional_text, text_of
+from .values import samples_limit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,6 +31,11 @@ class Results:
     db: str | None = None
 
     @python_messages()
+    def __post_init__(self) -> None:
+        """Refuse a `db` that is no text."""
+        optional_text("--db", self.db)
+
+    @python_messages()
     def cells(self, task: Names | None = None, against: str | None = None) -> "pd.DataFrame":
         """A row per cell (a configuration on a task at a length), with the columns of `results --json`.
 
@@ -47,7 +54,8 @@ class Results:
         from ...db.queries import COMPARED_COLUMNS, rows_frame
 
         with open_results(self.db) as store:
-            return rows_frame(cell_rows(store, names_of(task), against), COMPARED_COLUMNS)
+            rows = cell_rows(store, names_of(task), optional_text("--against", against))
+            return rows_frame(rows, COMPARED_COLUMNS)
 
     @python_messages()
     def answers(self, task: Names | None = None, limit: int | None = None) -> "pd.DataFrame":
@@ -58,13 +66,16 @@ class Results:
             limit: Samples of each task and length, the first ones; None = all.
 
         Raises:
-            UserError: the database cannot be read, or `task` names nothing in it.
+            UserError: the database cannot be read, `task` names nothing in it, or `limit` is no number of at least 1.
         """
         from ...db.answers import ANSWER_COLUMNS
         from ...db.queries import rows_frame
 
+        number = optional_number("--limit", limit)
+        if number is not None:
+            samples_limit(number)
         with open_results(self.db) as store:
-            return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), limit), ANSWER_COLUMNS)
+            return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), number), ANSWER_COLUMNS)
 
     @python_messages()
     def compare(self, a: str, b: str, task: Names | None = None) -> "pd.DataFrame":
@@ -88,7 +99,8 @@ class Results:
         from ..reports.comparison import COMPARED_COLUMNS, compared_rows
 
         with open_results(self.db) as store:
-            return pd.DataFrame(compared_rows(compared_pairs(store, a, b, names_of(task))), columns=COMPARED_COLUMNS)
+            pairs = compared_pairs(store, text_of("a", a), text_of("b", b), names_of(task))
+            return pd.DataFrame(compared_rows(pairs), columns=COMPARED_COLUMNS)
 
     @python_messages()
     def keep_counts(self, task: Names | None = None) -> "pd.DataFrame":
@@ -117,7 +129,8 @@ def read(db: str | Path | None = None) -> Results:
     Raises:
         UserError: there is no such database, or it does not hold results.
     """
-    results = Results(None if db is None else str(db))
+    place = optional_place("--db", db)
+    results = Results(None if place is None else str(place))
     with open_results(results.db):
         return results
 

@@ -58,6 +58,14 @@ class ResultsOptions:
             help="Only ranked configurations that no other beats: none keeps no more bytes and scores no less.",
         ),
     ] = False
+    areas: Annotated[
+        bool,
+        typer.Option(
+            "--areas",
+            help="A ranked row per method instead, over all its budgets: the area under its quality-budget curve, and "
+            "its loss relative to the full cache.",
+        ),
+    ] = False
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs).")] = False
     plot: Annotated[
         Path | None,
@@ -97,6 +105,8 @@ def results(options: ResultsOptions) -> int:
 
       lukv-bench results --pareto --latex
 
+      lukv-bench results --areas
+
       lukv-bench results --plot quality.svg
     """
     _check(options)
@@ -116,6 +126,8 @@ def results(options: ResultsOptions) -> int:
             print(f'no results{named} in {describe(store.url)} yet; "lukv-bench run" makes some')
         elif options.answers:
             _show_answers(store, rows, options)
+        elif options.areas:
+            _show_areas(store, rows, options)
         elif options.by is not None or options.pareto:
             _show_board(store, rows, options)
         else:
@@ -132,7 +144,7 @@ def _check(options: ResultsOptions) -> None:
     views = (options.json, options.csv, options.markdown, options.grid, options.latex)
     if sum(views) > 1:
         raise UserError("give one of --json, --csv, --markdown, --grid and --latex.")
-    ranked = options.by is not None or options.pareto
+    ranked = options.by is not None or options.pareto or options.areas
     if options.delete is not None:
         if any((*views, options.answers, options.task, options.against, ranked, options.plot)):
             raise UserError("--delete stands alone beside --db: it shows nothing.")
@@ -144,7 +156,11 @@ def _check(options: ResultsOptions) -> None:
     if options.by not in (None, "task", "family", "model"):
         raise UserError(f'--by is task, family or model, not "{options.by}".')
     if ranked and options.grid:
-        raise UserError("--grid shows cells, --by and --pareto rank configurations; leave --grid out.")
+        raise UserError("--grid shows cells, and --by, --pareto and --areas rank; leave --grid out.")
+    if options.areas and (options.by is not None or options.pareto):
+        raise UserError("--areas shows methods, --by and --pareto configurations; give one of them.")
+    if options.areas and options.against is not None:
+        raise UserError("--areas holds every method against the full cache; leave --against out.")
     if options.answers and (of_scores := _of_scores(options)):
         raise UserError(f"--answers shows answers, not scores; leave one of {of_scores[0]} and --answers out.")
     if options.limit is not None:
@@ -159,6 +175,7 @@ def _of_scores(options: ResultsOptions) -> list[str]:
         "--against": options.against is not None,
         "--by": options.by is not None,
         "--pareto": options.pareto,
+        "--areas": options.areas,
         "--grid": options.grid,
         "--latex": options.latex,
     }
@@ -201,6 +218,23 @@ def _show_board(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) 
         print(board.board_latex(ranked, against, options.pareto))
     else:
         board.print_board(ranked, against, options.pareto)
+
+
+def _show_areas(store: "Store", rows: "Sequence[Row]", options: ResultsOptions) -> None:
+    from ...db.areas import read_areas
+    from ..reports import areas
+
+    found = read_areas(store, [dict(row) for row in rows])
+    if options.json:
+        areas.print_areas_json(found)
+    elif options.csv:
+        areas.print_areas_csv(found)
+    elif options.markdown:
+        print(areas.areas_markdown(found))
+    elif options.latex:
+        print(areas.areas_latex(found))
+    else:
+        areas.print_areas(found)
 
 
 def _plot(store: "Store", rows: "Sequence[Row]", path: Path) -> int:

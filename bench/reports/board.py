@@ -18,7 +18,11 @@ NOTE = (
     "leave each; vs {against}: the mean paired difference with its 95% interval; KV kept: the evicted cache's own "
     "bytes, mean over tasks."
 )
-_PARETO = "on the frontier: no other configuration keeps no more bytes and scores no less; {n} of {all} are."
+_PARETO = (
+    "on the frontier: no other configuration keeps no more bytes and scores no less; {n} of {all} are. frontier [95%]: "
+    "where the score of the best configuration that keeps no more bytes lies; it reaches further down than a score's "
+    "own interval, since the best of many owes part of its score to luck."
+)
 MOST = 10
 """Incomplete configurations that are named; the rest are counted."""
 
@@ -82,6 +86,8 @@ def _columns(board: Board, against: str, only_frontier: bool) -> dict[str, list[
         "score [95%]": [f"{row['score']:.1f} [{row['interval'][0]:.1f}, {row['interval'][1]:.1f}]" for row in rows],
         f"vs {against} [95%]": ["" if row["gain"] is None else _gain(*row["gain"]) for row in rows],
     }
+    if only_frontier:
+        columns["frontier [95%]"] = [f"[{row['frontier'][0]:.1f}, {row['frontier'][1]:.1f}]" for row in rows]
     for part in board.parts:
         columns[printable(part)] = [f"{row['parts'][part]:.1f}" for row in rows]
     columns["KV kept, MiB"] = [

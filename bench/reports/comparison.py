@@ -20,8 +20,10 @@ COMPARED_COLUMNS = (
     *("a", "b", "configuration_a", "configuration_b", "model", "protocol", "task", "length", "cell_a", "cell_b"),
     *("n_tasks", "n_samples", "n_documents", "score_a", "score_b", "difference", "low", "high", "bootstrap_low"),
     *("bootstrap_high", "p_value", "p_holm", "n_drawn", "won", "lost", "tied", "samples_needed", "detectable"),
+    "incomplete",
 )
-"""The columns of a comparison, in order. `task`, `length` and the cells are null in the row over all tasks."""
+"""The columns of a comparison, in order. `task`, `length` and the cells are null in the row over all tasks;
+`incomplete` are the tasks that were left out, in one text, null for none."""
 
 NOTE = (
     "difference: mean over the same samples, tasks weighing the same, with its 95% interval; p: of the sign-flip test, "
@@ -38,8 +40,9 @@ def compared_rows(pairs: Sequence[ConfigurationPair]) -> list[dict[str, Any]]:
     rows = []
     for pair in pairs:
         whole = len(pair.tasks) > 1
-        rows += [_row(task.a, task.b, task.paired, task.p_holm, whole=False) for task in pair.tasks]
-        rows += [_row(pair.tasks[0].a, pair.tasks[0].b, pair.whole, pair.p_holm, whole=True)] * whole
+        of_pair = [_row(task.a, task.b, task.paired, task.p_holm, whole=False) for task in pair.tasks]
+        of_pair += [_row(pair.tasks[0].a, pair.tasks[0].b, pair.whole, pair.p_holm, whole=True)] * whole
+        rows += [row | {"incomplete": "; ".join(pair.incomplete) or None} for row in of_pair]
     return rows
 
 
@@ -49,7 +52,8 @@ def print_comparison(pairs: Sequence[ConfigurationPair]) -> None:
     for pair in pairs:
         lines, _ = fitted(_heading(pair), {name: [*values] for name, values in _columns(pair).items()}, width)
         print("\n".join(lines), end="\n\n")
-        print_note(_verdict(pair))
+        for line in (*_incomplete(pair), _verdict(pair)):
+            print_note(line)
         print()
     print_note(_note(pairs))
 
@@ -61,7 +65,7 @@ def comparison_markdown(pairs: Sequence[ConfigurationPair]) -> str:
         columns = _columns(pair)
         lines += [f"{_heading(pair)}:", "", "| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
         lines += ["| " + " | ".join(values).replace("\n", " ") + " |" for values in zip(*columns.values(), strict=True)]
-        lines += ["", _verdict(pair), ""]
+        lines += ["", *(f"{line}\n" for line in _incomplete(pair)), _verdict(pair), ""]
     return "\n".join([*lines, _note(pairs)])
 
 
@@ -86,6 +90,7 @@ def _row(a: Row, b: Row, paired: Paired, p_holm: float, whole: bool) -> dict[str
         "cell_b": None,
         **asdict(paired),
         "p_holm": p_holm,
+        "incomplete": None,
     }
     if not whole:
         values |= {"task": a["task"], "length": a["length"], "cell_a": a["cell"], "cell_b": b["cell"]}
@@ -163,6 +168,10 @@ def _verdict(pair: ConfigurationPair) -> str:
         f"These samples do not tell {a} and {b} apart {where} (p = {_p(pair.p_holm)}, {_how(whole)}{alone}): {needs}, "
         f"and {whole.n_samples} find one of {whole.detectable:.1f} points four times of five. {counts}."
     )
+
+
+def _incomplete(pair: ConfigurationPair) -> list[str]:
+    return [printable(f"incomplete, left out: {title}") for title in pair.incomplete]
 
 
 def _how(paired: Paired) -> str:

@@ -9,11 +9,9 @@ import pandas as pd
 from ... import UserError
 from ...db.comparable import Row, Setting
 from ...db.database import Database
-from ...db.documents import with_documents
 from ...db.labels import allocator_label, method_name, scorer_label
-from ...db.queries import scores_frame
+from ...db.score_tables import read_score_table
 from ...db.statistics.intervals import score_intervals
-from ...db.statistics.table import score_table
 from ..errors import printable
 
 if TYPE_CHECKING:
@@ -43,16 +41,7 @@ def quality_frame(db: Database, rows: Sequence[Row]) -> tuple[pd.DataFrame, str]
             "narrow --task, or keep them in databases of their own."
         )
     rows = [row for row in rows if row["keep_tokens"] is None]
-    cells = pd.DataFrame(
-        {
-            "cell": [row["cell"] for row in rows],
-            "configuration": [_pooled(row) for row in rows],
-            "task": [f"{row['task']}, seed {row['seed']}" for row in rows],
-            **{name: [row[name] for row in rows] for name in ("length", "task_version", "data_revision", "status")},
-        }
-    )
-    complete = [str(row["cell"]) for row in rows if row["status"] == "complete"]
-    table, incomplete = score_table(cells, with_documents(db, scores_frame(db, complete)))
+    table, incomplete = read_score_table(db, rows, _pooled, lambda row: f"{row['task']}, seed {row['seed']}")
     low, high = score_intervals(table)
     by_name = {_pooled(row): row for row in rows}
     first = [by_name[name] for name in table.configurations]

@@ -13,6 +13,8 @@ from .frame import frame
 AXES = {"kept_percent": "bytes kept, % of the full cache", "kept_mib": "bytes kept, MiB"}
 """Titles of what quality can be held against."""
 
+_BEST = "#D55E00"
+
 
 def quality_lines(
     points: pd.DataFrame, x: str, line: str, styles: Mapping[str, Mapping[str, str]], full: float | None = None
@@ -60,16 +62,18 @@ def _line(rows: pd.DataFrame, x: str, name: str, style: Mapping[str, str]) -> li
 
 
 def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> go.Figure:
-    """Every configuration, with the frontier as a stair and the intervals of those on it.
+    """Every configuration, with the frontier as a stair in its band.
 
     Args:
-        points: A row per configuration: the columns `x`, name, score, interval_low, interval_high and is_frontier.
+        points: A row per configuration: the columns `x`, name, score, interval_low, interval_high, is_frontier,
+            frontier_low and frontier_high.
         x: A key of AXES.
         full: The full cache's score, drawn as a level.
     """
     points = points.dropna(subset=[x])
     others, best = points[~points["is_frontier"]], points[points["is_frontier"]].sort_values(x)
     traces = [
+        *_stair_band(best, x),
         {
             "x": others[x].tolist(),
             "y": others["score"].tolist(),
@@ -83,17 +87,29 @@ def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> 
             "y": best["score"].tolist(),
             "mode": "lines+markers",
             "name": "frontier",
-            "line": {"color": "#D55E00", "shape": "hv", "width": 2},
+            "line": {"color": _BEST, "shape": "hv", "width": 2},
             "marker": {"symbol": "diamond", "size": 9},
-            "error_y": {
-                "array": (best["interval_high"] - best["score"]).tolist(),
-                "arrayminus": (best["score"] - best["interval_low"]).tolist(),
-                "thickness": 1.2,
-            },
             **_hover(best),
         },
     ]
     return _figure(traces, x, full)
+
+
+def _stair_band(best: pd.DataFrame, x: str) -> list[dict[str, Any]]:
+    """From each configuration on the frontier to the next one."""
+    shared = {
+        "x": best[x].tolist(),
+        "mode": "lines",
+        "line": {"color": translucent(_BEST, 0.5), "shape": "hv", "width": 1},
+        "hoverinfo": "skip",
+        "name": "95% band",
+        "legendgroup": "band",
+    }
+    fill = {"fill": "tonexty", "fillcolor": translucent(_BEST, 0.13)}
+    return [
+        {**shared, "y": best["frontier_low"].tolist(), "showlegend": False},
+        {**shared, "y": best["frontier_high"].tolist(), **fill},
+    ]
 
 
 def _hover(rows: pd.DataFrame) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
-from lukv_bench.leaderboard.tables.tradeoffs import frontier_table
-from lukv_bench.leaderboard.tradeoffs import frontier, panel_figures, shown_points
+from lukv_bench.leaderboard.tables.tradeoffs import frontier_table, shown_areas
+from lukv_bench.leaderboard.tradeoffs import frontier, method_areas, panel_figures, shown_points
 from lukv_bench.leaderboard.view import View, current_view
 
 X = {"share of bytes": "kept_percent", "bytes": "kept_mib"}
@@ -20,6 +20,8 @@ COLUMNS = {
     "score": "Score",
     "interval_low": "95% low",
     "interval_high": "95% high",
+    "frontier_low": "Frontier low",
+    "frontier_high": "Frontier high",
     "loss_percent": "Loss, %",
     "kept_percent": "Kept, %",
     "kept_mib": "Kept, MiB",
@@ -47,6 +49,7 @@ def show(view: View) -> None:
     full = full_score(ranked, about)
     _show_lines(panel_figures(view, points, x, panel, line, full), panel, line)
     _show_frontier(view, points, x, full)
+    _show_areas(view, about)
 
 
 def _show_lines(panels: dict[str, go.Figure], panel: str, line: str) -> None:
@@ -66,8 +69,9 @@ def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None)
     points, figure = frontier(view, points, x, full)
     st.plotly_chart(figure, key="frontier", alt="Scores of all configurations and the frontier")
     st.caption(
-        "No other configuration keeps less and scores as much as one on the frontier. Bars are 95% intervals: who is "
-        "just below a bar's upper end may be as good."
+        "No other configuration keeps less and scores as much as one on the frontier. The band is where the score of "
+        "the best configuration that keeps no more lies, with 95% confidence at each budget. It reaches further below "
+        "the frontier than above: the best of many owes part of its score to luck."
     )
     table = frontier_table(points)
     numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:-1]}
@@ -75,6 +79,22 @@ def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None)
     shown = table[list(COLUMNS)].rename(columns=COLUMNS)
     more = {"all configurations": points}
     show_table(shown, table, "frontier", alt="Configurations on the frontier", columns=numbers, more=more)
+
+
+def _show_areas(view: View, about: pd.DataFrame) -> None:
+    st.header("Over all budgets")
+    areas, single = method_areas(view, about)
+    st.caption(
+        "The area under a method's quality-budget curve: its mean score over the budgets from the smallest to the "
+        "largest. Ranks are shared where the paired test cannot part two; methods with other budgets are ranked apart. "
+        "The loss is relative to the full cache."
+    )
+    if len(areas):
+        numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in ("Area", "Loss, %")}
+        show_table(shown_areas(areas), areas, "areas", alt="Areas under the quality-budget curves", columns=numbers)
+    if single or areas.empty:
+        names = ", ".join(single) or "all of them"
+        st.caption(text.markdown(f"Without an area, since there are not two budgets: {names}."))
 
 
 show(current_view())

@@ -85,9 +85,9 @@ def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:
 
 def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
     """What a reader looks at, first what a phone has room for; spans are texts, details there only where needed."""
-    places = [_span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
-    intervals = [_span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
-    losses = [_span(low, high, 1) for low, high in zip(table["loss_low"], table["loss_high"], strict=True)]
+    places = [span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
+    intervals = [span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
+    losses = [span(low, high, 1) for low, high in zip(table["loss_low"], table["loss_high"], strict=True)]
     shown = pd.DataFrame(
         {
             "Rank": table["rank"],
@@ -138,7 +138,7 @@ def configuration_cells(cells: pd.DataFrame, configuration: str) -> pd.DataFrame
     return own[[*columns, "cell"]].sort_values(["task", "length"]).reset_index(drop=True)
 
 
-def _span(low: float, high: float, digits: int) -> str:
+def span(low: float, high: float, digits: int) -> str:
     """Two numbers, or one where they are the same. A hyphen before the first would make a formula of it."""
     if pd.isna(low):
         return ""

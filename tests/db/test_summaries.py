@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import URL, delete, func, select, text
 
+from lukv_bench import UserError
 from lukv_bench.db.comparison import result_rows
+from lukv_bench.db.identity import SUMMARY_TRIGGERS
 from lukv_bench.db.queries import scores_frame, to_records
+from lukv_bench.db.reader import Reader
 from lukv_bench.db.records import AnswerRecord, TimingRecord
 from lukv_bench.db.schema import CellSummary, Environment, SampleList
 from lukv_bench.db.store import Store
@@ -118,6 +121,46 @@ def test_summaries_that_are_missing_are_made_by_the_next_run(any_url: URL, rows:
         assert (n_summaries(store), shown(store)) == (0, read)
     with Store.open(any_url, create=True) as store:
         assert (n_summaries(store), shown(store)) == (2, read)
+
+
+TRIGGERS = {
+    "sqlite": "SELECT name, tbl_name, sql FROM sqlite_master WHERE type = 'trigger' ORDER BY name",
+    "postgresql": (
+        "SELECT tgname, tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal "
+        "ORDER BY tgname"
+    ),
+}
+
+
+@pytest.mark.parametrize("lost", ["all", "one"])
+def test_a_copy_without_triggers_is_refused_until_a_run_restores_them(any_url: URL, rows: "Rows", lost: str) -> None:
+    """Its summaries may be stale: here one is, since an answer was changed in the copy."""
+    with Store.open(any_url, create=True) as store:
+        two_cells(store, rows)
+        with store.writing() as connection:
+            whole = connection.exec_driver_sql(TRIGGERS[connection.dialect.name]).all()
+            gone = whole if lost == "all" else whole[:1]
+            for name, table, _ in gone:
+                on = f" ON {table}" if connection.dialect.name == "postgresql" else ""
+                connection.exec_driver_sql(f"DROP TRIGGER {name}{on}")
+            if lost == "all":
+                connection.exec_driver_sql("UPDATE answer SET score = 0.25")
+                connection.exec_driver_sql("UPDATE cell SET score = 25")
+    for opened in (lambda: Store.open(any_url, create=False), lambda: Reader.open(any_url)):
+        with pytest.raises(UserError, match=r"left its triggers out.*the next \"lukv-bench run\" that writes"):
+            opened()
+    with Store.open(any_url, create=True) as store:
+        with store.reading() as connection:
+            assert connection.exec_driver_sql(TRIGGERS[connection.dialect.name]).all() == whole
+        assert n_summaries(store) == 2
+        assert_as_without_summaries(store)
+    Store.open(any_url, create=False).close()
+
+
+def test_the_triggers_are_those_that_a_new_database_has(any_store: Store) -> None:
+    with any_store.reading() as connection:
+        names = [name for name, *_ in connection.exec_driver_sql(TRIGGERS[connection.dialect.name])]
+    assert len(names) == len(SUMMARY_TRIGGERS) == len(SUMMARY_TRIGGERS.intersection(names))
 
 
 def test_a_cell_with_a_value_that_cannot_be_read_gets_none(url: URL, rows: "Rows") -> None:

@@ -46,6 +46,11 @@ def upgrade() -> None:
     op.create_index("ix_configuration_setting", "configuration", setting)
     op.create_index("ix_answer_allocation_allocation_id", "answer_allocation", ["allocation_id"])
     _create_tables()
+    create_triggers()
+
+
+def create_triggers() -> None:
+    """Create the triggers, those that are there anew."""
     for trigger in _TRIGGERS:
         _create_trigger(*trigger)
 
@@ -84,8 +89,12 @@ def _create_trigger(table: str, change: str, column: str, untrue: str) -> None:
     moment = f"AFTER {change}{f' OF {column}' if column else ''} ON {table} FOR EACH ROW"
     if op.get_context().dialect.name == "sqlite":
         changed = f" WHEN OLD.{column} IS NOT NEW.{column}" if column else ""
+        op.execute(f"DROP TRIGGER IF EXISTS {name}")
         op.execute(f"CREATE TRIGGER {name} {moment}{changed} BEGIN {body} END")
         return
     changed = f" WHEN (OLD.{column} IS DISTINCT FROM NEW.{column})" if column else ""
-    op.execute(f"CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$")
+    op.execute(
+        f"CREATE OR REPLACE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {body} RETURN NULL; END $$"
+    )
+    op.execute(f"DROP TRIGGER IF EXISTS {name} ON {table}")
     op.execute(f"CREATE TRIGGER {name} {moment}{changed} EXECUTE FUNCTION {name}()")

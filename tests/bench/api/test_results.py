@@ -1,5 +1,6 @@
 """A database as data frames."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,8 @@ import pytest
 
 import lukv_bench as lb
 from lukv_bench.db.queries import to_records
+from lukv_bench.db.store import Store
+from lukv_bench.db.urls import resolve_url
 
 
 @pytest.fixture
@@ -54,3 +57,30 @@ def test_what_is_not_there_is_refused_in_the_words_of_python(stored: Any) -> Non
         results.cells(task="no_such")
     with pytest.raises(lb.UserError):
         results.cells(against="no_such")
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda results: results.answers(limit=2.5), "limit takes a whole number, not 2.5"),
+        (lambda results: results.answers(limit=True), "limit takes a whole number, not True"),
+        (lambda results: results.answers(limit="2"), "limit takes a whole number, not '2'"),
+        (lambda results: results.answers(limit=0), "limit takes a number of at least 1, not 0"),
+        (lambda results: results.answers(task=5), "task takes a text, not 5"),
+        (lambda results: results.cells(against=5), "against takes a text, not 5"),
+        (lambda results: results.compare(None, "full"), "a takes a text, not None"),
+        (lambda results: results.compare("full", ["full"]), r"b takes a text, not \['full'\]"),
+        (lambda results: results.keep_counts(task=[1.5]), "task takes a text, not 1.5"),
+        (lambda _: lb.read(5), "db takes a path, not 5"),
+        (lambda _: lb.Results(Path("x.db")), r"db takes a text, not .*x\.db"),
+    ],
+)
+def test_arguments_of_another_type_are_refused_in_one_sentence(
+    tmp_path: Path, call: Callable[[Any], object], said: str
+) -> None:
+    database = tmp_path / "empty.db"
+    Store.open(resolve_url(str(database)), create=True).close()
+    results = lb.read(database)
+    with pytest.raises(lb.UserError, match=f"^{said}") as refused:
+        call(results)
+    assert str(refused.value).count("\n") == 0

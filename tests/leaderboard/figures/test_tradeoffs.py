@@ -18,6 +18,8 @@ def points() -> pd.DataFrame:
             "interval_low": [80.0, 50.0, 30.0],
             "interval_high": [95.0, 70.0, 50.0],
             "is_frontier": [True, True, False],
+            "frontier_low": [78.0, 45.0, None],
+            "frontier_high": [95.0, 70.0, None],
         }
     )
 
@@ -46,8 +48,10 @@ def test_names_of_the_database_are_no_html(points: pd.DataFrame) -> None:
     assert "<b>" not in str(frontier_figure(points, "kept_percent").to_json())
 
 
-def test_the_frontier_has_the_intervals_of_its_points(points: pd.DataFrame) -> None:
-    stair = next(trace for trace in frontier_figure(points, "kept_percent").data if trace.name == "frontier")
-    assert list(stair.y) == [60.0, 90.0]
-    assert list(stair.error_y.array) == [10.0, 5.0]
-    assert list(stair.error_y.arrayminus) == [10.0, 10.0]
+def test_the_frontier_stands_in_its_band(points: pd.DataFrame) -> None:
+    low, high, _, stair = frontier_figure(points, "kept_percent").data
+    assert (list(stair.x), list(stair.y)) == ([20.0, 50.0], [60.0, 90.0])
+    assert [list(end.x) for end in (low, high)] == [[20.0, 50.0]] * 2
+    assert (list(low.y), list(high.y)) == ([45.0, 78.0], [70.0, 95.0])
+    assert high.fill == "tonexty"
+    assert {each.line.shape for each in (low, high, stair)} == {"hv"}

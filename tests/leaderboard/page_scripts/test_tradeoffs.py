@@ -13,7 +13,7 @@ def drawn(site: AppTest) -> set[str]:
     """The methods and budgets that the frontier's figure names."""
     figures = [json.loads(chart.proto.spec) for chart in site.get("plotly_chart")]
     (frontier,) = (each for each in figures if any(trace.get("name") == "frontier" for trace in each["data"]))
-    return {point[0] for trace in frontier["data"] for point in trace["customdata"]}
+    return {point[0] for trace in frontier["data"] for point in trace.get("customdata", ())}
 
 
 def test_a_filter_leaves_its_configurations_alone_in_the_figures_and_taking_it_away_brings_all_back(
@@ -37,3 +37,15 @@ def test_other_bytes_and_panels_are_other_figures(filled: Path, visit: Visit) ->
     by_allocator = [chart.proto.spec for chart in site.get("plotly_chart")]
     assert len({*before, *in_bytes, *by_allocator}) == len(before) + len(in_bytes) + len(by_allocator) - 1
     assert not site.exception
+
+
+def test_areas_and_the_band_stand_in_tables(filled: Path, visit: Visit) -> None:
+    site = visit(filled, "tradeoffs")
+    assert not site.exception
+    tables = [each.value for each in site.dataframe]
+    (frontier,) = (table for table in tables if "Frontier low" in table)
+    assert (frontier["Frontier low"] <= frontier["95% low"] + 0.5).all()
+    assert (frontier["Frontier high"] >= frontier["95% high"] - 1e-9).all()
+    (areas,) = (table for table in tables if "Area" in table)
+    assert areas["Area"].is_monotonic_decreasing
+    assert set(areas["Budgets"].str.count(",")) == {areas["Budgets"].str.count(",").max()}

@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -76,12 +77,37 @@ def test_the_frontier_keeps_what_nothing_beats(board: Path, lukv_bench: Any) -> 
     out = lukv_bench("results", "--db", board, "--pareto", "--markdown").out
     assert "| 3 | 3-3 | lukv x keydiff | prune 0.8 |" in out
     assert "3 of 5 are" in out
+    for row in rows:
+        (low, high), own = row["frontier"], row["interval"]
+        assert (low <= own[0], high) == (True, own[1]), "the best so far is the last"
+        assert f"[{low:.1f}, {high:.1f}]" in out.split(row["method"])[1].split("\n")[0] or row["budget"] != "-"
+    others = [row for row in lukv_bench("results", "--db", board, "--by", "task", "--json").rows if row not in rows]
+    assert {row["frontier"] for row in others if not row["is_on_frontier"]} == {None}
 
 
-@pytest.mark.parametrize("options", [[], ["--by", "task"]])
+def test_areas_of_methods(board: Path, lukv_bench: Any) -> None:
+    """Over two budgets the area is the mean of the two scores; the method with one budget has none."""
+    rows = lukv_bench("results", "--db", board, "--task", "niah_single_1", "--areas", "--json").rows
+    assert [(row["method"], row["rank"], row["area"], row["loss_percent"]) for row in rows] == [
+        ("lukv x keydiff", 1, pytest.approx(75), pytest.approx(25)),
+        ("uniform x keydiff", 2, 0, pytest.approx(100)),
+    ]
+    assert rows[0]["budgets"] == ["prune 0.5", "prune 0.8"]
+    assert rows[0]["interval_low"] < 75 < rows[0]["interval_high"]
+    assert rows[0]["loss_low"] < 25 < rows[0]["loss_high"]
+    out = lukv_bench("results", "--db", board, "--areas", "--task", "niah_single_1").out
+    assert "no area, since there are not two budgets: adakv x keydiff" in " ".join(out.split())
+    first, *_ = csv.DictReader(io.StringIO(lukv_bench("results", "--db", board, "--areas", "--csv").out))
+    assert (first["method"], round(float(first["area"]), 1)) == ("lukv x keydiff", 82.3)
+    both = lukv_bench("results", "--db", board, "--areas", "--markdown").out
+    assert "| 1 | 1-1 | lukv x keydiff | prune 0.5 to 0.8 (2) | 82.3 [" in both
+    assert "- 1 incomplete configurations are left out" in both
+
+
+@pytest.mark.parametrize("options", [[], ["--by", "task"], ["--areas"]])
 def test_latex_escapes_and_aligns(board: Path, lukv_bench: Any, options: list[str]) -> None:
     out = lukv_bench("results", "--db", board, "--latex", *options).out
-    assert r"niah\_single\_1" in out
+    assert (r"niah\_single\_1" in out) == ("--areas" not in options)
     assert re.search(r"(?<!\\)[%_&#$]\w", out.replace(" & ", "")) is None
     body = out.split(r"\midrule")[1].split(r"\bottomrule")[0].strip().splitlines()
     columns = re.search(r"\\begin\{tabular\}\{([lr]+)\}", out)
@@ -134,6 +160,11 @@ def test_the_drawn_numbers_are_the_tables(database: "MakeDatabase") -> None:
         (["--by", "task", "--grid"], "leave --grid out"),
         (["--pareto", "--answers"], "--answers shows answers"),
         (["--latex", "--csv"], "give one of --json"),
+        (["--areas", "--by", "task"], "--areas shows methods"),
+        (["--areas", "--against", "full"], "leave --against out"),
+        (["--areas", "--grid"], "leave --grid out"),
+        (["--areas", "--answers"], "leave one of --areas and --answers out"),
+        (["--areas", "--plot", "q.png"], "--plot draws every method's scores"),
         (["--delete", "abcd", "--pareto"], "--delete stands alone"),
         (["--plot", "q.pdf"], ".png, .svg and .html"),
         (["--plot", "q.png", "--json"], "--plot draws every method's scores"),
@@ -157,3 +188,41 @@ def test_nothing_to_draw(database: "MakeDatabase", refused: Callable[..., str], 
         ["results", "--db", str(path), "--plot", str(tmp_path / "a.svg")]
     )
     assert not (tmp_path / "a.svg").exists()
+
+
+def test_one_that_lacks_a_single_sample_is_incomplete_everywhere(database: "MakeDatabase", lukv_bench: Any) -> None:
+    """In no ranking, on no frontier, under no curve and in no comparison of that task; and every view says so."""
+    lacking = "lukv x keydiff, prune 0.5"
+    path = database(SCORES)
+    with sqlite3.connect(path) as connection:
+        connection.execute(
+            "DELETE FROM answer WHERE id = (SELECT max(answer.id) FROM answer JOIN cell ON cell.id = cell_id JOIN "
+            "configuration ON configuration.id = configuration_id WHERE label = ? AND task = 'fwe')", (lacking,)
+        )  # fmt: skip
+    connection.close()
+
+    def shown(*options: str) -> tuple[Any, str]:
+        view = ("compare", *options) if options[:1] == (lacking,) else ("results", *options)
+        text = " ".join(lukv_bench(*view, "--db", path).out.split())
+        return lukv_bench(*view, "--db", path, "--json").rows, text
+
+    rows, text = shown()
+    (cell,) = (row for row in rows if row["label"] == lacking and row["task"] == "fwe")
+    assert {cell[name] for name in ("score", "interval", "gain", "n_documents")} == {None}
+    assert "partial (23 of 24)" in text
+    for view in (["--by", "task"], ["--by", "family"], ["--by", "model"], ["--pareto"]):
+        rows, text = shown(*view)
+        assert ("lukv x keydiff", "prune 0.5") not in {(row["method"], row["budget"]) for row in rows}
+        assert f"incomplete, not ranked: {lacking}: " in text
+        assert "fwe 1024: 23 of 24 samples" in text
+    rows, text = shown("--areas")
+    assert [row["method"] for row in rows] == ["uniform x keydiff"]
+    assert "1 incomplete configurations are left out" in text
+    rows, text = shown(lacking, "uniform x keydiff, prune 0.5")
+    assert [row["task"] for row in rows] == ["niah_single_1"]
+    assert {row["incomplete"] for row in rows} == {"fwe 1024: 23 of 24 samples of A"}
+    assert "incomplete, left out: fwe 1024: 23 of 24 samples of A" in text
+    drawn = lukv_bench("results", "--db", path, "--plot", path.with_name("quality.svg")).out
+    assert "1 incomplete configurations left out" in drawn
+    grid = lukv_bench("results", "--db", path, "--grid").out
+    assert "partial (23 of 24)" in grid
