@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .comparable import comparable
+from .comparable import Row, comparable
 from .database import Database
 from .labels import budget_label, method_name
-from .results import Row
 from .score_tables import read_score_table
 from .statistics.curves import areas, relative_losses
 from .statistics.ranking import ranked_frame
@@ -55,7 +54,7 @@ def read_areas(db: Database, rows: Sequence[Row]) -> list[Areas]:
     for title, group in comparable(rows):
         table, incomplete = read_score_table(db, group, _configuration, lambda row: str(row["task"]))
         labels = {_configuration(row): {"method": method_name(row), "budget": budget_label(row)} for row in group}
-        about = {_configuration(row): row | labels[_configuration(row)] for row in group}
+        about = {_configuration(row): {**row, **labels[_configuration(row)]} for row in group}
         frame, single = area_frame(table, about)
         found.append(Areas(title, frame, single, len(incomplete)))
     return found

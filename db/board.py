@@ -164,7 +164,7 @@ def _frontier(table: ScoreTable, of: dict[str, list[Row]]) -> dict[str, list[flo
     """Configuration on the frontier -> [low, high] of the best score for what it keeps."""
     means = (_mean(of[name], "kv_bytes_kept") for name in table.configurations)
     costs = np.array([float("nan") if mean is None else mean for mean in means])
-    on = np.flatnonzero(pareto(costs, table.means()))
+    on: list[int] = np.flatnonzero(pareto(costs, table.means())).tolist()
     low, high = frontier_band(table, costs, costs[on])
     return {table.configurations[number]: [a, b] for number, a, b in zip(on, low.tolist(), high.tolist(), strict=True)}
 

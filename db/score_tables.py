@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from .comparable import Row
 from .database import Database
 from .documents import with_documents
 from .queries import scores_frame
-from .results import Row
 from .statistics.table import ScoreTable, score_table
 
 

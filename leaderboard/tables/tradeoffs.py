@@ -61,7 +61,9 @@ def area_table(
         methods: The methods that are shown.
     """
     used = about[about["budget"].isin(budgets) | (about["allocator"] == "full")]
-    frame, single = area_frame(table, {str(name): row for name, row in used.to_dict("index").items()})
+    columns = ["allocator", "method", "budget", "ratio", "keep_tokens", "spec"]
+    rows = zip(used.index, used[columns].itertuples(index=False), strict=True)
+    frame, single = area_frame(table, {str(name): dict(zip(columns, row, strict=True)) for name, row in rows})
     frame = frame[frame["method"].isin(methods)].join(about["details"], on="configuration")
     return frame.reset_index(drop=True), [method for method in single if method in methods]
 
