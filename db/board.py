@@ -1,6 +1,6 @@
 """Configurations ranked over all tasks at hand: the view above single cells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from .statistics.ranking import ranked_frame
 from .statistics.table import ScoreTable
 
 By = Literal["task", "family", "model"]
+Name = Callable[[Mapping[str, Any]], str]
 
 BOARD_COLUMNS = (
     *(
@@ -90,8 +91,8 @@ def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None
 def _board(
     db: Database, rows: Sequence[Row], rivals: Rivals, part: Callable[[Row], str] | None, by: By | None
 ) -> Board:
-    key = _across_models if by == "model" else lambda row: str(row["configuration"])
-    task = _task_of_model if by == "model" else lambda row: str(row["task"])
+    key: Name = _across_models if by == "model" else lambda row: str(row["configuration"])
+    task: Name = _task_of_model if by == "model" else lambda row: str(row["task"])
     table, incomplete = read_score_table(db, rows, key, task)
     of: dict[str, list[Row]] = {}
     for row in rows:
@@ -189,11 +190,11 @@ def _title(rows: Sequence[Row], by: By | None) -> str:
     return f"{len(models)} models, {title.split(', ', 1)[1]}"
 
 
-def _task_of_model(row: Row) -> str:
+def _task_of_model(row: Mapping[str, Any]) -> str:
     return f"{row['model']}: {row['task']}"
 
 
-def _across_models(row: Row) -> str:
+def _across_models(row: Mapping[str, Any]) -> str:
     """What a configuration is but for its model."""
     return f"{method_name(row)}, {budget_label(row)}, sink {row['sink']}, window {row['window']}"
 
