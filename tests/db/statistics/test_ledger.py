@@ -61,11 +61,16 @@ def against(ledger: Frames) -> Any:
     return compare
 
 
-def test_answers_lost_and_won_are_the_published_ones(ledger: Frames, against: Any) -> None:
+def test_answers_lost_and_won_are_the_published_ones(ledger: Frames, against: Any, shared_data: Path) -> None:
     names = [name for name in rank(*ledger)[0]["configuration"] if name != "full"]
     pairs = {name: against(name, "full", right=True) for name in names}
     assert sum(pair.lost for pair in pairs.values()) == 5970
     assert sum(pair.won for pair in pairs.values()) == 527
+    own = pd.DataFrame(lines(shared_data / "kvdiagnosis" / "ruler8k.jsonl.gz"))  # its own word on every answer
+    flips = own.assign(name=own["method_display"] + " " + own["retained_budget"].astype(str)).groupby("name")
+    columns = ["correct_to_wrong_flip", "wrong_to_correct_flip"]
+    marked = {name: tuple(int(group[column].eq(True).sum()) for column in columns) for name, group in flips}
+    assert {name: marked[name] for name in names} == {name: (pairs[name].lost, pairs[name].won) for name in names}
     assert {name: (pairs[name].lost, pairs[name].won) for name in ("AdaKV 0.25", "SnapKV 0.5", "KeyDiff 0.75")} == {
         "AdaKV 0.25": (233, 15), "SnapKV 0.5": (111, 20), "KeyDiff 0.75": (52, 63),
     }  # fmt: skip
