@@ -21,6 +21,8 @@ def without_folders(text: str) -> str:
     A path begins with "/", "~", "./" or "../"; unless it is quoted or an argument, it ends at a space. URLs of other
     machines stay.
     """
+    if "/" not in text:  # most texts; some are long
+        return text
     text = _ARGUMENT.sub("", _SCHEME.sub(r"\1:", text))
     text = _QUOTED.sub(lambda match: f"{match['mark']}{_name(match['path'])}{match['mark']}", text)
     return _BARE.sub(lambda match: _name(match["path"]), text)

@@ -85,11 +85,11 @@ def test_the_full_cell_answers_chat_prompts_as_generate_does(
     ids, chunks = prompts
     for chunk in chunks:
         cache = evict(context, keep_everything(context), 64)
-        (row,) = decode(smollm2, cache, [chunk], Stop(24, smollm2.eos)).rows
+        (row,) = decode(smollm2, cache, [chunk], Stop(12, smollm2.eos)).rows
         assert len(row.ids) > 3
         assert not set(row.ids) & smollm2.eos
         assert row.text == smollm2.tokenizer.decode(row.ids)
-        assert_generates(smollm2.model, [*ids, *chunk], row.ids, 24)
+        assert_generates(smollm2.model, [*ids, *chunk], row.ids, 12)
 
 
 def test_questions_as_a_batch_answer_as_each_alone(
