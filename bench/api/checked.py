@@ -37,7 +37,6 @@ class FinishedRun:
         rows: A row per cell, with the columns of `results --json`.
         failures: A line for each cell with failed answers, and for each model that could not be run.
         failed_cells: Their ids.
-        failed_models: Names of models that could not be run.
         n_new: Answers given by this run.
         traces: The tracebacks of plugins that raised.
         stopped: The failed answer that ended the run; None unless `fail_fast`.
@@ -46,7 +45,6 @@ class FinishedRun:
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     failed_cells: set[str] = field(default_factory=set)
-    failed_models: list[str] = field(default_factory=list)
     n_new: int = 0
     traces: list[str] = field(default_factory=list)
     stopped: str | None = None
@@ -95,7 +93,6 @@ class CheckedGrid:
                 except UserError as error:
                     if number == 1:
                         raise
-                    finished.failed_models.append(_name(model))
                     finished.failures.append(f"failed: {error}")
                 if finished.stopped:
                     break
