@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what is imported, and keeps it: compiling all 20,000 installed files here would take longer than the rest.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
+COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
 SOURCES := pyproject.toml constraints.txt __init__.py
 
