@@ -152,7 +152,11 @@ def load_model(name: str, device: torch.device, dtype: str, thinking: bool = Fal
     try:
         model.to(device).eval()
     except RuntimeError as error:  # torch's own out-of-memory errors among them
-        raise UserError(f"{name} in {dtype} cannot be moved to {device} ({error}); try --dtype bfloat16.") from error
+        gb = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e9
+        raise UserError(
+            f"{name} cannot be moved to {device}: its weights alone take {gb:.1f} GB in {dtype}, and its cache comes "
+            f"on top ({first_line(error).rstrip('.')}); use --dtype bfloat16, a smaller model or another --device."
+        ) from error
     shape = read_shape(name, model)
     return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
 

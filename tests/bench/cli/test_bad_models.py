@@ -153,3 +153,15 @@ def test_run_refuses_an_alias_whose_position_settings_were_changed(alias: Path, 
     config["rope_parameters"] = {"rope_theta": 77.0, "rope_type": "default"}
     (alias / "config.json").write_text(json.dumps(config))
     refused(["run", *BASE, "--model", "tiny-alias"], "tiny-alias")
+
+
+def test_a_model_that_does_not_fit_says_what_it_takes(
+    refused: Refused, tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def to(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 MiB.\nGPU 0 has 1 MiB free.")
+
+    monkeypatch.setattr(torch.nn.Module, "to", to)
+    refused(
+        ["run", *BASE, "--model", tiny], "its weights alone take 0.0 GB in float32", "CUDA out of memory", "--dtype"
+    )
