@@ -4,8 +4,10 @@ Ray is an extra, imported when a run asks for it.
 """
 
 import os
+import signal
 import socket
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import chdir, contextmanager
@@ -47,7 +49,9 @@ class Actor:
     def answers(self, unit: Unit) -> Iterator[Event]:
         """The answers of a unit as they come."""
         try:
-            yield from self._worker.answers(unit, self._setup.batch, lambda _: None)
+            # Not "yield from": Ray sends values into generators, and those below take none.
+            for answer in self._worker.answers(unit, self._setup.batch, lambda _: None):  # noqa: UP028
+                yield answer
         except ModelChanged as error:
             yield Refused(str(error))
 
@@ -176,7 +180,10 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
             os.environ.setdefault(name, value)
     with tempfile.TemporaryDirectory(prefix="lukv-bench-") as empty:
         try:
-            with chdir(empty):  # Ray's workers import from the folder that the driver is in before anything else
+            with (
+                _own_signals(),
+                chdir(empty),
+            ):  # Ray's workers import from the folder that the driver is in before anything else
                 ray.init(
                     address=address,
                     include_dashboard=None if address else False,
@@ -195,6 +202,19 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
         finally:
             if not head.is_lost:
                 ray.shutdown()
+
+
+@contextmanager
+def _own_signals() -> Iterator[None]:
+    """Take the handling of SIGTERM back after the block: Ray's would end the program without a record of the run."""
+    if threading.current_thread() is not threading.main_thread():  # where Ray sets none
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def room(nodes: Sequence[Mapping[str, float]], device: str | None, n_workers: int | None) -> tuple[int, dict[str, int]]:
