@@ -36,6 +36,8 @@ def one_line(text: str) -> str:
 
 def printable(text: str) -> str:
     """A line with each unprintable character, such as a control character, replaced by its escape sequence."""
+    if text.isprintable():  # nearly all are, and large tables have many
+        return text
     return "".join(sign if sign.isprintable() else ascii(sign)[1:-1] for sign in text)
 
 

@@ -81,6 +81,26 @@ def _origin(method: Any) -> str:
     return "+".join([f"{method['distribution']} {method['version']}", *map(_origin, held)])
 
 
+def once_a_configuration(columns: Mapping[str, Text]) -> dict[str, Text]:
+    """The same columns; a text that a row's configuration alone determines is made once. For rows of one database."""
+    return {name: column if name in _OF_A_CELL else _remembered(column) for name, column in columns.items()}
+
+
+_OF_A_CELL = ("task", "length", "task version", "data")
+
+
+def _remembered(column: Text) -> Text:
+    texts: dict[str, str] = {}
+
+    def text(row: Row) -> str:
+        configuration = row["configuration"]
+        if configuration not in texts:
+            texts[configuration] = column(row)
+        return texts[configuration]
+
+    return text
+
+
 def varying(group: Sequence[Row]) -> dict[str, Text]:
     """The columns of VARYING in which rows of the same task, allocator and scorer differ.
 
@@ -91,10 +111,10 @@ def varying(group: Sequence[Row]) -> dict[str, Text]:
         alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
     columns = {
         name: column
-        for name, column in VARYING.items()
+        for name, column in once_a_configuration(VARYING).items()
         if any(len({column(row) for row in rows}) > 1 for rows in alike.values())
     }
-    telling = [*IDENTITY.values(), *columns.values()]
+    telling = [*once_a_configuration(IDENTITY).values(), *columns.values()]
     if len({tuple(column(row) for column in telling) for row in group}) < len(group):
         columns["cell"] = lambda row: str(row["cell"])[:8]
     return columns

@@ -1,14 +1,17 @@
 """Which samples ask about the same document: their answers are not independent."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-import pandas as pd
 from sqlalchemy import Text, cast, select
 
 from .database import Database
 from .portions import portions, read_rows
 from .readable import parsed
 from .schema import Sample
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DOCUMENT = "document"
 """The facet of a sample that names its document. A sample without one is alone with its document."""
@@ -28,8 +31,10 @@ def read_documents(db: Database, samples: Sequence[str]) -> dict[str, str]:
     return documents
 
 
-def with_documents(db: Database, scores: pd.DataFrame) -> pd.DataFrame:
+def with_documents(db: Database, scores: "pd.DataFrame") -> "pd.DataFrame":
     """Scores with a column document, where any of their samples names one; the sample itself is that of the others."""
+    import pandas as pd  # which `results` does without
+
     codes, samples = pd.factorize(scores["sample"])
     documents = read_documents(db, list(samples))
     if not documents:

@@ -1,8 +1,10 @@
 """A row per cell, as plain values: what `results` shows and what the frames are made of."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from functools import lru_cache
 from math import isfinite
+from operator import itemgetter
+from types import NoneType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Text, cast, select
@@ -29,6 +31,8 @@ COLUMNS = (
 
 _SUMMARY = ("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment", *MEANS, *SECONDS)
 _MEANS = (*MEANS, *SECONDS)
+_NUMBERS = frozenset((float, int, NoneType))
+_in_order, _means_of = itemgetter(*COLUMNS), itemgetter(*_MEANS)
 _OF_COMPLETE = ("score", "stderr", *MEANS, *SECONDS, "machine", "environment")
 """Columns that are null unless the cell is complete."""
 
@@ -100,23 +104,26 @@ def _row(stored: Row, configuration: ReadValues) -> Row:
         row |= {"status": "unreadable", "error": "; ".join(errors)}
     if row["status"] != "complete":
         row |= dict.fromkeys(_OF_COMPLETE)
-    return {name: row[name] for name in COLUMNS}
+    return dict(zip(COLUMNS, _in_order(row), strict=True))
 
 
 def _events(stored: Row) -> dict[str, int]:
     events = stored["events"]
-    if events is None or events == "{}":
-        return {}
-    counts = events if isinstance(events, dict) else parsed(events)
-    return counts if isinstance(counts, dict) else {}
+    counts = _event_counts(events) if isinstance(events, str) else events
+    return dict(counts) if isinstance(counts, dict) else {}
+
+
+@lru_cache(maxsize=1024)
+def _event_counts(text: str) -> Any:
+    """A stored text, parsed; most summaries have one of a few."""
+    return parsed(text)
 
 
 def _broken_means(row: Row) -> list[str]:
     """A sentence for each mean that is not a number."""
-    means = [row[name] for name in _MEANS]
-    with suppress(TypeError):
-        if isfinite(sum(mean for mean in means if mean is not None)):  # one look at all of them
-            return []
+    means = _means_of(row)
+    if _NUMBERS.issuperset(map(type, means)) and isfinite(sum(filter(None, means))):  # one look at all of them
+        return []
     finite = [mean is None or (isinstance(mean, int | float) and isfinite(mean)) for mean in means]
     return [f'the mean of "{name}" is not a number' for name, good in zip(_MEANS, finite, strict=True) if not good]
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from operator import itemgetter
 from typing import Any
 
 from .. import UserError
@@ -86,16 +87,17 @@ def parse_against(text: str, rows: Sequence[Row]) -> Against:
 def find_rivals(rows: Sequence[Row], against: Against) -> Rivals:
     """For each complete row the one complete row that it is held against, where there is exactly one."""
     complete = [row for row in rows if row["status"] == "complete"]
+    keys = _keys(complete, against.named)
     candidates: dict[str, list[Row]] = {}
     for row in complete:
         if against.is_one(row):
-            candidates.setdefault(_key(row, against.named), []).append(row)
+            candidates.setdefault(keys[row["cell"]], []).append(row)
     of: dict[str, str] = {}
     ambiguous: dict[str, list[str]] = {}
     for row in complete:
         if against.is_one(row):
             continue
-        rivals = _closest(row, candidates.get(_key(row, against.named), []))
+        rivals = _closest(row, candidates.get(keys[row["cell"]], []))
         if len(rivals) == 1:
             of[row["cell"]] = rivals[0]["cell"]
         elif rivals:
@@ -123,13 +125,23 @@ def _closest(row: Row, candidates: Sequence[Row]) -> Sequence[Row]:
     return alike or candidates
 
 
-def _key(row: Row, named: frozenset[str] | None) -> str:
-    """What a row and its rival have in common."""
+def _keys(rows: Sequence[Row], named: frozenset[str] | None) -> dict[str, tuple[Any, ...]]:
+    """By cell what it and its rival have in common."""
+    of_configuration: dict[str, str] = {}
+    for row in rows:
+        if row["configuration"] not in of_configuration:
+            of_configuration[row["configuration"]] = _shared(row, named)
+    place = itemgetter("task", "task_version", "data_revision", "length")
+    return {row["cell"]: (of_configuration[row["configuration"]], *place(row)) for row in rows}
+
+
+def _shared(row: Row, named: frozenset[str] | None) -> str:
+    """What a configuration and its rival have in common."""
     shared = {name: row[name] for name in _SHARED}
     if named is not None:
         shared |= {name: value for name, value in row["spec"].items() if name not in named}
         shared["profiles"] = _profiles(row, named)
-    return json.dumps([shared, *(row[name] for name in ("task", "task_version", "data_revision", "length"))])
+    return json.dumps(shared)
 
 
 def _profiles(row: Row, named: frozenset[str]) -> dict[str, Any]:

@@ -55,10 +55,11 @@ class _Scored(NamedTuple):
 
 
 class _Lists:
-    """Lists of samples, equal ones once."""
+    """Lists of samples, equal ones once; `stored` has the numbers of those in the database by their ids there."""
 
     def __init__(self) -> None:
         self.all: list[tuple[str, ...]] = []
+        self.stored: dict[int, int] = {}
         self._numbers: dict[tuple[str, ...], int] = {}
 
     def number(self, samples: tuple[str, ...]) -> int:
@@ -100,8 +101,9 @@ def _listed(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iter
 
 def _numbers(connection: Connection, ids: Set[int], lists: _Lists) -> dict[int, int]:
     """The numbers of stored lists of samples, by their ids."""
-    stored = select(SampleList.id, cast(SampleList.samples, Text)).where(SampleList.id.in_(ids))
-    return {number: lists.number(tuple(parsed(text))) for number, text in connection.execute(stored)}
+    stored = select(SampleList.id, cast(SampleList.samples, Text)).where(SampleList.id.in_(ids - lists.stored.keys()))
+    lists.stored |= {number: lists.number(tuple(parsed(text))) for number, text in connection.execute(stored)}
+    return lists.stored
 
 
 def _summarised(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
@@ -135,9 +137,11 @@ def _joined(cells: Sequence[str], scored: Sequence[_Scored], lists: Sequence[tup
     samples = sorted({sample for each in lists for sample in each})
     place = {name: number for number, name in enumerate(samples)}
     places = [np.array([place[name] for name in each], dtype=np.int64) for each in lists]
-    sizes = [len(each.scores) for each in scored]
-    cell = np.repeat(np.array([numbers[each.cell] for each in scored], dtype=np.int64), sizes)
-    sample = np.concatenate([places[each.samples] for each in scored] or [np.empty(0, dtype=np.int64)])
-    score = np.concatenate([each.scores for each in scored] or [np.empty(0)])
-    order = np.lexsort((sample, cell))
-    return Scores(numbers, samples, cell[order], sample[order], 100 * score[order])
+    orders = [np.argsort(each) for each in places]  # of a list once, not of all scores together
+    ordered = sorted(scored, key=lambda each: numbers[each.cell])
+    sizes = [len(each.scores) for each in ordered]
+    cell = np.repeat(np.array([numbers[each.cell] for each in ordered], dtype=np.int64), sizes)
+    of_lists = [each[order] for each, order in zip(places, orders, strict=True)]
+    sample = np.concatenate([of_lists[each.samples] for each in ordered] or [np.empty(0, dtype=np.int64)])
+    score = np.concatenate([each.scores[orders[each.samples]] for each in ordered] or [np.empty(0)])
+    return Scores(numbers, samples, cell, sample, 100 * score)

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ...db.comparable import IDENTITY, Row, Text, comparable, varying
+from ...db.comparable import IDENTITY, Row, Text, comparable, once_a_configuration, varying
 
 SCORE = "score [95%]"
 MIB = 2**20
@@ -67,7 +67,7 @@ def groups(rows: Sequence[Row], against: str = "uniform") -> Iterator[Group]:
 
 
 def _columns(group: Sequence[Row], against: str) -> dict[str, Text]:
-    *first, budget = IDENTITY.items()
+    *first, budget = once_a_configuration(IDENTITY).items()
     columns = dict([*first, *varying(group).items(), budget])
     columns |= {
         "n": lambda row: str(row["n"]),

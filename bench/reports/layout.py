@@ -106,18 +106,17 @@ def _needs(columns: Columns, gap: int) -> int:
 
 def _lines(columns: Columns, gap: int) -> Iterator[str]:
     widths = _widths(columns)
-    yield _line(dict(zip(columns, columns, strict=True)), widths, gap)
-    yield "─" * _needs(columns, gap)
-    for values in zip(*columns.values(), strict=True):
-        yield _line(dict(zip(columns, values, strict=True)), widths, gap)
+    padded = [_padded([name, *values], widths[name], name in LEFT) for name, values in columns.items()]
+    heading, *rows = ((" " * gap).join(values).rstrip() for values in zip(*padded, strict=True))
+    yield heading
+    yield "─" * (sum(widths.values()) + gap * (len(columns) - 1))
+    yield from rows
 
 
-def _line(values: Mapping[str, str], widths: Mapping[str, int], gap: int) -> str:
-    padded = []
-    for name, value in values.items():
-        blanks = " " * (widths[name] - text_width(value))
-        padded.append(value + blanks if name in LEFT else blanks + value)
-    return (" " * gap).join(padded).rstrip()
+def _padded(values: Sequence[str], width: int, is_left: bool) -> list[str]:
+    blanks = [" " * (width - text_width(value)) for value in values]
+    pairs = zip(values, blanks, strict=True) if is_left else zip(blanks, values, strict=True)
+    return [before + after for before, after in pairs]
 
 
 def _paragraphs(columns: Columns, width: int) -> Iterator[str]:

@@ -12,7 +12,7 @@ SPEC = {"truncation": "refuse", "chat_form": "chat-1", "attention": "ragged-torc
 
 
 def row(**more: Any) -> dict[str, Any]:
-    return {
+    values = {
         "model": "tiny",
         "model_revision": "r",
         "dtype": "float32",
@@ -51,6 +51,7 @@ def row(**more: Any) -> dict[str, Any]:
         "spec": SPEC,
         **more,
     }
+    return {"configuration": repr(values), **values}  # those that differ in anything are of different ones
 
 
 def test_what_must_not_be_ranked_together_stands_in_tables_of_its_own() -> None:
