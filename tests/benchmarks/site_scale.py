@@ -4,8 +4,8 @@ python tests/benchmarks/site_scale.py                                   # 100,00
 python tests/benchmarks/site_scale.py --growth 20 200 2000 20000        # 1,000 to 1,000,000 answers
 python tests/benchmarks/site_scale.py --keep scale.db                   # keeps the database, or takes it again
 
-Prints wall-clock seconds, the first time and the median of the next ones, their CPU seconds, which count on a busy
-machine, and the process's memory. What a browser adds is not measured here.
+Prints CPU seconds, which count on a busy machine, of the first time and the median of the next ones, and the process's
+memory. What a browser adds is measured by `site_browser.py`.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -74,25 +74,23 @@ def queries(reader: Reader) -> Iterator[Timed]:
     yield f"read_commands ({len(own)} cells)", lambda: read_commands(reader, list(own))
 
 
-def seconds(call: Callable[[], object], times: int = 5) -> tuple[float, float, float]:
-    """(first, median of the next, CPU seconds of the median one) of a call."""
-    taken = []
-    for _ in range(times + 1):
+def cpu_seconds(call: Callable[[], object]) -> Callable[[], float]:
+    """The call, to give its CPU seconds."""
+
+    def timed() -> float:
         gc.collect()
-        started, cpu = time.perf_counter(), time.process_time()
+        started = time.process_time()
         call()
-        taken.append((time.perf_counter() - started, time.process_time() - cpu))
-    return taken[0][0], median(wall for wall, _ in taken[1:]), median(cpu for _, cpu in taken[1:])
+        return time.process_time() - started
+
+    return timed
 
 
-def show(timed: Iterator[Timed], times: int) -> float:
-    """Print a line a call; gives the longest warm one."""
-    longest = 0.0
-    for name, call in timed:
-        first, warm, cpu = seconds(call, times)
-        longest = max(longest, warm)
-        print(f"  {name:45} first {first:6.3f}   warm {warm:6.3f}   CPU {cpu:6.3f}", flush=True)
-    return longest
+def measure(name: str, call: Callable[[], float], times: int) -> float:
+    """Print the CPU seconds of the first call and the median of the next ones; gives that."""
+    first, warm = call(), median(call() for _ in range(times))
+    print(f"  {name:45} first {first:6.3f}   warm {warm:6.3f}", flush=True)
+    return warm
 
 
 def memory_mib() -> float:
@@ -100,20 +98,30 @@ def memory_mib() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(path: Path, arguments: argparse.Namespace) -> None:
-    """Time everything on one database."""
-    url = URL.create("sqlite", database=str(path))
-    with Reader.open(url) as reader:
+def measure_all(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
+    """Time everything on one database; gives warm CPU seconds by name."""
+    warm: dict[str, float] = {}
+    with Reader.open(URL.create("sqlite", database=str(path))) as reader:
         print(f"queries, {path.stat().st_size / 2**20:.0f} MiB on disk")
-        longest = show(queries(reader), arguments.times)
-        print(f"  longest warm {longest:.3f} s; memory so far {memory_mib():.0f} MiB")
+        for name, call in queries(reader):
+            warm[name.partition(" (")[0]] = measure(name, cpu_seconds(call), arguments.times)
         if arguments.results:
-            first, warm, _ = seconds(lambda: result_rows(reader), 1)
-            print(f"results (every cell with its interval and gain): first {first:.2f}, warm {warm:.2f} s")
+            warm["results"] = measure("results: every cell", cpu_seconds(lambda: result_rows(reader)), 1)
     if arguments.pages:
-        print("server script of each page")
-        longest = show(visits(path), arguments.times)
-        print(f"  longest warm {longest:.3f} s; memory {memory_mib():.0f} MiB")
+        print("server script of each page, and of each of its filters and choices")
+        of_pages = {name: measure(name, visit, arguments.times) for name, visit in visits(path)}
+        print(f"  longest warm {max(of_pages.values()):.3f} s")
+        warm |= {name: taken for name, taken in of_pages.items() if "," not in name}
+    print(f"  memory {memory_mib():.0f} MiB")
+    return warm
+
+
+def print_growth(sizes: Sequence[int], warm: Sequence[dict[str, float]]) -> None:
+    """A row for each query and page, a column for each number of answers."""
+    print("\nwarm CPU seconds by number of answers")
+    print(f"  {'':24}" + "".join(f"{size:>12,}" for size in sizes))
+    for name in warm[-1]:
+        print(f"  {name:24}" + "".join(f"{each.get(name, float('nan')):12.3f}" for each in warm))
 
 
 def main() -> None:
@@ -131,14 +139,18 @@ def main() -> None:
     arguments = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     with tempfile.TemporaryDirectory() as folder:
-        for n_cells in arguments.growth or [arguments.cells]:
+        sizes = arguments.growth or [arguments.cells]
+        warm = []
+        for n_cells in sizes:
             path: Any = arguments.keep or Path(folder) / f"{n_cells}.db"
             if not path.exists():
                 started = time.perf_counter()
                 fill(path, n_cells, arguments.samples)
                 print(f"filled in {time.perf_counter() - started:.0f} s")
             print(f"{n_cells} cells x {arguments.samples} samples")
-            measure(path, arguments)
+            warm.append(measure_all(path, arguments))
+        if arguments.growth:
+            print_growth([n_cells * arguments.samples for n_cells in sizes], warm)
 
 
 if __name__ == "__main__":

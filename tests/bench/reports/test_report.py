@@ -28,6 +28,7 @@ def row(**more: Any) -> dict[str, Any]:
         "ratio": 0.8,
         "keep_tokens": None,
         "n": 12,
+        "n_documents": 12,
         "samples_asked": 12,
         "score": 50.0,
         "status": "complete",
