@@ -53,9 +53,9 @@ def queries(reader: Reader) -> Iterator[Timed]:
     task, length = settings.iloc[0]["tasks"][0]
     cells = read_cells(reader, setting)
     of_task = read_cells(reader, setting, [task])
-    kept = of_task[of_task["allocator"] != "full"].iloc[0]
+    kept = of_task.iloc[-1]
     sample = search_samples(reader, setting, task).samples.iloc[0]["sample"]
-    profile = cells["profile_hash"].dropna().iloc[0]
+    profile = next(iter(cells["profile_hash"].dropna()), "")  # few cells are of the full cache alone
     yield "version", reader.version
     yield "read_settings", lambda: read_settings(reader)
     yield f"read_cells ({len(cells)})", lambda: read_cells(reader, setting)
