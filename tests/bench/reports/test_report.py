@@ -33,7 +33,6 @@ def row(**more: Any) -> dict[str, Any]:
         "score": 50.0,
         "status": "complete",
         "interval": [25.4, 74.6],
-        "n_documents": 12,
         "gain": [12.5, -3.0, 28.0],
         "kv_bytes_full": 2**21,
         "kv_bytes_kept": 2**20,
