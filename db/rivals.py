@@ -88,7 +88,7 @@ def find_rivals(rows: Sequence[Row], against: Against) -> Rivals:
     """For each complete row the one complete row that it is held against, where there is exactly one."""
     complete = [row for row in rows if row["status"] == "complete"]
     keys = _keys(complete, against.named)
-    candidates: dict[str, list[Row]] = {}
+    candidates: dict[tuple[Any, ...], list[Row]] = {}
     for row in complete:
         if against.is_one(row):
             candidates.setdefault(keys[row["cell"]], []).append(row)
