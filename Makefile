@@ -16,7 +16,7 @@ SOURCES := pyproject.toml constraints.txt __init__.py
 .PHONY: run test check lint types format docs
 
 run: $(VENV)/installed
-	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff
+	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff --batch 1
 
 test: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal

@@ -3,7 +3,7 @@
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +12,8 @@ from ... import UserError
 from ..errors import Interrupted
 from ..reports.progress import Progress
 from .axes import AXES, Axes, parse_axes, parse_combinations
+from .batching import batching_of, check_batching
+from .finished import FinishedRun
 from .grid import LENGTH, Grid
 from .grid_types import checked_types
 from .matrix import Exclusion, Matrix
@@ -27,27 +29,6 @@ if TYPE_CHECKING:
     from ..run.executors.choice import Workers
     from ..run.shard import Shard
     from ..run.spec import RunSpec
-
-
-@dataclass
-class FinishedRun:
-    """The results of a run.
-
-    Attributes:
-        rows: A row per cell, with the columns of `results --json`.
-        failures: A line for each cell with failed answers, and for each model that could not be run.
-        failed_cells: Their ids.
-        n_new: Answers given by this run.
-        traces: The tracebacks of plugins that raised.
-        stopped: The failed answer that ended the run; None unless `fail_fast`.
-    """
-
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    failures: list[str] = field(default_factory=list)
-    failed_cells: set[str] = field(default_factory=set)
-    n_new: int = 0
-    traces: list[str] = field(default_factory=list)
-    stopped: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,11 +97,13 @@ class CheckedGrid:
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
-        with open_executor(self.workers, plan, grid.device, grid.batch) as executor:
+        with open_executor(self.workers, plan, grid.device, batching_of(grid)) as executor:
             outcome = carry_out(plan, opened(), command, self.execution(), executor, progress.report)
         finished.failures += failures(plan, outcome)
         finished.failed_cells |= outcome.failures.keys()
         finished.n_new += outcome.n_new
+        finished.n_steps += outcome.n_steps
+        finished.n_saved += outcome.n_saved
         finished.traces += outcome.traces.values()
         finished.stopped = outcome.stopped
         return [cell.id for cell in plan.cells]
@@ -130,7 +113,7 @@ class CheckedGrid:
         from ..run.driver import Execution
 
         grid = self.grid
-        return Execution(grid.batch, grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
+        return Execution(batching_of(grid), grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
 
     def specs(self, progress: Progress) -> "dict[str | Model, RunSpec]":
         """What is to be run on each model, in order.
@@ -201,7 +184,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     """
     grid = checked_types(grid)
     samples_limit(grid.limit)
-    at_least_one("--batch", grid.batch)
+    check_batching(grid)
     one_of("--protocol", grid.protocol, ("agnostic", "aware"))
     if grid.samples is not None and grid.data_dir is not None:
         raise UserError("give either --samples or --data-dir: exported samples hold their data.")

@@ -52,7 +52,11 @@ class Grid:
         device: Such as "cpu" or "cuda:1"; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
         baselines: Whether the full cache and the uniform allocator are added.
-        batch: Configurations of a sample that decode together; above 1 it is faster, but decoding is not timed.
+        batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
+            alone and token by token, which is slower for many, and only then ttft and tpot are measured.
+        max_memory: GiB that "auto" may fill; None = half of what is free.
+        drafts: Whether the answers of a sample's other configurations are drafts. They are verified: an answer is what
+            decoding token by token gives.
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.
@@ -87,7 +91,9 @@ class Grid:
     device: str | None = None
     dtype: str | None = None
     baselines: bool = True
-    batch: int = 1
+    batch: int | str = "auto"
+    max_memory: float | None = None
+    drafts: bool = True
     redo: bool = False
     fail_fast: bool = False
     keep_prompts: bool = False

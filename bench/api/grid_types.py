@@ -7,7 +7,17 @@ from typing import Any
 from .axes import AXES
 from .grid import Grid
 from .several import read_once
-from .single import check_progress, optional_number, optional_place, optional_text, switch, text_of, whole_number
+from .single import (
+    auto_or_whole_number,
+    check_progress,
+    optional_gib,
+    optional_number,
+    optional_place,
+    optional_text,
+    switch,
+    text_of,
+    whole_number,
+)
 
 
 def checked_types(grid: Grid) -> Grid:
@@ -21,10 +31,12 @@ def checked_types(grid: Grid) -> Grid:
         lambda _, value: read_once(value): (*AXES, "include", "exclude"),
         text_of: ("protocol",),
         optional_text: ("device", "dtype", "shard", "executor", "address"),
-        whole_number: ("limit", "batch"),
+        whole_number: ("limit",),
+        auto_or_whole_number: ("batch",),
+        optional_gib: ("max_memory",),
         optional_number: ("sink", "window", "max_length", "workers"),
         optional_place: ("data_dir", "samples", "db"),
-        switch: ("thinking", "truncate", "baselines", "redo", "fail_fast", "keep_prompts"),
+        switch: ("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts"),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
     return replace(grid, **checked)

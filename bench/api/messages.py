@@ -6,11 +6,12 @@ from contextlib import contextmanager
 
 from ... import UserError
 
-_NEGATED = {"no-truncate": "truncate=False", "no-baselines": "baselines=False"}
+_NEGATED = {"no-truncate": "truncate=False", "no-baselines": "baselines=False", "no-drafts": "drafts=False"}
 _SAME = (
     *("allocator", "scorer", "ratio", "keep-tokens", "sink", "window", "model", "tasks", "task", "length", "limit"),
     *("seed", "protocol", "thinking", "samples", "data-dir", "max-length", "db", "device", "dtype", "batch", "redo"),
     *("against", "context", "out", "include", "exclude", "fail-fast", "shard", "executor", "workers", "address"),
+    "max-memory",
 )
 _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse=True)])})(?![\w-])")
 

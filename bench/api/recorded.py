@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 PATHS = ("--data-dir", "--samples")
 """Options whose value is a path. A relative path may look like a hub id, so the option decides."""
 
-SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines"}
+SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines", "drafts": "--no-drafts"}
 """Fields of `Grid` whose option of the command line has the opposite meaning."""
 
 

@@ -39,6 +39,32 @@ def whole_number(option: str, value: object) -> int:
     raise UserError(f"{option} takes a whole number, not {shown(value)}.")
 
 
+def auto_or_whole_number(option: str, value: object) -> str | int:
+    """ "auto", or a whole number.
+
+    Raises:
+        UserError: it is neither.
+    """
+    if value == "auto" and isinstance(value, str):
+        return value
+    if isinstance(value, str):
+        raise UserError(f'{option} takes "auto" or a whole number, not {shown(value)}.')
+    return whole_number(option, value)
+
+
+def optional_gib(option: str, value: object) -> float | None:
+    """None, or a number of GiB.
+
+    Raises:
+        UserError: it is of another type.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise UserError(f"{option} takes a number of GiB, not {shown(value)}.")
+    return float(value)
+
+
 def optional_number(option: str, value: object) -> int | None:
     """None, or a whole number. Raises as `whole_number`."""
     return None if value is None else whole_number(option, value)

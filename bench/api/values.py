@@ -19,6 +19,18 @@ def axis(option: str, texts: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(part for some in parts for part in some))
 
 
+def auto_or_number(option: str, text: str) -> str | int:
+    """The value of an option that takes "auto" or a whole number.
+
+    Raises:
+        UserError: it is neither.
+    """
+    try:
+        return text if text == "auto" else int(text)
+    except ValueError:
+        raise UserError(f"{option} takes auto or a whole number such as 8, not {text!r}.") from None
+
+
 def model_names(texts: Sequence[str]) -> list[str]:
     """The models of a repeated --model; a folder whose own name holds a comma is one.
 

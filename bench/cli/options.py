@@ -146,13 +146,23 @@ NoBaselines = Annotated[
     bool, typer.Option("--no-baselines", help="Do not add the full cache and the uniform allocator.")
 ]
 Batch = Annotated[
-    int,
+    str,
     typer.Option(
         "--batch",
-        help="Configurations of a sample that decode together: faster for many, but decoding is not timed.",
-        metavar="N",
-        parser=whole_number,
+        help="Configurations of a sample that decode together; auto: as many as memory holds. "
+        "1 for seconds (ttft, tpot): they are taken of one that decodes alone.",
+        metavar="auto|N",
     ),
+]
+MaxMemory = Annotated[
+    float | None,
+    typer.Option(
+        "--max-memory", help="GiB that --batch auto may fill.  [default: half of what is free]", metavar="GIB"
+    ),
+]
+NoDrafts = Annotated[
+    bool,
+    typer.Option("--no-drafts", help="Decode token by token, not from the answers of a sample's other configurations."),
 ]
 
 Shard = Annotated[

@@ -5,10 +5,11 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ..api.checked import CheckedGrid, FinishedRun, check_grid
+from ..api.checked import CheckedGrid, check_grid
+from ..api.finished import FinishedRun
 from ..api.grid import LIMIT, MODEL, TASKS, Grid
 from ..api.keywords import keywords_of
-from ..api.values import axis, model_names, whole_numbers
+from ..api.values import auto_or_number, axis, model_names, whole_numbers
 from ..errors import printable
 from ..reports.progress import progress
 from .messages import sentence
@@ -32,8 +33,10 @@ from .options import (
     Length,
     Limit,
     MaxLength,
+    MaxMemory,
     Models,
     NoBaselines,
+    NoDrafts,
     NoTruncate,
     Protocol,
     Ratio,
@@ -78,7 +81,9 @@ class RunOptions:
     device: Device = None
     dtype: Dtype = None
     no_baselines: NoBaselines = False
-    batch: Batch = 1
+    batch: Batch = "auto"
+    max_memory: MaxMemory = None
+    no_drafts: NoDrafts = False
     redo: Redo = False
     fail_fast: FailFast = False
     dry_run: DryRun = False
@@ -145,7 +150,9 @@ def _grid(options: RunOptions) -> Grid:
         device=options.device,
         dtype=options.dtype,
         baselines=not options.no_baselines,
-        batch=options.batch,
+        batch=auto_or_number("--batch", options.batch),
+        max_memory=options.max_memory,
+        drafts=not options.no_drafts,
         redo=options.redo,
         fail_fast=options.fail_fast,
         keep_prompts=options.keep_prompts,
@@ -185,7 +192,8 @@ def _show(finished: FinishedRun, where: str, options: RunOptions) -> None:
         print(sentence(line), file=sys.stderr)
     if finished.stopped:
         print(sentence(f"stopped at the first failed answer (--fail-fast): {finished.stopped}"), file=sys.stderr)
-    print(sentence(f"{finished.n_new} new answers; all are in {where}"), file=sys.stderr)
+    saved = f"; {finished.n_saved} of {finished.n_steps} decoding steps saved by drafts" if finished.n_saved else ""
+    print(sentence(f"{finished.n_new} new answers{saved}; all are in {where}"), file=sys.stderr)
     if options.traceback:
         for trace in finished.traces:
             print("\n".join(map(printable, trace.splitlines())), file=sys.stderr)

@@ -28,7 +28,11 @@ MOST_VALUES = 10_000
 
 COMBINATIONS = ("include", "exclude")
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
-ALTERNATIVES = (frozenset({"ratio", "keep-tokens"}), frozenset({"samples", "data-dir"}))
+ALTERNATIVES = (
+    frozenset({"ratio", "keep-tokens"}),
+    frozenset({"samples", "data-dir"}),
+    frozenset({"batch", "max-memory"}),
+)
 """Keys of which one at most is given: typed, it replaces the other."""
 
 

@@ -11,6 +11,10 @@ from .method import Method
 Event = Mapping[str, Any]
 """A JSON object whose key "event" names what happened."""
 
+SHARED_CONTEXT = "shared_context"
+"""The event of an answer that was decoded over the full context with a mask, since that was measured to be quicker; the
+bytes are those of its ragged cache."""
+
 
 def harness_events(method: Method, n_tokens: int) -> list[Event]:
     """Events for a budget larger than the context and for profiles made with another protection."""

@@ -11,7 +11,8 @@ NOTE = (
     f"over the same samples, above 0 is better, with its {DIFFERENCE_INTERVAL}; "
     'budget: "prune 0.8" evicts 80% of the context\'s cache, "keep 256" keeps 256 tokens per KV head on average; '
     "KV kept: the evicted cache's own bytes, mean over samples; ttft and tpot: seconds to the first token and for each "
-    "further one, indicative (one prefill is shared by all cells of a sample) and never ranked."
+    "further one, indicative (one prefill is shared by all cells of a sample), never ranked, and empty where "
+    "configurations decoded together (--batch 1 takes them)."
 )
 
 MOST = 10

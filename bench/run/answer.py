@@ -6,9 +6,11 @@ from dataclasses import dataclass, replace
 from ..engine.cache import StoreCache
 from ..engine.clock import now
 from ..engine.context import Context, FullCache
-from ..engine.decode import Decoded, Decoding, decode
-from ..engine.layouts import RAGGED
-from ..methods.events import Event
+from ..engine.decode import Decoded, Decoding, decode, greedy
+from ..engine.drafts import Drafts
+from ..engine.layouts import RAGGED, SHARED
+from ..engine.quicker import QuickerLayout
+from ..methods.events import SHARED_CONTEXT, Event
 from ..methods.eviction import Evicted
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
@@ -30,11 +32,18 @@ class Selected:
 def answer_alone(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration, evicted: Evicted) -> UnitAnswer:
     """The answer over a context that the configuration evicted while it was read."""
     selected = [Selected(configuration, evicted.selection)]
-    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s)[0]
+    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s, None)[0]
 
 
 def answer_selected(
-    loaded: LoadedModel, unit: Unit, selected: Sequence[Selected], context: Context, *, last: bool
+    loaded: LoadedModel,
+    unit: Unit,
+    selected: Sequence[Selected],
+    context: Context,
+    quicker: QuickerLayout,
+    drafts: Drafts | None,
+    *,
+    last: bool,
 ) -> list[UnitAnswer]:
     """The answers of configurations that decode together, in order.
 
@@ -43,12 +52,22 @@ def answer_selected(
         unit: The unit of the configurations.
         selected: The configurations.
         context: Held in memory; for the last batch its layers are released as the stores are built.
+        quicker: Chooses the layout of several configurations; one alone has a ragged cache.
+        drafts: Answers to the sample so far, to which these are added; None = token by token.
         last: Whether this is the last batch.
     """
+    kept, room = [one.selection.kept for one in selected], unit.n_sequence - len(unit.context)
+    layout = RAGGED
+    if len(selected) > 1:
+        guess = [] if drafts is None else drafts.after([], unit.stop.max_new_tokens)
+        measured = quicker.choose(loaded, context, kept, len(unit.question) + len(guess), room)
+        layout = measured.layout
+        if layout is SHARED:
+            event = {"event": SHARED_CONTEXT, "configurations": len(selected), "layer_s": measured.seconds}
+            selected = [one.with_event(event) for one in selected]
     started = now(loaded.device)
-    layers = context.for_last_use() if last else context
-    cache = RAGGED.build(layers, [one.selection.kept for one in selected], unit.n_sequence - len(unit.context))
-    return _decode(loaded, unit, selected, context.full, cache, now(loaded.device) - started)
+    cache = layout.build(context.for_last_use() if last else context, kept, room)
+    return _decode(loaded, unit, selected, context.full, cache, now(loaded.device) - started, drafts)
 
 
 def _decode(
@@ -58,17 +77,19 @@ def _decode(
     full: FullCache,
     cache: StoreCache,
     compact_s: float,
+    drafts: Drafts | None,
 ) -> list[UnitAnswer]:
     bytes_kept = cache.kv_bytes_by_row()
-    decoding = decode(loaded, cache, [unit.question] * len(selected), unit.stop)
+    decoding = decode(loaded, cache, [unit.question] * len(selected), unit.stop, greedy, drafts)
+    timed = len(selected) == 1 and drafts is None
     return [
-        _answer(loaded, unit, one, full, row, n_bytes, _seconds(full, one.selection, compact_s, decoding))
+        _answer(loaded, unit, one, full, row, n_bytes, _seconds(full, one.selection, compact_s, decoding, timed=timed))
         for one, row, n_bytes in zip(selected, decoding.rows, bytes_kept, strict=True)
     ]
 
 
-def _seconds(full: FullCache, selection: Selection, compact_s: float, decoding: Decoding) -> Seconds:
-    if len(decoding.rows) > 1:
+def _seconds(full: FullCache, selection: Selection, compact_s: float, decoding: Decoding, *, timed: bool) -> Seconds:
+    if not timed:
         return Seconds(prefill_s=full.prefill_s)
     evict_s = selection.seconds + compact_s
     return Seconds(
@@ -96,6 +117,8 @@ def _answer(
         n_context_tokens=full.n_tokens,
         n_question_tokens=len(unit.question),
         n_generated_tokens=len(row.ids),
+        n_steps=row.n_chosen,
+        n_passes=row.n_passes,
         stop_reason=row.stop_reason,
         kv_tokens_full=loaded.shape.n_layers * loaded.shape.n_kv_heads * full.n_tokens,
         kv_tokens_kept=sum(map(sum, keep_counts)),

@@ -5,7 +5,7 @@ are skipped and waited for at the end.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from time import sleep
 
@@ -13,6 +13,7 @@ from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample, SampleSet
+from .batching import Batching
 from .executors.base import Executor
 from .meter import Meter
 from .outcome import Outcome
@@ -84,14 +85,14 @@ class Execution:
     """How a plan is carried out.
 
     Attributes:
-        batch: Cells of a sample that decode together.
+        batching: How the cells of a sample decode.
         redo: Whether answers from before the run are replaced.
         keep_prompts: Whether the prompts of the samples that are answered are stored.
         fail_fast: Whether the first failed answer ends the run, before the next step begins.
         shard: The part of the samples to answer.
     """
 
-    batch: int = 1
+    batching: Batching = field(default_factory=Batching)
     redo: bool = False
     keep_prompts: bool = False
     fail_fast: bool = False
@@ -185,6 +186,7 @@ class Driver:
         units = self._units(places, held)
         for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
+            self.outcome.add_steps(answer)
             self._put(work.name, record_of(answer, work.sample, self.run_id))
             self.meter.answered(work.key, answer, work.name)
         return held

@@ -10,6 +10,7 @@ from ..methods.budget import Budget
 from ..methods.estimate import CacheShape, estimate
 from ..methods.profiles import NotMade
 from ..models.load import DTYPES, LoadedModel
+from .batching import Batching
 from .driver import Execution, missing, requested
 from .meter import attention_tokens, load_of
 from .plan import Plan, RunCell
@@ -89,7 +90,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         execution: How it would be carried out.
     """
     loaded = plan.loaded
-    every, batch = requested(plan, execution.shard), execution.batch
+    every, batch = requested(plan, execution.shard), execution.batching.most
     todo = every if store is None else missing(plan, store, execution.shard, redo=execution.redo)
     cells: dict[int, list[RunCell]] = {id(samples): [] for samples in plan.sample_sets}
     for cell in plan.cells:
@@ -118,14 +119,14 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
     )
 
 
-def _kv_bytes(loaded: LoadedModel, load: Load, cells: Sequence[RunCell], batch: int) -> int:
+def _kv_bytes(loaded: LoadedModel, load: Load, cells: Sequence[RunCell], batch: int | None) -> int:
     """Of one sample: the whole context's cache, and what the largest configurations of one batch keep of it."""
     shape, n_fed = loaded.shape, load.n_question + load.max_new_tokens
     item = DTYPES[loaded.dtype].itemsize
     sizes = CacheShape(shape.n_layers, shape.n_kv_heads, shape.head_dim, item, 0, shape.max_positions)
     kept = sorted(estimate(sizes, load.n_context, cell.method.method.budget, None).kv_bytes_kept for cell in cells)
     full = estimate(sizes, load.n_context, Budget(), None).kv_bytes_full
-    together = kept[-batch:]
+    together = kept if batch is None else kept[-batch:]
     return full + sum(together) + len(together) * n_fed * sizes.kv_bytes_per_token
 
 
@@ -172,7 +173,7 @@ def _measured(plan: Plan, max_new_tokens: int) -> Observed:
         seed=samples.task.seed,
         configurations=(full,),
     )
-    (answer,) = Worker(plan.loaded, {}).answers(unit, 1, lambda _: None)
+    (answer,) = Worker(plan.loaded, {}).answers(unit, Batching(), lambda _: None)
     seconds = answer.seconds
     if answer.error is not None or seconds.prefill_s is None or seconds.ttft_s is None:
         raise UserError(f"no time can be estimated: {plan.loaded.name} failed on {load.place[0]}: {answer.error}.")

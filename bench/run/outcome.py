@@ -27,14 +27,23 @@ class Outcome:
     Attributes:
         failures: By cell id.
         n_new: Answers given by this run.
+        n_steps: Decoding steps of its answers, token by token.
+        n_saved: Of them, the steps that drafts saved.
         traces: The traceback of each distinct plugin failure, by reason.
         stopped: The first failure in one line, where it ended the run.
     """
 
     failures: dict[str, Failure] = field(default_factory=dict)
     n_new: int = 0
+    n_steps: int = 0
+    n_saved: int = 0
     traces: dict[str, str] = field(default_factory=dict)
     stopped: str | None = None
+
+    def add_steps(self, answer: UnitAnswer) -> None:
+        """Count the decoding steps of an answer."""
+        self.n_steps += answer.n_steps
+        self.n_saved += answer.n_steps - answer.n_passes
 
     def add_trace(self, answer: UnitAnswer) -> None:
         """Record the traceback of an answer that failed in a plugin's code."""

@@ -50,7 +50,7 @@ class Unit:
 
 @dataclass(frozen=True, kw_only=True)
 class Seconds:
-    """Wall seconds of one answer. In a batch only `prefill_s` is measured for each configuration; the rest is None.
+    """Wall seconds of one answer. In a batch and with drafts only `prefill_s` is measured; the rest is None.
 
     Attributes:
         prefill_s: The model's forward pass over the context, without scoring and eviction.
@@ -75,6 +75,8 @@ class UnitAnswer:
         text: None where the answer failed.
         error: One line; None where there is a text.
         trace: Traceback of the plugin that raised; "" if none did.
+        n_steps: Forward passes of decoding it token by token.
+        n_passes: Forward passes that it took.
         stop_reason: Why generation ended.
         kv_tokens_full: Slots of the full cache of the context over all layers and KV heads.
         kv_tokens_kept: Slots of it that were kept.
@@ -92,6 +94,8 @@ class UnitAnswer:
     n_context_tokens: int | None = None
     n_question_tokens: int | None = None
     n_generated_tokens: int | None = None
+    n_steps: int = 0
+    n_passes: int = 0
     stop_reason: StopReason | None = None
     kv_tokens_full: int | None = None
     kv_tokens_kept: int | None = None

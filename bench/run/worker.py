@@ -7,12 +7,15 @@ from typing import TypeVar
 
 from ...scorers.base import Profile
 from ..engine.context import Context
+from ..engine.drafts import Drafts
+from ..engine.quicker import QuickerLayout
 from ..errors import PluginFailure, reason_of, without_frames
 from ..methods.eviction import Barred, evict_alone, read_context, select_kept
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .answer import Selected, answer_alone, answer_selected
+from .batching import Batching, is_out_of_memory, n_fitting
 from .unit import Unit, UnitAnswer, UnitConfiguration
 
 T = TypeVar("T")
@@ -32,18 +35,22 @@ class Worker:
         loaded: The model, switched to store attention.
         profiles: By hash, at least those that the units name.
         barred: Plugins that changed data they may only read; they are not called again.
+        quicker: Measures which layout a batch decodes in.
+        too_many: Half of each batch that memory did not hold; no later batch is larger.
     """
 
     loaded: LoadedModel
     profiles: Mapping[str, Profile]
     barred: Barred = field(default_factory=dict)
+    quicker: QuickerLayout = field(default_factory=QuickerLayout)
+    too_many: list[int] = field(default_factory=list)
 
-    def answers(self, unit: Unit, batch: int, report: Progress) -> Iterator[UnitAnswer]:
+    def answers(self, unit: Unit, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
         """An answer for each configuration of the unit, as soon as it is complete.
 
         Args:
             unit: The sample and its configurations.
-            batch: The most configurations that decode together.
+            batching: How several of them decode.
             report: Called before each step.
 
         Raises:
@@ -63,13 +70,29 @@ class Worker:
         if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(configuration, unit, context) for configuration in unit.configurations)
             return
-        for first in range(0, len(unit.configurations), batch):
-            together, later = unit.configurations[first : first + batch], unit.configurations[first + batch :]
-            rest = f" and {len(together) - 1} more" if len(together) > 1 else ""
+        yield from self._over(unit, context, batching, report)
+
+    def _over(self, unit: Unit, context: Context, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
+        """The answers over a context, batch by batch. Where they draft each other, the configuration that keeps most
+        comes first and alone: the full cache, if it is among them."""
+        waiting, drafts = list(unit.configurations), Drafts() if batching.drafts else None
+        if drafts is not None:
+            waiting.sort(key=lambda one: one is not _most_kept(unit))
+        leads = drafts is not None
+        while waiting:
+            n = 1 if leads else self._n(unit, waiting, batching)
+            leads = False
+            together, waiting = waiting[:n], waiting[n:]
+            rest = f" and {n - 1} more" if n > 1 else ""
             report(f"{together[0].method.label}{rest}")
             selected = yield from self._select(unit, together, context)
-            context.drop_tables({configuration.method.table for configuration in later})
-            yield from self._decode(unit, selected, context, last=not later)
+            context.drop_tables({configuration.method.table for configuration in waiting})
+            yield from self._decode(unit, selected, context, drafts, last=not waiting)
+
+    def _n(self, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
+        """How many of the waiting configurations decode together; no more than memory held before."""
+        most = batching.most or n_fitting(self.loaded, unit, waiting, batching.max_memory)
+        return min(most, len(waiting), *self.too_many)
 
     def _alone(self, unit: Unit, only: UnitConfiguration, report: Progress) -> UnitAnswer:
         evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
@@ -93,25 +116,45 @@ class Worker:
         return select_kept(self.loaded, one.method, context, unit.seed, self.barred)
 
     def _decode(
-        self, unit: Unit, selected: Sequence[Selected], context: Context, *, last: bool
+        self, unit: Unit, selected: Sequence[Selected], context: Context, drafts: Drafts | None, *, last: bool
     ) -> Iterator[UnitAnswer]:
-        """Decode several configurations as one batch; if the batch fails, decode each alone."""
+        """Decode several configurations as one batch. If it fails, decode its halves if memory ran out, else each
+        configuration alone."""
         if not selected:
             return
-        answers = _attempt(partial(answer_selected, self.loaded, unit, selected, context, last=last))
+        step = partial(answer_selected, self.loaded, unit, selected, context, self.quicker, drafts, last=last)
+        answers = _attempt(step)
         if not isinstance(answers, Exception):
             yield from answers
         elif len(selected) == 1:
             yield failure(selected[0].configuration, unit, answers)
         else:
-            again = _attempt(context.read_anew) if last else context
-            event = {"event": "batch_failed", "error": reason_of(answers), "configurations": len(selected)}
-            for single in selected:
-                if isinstance(again, Exception):
-                    yield failure(single.configuration, unit, again)
-                else:
-                    is_last = last and single is selected[-1]
-                    yield from self._decode(unit, [single.with_event(event)], again, last=is_last)
+            yield from self._decode_parts(unit, selected, context, drafts, answers, last=last)
+
+    def _decode_parts(
+        self,
+        unit: Unit,
+        selected: Sequence[Selected],
+        context: Context,
+        drafts: Drafts | None,
+        error: Exception,
+        *,
+        last: bool,
+    ) -> Iterator[UnitAnswer]:
+        """Decode the parts of a batch that failed."""
+        n = 1
+        if is_out_of_memory(error):
+            n = (len(selected) + 1) // 2
+            self.too_many.append(n)
+        event = {"event": "batch_failed", "error": reason_of(error), "configurations": len(selected)}
+        again = _attempt(context.read_anew) if last else context
+        selected = [one.with_event(event) for one in selected]
+        for first in range(0, len(selected), n):
+            part = selected[first : first + n]
+            if isinstance(again, Exception):
+                yield from (failure(one.configuration, unit, again) for one in part)
+            else:
+                yield from self._decode(unit, part, again, drafts, last=last and part[-1] is selected[-1])
 
     def _bound(self, configuration: UnitConfiguration) -> UnitConfiguration:
         """The configuration with its method's plugins bound to their profiles."""
@@ -131,6 +174,12 @@ def _attempt(step: Callable[[], T]) -> T | Exception:
         raise
     except (Exception, SystemExit) as error:
         return without_frames(error)
+
+
+def _most_kept(unit: Unit) -> UnitConfiguration:
+    """The configuration that keeps most of the context, the first among equals."""
+    n_tokens = len(unit.context)
+    return max(unit.configurations, key=lambda one: (one.method.scorer is None, one.method.budget.per_head(n_tokens)))
 
 
 def failure(configuration: UnitConfiguration, unit: Unit, error: Exception) -> UnitAnswer:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from .... import UserError
 
 if TYPE_CHECKING:
+    from ..batching import Batching
     from ..plan import Plan
     from .base import Executor
 
@@ -75,14 +76,14 @@ def _check_process() -> None:
 
 
 @contextmanager
-def open_executor(workers: Workers, plan: "Plan", device: str | None, batch: int) -> "Iterator[Executor]":
+def open_executor(workers: Workers, plan: "Plan", device: str | None, batching: "Batching") -> "Iterator[Executor]":
     """The executor for a plan; its workers end with the block.
 
     Args:
         workers: Checked.
         plan: Its model is the one that answers in this process.
         device: As the user named it; None = CUDA where there is one.
-        batch: The most configurations that decode together.
+        batching: How the configurations of a sample decode.
 
     Raises:
         UserError: the Ray cluster cannot be reached, or has no room for a worker.
@@ -92,7 +93,7 @@ def open_executor(workers: Workers, plan: "Plan", device: str | None, batch: int
     from .pool import Pool
     from .setup import WorkerSetup
 
-    setup = WorkerSetup.of(plan.loaded, device, plan.profiles, batch)
+    setup = WorkerSetup.of(plan.loaded, device, plan.profiles, batching)
     if workers.executor == "ray":
         from .ray_cluster import ray_cluster
 
@@ -101,7 +102,7 @@ def open_executor(workers: Workers, plan: "Plan", device: str | None, batch: int
         return
     devices = _devices(plan, device, workers.n_workers)
     if workers.executor is None or not devices:
-        yield InProcess(Worker(plan.loaded, plan.profiles), batch)
+        yield InProcess(Worker(plan.loaded, plan.profiles), batching)
         return
     from .local import LocalProcesses
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
+from ..batching import Batching
 from ..unit import Unit, UnitAnswer
 from ..worker import Worker
 from .base import K, StepReport
@@ -15,14 +16,14 @@ class InProcess:
 
     Attributes:
         worker: On the model that the plan was made with.
-        batch: The most configurations that decode together.
+        batching: How the configurations of a unit decode.
     """
 
     worker: Worker
-    batch: int
+    batching: Batching
 
     def answers(self, units: Iterator[tuple[K, Unit]], report: StepReport[K]) -> Iterator[tuple[K, UnitAnswer]]:
         """As `Executor.answers`; the next unit is taken when the last one is answered."""
         for key, unit in units:
-            for answer in self.worker.answers(unit, self.batch, partial(report, key)):
+            for answer in self.worker.answers(unit, self.batching, partial(report, key)):
                 yield key, answer

@@ -102,7 +102,7 @@ def serve(connection: "Connection[Any, Any]", setup: WorkerSetup) -> None:
         connection.send(READY)
         while True:
             unit = connection.recv()
-            for answer in worker.answers(unit, setup.batch, lambda step: connection.send(Step(step))):
+            for answer in worker.answers(unit, setup.batching, lambda step: connection.send(Step(step))):
                 connection.send(answer)
             connection.send(DONE)
     except (UserError, ModelChanged) as error:

@@ -50,7 +50,7 @@ class Actor:
         """The answers of a unit as they come."""
         try:
             # Not "yield from": Ray sends values into generators, and those below take none.
-            for answer in self._worker.answers(unit, self._setup.batch, lambda _: None):  # noqa: UP028
+            for answer in self._worker.answers(unit, self._setup.batching, lambda _: None):  # noqa: UP028
                 yield answer
         except ModelChanged as error:
             yield Refused(str(error))

@@ -9,6 +9,7 @@ from ....scorers.base import Profile
 from ...engine.ready import ready_model
 from ...models.aliases import ALIASES
 from ...models.load import LoadedModel, resolve_device
+from ..batching import Batching
 from ..worker import Worker
 
 
@@ -23,7 +24,7 @@ class WorkerSetup:
         dtype: A name of `DTYPES`.
         thinking: Whether thinking is enabled.
         profiles: By hash.
-        batch: The most configurations that decode together.
+        batching: How the configurations of a unit decode.
         n_threads: Of torch on the CPU; None = torch's default.
     """
 
@@ -33,11 +34,13 @@ class WorkerSetup:
     dtype: str
     thinking: bool
     profiles: Mapping[str, Profile]
-    batch: int
+    batching: Batching
     n_threads: int | None = None
 
     @classmethod
-    def of(cls, loaded: LoadedModel, device: str | None, profiles: Mapping[str, Profile], batch: int) -> "WorkerSetup":
+    def of(
+        cls, loaded: LoadedModel, device: str | None, profiles: Mapping[str, Profile], batching: Batching
+    ) -> "WorkerSetup":
         """The setup of workers on the same model as a loaded one."""
         return cls(
             model=place_of(loaded.name),
@@ -46,7 +49,7 @@ class WorkerSetup:
             dtype=loaded.dtype,
             thinking=loaded.thinking.on,
             profiles=profiles,
-            batch=batch,
+            batching=batching,
         )
 
     def make(self) -> Worker:

@@ -110,7 +110,7 @@ def test_failed_answers_are_warned_of_and_counted(tiny: Path, monkeypatch: pytes
         ({"tasks": "no_such_task"}, "no_such_task"),
         ({"db": ""}, "name a file with db"),
         ({"limit": 2.5}, "limit takes a whole number, not 2.5"),
-        ({"batch": "2"}, "batch takes a whole number, not '2'"),
+        ({"batch": "2"}, "batch takes \"auto\" or a whole number, not '2'"),
         ({"seed": True}, "seed takes whole numbers such as 1024, not True"),
         ({"length": "1024"}, "length takes whole numbers such as 1024, not '1024'"),
         ({"length": [1024, None]}, "length takes whole numbers such as 1024, not None"),

