@@ -57,9 +57,9 @@ def compare(store: Database, rows: Sequence[Row], rivals: Mapping[str, str]) -> 
         n_documents = n_of
     for row in rows:
         row["interval"] = intervals.get(row["cell"])
-        row["n_documents"] = n_documents.get(row["cell"]) or None
         row["gain"] = gains.get(row["cell"])
         row["against"] = rivals[row["cell"]] if row["gain"] else None
+        row["n_documents"] = n_documents.get(row["cell"]) or None
 
 
 def _n_samples(scores: Scores) -> dict[str, int]:
