@@ -103,16 +103,29 @@ class Disturbance:
         """Seconds after which the next kill comes."""
         return self.random.uniform(0, self.run_s / 2)
 
-    def killed(self, database: str, n_processes: int) -> int:
-        """Kill and start again until enough were killed; the kills that hit a run at work."""
+    def killed(self, name: str, n_processes: int) -> str:
+        """Kill runs at work, and start them again, in as many databases as it takes to hit so often."""
+        hits = n_databases = 0
+        while hits < self.kills:
+            n_databases += 1
+            database = f"{name}{n_databases}.db"
+            hits += self._history(database, n_processes, self.kills - hits)
+            assert rows_of(self.place(database), ANSWERS) == self.expected, f"{database}: other answers"
+        return f"{hits} kills, {n_databases} databases"
+
+    def _history(self, database: str, n_processes: int, most: int) -> int:
+        """One database, from nothing to its last answer; how many runs at work were killed."""
         hits, before = 0, set[tuple[Any, ...]]()
         runs = [self.start(database) for _ in range(n_processes)]
-        for _ in range(self.kills):
+        while hits < most:
             time.sleep(self.moment() / n_processes)
-            index = self.random.randrange(n_processes)
-            hits += runs[index].poll() is None
+            at_work = [index for index, run in enumerate(runs) if run.poll() is None]
+            if not at_work:
+                break
+            index = self.random.choice(at_work)
             runs[index].kill()
             runs[index].wait()
+            hits += 1
             now = set(rows_of(self.place(database), GIVEN))
             assert before <= now, "an answer was given again"
             before = now
@@ -124,13 +137,13 @@ class Disturbance:
         return hits
 
     def alone(self) -> str:
-        return f"{self.killed('alone.db', 1)} of {self.kills} kills hit"
+        return self.killed("alone", 1)
 
     def two(self) -> str:
-        return f"{self.killed('two.db', 2)} of {self.kills} kills hit"
+        return self.killed("two", 2)
 
     def four(self) -> str:
-        return f"{self.killed('four.db', 4)} of {self.kills} kills hit"
+        return self.killed("four", 4)
 
     def workers(self) -> str:
         run, killed = self.start("workers.db", "--executor", "local", "--workers", "2"), 0

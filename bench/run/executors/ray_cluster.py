@@ -62,12 +62,14 @@ class Head:
 
     Attributes:
         address: HOST:PORT.
+        node_id: Of the machine that this process is connected to; without it no worker can be started.
         checked_at: On the monotonic clock.
         silent_since: None while it answers.
         is_lost: Whether it was given up.
     """
 
     address: str
+    node_id: str
     checked_at: float = field(default_factory=time.monotonic)
     silent_since: float | None = None
     is_lost: bool = False
@@ -85,7 +87,6 @@ class Head:
         host, _, port = self.address.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
-            self.silent_since = None
         except OSError as error:
             self.silent_since = self.silent_since or now
             if now - self.silent_since >= PATIENCE_S:
@@ -94,6 +95,14 @@ class Head:
                     f"the head of the Ray cluster at {self.address} is gone ({error.strerror or error}); what was "
                     "answered is stored: run the same command again once the cluster is back."
                 ) from error
+            return
+        self.silent_since = None
+        if not any(node["Alive"] and node["NodeID"] == self.node_id for node in ray.nodes()):
+            self.is_lost = True
+            raise WorkerError(
+                "Ray has ended on the machine that this run was started on; what was answered is stored: start it and "
+                "run the same command again."
+            )
 
 
 @dataclass(eq=False)
@@ -193,7 +202,8 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
         except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
             where = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started here"
             raise UserError(f"{where} ({first_line(error).rstrip('.')}); check --address.") from error
-        head = Head(ray.get_runtime_context().gcs_address)
+        context = ray.get_runtime_context()
+        head = Head(context.gcs_address, context.get_node_id())
         try:
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             n_workers, resources = room(nodes, setup.device, n_workers)

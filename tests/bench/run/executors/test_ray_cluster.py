@@ -17,9 +17,28 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ray_cluster, "PATIENCE_S", 0.0)
 
 
+@pytest.fixture(autouse=True)
+def nodes(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the cluster says of its machines."""
+    there: list[dict[str, Any]] = [{"Alive": True, "NodeID": "own"}, {"Alive": True, "NodeID": "other"}]
+    monkeypatch.setattr(ray_cluster.ray, "nodes", lambda: there)
+    return there
+
+
+def test_where_rays_part_on_this_machine_is_gone_the_run_ends_with_a_sentence(
+    impatient: None, nodes: list[dict[str, Any]]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        head = Head(f"127.0.0.1:{listener.getsockname()[1]}", "own")
+        head.check()
+        nodes[0]["Alive"] = False
+        with pytest.raises(WorkerError, match="Ray has ended on the machine that this run was started on"):
+            head.check()
+
+
 def test_a_head_that_is_gone_ends_the_run_with_a_sentence(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
     listener = socket.create_server(("127.0.0.1", 0))
-    head = Head(f"127.0.0.1:{listener.getsockname()[1]}")
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}", "own")
     monkeypatch.setattr(ray_cluster, "CONNECT_S", 5.0)
     head.check()
     listener.close()
@@ -33,7 +52,7 @@ def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(ray_cluster, "CHECK_S", 0.0)
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    head = Head(f"127.0.0.1:{port}")
+    head = Head(f"127.0.0.1:{port}", "own")
     listener.close()
     head.check()
     assert head.silent_since is not None
@@ -43,7 +62,7 @@ def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
-    ("nodes", "device", "asked", "expected"),
+    ("resources", "device", "asked", "expected"),
     [
         ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}], None, None, (3, {"num_gpus": 1, "num_cpus": 0})),
         ([{"CPU": 8.0, "GPU": 2.0}], None, 1, (1, {"num_gpus": 1, "num_cpus": 0})),
@@ -54,14 +73,14 @@ def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch)
     ],
 )
 def test_workers_have_a_gpu_each_or_an_even_part_of_the_processors(
-    nodes: list[dict[str, float]], device: str | None, asked: int | None, expected: Any
+    resources: list[dict[str, float]], device: str | None, asked: int | None, expected: Any
 ) -> None:
-    assert room(nodes, device, asked) == expected
+    assert room(resources, device, asked) == expected
 
 
 @pytest.mark.parametrize(
-    ("nodes", "words"), [([{"CPU": 2.0}], "has CPUs, 2"), ([{"CPU": 64.0, "GPU": 2.0}], "has GPUs, 2")]
+    ("resources", "words"), [([{"CPU": 2.0}], "has CPUs, 2"), ([{"CPU": 64.0, "GPU": 2.0}], "has GPUs, 2")]
 )
-def test_more_workers_than_the_cluster_has_room_for_are_refused(nodes: list[dict[str, float]], words: str) -> None:
+def test_more_workers_than_the_cluster_has_room_for_are_refused(resources: list[dict[str, float]], words: str) -> None:
     with pytest.raises(UserError, match=f"--workers 3 is more than the Ray cluster {words}"):
-        room(nodes, None, 3)
+        room(resources, None, 3)
