@@ -150,7 +150,8 @@ def test_drafted_batched_and_alone_every_allocator_answers_the_same(
     for batching in (Batching(4), Batching(4, drafts=True), Batching(None, drafts=True), Batching(1, drafts=True)):
         answers = answered(every_allocator, batching)
         assert texts(answers) == texts(alone), batching
-        assert (sum(answer.n_passes for answer in answers) < 8 * len(answers)) == batching.drafts
+        saved = any(answer.n_passes < answer.n_steps for answer in answers)
+        assert saved == batching.drafts or batching.most is None, "without an answer of a sibling nothing is saved"
         assert all((answer.seconds.ttft_s is None) == (batching != Batching(1)) for answer in answers)
     assert answers[0].configuration_id == "full", "the first draft is the full cache's answer"
 
