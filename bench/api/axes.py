@@ -39,14 +39,11 @@ def parse_axes(values: Mapping[str, Any]) -> Axes:
     """The axes that are given under the names of their options; None = not named.
 
     Budgets that are not given are the default where neither is named; in a combination they are not named at all.
+    Modules are imported where they are first needed: a wrong number is refused before tasks and plugins are read.
 
     Raises:
         UserError: a name is no axis, or a value is none of its axis.
     """
-    from ...tasks.catalog import expand
-    from ..methods.budget import parse_budgets
-    from ..plugins.names import split_specs
-
     given = {name: value for name, value in values.items() if value is not None}
     if strange := [name for name in given if name not in AXES]:
         raise unknown("axis", str(strange[0]), AXES)
@@ -57,12 +54,20 @@ def parse_axes(values: Mapping[str, Any]) -> Axes:
     for name in given.keys() & read.keys():
         if not read[name]:
             raise UserError(f"--{name.replace('_', '-')} is empty; name at least one, or leave the option out.")
+    from ..methods.budget import parse_budgets
+
+    budgets = tuple(parse_budgets(ratios, counts)) if ratios or counts else ()
+    from ...tasks.catalog import expand
+
+    tasks = tuple(expand(names["tasks"]))
+    from ..plugins.names import split_specs
+
     return Axes(
         models=_models(given["model"]) if "model" in given else (),
         allocators=tuple(split_specs("allocator", names["allocator"])),
         scorers=tuple(split_specs("scorer", names["scorer"])),
-        budgets=tuple(parse_budgets(ratios, counts)) if ratios or counts else (),
-        tasks=tuple(expand(names["tasks"])),
+        budgets=budgets,
+        tasks=tasks,
         lengths=tuple(lengths),
         seeds=tuple(seeds),
     )

@@ -31,7 +31,7 @@ def test_every_difference_is_told_and_none_for_nothing() -> None:
     assert set(told) == named
 
 
-def tests_of_tasks(session: pytest.Session) -> list[str]:
+def collected_tests(session: pytest.Session) -> list[str]:
     """The tests below tests/tasks: of this session, where it runs all of their files, else collected apart."""
     tests = [item.nodeid for item in session.items]
     files = {file.relative_to(ROOT).as_posix() for file in (ROOT / "tests" / "tasks").rglob("test_*.py")}
@@ -43,6 +43,6 @@ def tests_of_tasks(session: pytest.Session) -> list[str]:
 
 
 def test_every_check_selects_tests(request: pytest.FixtureRequest) -> None:
-    tests = tests_of_tasks(request.session)
+    tests = collected_tests(request.session)
     for where, word in {re.findall(r"`pytest (\S+) -k (\S+)`", row)[0] for row in ROWS}:
         assert any(test.startswith(where) and word in test for test in tests), (where, word)

@@ -18,6 +18,7 @@ from lukv_bench.bench.calibration.documents import Document
 from lukv_bench.bench.errors import PluginError
 from lukv_bench.bench.methods.budget import parse_budgets
 from lukv_bench.bench.methods.method import build_methods
+from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.plugin import Description, Plugin
 from lukv_bench.bench.plugins.registry import build, describe_all
@@ -256,7 +257,7 @@ def test_a_fit_that_returns_nonsense_costs_its_own_method_only(cache: "Cache", m
     monkeypatch.setattr(fit_module, "storable_arrays", storable_arrays)
     monkeypatch.setattr(LUKV, "fit", lambda self, documents: [1, 2])
     asked = build_methods(["lukv", "uniform"], ["keydiff", "snapkv"], parse_budgets(["0.5"], []), 2, 3, baselines=False)
-    found = _obtain_profiles(asked, cache.loaded, no_report)
+    found = _obtain_profiles(asked, MethodProfiles(cache.loaded, no_report))
     failed = {label.split()[0] for label, failure in found.items() if "returned list" in str(failure)}
     unfitted = {label.split()[0] for label, profiles in found.items() if profiles == {}}
     assert (len(found), failed, unfitted) == (4, {"lukv"}, {"uniform"})

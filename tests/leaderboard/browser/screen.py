@@ -20,7 +20,7 @@ TICKS = 60
 STEP = 25
 """Pixels between two clicks that look for a column's header: less than half of the narrowest column."""
 
-HEADER_MS = 1500
+HEADER_MS = 5000
 """Milliseconds until a header that was hit shows it."""
 
 

@@ -13,6 +13,7 @@ def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., 
     folder = home / "site"
     folder.mkdir()
     monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)  # a command that writes nothing leaves the home as it was
     modules: list[str] = []
 
     def install(name: str, source: str, **groups: dict[str, str]) -> None:
