@@ -12,7 +12,6 @@ class FinishedRun:
         rows: A row per cell, with the columns of `results --json`.
         failures: A line for each cell with failed answers, and for each model that could not be run.
         failed_cells: Their ids.
-        failed_models: Names of models that could not be run.
         n_new: Answers given by this run.
         n_steps: Decoding steps of its answers, token by token.
         n_saved: Of them, the steps that drafts saved.
@@ -23,7 +22,6 @@ class FinishedRun:
     rows: list[dict[str, Any]] = field(default_factory=list)
     failures: list[str] = field(default_factory=list)
     failed_cells: set[str] = field(default_factory=set)
-    failed_models: list[str] = field(default_factory=list)
     n_new: int = 0
     n_steps: int = 0
     n_saved: int = 0

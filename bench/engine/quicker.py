@@ -70,14 +70,14 @@ def _seconds(layout: Layout, loaded: LoadedModel, context: Context, kept: Kept, 
     """Seconds of the first layer, the better of two trials."""
     keys, values = next(iter(context.layers()))
     n_rows, (_, n_heads, _, dim) = len(kept.mask), keys.shape
-    n_query_heads = loaded.model.config.get_text_config(decoder=True).num_attention_heads
     trials = []
     for _ in range(2):
         began = now(keys.device)
         store = layout.store(keys, values, kept, room)
         for n in (n_chunk, *[1] * N_STEPS):
             lengths = torch.full((n_rows,), n)
-            new, query = keys.new_zeros(n_rows, n_heads, n, dim), keys.new_zeros(n_rows, n_query_heads, n, dim)
+            new = keys.new_zeros(n_rows, n_heads, n, dim)
+            query = keys.new_zeros(n_rows, loaded.shape.n_query_heads, n, dim)
             store.append(new, new, lengths)
             store.attend(query, lengths, 1.0)
         trials.append(now(keys.device) - began)

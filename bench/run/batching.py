@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from ..engine.drafts import FIRST
-from ..models.load import LoadedModel
+from ..models.load import DTYPES, LoadedModel
 from .unit import Unit, UnitConfiguration
 
 SHARE = 0.5
@@ -75,24 +75,18 @@ def _available() -> int:
 def _cache_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration) -> int:
     """Keys, values and selection of what a configuration keeps, and its room."""
     shape, n_context = loaded.shape, len(unit.context)
-    full = configuration.method.scorer is None
-    kept = n_context if full else configuration.method.budget.per_head(n_context)
-    room = unit.n_sequence - n_context
-    per_slot = 2 * shape.head_dim * _itemsize(loaded)
+    kept, room = configuration.method.budget.per_head(n_context), unit.n_sequence - n_context
+    per_slot = 2 * shape.head_dim * DTYPES[loaded.dtype].itemsize
     selection = kept * torch.int64.itemsize + n_context  # positions and mask
     return shape.n_layers * shape.n_kv_heads * ((kept + room) * per_slot + selection)
 
 
 def _activation_bytes(loaded: LoadedModel, unit: Unit) -> int:
     """What a row's first pass takes at its peak: the logits after each drafted token, and one layer."""
-    config = loaded.model.config.get_text_config(decoder=True)
+    config, itemsize = loaded.model.config.get_text_config(decoder=True), DTYPES[loaded.dtype].itemsize
     n_places = 1 + max(min(FIRST, unit.stop.max_new_tokens), unit.stop.max_new_tokens // 2)
     n_fed = len(unit.question) + n_places
-    logits = n_places * config.vocab_size * (_itemsize(loaded) + 2 * torch.float32.itemsize)
+    logits = n_places * config.vocab_size * (itemsize + 2 * torch.float32.itemsize)
     hidden = n_fed * (8 * config.hidden_size + 3 * getattr(config, "intermediate_size", 4 * config.hidden_size))
-    weights = config.num_attention_heads * n_fed * (len(unit.context) + n_fed) * 2 * torch.float32.itemsize
-    return int(logits + hidden * _itemsize(loaded) + weights)
-
-
-def _itemsize(loaded: LoadedModel) -> int:
-    return next(loaded.model.parameters()).itemsize  # type: ignore[no-any-return]  # transformers' model is untyped
+    weights = loaded.shape.n_query_heads * n_fed * (len(unit.context) + n_fed) * 2 * torch.float32.itemsize
+    return int(logits + hidden * itemsize + weights)

@@ -6,7 +6,6 @@ are skipped and waited for at the end.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from time import sleep
 
 from ...db.records import AnswerRecord
@@ -155,20 +154,12 @@ class Driver:
 
     def _of_task(self, samples: SampleSet) -> list[SampleCells]:
         """Every sample of a set that lacks an answer."""
-        cells = [cell for cell in self._cells[id(samples)] if self._is_ready(cell)]
+        cells = [cell for cell in self.plan.cells_of(samples) if self._is_ready(cell)]
         lacking: dict[int, list[RunCell]] = {}
         for cell in cells:
             for ordinal in self.todo[cell.id]:
                 lacking.setdefault(ordinal, []).append(cell)
         return [SampleCells(samples, ordinal, lacking[ordinal]) for ordinal in sorted(lacking)]
-
-    @cached_property
-    def _cells(self) -> dict[int, list[RunCell]]:
-        """By the identity of their sample set."""
-        cells: dict[int, list[RunCell]] = {id(samples): [] for samples in self.plan.sample_sets}
-        for cell in self.plan.cells:
-            cells[id(cell.samples)].append(cell)
-        return cells
 
     def _is_ready(self, cell: RunCell) -> bool:
         """Whether a cell can be answered. One whose profile could not be made is recorded as failed."""

@@ -92,14 +92,12 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
     loaded = plan.loaded
     every, batch = requested(plan, execution.shard), execution.batching.most
     todo = every if store is None else missing(plan, store, execution.shard, redo=execution.redo)
-    cells: dict[int, list[RunCell]] = {id(samples): [] for samples in plan.sample_sets}
-    for cell in plan.cells:
-        cells[id(cell.samples)].append(cell)
     tasks, works = [], []
     for samples in plan.sample_sets:
-        lacking = [todo[cell.id] for cell in cells[id(samples)]]
+        cells = plan.cells_of(samples)
+        lacking = [todo[cell.id] for cell in cells]
         load, n_left = load_of(samples), sum(map(len, lacking))
-        n_samples = len(set().union(*(every[cell.id] for cell in cells[id(samples)])))
+        n_samples = len(set().union(*(every[cell.id] for cell in cells)))
         n_done = len(lacking) * n_samples - n_left
         length, seed = samples.task.length, samples.task.seed
         tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), n_samples, n_done))
@@ -114,7 +112,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         seconds=seconds,
         n_stored=n_stored,
         weight_bytes=sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters()),
-        kv_bytes=max(_kv_bytes(loaded, load_of(samples), cells[id(samples)], batch) for samples in plan.sample_sets),
+        kv_bytes=max(_kv_bytes(loaded, load_of(each), plan.cells_of(each), batch) for each in plan.sample_sets),
         to_make=tuple(dict.fromkeys(str(one.failure) for one in plan.methods if isinstance(one.failure, NotMade))),
     )
 

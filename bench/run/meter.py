@@ -80,14 +80,10 @@ class Meter:
     @classmethod
     def of(cls, plan: Plan, todo: Mapping[str, set[int]], report: RunReport) -> "Meter":
         """The meter of what is missing of a plan."""
-        lacking: dict[int, list[set[int]]] = {id(samples): [] for samples in plan.sample_sets}
-        for cell in plan.cells:
-            lacking[id(cell.samples)].append(todo[cell.id])
-        left = {
-            id(samples): _Left(load_of(samples), len(set().union(*cells)), sum(map(len, cells)))
-            for samples in plan.sample_sets
-            for cells in (lacking[id(samples)],)
-        }
+        left = {}
+        for samples in plan.sample_sets:
+            lacking = [todo[cell.id] for cell in plan.cells_of(samples)]
+            left[id(samples)] = _Left(load_of(samples), len(set().union(*lacking)), sum(map(len, lacking)))
         return cls(sum(map(len, todo.values())), report, Pace(attention_tokens(plan.loaded)), left)
 
     def show(self, doing: str) -> None:

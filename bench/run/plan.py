@@ -72,6 +72,18 @@ class Plan:
     methods: tuple[RunMethod, ...]
     cells: tuple[RunCell, ...]
 
+    def cells_of(self, samples: SampleSet) -> Sequence[RunCell]:
+        """The cells that answer a sample set of the plan, in order."""
+        return self._cells[id(samples)]
+
+    @cached_property
+    def _cells(self) -> dict[int, list[RunCell]]:
+        """By the identity of their sample set."""
+        cells: dict[int, list[RunCell]] = {id(samples): [] for samples in self.sample_sets}
+        for cell in self.cells:
+            cells[id(cell.samples)].append(cell)
+        return cells
+
     @property
     def profiles(self) -> dict[str, Profile]:
         """By hash."""

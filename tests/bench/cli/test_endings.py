@@ -3,7 +3,6 @@
 import os
 import signal
 import sqlite3
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 
 from lukv_bench.bench.run import answer
 
-from .forked import Forked
+from .forked import Forked, wait_until
 
 SAMPLES = 4
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -31,11 +30,7 @@ def brief(alone: list[Any], slow: Path, tiny: Path) -> list[Any]:
 
 
 def wait_for_answers(n: int, process: Forked, query: Query) -> None:
-    until = time.monotonic() + 120
-    while len(query("SELECT id FROM answer")) < n:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: len(query("SELECT id FROM answer")) >= n, process)
 
 
 @pytest.mark.parametrize(("sent", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])

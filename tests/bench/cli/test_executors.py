@@ -16,7 +16,7 @@ from lukv_bench.bench.run.executors import local
 from lukv_bench.bench.run.executors.choice import PROCESS_NAME
 from lukv_bench.db.store import Store
 
-from .forked import Forked, start_server
+from .forked import Forked, start_server, wait_until
 
 Query = Callable[[str], list[tuple[Any, ...]]]
 ANSWERS = "SELECT cell_id, sample_id, status, text, score, kv_bytes_kept FROM answer ORDER BY cell_id, sample_id"
@@ -88,11 +88,7 @@ def at_work(slow_run: list[Any], fork: Callable[..., Forked], query: Query) -> I
     """A run whose worker has given an answer, and the processes below it."""
     process = fork(*slow_run, daemon=False)
     try:
-        until = time.monotonic() + 300
-        while not query("SELECT * FROM answer"):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.02)
+        wait_until(lambda: query("SELECT * FROM answer"), process, within_s=300)
         yield process, children_of(process.pid)
     finally:
         process.kill()

@@ -13,7 +13,7 @@ import pytest
 
 from lukv_bench.bench.run import answer, worker
 
-from .forked import Forked
+from .forked import Forked, wait_until
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
@@ -47,11 +47,7 @@ def pairs(rows: list[tuple[Any, ...]]) -> set[tuple[str, str]]:
 
 
 def wait_for(database: Path, count: int, process: Forked) -> None:
-    until = time.monotonic() + 120
-    while len(answers(database)) < count:
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < until
-        time.sleep(0.02)
+    wait_until(lambda: len(answers(database)) >= count, process)
 
 
 @dataclass(frozen=True)

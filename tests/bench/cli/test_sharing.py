@@ -10,7 +10,7 @@ import pytest
 from lukv_bench.bench.run import answer, driver, worker
 from lukv_bench.bench.samples.sample_set import SampleSet
 
-from .forked import Forked
+from .forked import Forked, wait_until
 
 CELLS, SAMPLES = 2, 4
 Query = Callable[[str], list[tuple[Any, ...]]]
@@ -21,11 +21,7 @@ def stopped(command: list[Any], fork: Callable[..., Forked], query: Query) -> It
     """A run that holds claims and is suspended: alive, and at work on nothing."""
     process = fork(*command)
     try:
-        until = time.monotonic() + 120
-        while not query("SELECT * FROM claim"):
-            assert process.poll() is None, process.communicate()
-            assert time.monotonic() < until
-            time.sleep(0.01)
+        wait_until(lambda: query("SELECT * FROM claim"), process)
         process.send_signal(signal.SIGSTOP)
         yield process
     finally:

@@ -297,7 +297,8 @@ def test_eviction_behind_the_switch_is_a_mask_over_one_pass(
 
 def test_an_answer_to_a_prompt_beyond_the_switch_is_that_of_generate(script: Callable[[str], Any]) -> None:
     """The default model's, whose context ends before the switch."""
-    script("full_vs_generate")
+    for imported in ("task_prompts", "full_vs_generate"):
+        script(imported)
     (row,) = script("rotary_switch").compare_all(length=640, limit=1, switch=480, new_tokens=16)
     assert row.n_context <= 480 < row.n_prompt
     assert row.generate, "the needle must be there to be found"
