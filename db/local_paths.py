@@ -8,9 +8,9 @@ _SCHEME = re.compile(r"\b(file|sqlite(?:\+\w+)?):/{2,3}(?=/)")
 _ROOT = r"(?:~[\w.-]*|\.{1,2})?/(?![/\s])"
 _ARGUMENT = re.compile(rf"(?<=\bprofile=)[^,()]*/|(?<=\w=){_ROOT}[^,()\n]*/")
 """A plugin's arguments as its label writes them: "lukv:profile=mine/a.bin"."""
-_QUOTED = re.compile(rf"""(?P<mark>['"`]){_ROOT}(?P<path>[^'"`\n]*)(?P=mark)""")
+_QUOTED = re.compile(rf"""(?<=(?P<mark>['"`]))(?P<root>{_ROOT})(?P<path>[^'"`\n]*)(?=(?P=mark))""")
 """As Python's own errors write a path: it may hold spaces."""
-_BARE = re.compile(rf"""(?<![\w./~-]){_ROOT}(?P<path>[^\s'"`<>|,;()\[\]{{}}]+)""")
+_BARE = re.compile(rf"""(?<![\w./~-])(?P<root>{_ROOT})(?P<path>[^\s'"`<>|,;()\[\]{{}}]+)""")
 _WHOLE = re.compile(rf"{_ROOT}(?!.*: ).*")
 """A JSON text that is a path and nothing else: it may hold spaces."""
 
@@ -19,13 +19,12 @@ def without_folders(text: str) -> str:
     """The text with each local path in it cut down to the file's own name: "/home/me/x.bin" becomes "x.bin".
 
     A path begins with "/", "~", "./" or "../"; unless it is quoted or an argument, it ends at a space. URLs of other
-    machines stay.
+    machines stay, and so does what names no folder: "</b>", "3 /4", "/etc".
     """
     if "/" not in text:  # most texts; some are long
         return text
     text = _ARGUMENT.sub("", _SCHEME.sub(r"\1:", text))
-    text = _QUOTED.sub(lambda match: f"{match['mark']}{_name(match['path'])}{match['mark']}", text)
-    return _BARE.sub(lambda match: _name(match["path"]), text)
+    return _BARE.sub(_shortened, _QUOTED.sub(_shortened, text))
 
 
 def publishable(value: Any) -> Any:
@@ -37,6 +36,12 @@ def publishable(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [publishable(item) for item in value]
     return value
+
+
+def _shortened(match: re.Match[str]) -> str:
+    """The path that matched without its folders; one directly below the root has none."""
+    has_folder = match["root"] != "/" or "/" in match["path"].rstrip("/")
+    return _name(match["path"]) if has_folder else match[0]
 
 
 def _name(path: str) -> str:

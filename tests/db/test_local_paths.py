@@ -22,6 +22,7 @@ from lukv_bench.db.local_paths import publishable, without_folders
         ("one:file=/a b/c d.bin,k=../x/y.bin", "one:file=c d.bin,k=y.bin"),
         ("sqlite:////home/me/r.db", "sqlite:r.db"),
         ("file:///home/me/r.db?mode=ro", "file:r.db?mode=ro"),
+        ("open </home/me/x.bin> or '/a/b c'/'/d/e f'", "open <x.bin> or 'b c'/'e f'"),
     ],
 )
 def test_a_path_becomes_the_files_own_name(text: str, shown: str) -> None:
@@ -38,6 +39,10 @@ def test_a_path_becomes_the_files_own_name(text: str, shown: str) -> None:
         "arXiv 2602.08585 (ICML 2026), docs/plugins.md",
         "critical:of=(snapkv:window=64,kernel=5) x knorm @ 0.8",
         "alpha=1.0 ~ beta",
+        "<b>what</b> is <i >kept</i >",
+        "3 /4 of the tokens, /or none",
+        'either "a"/"b"',
+        "[/INST] and [/s]",
     ],
 )
 def test_what_is_no_local_path_stays(text: str) -> None:
