@@ -38,6 +38,6 @@ def compare_configurations(view: View, pair: Pair) -> Compared:
 def _compare(view: View, pair: Pair) -> Compared:
     cells = view.pool[view.pool["configuration"].isin(pair)]
     shared = shared_scores(cells, read_sample_scores(view.record.reader, list(cells["cell"])), *pair)
-    incomplete = incomplete_tasks(view.pool, *pair)
+    incomplete = incomplete_tasks(view.pool.assign(status=view.pool["own_status"]), *pair)
     table = difference_table(shared, incomplete)
     return Compared(cells, shared, incomplete, table, difference_figure(table))

@@ -13,6 +13,7 @@ from ..db.frames.cells import read_cells
 from ..db.frames.pages import read_method_pages
 from ..db.frames.settings import read_settings
 from . import state, text
+from .incomplete import over_all_samples
 from .record import Record
 from .short_labels import with_short_methods
 from .view import View
@@ -79,7 +80,7 @@ def show_filters(record: Record, *, disabled: bool = False) -> View:
 def _cells(record: Record, setting: Setting) -> tuple[pd.DataFrame, int, dict[str, list[Any]]]:
     """The cells of a setting, how many more ask other questions, and the values that each filter can let through."""
     everything = with_short_methods(read_cells(record.reader, setting), record.read(read_method_pages))
-    cells = newest_questions(everything)
+    cells = over_all_samples(newest_questions(everything))
     values = {each.column: options_of(cells[each.column]) for each in (*PLACES, *METHODS)}
     return cells, len(everything) - len(cells), values
 

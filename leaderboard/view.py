@@ -27,8 +27,9 @@ class View:
     Attributes:
         record: Where they come from.
         setting: What the cells share: they may be ranked together.
-        pool: A row per cell on the chosen tasks and lengths, with the columns of `read_cells`: what is ranked together.
-            Which methods and budgets are shown changes nobody's rank.
+        pool: A row per cell on the chosen tasks and lengths, with the columns of `read_cells` and of
+            `incomplete.over_all_samples`: what is ranked together. Which methods and budgets are
+            shown changes nobody's rank.
         cells: Those of them that the filters of methods and budgets left.
     """
 

@@ -8,6 +8,7 @@ from lukv_bench.db.frames.environments import read_environments
 from lukv_bench.db.frames.pages import read_task_pages
 from lukv_bench.leaderboard import definitions, state, text
 from lukv_bench.leaderboard.downloads import show_table
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.ranks import configurations_of
 from lukv_bench.leaderboard.tables.about import environments_table, setting_table, tasks_table
 from lukv_bench.leaderboard.tables.ranking import configuration_cells
@@ -73,6 +74,7 @@ def _show_command(view: View) -> None:
     st.write("The command of the run that gave the newest answer, narrowed down to one result.")
     about = configurations_of(view)
     chosen = state.choice("result", "Configuration", list(about.index), shown=lambda each: about.at[each, "name"])
+    show_incomplete(view, [chosen])
     cells = configuration_cells(view.pool, chosen)
     places = dict(zip(cells["cell"], zip(cells["task"], cells["length"], strict=True), strict=True))
     cell = state.choice("on", "Task and length", list(places), shown=lambda each: place_label(places[each]))

@@ -12,6 +12,7 @@ from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.figures.budget_map import budget_map, difference_map
 from lukv_bench.leaderboard.figures.budget_shift import budget_shift
 from lukv_bench.leaderboard.figures.profile_curves import head_curves, is_curve, layer_curves
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.pair import Pair, choose_pair
 from lukv_bench.leaderboard.tables.keep_counts import head_by_head, summarise
@@ -47,6 +48,7 @@ def show(view: View) -> None:
         return
     names = view.derive(name_configurations)
     pair = choose_pair(cells, names)
+    show_incomplete(view, pair)
     st.subheader("Layer by head")
     _show_pair(view, place, pair, names)
     st.subheader("From budget to budget")

@@ -10,6 +10,7 @@ from lukv_bench.leaderboard.answers import show_answers
 from lukv_bench.leaderboard.compared import Compared, compare_configurations
 from lukv_bench.leaderboard.configurations import at_place, name_configurations
 from lukv_bench.leaderboard.downloads import show_table
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.pair import Pair, choose_pair
 from lukv_bench.leaderboard.tables.pairs import DIRECTIONS, flip_table, place_of, shown_differences
@@ -49,7 +50,8 @@ def show(view: View) -> None:
     names = view.derive(name_configurations)
     pair = choose_pair(view.cells, names)
     compared = compare_configurations(view, pair)
-    _show_incomplete(compared, pair)
+    show_incomplete(view, pair)
+    _show_unequal(compared, pair)
     if compared.shared.empty:
         st.info("The two have answered no sample in common yet.")
         return
@@ -57,7 +59,7 @@ def show(view: View) -> None:
     _show_flips(view, compared, pair, names)
 
 
-def _show_incomplete(compared: Compared, pair: Pair) -> None:
+def _show_unequal(compared: Compared, pair: Pair) -> None:
     incomplete = compared.incomplete
     if not incomplete:
         return
@@ -67,9 +69,9 @@ def _show_incomplete(compared: Compared, pair: Pair) -> None:
         n = [int(rows.loc[rows["configuration"] == each, "n"].sum()) for each in pair]
         parts.append(f"{text.markdown(place_label(place))} (A {n[0]} answers, B {n[1]})")
     more = f" and {len(incomplete) - 8} more tasks" if len(incomplete) > 8 else ""
-    st.warning(
-        f"Incomplete: {', '.join(parts)}{more}. A difference there is over the samples that both answered, and the "
-        "mean over all tasks leaves it out."
+    st.caption(
+        f"On {', '.join(parts)}{more} the difference is over the samples that both answered, and the mean over all "
+        "tasks leaves it out."
     )
 
 

@@ -12,6 +12,7 @@ from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.answers import show_answers
 from lukv_bench.leaderboard.configurations import at_place, name_configurations, usual_pair
 from lukv_bench.leaderboard.downloads import show_table
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.tables.samples import sample_table, sample_title
 from lukv_bench.leaderboard.view import Place, View, current_view, place_label
@@ -87,6 +88,7 @@ def _show_one(view: View, cells: pd.DataFrame, sample: str) -> None:
     with_counts = state.switch("counts", "Show what each head kept")
     of = cells.drop_duplicates("configuration").set_index("configuration")["cell"]
     shown = chosen or _usual(cells)
+    show_incomplete(view, shown)
     show_answers(view, sample, {names[each]: str(of[each]) for each in shown}, with_counts=with_counts)
 
 

@@ -8,6 +8,7 @@ from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.configurations import at_place
 from lukv_bench.leaderboard.downloads import show_download, show_table
 from lukv_bench.leaderboard.figures.tasks import score_map
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.links import show_link
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of
@@ -36,6 +37,7 @@ def show(view: View) -> None:
         show_no_rows()
         return
     about = configurations_of(view)
+    show_incomplete(view, view.shown)
     n_rows = _show_map(view, about)
     _show_task(view, about, n_rows)
 

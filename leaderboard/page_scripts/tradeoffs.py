@@ -6,6 +6,7 @@ import streamlit as st
 
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.downloads import show_table
+from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
@@ -36,13 +37,12 @@ def show(view: View) -> None:
         show_no_rows()
         return
     about = configurations_of(view)
-    ranked, incomplete = ranks_of(view)
+    ranked, _ = ranks_of(view)
+    show_incomplete(view, view.shown)
     points = shown_points(view, ranked, about)
     if points.empty:
         st.info("No configuration that evicts has answered every sample of every chosen task yet.")
         return
-    if len(incomplete):
-        st.caption(f"{len(incomplete)} incomplete configurations are left out.")
     with st.container(horizontal=True):
         x = X[state.segments("against", "Quality against", list(X))]
         panel, line = PANELS[state.segments("panels", "Panels", list(PANELS))]

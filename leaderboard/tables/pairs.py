@@ -40,10 +40,13 @@ def shared_scores(cells: pd.DataFrame, scores: pd.DataFrame, a: str, b: str) -> 
 
 
 def incomplete_tasks(cells: pd.DataFrame, a: str, b: str) -> list[tuple[str, int | None]]:
-    """The (task, length) that one of two configurations has not answered in full, or not at all."""
+    """The (task, length) that one of two has not answered in full, or over fewer samples than the other."""
     rows = cells[cells["configuration"].isin([a, b]) & (cells["status"] == "complete")]
     n_sides = len({a, b})
-    complete = {_place(*place) for place, group in _by_task(rows) if group["configuration"].nunique() == n_sides}
+    groups = [(_place(*place), group) for place, group in _by_task(rows)]
+    complete = {
+        place for place, group in groups if group["configuration"].nunique() == n_sides and group["n"].nunique() == 1
+    }
     return [place for place in (_place(*pair) for pair, _ in _by_task(cells)) if place not in complete]
 
 

@@ -17,6 +17,7 @@ CELLS = pd.DataFrame(
         for task, length in (("fwe", 1024), ("niah", None))
     ]
 ).astype({"length": "Int64"})
+CELLS["n"] = [4, 5, 4, 5]
 
 
 def scores(cell: str, values: list[float], samples: str) -> pd.DataFrame:
@@ -37,7 +38,7 @@ def shared() -> pd.DataFrame:
     cells = CELLS.assign(
         cell=[
             f"{each}{task}{None if pd.isna(length) else length}"
-            for each, _, task, length, _ in CELLS.itertuples(index=False)
+            for each, _, task, length, *_ in CELLS.itertuples(index=False)
         ]
     )
     return shared_scores(cells, SCORES, "a", "b")
@@ -69,6 +70,7 @@ def test_a_task_that_one_side_lacks_or_has_not_finished_is_incomplete() -> None:
     partial = CELLS.assign(status=["complete", "complete", "partial", "complete"])
     assert incomplete_tasks(partial, "a", "b") == [("fwe", 1024)]
     assert incomplete_tasks(CELLS.iloc[:3], "a", "b") == [("niah", None)]
+    assert incomplete_tasks(CELLS.assign(n=[4, 5, 4, 6]), "a", "b") == [("niah", None)]
     assert incomplete_tasks(CELLS, "a", "b") == []
     assert incomplete_tasks(CELLS, "a", "a") == []
 
