@@ -1,5 +1,6 @@
 """Ctrl-C at any moment of a transaction leaves a database that the same process can go on with."""
 
+import gc
 import signal
 import sqlite3
 import sys
@@ -13,6 +14,15 @@ import pytest
 from lukv_bench.db.interruption import deferred_signals
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import sqlite_path
+
+
+@pytest.fixture(autouse=True)
+def no_collection() -> Iterator[None]:
+    """No garbage is collected meanwhile: Python drops what is raised in the callbacks of a collection."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(autouse=True)
