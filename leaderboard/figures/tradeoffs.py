@@ -62,7 +62,7 @@ def _line(rows: pd.DataFrame, x: str, name: str, style: Mapping[str, str]) -> li
 
 
 def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> go.Figure:
-    """Every configuration, with the frontier as a stair in its band.
+    """Every configuration, with the frontier as a stair in its band; both reach to the one that keeps most.
 
     Args:
         points: A row per configuration: the columns `x`, name, score, interval_low, interval_high, is_frontier,
@@ -73,7 +73,7 @@ def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> 
     points = points.dropna(subset=[x])
     others, best = points[~points["is_frontier"]], points[points["is_frontier"]].sort_values(x)
     traces = [
-        *_stair_band(best, x),
+        *_stair_band(points.sort_values(x).drop_duplicates(x), x),
         {
             "x": others[x].tolist(),
             "y": others["score"].tolist(),
@@ -91,14 +91,22 @@ def frontier_figure(points: pd.DataFrame, x: str, full: float | None = None) -> 
             "marker": {"symbol": "diamond", "size": 9},
             **_hover(best),
         },
+        {
+            "x": [best[x].iloc[-1], points[x].max()] if len(best) else [],
+            "y": [best["score"].iloc[-1]] * 2 if len(best) else [],
+            "mode": "lines",
+            "line": {"color": _BEST, "width": 2},
+            "hoverinfo": "skip",
+            "showlegend": False,
+        },
     ]
     return _figure(traces, x, full)
 
 
-def _stair_band(best: pd.DataFrame, x: str) -> list[dict[str, Any]]:
-    """From each configuration on the frontier to the next one."""
+def _stair_band(rows: pd.DataFrame, x: str) -> list[dict[str, Any]]:
+    """From each number of bytes to the next one."""
     shared = {
-        "x": best[x].tolist(),
+        "x": rows[x].tolist(),
         "mode": "lines",
         "line": {"color": translucent(_BEST, 0.5), "shape": "hv", "width": 1},
         "hoverinfo": "skip",
@@ -107,8 +115,8 @@ def _stair_band(best: pd.DataFrame, x: str) -> list[dict[str, Any]]:
     }
     fill = {"fill": "tonexty", "fillcolor": translucent(_BEST, 0.13)}
     return [
-        {**shared, "y": best["frontier_low"].tolist(), "showlegend": False},
-        {**shared, "y": best["frontier_high"].tolist(), **fill},
+        {**shared, "y": rows["frontier_low"].tolist(), "showlegend": False},
+        {**shared, "y": rows["frontier_high"].tolist(), **fill},
     ]
 
 

@@ -7,18 +7,11 @@ import streamlit as st
 
 from lukv_bench.db.frames.pages import read_method_pages
 from lukv_bench.leaderboard import prose, state, text
-from lukv_bench.leaderboard.downloads import show_short_table, show_table
+from lukv_bench.leaderboard.downloads import show_short_table
 from lukv_bench.leaderboard.tables.methods import argument_table, method_table, page_title
 from lukv_bench.leaderboard.view import View, current_view
 
-COLUMNS = {
-    "kind": st.column_config.TextColumn("Kind"),
-    "name": st.column_config.TextColumn("Name", pinned=True, width=140),
-    "summary": st.column_config.TextColumn("What it does", width=430),
-    "distribution": None,  # the list of methods above says whose it is; the file has all
-    "version": None,
-    "source": st.column_config.TextColumn("Source"),
-}
+COLUMNS = {"name": "Name", "kind": "Kind", "summary": "What it does"}
 
 
 def show(view: View) -> None:
@@ -34,8 +27,8 @@ def show(view: View) -> None:
     _show_page(rows[number])
     st.header("All methods")
     listed = method_table(pages)
-    alt = "Allocators and scorers of this database"
-    show_table(listed, listed, "methods", alt=alt, columns=COLUMNS)
+    shown = listed[list(COLUMNS)].rename(columns=COLUMNS)
+    show_short_table(shown, listed, "methods", alt="Allocators and scorers of this database")
 
 
 def _show_page(page: Mapping[Any, Any]) -> None:
@@ -44,7 +37,7 @@ def _show_page(page: Mapping[Any, Any]) -> None:
         f"{text.markdown(page['kind'])} of {text.markdown(page['distribution'])} {text.markdown(page['version'])}"
     )
     st.markdown(f"**{text.markdown(page['summary'])}**")
-    if page["source"]:
+    if page["source"] and "**Source:**" not in (page["details"] or ""):
         address = text.link(page["source"])
         shown = text.markdown(page["source"])
         st.markdown("Source: " + (shown if address is None else f"[{text.markdown(address)}](<{address}>)"))

@@ -21,16 +21,16 @@ COLUMNS = {
     "Score": st.column_config.NumberColumn(
         width=58, format="%.1f", help="Mean over the tasks, each of which is a mean over its samples; 0 to 100."
     ),
-    "Budget": st.column_config.TextColumn(width=85, help="Share of the context pruned, or tokens kept per head."),
-    "Method": st.column_config.TextColumn(width=212, help="Allocator x scorer, as one types them."),
-    "95% interval": st.column_config.TextColumn(width=98, help="Of the score, over other samples of these tasks."),
+    "Budget": st.column_config.TextColumn(width=82, help="Share of the context pruned, or tokens kept per head."),
+    "Method": st.column_config.TextColumn(width=219, help="Allocator x scorer, as one types them."),
+    "95% interval": st.column_config.TextColumn(width=94, help="Of the score, over other samples of these tasks."),
     "Loss, %": st.column_config.NumberColumn(
         width=66, format="%.1f", help="What is lost of the full cache's score, in percent of it."
     ),
-    "95% of loss": st.column_config.TextColumn(width=100, help="95% interval of the loss, over the same samples."),
-    "Kept, MiB": st.column_config.NumberColumn(width=78, format="%.2f", help="Bytes of the cache that are kept."),
+    "95% of loss": st.column_config.TextColumn(width=97, help="95% interval of the loss, over the same samples."),
+    "Kept, MiB": st.column_config.NumberColumn(width=76, format="%.2f", help="Bytes of the cache that are kept."),
     "Places": st.column_config.TextColumn(
-        width=70, help="The places that the comparisons leave open, for all configurations at once, at 95%."
+        width=68, help="The places that the comparisons leave open, for all configurations at once, at 95%."
     ),
 }
 

@@ -16,6 +16,7 @@ from lukv_bench.leaderboard.tables.tasks import sample_table, score_table, task_
 from lukv_bench.leaderboard.view import View, current_view, place_label
 
 MOST_ROWS = 200
+MAP, PLACE, CHOSEN = "tasks", "place", "of"  # keys of what is clicked, and of what a click chooses
 COLUMNS = {
     "name": "Configuration",
     "score": "Score",
@@ -47,30 +48,48 @@ def _show_map(view: View, about: pd.DataFrame) -> int:
     n_rows = state.number("rows", "Configurations shown", least=5, most=MOST_ROWS, default=30)
     shown = table.head(n_rows)
     st.plotly_chart(
-        score_map(shown.set_axis(about.loc[shown.index, "name"], axis=0), "task"),
-        key="tasks",
-        alt="Heat map of scores by configuration and task; the table below it can be saved",
+        score_map(shown.set_axis(about.loc[shown.index, "name"], axis=0), "task", clickable=True),
+        key=MAP,
+        alt="Heat map of scores by configuration and task; the lists below it choose without a mouse",
+        on_select=lambda: _choose(shown, about),
+        selection_mode="points",
     )
     st.caption(
-        f"The best {len(shown)} of {len(table)} configurations by their mean over these tasks. An empty field has not "
-        "answered every sample; configurations that lack a task come last."
+        f"The best {len(shown)} of {len(table)} configurations by their mean over these tasks. Click a field to see "
+        "its task below. An empty field has not answered every sample; configurations that lack a task come last."
     )
     show_download(table.set_axis(about.loc[table.index, "name"], axis=0).reset_index(), "tasks")
     return n_rows
 
 
+def _choose(shown: pd.DataFrame, about: pd.DataFrame) -> None:
+    """Look at the field that was clicked."""
+    points = st.session_state[MAP]["selection"]["points"]
+    if points:
+        row, column, _ = points[0]["customdata"]
+        state.choose(PLACE, shown.columns[column])
+        state.choose(CHOSEN, about.at[shown.index[row], "name"])
+
+
 def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
     st.header("One task")
-    place = state.choice("place", "Task and length", view.places, shown=place_label)
+    place = state.choice(PLACE, "Task and length", view.places, shown=place_label)
     cells = at_place(view.cells, *place)
     if cells.empty:
         show_no_rows()
         return
     table = task_table(cells, about)
-    numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in list(COLUMNS.values())[1:6]}
+    numbers = {label: st.column_config.NumberColumn(format="%.1f", width=64) for label in list(COLUMNS.values())[1:6]}
+    numbers["Configuration"] = st.column_config.TextColumn(width=272)
     shown = table[list(COLUMNS)].rename(columns=COLUMNS)
     show_table(shown, table, "task", alt=f"Configurations on {text.line(place[0])}, best first", columns=numbers)
-    show_link("samples", "Read this task's samples", "Prompts, answers and references", place=place_label(place))
+    options = list(table["configuration"])
+    chosen = state.choice(CHOSEN, "Configuration", options, shown=lambda each: about.at[each, "name"])
+    name = text.line(about.at[chosen, "name"])
+    with st.container(horizontal=True):
+        label = "Its samples of this task"
+        show_link("samples", label, "Prompts, answers and references", place=place_label(place), samples_of=name)
+        show_link("compare", "Compare it", "Differences to another configuration", b=name)
     _show_samples(view, about, table.head(n_rows))
 
 

@@ -10,7 +10,7 @@ from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
-from lukv_bench.leaderboard.tables.tradeoffs import frontier_table, shown_areas
+from lukv_bench.leaderboard.tables.tradeoffs import common_budgets, frontier_table, shown_areas
 from lukv_bench.leaderboard.tradeoffs import frontier, method_areas, panel_figures, shown_points
 from lukv_bench.leaderboard.view import View, current_view
 
@@ -26,6 +26,12 @@ COLUMNS = {
     "loss_percent": "Loss, %",
     "kept_percent": "Kept, %",
     "kept_mib": "Kept, MiB",
+}
+AREA_COLUMNS = {
+    "Rank": st.column_config.NumberColumn(width=48),
+    "Area": st.column_config.NumberColumn(width=58, format="%.1f"),
+    "Method": st.column_config.TextColumn(width=270),
+    "Loss, %": st.column_config.NumberColumn(format="%.1f"),
 }
 
 
@@ -84,14 +90,16 @@ def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None)
 def _show_areas(view: View, about: pd.DataFrame) -> None:
     st.header("Over all budgets")
     areas, single = method_areas(view, about)
+    common = common_budgets(areas)
+    over = f"the budgets {', '.join(common)}" if common else "its budgets; methods with other ones are ranked apart"
     st.caption(
-        "The area under a method's quality-budget curve: its mean score over the budgets from the smallest to the "
-        "largest. Ranks are shared where the paired test cannot part two; methods with other budgets are ranked apart. "
-        "The loss is relative to the full cache."
+        "The area under a method's quality-budget curve: its mean score from the smallest to the largest of "
+        f"{text.markdown(over)}. Ranks are shared where the paired test cannot part two. The loss is relative to the "
+        "full cache."
     )
     if len(areas):
-        numbers = {label: st.column_config.NumberColumn(format="%.1f") for label in ("Area", "Loss, %")}
-        show_table(shown_areas(areas), areas, "areas", alt="Areas under the quality-budget curves", columns=numbers)
+        shown, alt = shown_areas(areas), "Areas under the quality-budget curves"
+        show_table(shown, areas, "areas", alt=alt, columns=AREA_COLUMNS)
     if single or areas.empty:
         names = ", ".join(single) or "all of them"
         st.caption(text.markdown(f"Without an area, since there are not two budgets: {names}."))

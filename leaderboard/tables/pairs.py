@@ -73,10 +73,12 @@ def difference_table(shared: pd.DataFrame, incomplete: Sequence[tuple[str, int |
 
 
 def shown_differences(table: pd.DataFrame) -> pd.DataFrame:
-    """What a reader looks at of `difference_table`: the corrected p-value as a text of three digits."""
+    """What a reader looks at of `difference_table`, first what a phone has room for; p, corrected, as a text."""
     p = ["< 0.001" if each < 0.001 else f"{each:.3f}" for each in table["p_holm"]]
     shown = table.drop(columns="p_value").assign(p_holm=p)
-    return shown.rename(columns={"p_holm": "p"})
+    shown = shown.rename(columns={"p_holm": "p"})
+    first = ["task", "length", "difference", "low", "high", "p"]
+    return shown[[*first, *(name for name in shown if name not in first)]]
 
 
 def flip_table(shared: pd.DataFrame, direction: str = "all") -> pd.DataFrame:

@@ -142,5 +142,6 @@ def span(low: float, high: float, digits: int) -> str:
     """Two numbers, or one where they are the same. A hyphen before the first would make a formula of it."""
     if pd.isna(low):
         return ""
+    low, high = round(low, digits) + 0.0, round(high, digits) + 0.0  # no minus before a nought
     text = f"{low:.{digits}f} to {high:.{digits}f}" if high > low else f"{low:.{digits}f}"
     return text.replace("-", "\N{MINUS SIGN}")

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection
 
-import numpy as np
 import pandas as pd
 
 from ...db.areas import area_frame
@@ -26,7 +25,7 @@ def with_frontier(points: pd.DataFrame, x: str) -> pd.DataFrame:
 
 
 def with_band(points: pd.DataFrame, x: str, table: ScoreTable) -> pd.DataFrame:
-    """The points with `frontier_low` and `frontier_high`, missing beside the frontier: see `frontier_band`.
+    """The points with `frontier_low` and `frontier_high`, of the best one that keeps no more: see `frontier_band`.
 
     Args:
         points: Of `with_frontier`.
@@ -35,8 +34,7 @@ def with_band(points: pd.DataFrame, x: str, table: ScoreTable) -> pd.DataFrame:
     """
     costs = points.set_index("configuration")[x].reindex(list(table.configurations)).to_numpy(float)
     low, high = frontier_band(table, costs, points[x].to_numpy(float))
-    on = points["is_frontier"].to_numpy()
-    return points.assign(frontier_low=np.where(on, low, np.nan), frontier_high=np.where(on, high, np.nan))
+    return points.assign(frontier_low=low, frontier_high=high)
 
 
 def frontier_table(points: pd.DataFrame) -> pd.DataFrame:
@@ -69,7 +67,7 @@ def area_table(
 
 
 def shown_areas(areas: pd.DataFrame) -> pd.DataFrame:
-    """What a reader looks at of `area_table`'s methods; details where there are any."""
+    """What a reader looks at of `area_table`'s methods; details where there are any, budgets where they differ."""
     shown = pd.DataFrame(
         {
             "Rank": areas["rank"],
@@ -84,4 +82,11 @@ def shown_areas(areas: pd.DataFrame) -> pd.DataFrame:
             "Budgets": [", ".join(budgets) for budgets in areas["budgets"]],
         }
     )
-    return shown if (shown["Details"] != "").any() else shown.drop(columns="Details")
+    alike = [*([] if shown["Details"].any() else ["Details"]), *(["Budgets"] if common_budgets(areas) else [])]
+    return shown.drop(columns=alike)
+
+
+def common_budgets(areas: pd.DataFrame) -> list[str]:
+    """The budgets of all methods of `area_table`; none where they differ."""
+    sets = {tuple(budgets) for budgets in areas["budgets"]}
+    return list(sets.pop()) if len(sets) == 1 else []

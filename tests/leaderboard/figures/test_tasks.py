@@ -29,14 +29,24 @@ def test_numbers_are_left_out_where_they_do_not_fit() -> None:
 
 def test_numbers_are_read_on_every_colour_of_the_map() -> None:
     scores = pd.DataFrame([[float(value) for value in range(start, start + 5)] for start in range(0, 100, 5)])
-    numbers = score_map(scores, "task").data[1]
-    assert list(numbers.text) == [str(value) for value in range(100)]
+    written = {
+        int(number): traces.textfont.color
+        for traces in score_map(scores, "task", clickable=True).data
+        for number in traces.text or ()
+    }
+    assert sorted(written) == [*range(100)]
     behind = sample_colorscale(SCALE, [value / 100 for value in range(100)])
-    for ink, colour in zip(numbers.textfont.color, behind, strict=True):
-        dark, light = sorted(
-            (luminance("rgb(0, 0, 0)" if ink == "#000000" else "rgb(255, 255, 255)"), luminance(colour))
-        )
+    for value, colour in enumerate(behind):
+        ink = "rgb(0, 0, 0)" if written[value] == "#000000" else "rgb(255, 255, 255)"
+        dark, light = sorted((luminance(ink), luminance(colour)))
         assert (light + 0.05) / (dark + 0.05) >= 4.5
+
+
+def test_a_field_that_has_a_score_tells_its_row_and_column_to_a_click() -> None:
+    scores = pd.DataFrame([[1.0, None, 2.0], [3.0, 4.0, None]], index=["a", "b"], columns=["fwe", "qa", "vt"])
+    marks = score_map(scores, "task", clickable=True).data[-1]
+    assert [list(each) for each in marks.customdata] == [[0, 0, 1.0], [0, 2, 2.0], [1, 0, 3.0], [1, 1, 4.0]]
+    assert list(zip(marks.y, marks.x, strict=True)) == [("a", "fwe"), ("a", "vt"), ("b", "fwe"), ("b", "qa")]
 
 
 def test_the_budget_stands_below_its_method() -> None:

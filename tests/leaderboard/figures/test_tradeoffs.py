@@ -13,13 +13,13 @@ def points() -> pd.DataFrame:
         {
             "name": ["<b>a</b>", "a2", "b"],
             "allocator": ["a", "a", "b"],
-            "kept_percent": [50.0, 20.0, 20.0],
+            "kept_percent": [50.0, 20.0, 75.0],
             "score": [90.0, 60.0, 40.0],
             "interval_low": [80.0, 50.0, 30.0],
             "interval_high": [95.0, 70.0, 50.0],
             "is_frontier": [True, True, False],
-            "frontier_low": [78.0, 45.0, None],
-            "frontier_high": [95.0, 70.0, None],
+            "frontier_low": [78.0, 45.0, 77.0],
+            "frontier_high": [95.0, 70.0, 95.0],
         }
     )
 
@@ -49,9 +49,10 @@ def test_names_of_the_database_are_no_html(points: pd.DataFrame) -> None:
 
 
 def test_the_frontier_stands_in_its_band(points: pd.DataFrame) -> None:
-    low, high, _, stair = frontier_figure(points, "kept_percent").data
+    low, high, _, stair, rest = frontier_figure(points, "kept_percent").data
     assert (list(stair.x), list(stair.y)) == ([20.0, 50.0], [60.0, 90.0])
-    assert [list(end.x) for end in (low, high)] == [[20.0, 50.0]] * 2
-    assert (list(low.y), list(high.y)) == ([45.0, 78.0], [70.0, 95.0])
+    assert (list(rest.x), list(rest.y)) == ([50.0, 75.0], [90.0, 90.0])
+    assert [list(end.x) for end in (low, high)] == [[20.0, 50.0, 75.0]] * 2
+    assert (list(low.y), list(high.y)) == ([45.0, 78.0, 77.0], [70.0, 95.0, 95.0])
     assert high.fill == "tonexty"
     assert {each.line.shape for each in (low, high, stair)} == {"hv"}

@@ -32,14 +32,14 @@ def test_a_method_is_shown_as_its_run_recorded_it(results: Path, visit: Callable
     written = [each.value for each in site.markdown]
     assert r"**Differs from the paper\:** in nothing\." in written
     assert any(each.endswith("(<https://example.org/mine>)") for each in written)
-    (arguments,), (listed,) = ([each.value for each in kind] for kind in (site.table, site.dataframe))
+    arguments, listed = (each.value for each in site.table)
     assert arguments.to_dict("list") == {
         "Argument": ["floor"],
         "Type": ["int"],
         "Default": ["1"],
         "Meaning": [r"Least tokens of a head\."],
     }
-    assert "mine" in list(listed["name"])
+    assert "mine" in list(listed["Name"])
     assert len(site.get("download_button")) == 2
 
 
