@@ -73,9 +73,10 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int) -> RaggedStore:
         keys: [B, H, T, D], the full cache; the store shares no memory with it. B = 1 serves any number of rows,
             and is not expanded over them.
         values: [B, H, T, D].
-        kept: Which positions stay in each row.
+        kept: Which positions stay in each row; on any device.
         room: Spare slots of each segment for later tokens.
     """
+    kept = kept.to(keys.device)
     lengths, (n_contexts, n_heads, n_tokens, dim) = kept.counts, keys.shape
     rows = torch.arange(len(lengths)) if n_contexts > 1 else torch.zeros(len(lengths), dtype=torch.int64)
     heads = (rows.unsqueeze(-1) * n_heads + torch.arange(n_heads)).flatten().repeat_interleave(lengths.flatten())

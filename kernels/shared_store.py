@@ -125,7 +125,7 @@ def hide(keys: Tensor, values: Tensor, kept: Kept, room: int) -> SharedStore:
     Args:
         keys: [1, H, T, D], the full cache, which is not copied.
         values: [1, H, T, D].
-        kept: Which positions stay in each row.
+        kept: Which positions stay in each row; on any device.
         room: Initial tail slots of each row.
     """
-    return SharedStore.over(keys, values, len(kept.mask), kept.mask, room)
+    return SharedStore.over(keys, values, len(kept.mask), kept.mask.to(keys.device), room)

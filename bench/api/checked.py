@@ -193,7 +193,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     from ..run.executors.choice import Workers
     from ..run.shard import Shard
 
-    shard, workers = Shard.parse(grid.shard), Workers(grid.executor, grid.workers, grid.address).checked()
+    shard, workers = Shard.parse(grid.shard), Workers(grid.executor, grid.workers, grid.address).checked(grid.device)
     matrix = _matrix(grid)
     _check_places(grid, matrix)
     return CheckedGrid(grid, matrix, shard, workers, _database(grid))

@@ -49,12 +49,12 @@ class Grid:
         truncate: Whether to cut the middle of LongBench contexts that are too long; otherwise they are refused.
         max_length: Tokens of prompt and answer above which a context is too long; None = the model's positions.
         db: A SQLite file or the URL of a SQLite or PostgreSQL database; None = the file under the user's data folder.
-        device: Such as "cpu" or "cuda:1"; None = CUDA where there is one.
+        device: Such as "cpu" or "cuda:1"; "auto" = spread over all GPUs; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
         baselines: Whether the full cache and the uniform allocator are added.
         batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
             alone and token by token, which is slower for many, and only then ttft and tpot are measured.
-        max_memory: GiB that "auto" may fill; None = half of what is free.
+        max_memory: GiB that "auto" may fill on each device, all workers there together; None = half of what is free.
         drafts: Whether the answers of a sample's other configurations are drafts. They are verified: an answer is what
             decoding token by token gives.
         redo: Whether to replace stored answers.

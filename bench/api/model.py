@@ -87,7 +87,7 @@ class Model:
     def __repr__(self) -> str:
         shape = self.loaded.shape
         return (
-            f"<{self.loaded.title} ({self.revision[:8]}), {self.loaded.dtype} on {self.loaded.device}: "
+            f"<{self.loaded.title} ({self.revision[:8]}), {self.loaded.dtype} on {self.loaded.place}: "
             f"{shape.n_layers} layers, {shape.n_kv_heads} KV heads, {shape.max_positions} positions>"
         )
 
@@ -129,14 +129,14 @@ def load(
 
     Args:
         model: Alias, hub id or local folder.
-        device: Such as "cpu" or "cuda:1"; None = CUDA where there is one.
+        device: Such as "cpu" or "cuda:1"; "auto" = spread over all GPUs; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
         thinking: Whether to enable thinking if the chat template has a switch for it; answers do not include thoughts.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
 
     Raises:
-        UserError: there is no such model or device, or the model is corrupt or unsupported.
+        UserError: there is no such model or device, or the model is corrupt, unsupported or too large.
     """
     text_of("model", model)
     optional_text("device", device)
@@ -154,9 +154,10 @@ def load_ready(name: str, device: str | None, dtype: str | None, thinking: bool,
     check_model_name(name)
     progress.report("loading torch and transformers", 0, 1)
     from ..engine.ready import ready_model
-    from ..models.load import resolve_device, resolve_dtype
+    from ..models.devices import resolve_place
+    from ..models.load import resolve_dtype
 
-    place = resolve_device(device)
+    place = resolve_place(device)
     kind = resolve_dtype(dtype, place)
     progress.report(loading(name), 0, 1)
     with _without_bars():

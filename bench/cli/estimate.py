@@ -7,6 +7,7 @@ import typer
 
 from ... import UserError
 from ..api.values import axis, one_of, whole_numbers
+from ..models.memory import size
 from .options import Json, KeepTokens, Model, Ratio
 
 if TYPE_CHECKING:
@@ -92,11 +93,3 @@ def _print(model: str, dtype: str, shape: "CacheShape", rows: "list[Estimate]") 
             line += f"; batch {row.batch_kept}, with full caches {row.batch_full}"
         print(line)
     print(NOTE)
-
-
-def size(n_bytes: int) -> str:
-    """Bytes as a person reads them."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.2f} {unit}"
-    return f"{n_bytes} B"

@@ -5,10 +5,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from ..models.memory import size
 from ..reports.layout import fitted
 from ..reports.progress import duration
 from ..reports.table import print_note, terminal_width
-from .estimate import size
 
 if TYPE_CHECKING:
     from ..run.forecast import Forecast, TaskForecast

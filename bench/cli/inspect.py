@@ -86,10 +86,11 @@ def inspect(
         from ..engine.ready import ready_model
         from ..inspection.inspection import inspect_context
         from ..methods.method import build_methods
-        from ..models.load import resolve_device, resolve_dtype
+        from ..models.devices import resolve_place
+        from ..models.load import resolve_dtype
 
         (method,) = build_methods([allocator], [scorer], budgets, sink, window, baselines=False)
-        place = resolve_device(device)
+        place = resolve_place(device)
         kind = resolve_dtype(dtype, place)
         shown.report(loading(model), 0, 1)
         loaded = ready_model(model, place, kind, thinking)

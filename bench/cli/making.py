@@ -28,13 +28,14 @@ class ModelOptions:
     def load(self, shown: Progress) -> "LoadedModel":
         """Load the model and switch it to store attention."""
         from ..engine.ready import ready_model
+        from ..models.devices import resolve_place
         from ..models.find import loading
-        from ..models.load import resolve_device, resolve_dtype
+        from ..models.load import resolve_dtype
 
-        device = resolve_device(self.device)
-        dtype = resolve_dtype(self.dtype, device)
+        place = resolve_place(self.device)
+        dtype = resolve_dtype(self.dtype, place)
         shown.report(loading(self.name), 0, 1)
-        return ready_model(self.name, device, dtype, self.thinking)
+        return ready_model(self.name, place, dtype, self.thinking)
 
 
 @dataclass(frozen=True)

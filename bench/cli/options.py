@@ -30,7 +30,12 @@ Models = Annotated[
     ),
 ]
 Device = Annotated[
-    str | None, typer.Option("--device", help="cpu, cuda, cuda:1, ...  [default: cuda if there is one]", metavar="D")
+    str | None,
+    typer.Option(
+        "--device",
+        help="cpu, cuda, cuda:1, ...; auto spreads a model over all GPUs.  [default: cuda if there is one]",
+        metavar="D",
+    ),
 ]
 Dtype = Annotated[
     str | None,
@@ -157,7 +162,9 @@ Batch = Annotated[
 MaxMemory = Annotated[
     float | None,
     typer.Option(
-        "--max-memory", help="GiB that --batch auto may fill.  [default: half of what is free]", metavar="GIB"
+        "--max-memory",
+        help="GiB that --batch auto may fill on a device.  [default: half of what is free]",
+        metavar="GIB",
     ),
 ]
 NoDrafts = Annotated[

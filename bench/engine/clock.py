@@ -5,8 +5,9 @@ import time
 import torch
 
 
-def now(device: torch.device) -> float:
-    """The time in seconds, read when all work queued on the device is done."""
-    if device.type != "cpu":
-        torch.accelerator.synchronize(device)
+def now(*devices: torch.device) -> float:
+    """The time in seconds, read when all work queued on the devices is done."""
+    for device in devices:
+        if device.type != "cpu":
+            torch.accelerator.synchronize(device)
     return time.perf_counter()

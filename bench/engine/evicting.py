@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-import torch
 from torch import Tensor
 
 from ...kernels.select import Kept
@@ -26,12 +25,12 @@ class Evicting:
         aside_s: Wall seconds spent here, which do not count as the model's.
     """
 
-    def __init__(self, device: torch.device, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
+    def __init__(self, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
         self.stores: dict[int, KVStore] = {}
         self.kept: dict[int, Kept] = {}
         self.kv_bytes = 0
         self.compact_s = self.aside_s = 0.0
-        self._device, self._decide, self._table, self._store, self._room = device, decide, table, store, room
+        self._decide, self._table, self._store, self._room = decide, table, store, room
         self._waiting: dict[int, tuple[Tensor, Tensor, Stamps]] = {}
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
@@ -40,7 +39,7 @@ class Evicting:
         Raises:
             WriteError: a plugin wrote into a layer that was waiting.
         """
-        began = now(self._device)
+        began = now(keys.device)
         if self._table is not None and self._table not in scores:  # the scorer failed, and so has the answer
             self._waiting.clear()
             self.stores.clear()
@@ -50,16 +49,16 @@ class Evicting:
         self._waiting[index] = keys, values, Stamps(names)
         for decided, kept in self._decide(index, None if self._table is None else scores[self._table]):
             self._evict(decided, kept)
-        self.aside_s += now(self._device) - began
+        self.aside_s += now(keys.device) - began
 
     def _evict(self, index: int, kept: Kept) -> None:
         keys, values, stamps = self._waiting.pop(index)
         if written := stamps.written():
             raise WriteError(f"it changed the {written[0]}, which is not an allocator's to change")
-        began = now(self._device)
+        began = now(keys.device)
         self.stores[index] = self._store(keys, values, kept, self._room)
         self.kept[index] = kept
-        self.compact_s += now(self._device) - began
+        self.compact_s += now(keys.device) - began
 
     def written(self) -> list[str]:
         """Names of the waiting tensors that were written into."""

@@ -30,7 +30,7 @@ def feed(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]]
         position_ids=packing.continued(cache.n_seen).unsqueeze(0).to(loaded.device),
         past_key_values=cache.chunk(packing),
         use_cache=True,
-        logits_to_keep=packing.last(n_last).to(loaded.device),
+        logits_to_keep=packing.last(n_last).tolist(),  # the head may be on another device than the inputs
     ).logits
     return logits[0]
 

@@ -29,11 +29,8 @@ class Likelihood(NamedTuple):
 
 def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
     """A context without tokens: tokens fed after it attend to all tokens before them."""
-    shape = loaded.shape
-    no_tokens = torch.empty(
-        1, shape.n_kv_heads, 0, shape.head_dim, device=loaded.device, dtype=next(loaded.model.parameters()).dtype
-    )
-    layers = [no_tokens] * shape.n_layers
+    size, dtype = (1, loaded.shape.n_kv_heads, 0, loaded.shape.head_dim), next(loaded.model.parameters()).dtype
+    layers = [torch.empty(size, device=device, dtype=dtype) for device in loaded.layer_devices]
     return Context(keys=layers, values=layers, scores={}, failures={}, prefill_s=0.0, score_s={}, n_sequence=n_sequence)
 
 

@@ -2,21 +2,20 @@
 
 from dataclasses import replace
 
-import torch
-
 from ... import UserError
+from ..models.devices import Place
 from ..models.load import LoadedModel, load_model
 from ..models.shape import one_sentence
 from .proof import prove
 
 
-def ready_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
+def ready_model(name: str, place: Place, dtype: str, thinking: bool = False) -> LoadedModel:
     """Load a model, switch it to store attention and prove on a short text that its outputs are the same.
 
     Raises:
-        UserError: unknown, corrupt or unsupported model.
+        UserError: unknown, corrupt or unsupported model, or its weights do not fit.
     """
-    return prove_attention(load_model(name, device, dtype, thinking))
+    return prove_attention(load_model(name, place, dtype, thinking))
 
 
 def prove_attention(loaded: LoadedModel) -> LoadedModel:

@@ -164,7 +164,7 @@ def rotary_of(model: Any, attention: Any, index: int) -> Rotary | None:
 
     def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
         cos, sin = call(modules[0], layer_type, positions)
-        return cos[0], sin[0]
+        return cos[0].to(positions.device), sin[0].to(positions.device)
 
     return rotary
 

@@ -65,12 +65,12 @@ class Scoring:
         """
         if not self._scorers:
             return {}
-        began = now(self._loaded.device)
+        began = now(layer.keys.device)
         scores: dict[str, Tensor] = {}
         for name, scorer in self._scorers.items():
             if name not in self.failures:
                 self._score(name, scorer, layer, scores)
-        self.aside_s += now(self._loaded.device) - began
+        self.aside_s += now(layer.keys.device) - began
         return scores
 
     def _score(self, name: str, scorer: Scorer, layer: LayerAtHand, scores: dict[str, Tensor]) -> None:
@@ -86,13 +86,13 @@ class Scoring:
             raise Tainted(name, WriteError(reason))
 
     def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
-        began = now(self._loaded.device)
+        began = now(layer.keys.device)
         try:
             view = self._view(name, scorer, layer)
             with plugin_code(package_of(scorer)), torch.no_grad():
                 return scorer.score(view)
         finally:
-            self.score_s[name] += now(self._loaded.device) - began
+            self.score_s[name] += now(layer.keys.device) - began
 
     def check(self) -> None:
         """Check that earlier layers, the model's weights and torch itself are unchanged.

@@ -31,9 +31,10 @@ def complete(options: Namespace) -> None:
     check_model_name(arguments.pretrained)
     options.model_args = {**model_args, "pretrained": arguments.pretrained}
     if settings.get("device") is None:
-        from ..models.load import resolve_device
+        from ..models.devices import AUTO, Spread, resolve_place
 
-        options.device = str(resolve_device(arguments.device))
+        place = resolve_place(arguments.device)
+        options.device = AUTO if isinstance(place, Spread) else str(place)
     if arguments.pretrained in ALIASES or Path(arguments.pretrained).expanduser().is_dir():
         tokenizer = {"tokenizer": str(find_model(arguments.pretrained))}
         options.metadata = tokenizer | dict(_mapping(settings.get("metadata")))

@@ -15,8 +15,9 @@ from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..methods.events import Event
+from ..models.devices import resolve_place
 from ..models.find import loading
-from ..models.load import resolve_device, resolve_dtype
+from ..models.load import resolve_dtype
 from ..models.template import conversation_heads
 from ..record.configuration import CODE_VERSION
 from ..record.hashing import content_hash
@@ -46,7 +47,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         super().__init__()
         arguments = parse_arguments(options)
         method = ask_method(arguments)
-        place = resolve_device(arguments.device)
+        place = resolve_place(arguments.device)
         self.arguments = arguments
         with progress() as shown:
             shown.report(loading(arguments.pretrained), 0, 1)
@@ -59,7 +60,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         if arguments.think_end_token is not None:
             self.thinking = replace(self.thinking, end=arguments.think_end_token)
         self.tally = Tally()
-        self._device = place
+        self._device = self.loaded.device
         self._rendered: set[str] = set()
         self._heads = conversation_heads(self.tokenizer)
 

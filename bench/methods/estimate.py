@@ -3,10 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from ... import UserError
-from ..errors import first_line
+from ..models.config import empty_model
 from ..models.load import DTYPES
 from ..models.shape import max_positions
 from .budget import Budget
@@ -110,13 +108,4 @@ def estimate(shape: CacheShape, n_tokens: int, budget: Budget, memory_bytes: int
 
 
 def _n_parameters(name: str, config: Any) -> int:
-    """Counted on the model's modules, built without any memory for them."""
-    from transformers import AutoModelForCausalLM
-
-    try:
-        with torch.device("meta"):
-            model = AutoModelForCausalLM.from_config(config)
-    except Exception as error:  # transformers may raise anything over a wrong configuration
-        reason = first_line(error).rstrip(".")
-        raise UserError(f"{name} ({config.model_type}) cannot be estimated: {reason}.") from error
-    return sum(parameter.numel() for parameter in model.parameters())
+    return sum(parameter.numel() for parameter in empty_model(name, config).parameters())

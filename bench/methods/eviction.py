@@ -78,7 +78,7 @@ def evict_alone(
     table = None if method.scorer is None else method.table
     scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
     request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
-    sink = Evicting(loaded.device, policy.decide, table, compact, n_sequence - len(ids))
+    sink = Evicting(policy.decide, table, compact, n_sequence - len(ids))
     try:
         record = read_into(sink, request)
     except (Tainted, WriteError) as error:

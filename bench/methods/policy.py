@@ -33,9 +33,8 @@ class Policy:
         self.budget = resolve_budget(method, loaded.shape, n_tokens)
         self.events: list[Event] = [] if method.scorer is None else harness_events(method, n_tokens)
         self.seconds = 0.0
-        self._method, self._device, self._n_layers = method, loaded.device, loaded.shape.n_layers
+        self._method, self._device, self._n_layers = method, loaded.layer_devices[0], loaded.shape.n_layers
         self._requests = self.budget.requests(seed)
-        self._protected = self.budget.protected.to(loaded.device)
         self._counts: Tensor | None = None
         self._table: Tensor | None = None
         self._everything: Kept | None = None
@@ -79,9 +78,9 @@ class Policy:
             counts = self._allocate(
                 *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
             )
-        began = now(self._device)
-        kept = keep_ranked(rank(table, self._protected) if ranks is None else ranks, counts)
-        self.seconds += now(self._device) - began
+        began = now(table.device)
+        kept = keep_ranked(rank(table, self._protected(table.device)) if ranks is None else ranks, counts)
+        self.seconds += now(table.device) - began
         return kept
 
     def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
@@ -98,7 +97,7 @@ class Policy:
     def _allocate(self, *requests: tuple[AllocationRequest, Tensor | None]) -> Tensor:
         """int64 [layers, 1, H] from requests, each with the scores that it needs."""
         complete = [
-            request if scores is None else replace(request, scores=scores, protected=self._protected)
+            request if scores is None else replace(request, scores=scores, protected=self._protected(scores.device))
             for request, scores in requests
         ]
         allocation = allocate(self._method.allocator.instance, *complete)
@@ -107,10 +106,13 @@ class Policy:
         return allocation.counts
 
     def _select(self, scores: Tensor, counts: Tensor) -> Kept:
-        began = now(self._device)
-        kept = select(scores, counts, self._protected)
-        self.seconds += now(self._device) - began
+        began = now(scores.device)
+        kept = select(scores, counts, self._protected(scores.device))
+        self.seconds += now(scores.device) - began
         return kept
+
+    def _protected(self, device: torch.device) -> Tensor:
+        return self.budget.protected.to(device)
 
     def _whole_layer(self) -> Kept:
         """Every position: one value for all layers."""

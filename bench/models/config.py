@@ -1,13 +1,17 @@
 """A model's configuration without its weights."""
 
+import copy
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ... import UserError
 from ..errors import first_line
 from .aliases import ALIASES
 from .convert import alias_folder
 from .find import check_model_name
+
+if TYPE_CHECKING:
+    import torch
 
 
 def read_config(name: str) -> Any:
@@ -29,3 +33,27 @@ def read_config(name: str) -> Any:
         raise UserError(
             f"the configuration of {name} cannot be read ({reason}); check the model's name and its config.json."
         ) from error
+
+
+def empty_model(name: str, config: Any, dtype: "torch.dtype | None" = None) -> Any:
+    """The model that a configuration describes, on the meta device: its modules, without memory for weights.
+
+    Args:
+        name: The model, for messages.
+        config: It is not changed.
+        dtype: Of the weights; None = the configuration's.
+
+    Raises:
+        UserError: transformers cannot build it.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    try:
+        with torch.device("meta"):
+            return AutoModelForCausalLM.from_config(
+                copy.deepcopy(config), **({} if dtype is None else {"dtype": dtype})
+            )
+    except Exception as error:  # transformers may raise anything over a wrong configuration
+        reason = first_line(error).rstrip(".")
+        raise UserError(f"{name} ({config.model_type}) cannot be built from its configuration: {reason}.") from error

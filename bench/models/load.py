@@ -15,8 +15,11 @@ from ... import UserError
 from ..errors import first_line
 from .aliases import ALIASES
 from .convert import check_tokenizer
+from .devices import Place
 from .find import find_model, model_title
-from .revision import model_revision
+from .fitting import device_map, stored_bytes
+from .memory import size
+from .revision import model_revision, weight_files
 from .shape import ModelShape, attention_modules, check_layers_alike, max_positions, read_shape
 from .template import NO_THINKING, Thinking, settle_template
 from .weights import Weights
@@ -85,8 +88,23 @@ class LoadedModel:
 
     @property
     def device(self) -> torch.device:
-        """The model's device."""
+        """The device of its inputs and logits."""
         return self.model.device  # type: ignore[no-any-return]  # transformers is untyped here
+
+    @cached_property
+    def layer_devices(self) -> tuple[torch.device, ...]:
+        """The device of each layer, where its part of a cache lives."""
+        return tuple(next(module.parameters()).device for module in self.attention_modules)
+
+    @property
+    def devices(self) -> tuple[torch.device, ...]:
+        """The devices that its layers are on, in order."""
+        return tuple(dict.fromkeys(self.layer_devices))
+
+    @property
+    def place(self) -> str:
+        """Its devices, as they are recorded: "cpu", "cuda:0, cuda:1"."""
+        return ", ".join(map(str, self.devices))
 
     @property
     def prompts(self) -> PromptModel:
@@ -104,61 +122,59 @@ class LoadedModel:
         return attention_modules(self.model)
 
 
-def resolve_device(name: str | None) -> torch.device:
-    """The named device; by default CUDA if available, else the CPU.
-
-    Raises:
-        UserError: it is not available on this machine.
-    """
-    if name is None:
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).item()
-    except Exception as error:  # each backend raises its own exceptions
-        devices = ["cpu", *(f"cuda:{i}" for i in range(torch.cuda.device_count()))]
-        raise UserError(f"cannot use device {name!r} here; available: {', '.join(devices)}.") from error
-    return device
-
-
-def resolve_dtype(name: str | None, device: torch.device) -> str:
+def resolve_dtype(name: str | None, place: Place) -> str:
     """The dtype's name; float32 on the CPU (bfloat16 is far slower there), bfloat16 elsewhere by default."""
     if name is None:
-        return "float32" if device.type == "cpu" else "bfloat16"
+        return "float32" if place.type == "cpu" else "bfloat16"
     if name not in DTYPES:
         raise UserError(f"unknown dtype {name!r}; choose from {', '.join(DTYPES)}.")
     return name
 
 
-def load_model(name: str, device: torch.device, dtype: str, thinking: bool = False) -> LoadedModel:
+def load_model(name: str, place: Place, dtype: str, thinking: bool = False) -> LoadedModel:
     """Load and verify a model; its attention is still transformers' own (`engine.ready` switches it).
 
     Args:
         name: Alias, hub id or folder.
-        device: Where it is put.
+        place: Where it is put.
         dtype: A name of `DTYPES`.
         thinking: Whether to enable thinking if its chat template has a switch for it.
 
     Raises:
-        UserError: the model is unknown, corrupt or unsupported.
+        UserError: the model is unknown, corrupt or unsupported, or its weights do not fit.
     """
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
     check_layers_alike(name, config)
+    with _readable(name, path):
+        stored = stored_bytes(weight_files(path, config), DTYPES[dtype])
+    modules = device_map(name, config, stored, DTYPES[dtype], place)
     revision = _verified(name, path, tokenizer, config, eos)
     settled = settle_template(tokenizer, thinking)
     with _readable(name, path):
-        model = _read_weights(path, config, dtype)
-    try:
-        model.to(device).eval()
-    except RuntimeError as error:  # torch's own out-of-memory errors among them
-        gb = sum(weight.numel() * weight.element_size() for weight in model.parameters()) / 1e9
-        raise UserError(
-            f"{name} cannot be moved to {device}: its weights alone take {gb:.1f} GB in {dtype}, and its cache comes "
-            f"on top ({first_line(error).rstrip('.')}); use --dtype bfloat16, a smaller model or another --device."
-        ) from error
+        model = _read_weights(path, config, dtype, modules)
+    if isinstance(place, torch.device):
+        _move(name, model, place, dtype)
+    model.eval()
     shape = read_shape(name, model)
     return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
+
+
+def _move(name: str, model: Any, device: torch.device, dtype: str) -> None:
+    """Move a model.
+
+    Raises:
+        UserError: its weights do not fit: memory is in pieces, or was taken in the meantime.
+    """
+    try:
+        model.to(device)
+    except RuntimeError as error:  # torch's own out-of-memory errors among them
+        n_bytes = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        raise UserError(
+            f"{name} cannot be moved to {device}: its weights alone take {size(n_bytes)} in {dtype}, and its cache "
+            f"comes on top ({first_line(error).rstrip('.')}); use --dtype bfloat16, another --device or a smaller "
+            "model."
+        ) from error
 
 
 def load_prompt_model(name: str, thinking: bool = False) -> PromptModel:
@@ -228,13 +244,14 @@ def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
     return config, tokenizer, frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
-def _read_weights(path: Path, config: Any, dtype: str) -> Any:
+def _read_weights(path: Path, config: Any, dtype: str, modules: dict[str, int] | None) -> Any:
     from transformers import AutoModelForCausalLM
 
     loaded: Any = AutoModelForCausalLM.from_pretrained(
         path,
         config=config,
         dtype=DTYPES[dtype],
+        device_map=modules,
         use_safetensors=True,
         output_loading_info=True,
         trust_remote_code=False,

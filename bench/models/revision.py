@@ -128,7 +128,7 @@ def weight_files(folder: Path, config: Any) -> list[Path]:
 
 
 def _tensors(files: Collection[Path]) -> Iterator[tuple[str, str, list[int], memoryview]]:
-    tensors = [(name, entry, file) for file in files for name, entry in _header(file).items()]
+    tensors = [(name, entry, file) for file in files for name, entry in header(file).items()]
     for name, entry, file in sorted(tensors, key=lambda item: (item[0], item[2])):
         with file.open("rb") as handle, mmap.mmap(handle.fileno(), 0, access=mmap.ACCESS_READ) as view:
             start = 8 + int.from_bytes(view[:8], "little")
@@ -137,7 +137,12 @@ def _tensors(files: Collection[Path]) -> Iterator[tuple[str, str, list[int], mem
                 yield name, entry["dtype"], entry["shape"], data
 
 
-def _header(file: Path) -> dict[str, Any]:
+def header(file: Path) -> dict[str, Any]:
+    """By name of each tensor of a safetensors file its dtype, shape and place.
+
+    Raises:
+        UserError: the file is corrupt.
+    """
     size = file.stat().st_size
     with file.open("rb") as handle:
         length = int.from_bytes(handle.read(8), "little")

@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING
@@ -48,8 +49,8 @@ def _count(number: str | int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
-def machine(device: "torch.device | None" = None) -> dict[str, str | int]:
-    """Processor, its logical cores and torch's threads; for a CUDA device also its name and torch's CUDA version."""
+def machine(*devices: "torch.device") -> dict[str, str | int]:
+    """Processor, its logical cores and torch's threads; for CUDA devices also their names and torch's CUDA version."""
     import torch
 
     facts: dict[str, str | int] = {
@@ -57,6 +58,7 @@ def machine(device: "torch.device | None" = None) -> dict[str, str | int]:
         "cores": os.cpu_count() or 1,
         "threads": torch.get_num_threads(),
     }
-    if device is not None and device.type == "cuda":
-        facts |= {"gpu": torch.cuda.get_device_name(device), "cuda": str(torch.version.cuda)}
+    if gpus := Counter(torch.cuda.get_device_name(device) for device in devices if device.type == "cuda"):
+        names = ", ".join(name if n == 1 else f"{n} x {name}" for name, n in gpus.items())
+        facts |= {"gpu": names, "cuda": str(torch.version.cuda)}
     return facts

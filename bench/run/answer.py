@@ -65,9 +65,9 @@ def answer_selected(
         if layout is SHARED:
             event = {"event": SHARED_CONTEXT, "configurations": len(selected), "layer_s": measured.seconds}
             selected = [one.with_event(event) for one in selected]
-    started = now(loaded.device)
+    started = now(*loaded.devices)
     cache = layout.build(context.for_last_use() if last else context, kept, room)
-    return _decode(loaded, unit, selected, context.full, cache, now(loaded.device) - started, drafts)
+    return _decode(loaded, unit, selected, context.full, cache, now(*loaded.devices) - started, drafts)
 
 
 def _decode(

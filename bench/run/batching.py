@@ -1,18 +1,18 @@
 """How many configurations of a sample decode together: as many as were asked for, or as many as memory holds."""
 
-import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 
 from ..engine.drafts import FIRST
 from ..models.load import DTYPES, LoadedModel
+from ..models.memory import free_memory
 from .unit import Unit, UnitConfiguration
 
 SHARE = 0.5
-"""Of the memory that is free, what a batch may take unless told otherwise."""
+"""Of the memory that is free on a device, what a batch may take unless told otherwise."""
 
 
 @dataclass(frozen=True)
@@ -22,37 +22,33 @@ class Batching:
     Attributes:
         most: The most that decode together; None = as many as memory holds. One by one, decoding is timed.
         drafts: Whether answers already given to the sample are drafts of the others. Then decoding is not timed.
-        max_memory: Bytes that a batch may take where `most` is None; None = half of what is free.
+        max_memory: Bytes that batches may take on a device where `most` is None; None = half of what is free there.
+        n_sharing: Workers that share each device, and its memory.
     """
 
     most: int | None = 1
     drafts: bool = False
     max_memory: int | None = None
+    n_sharing: int = 1
+
+    def limit(self, device: torch.device) -> int:
+        """Bytes that a batch may take on a device."""
+        return (int(SHARE * free_memory(device)) if self.max_memory is None else self.max_memory) // self.n_sharing
 
 
-def n_fitting(loaded: LoadedModel, unit: Unit, waiting: Sequence[UnitConfiguration], max_memory: int | None) -> int:
-    """How many of the first configurations fit into memory together, at least one."""
-    limit = int(SHARE * free_memory(loaded.device)) if max_memory is None else max_memory
-    activations, taken = _activation_bytes(loaded, unit), 0
+def n_fitting(loaded: LoadedModel, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
+    """How many of the first configurations fit together into the memory of every device, at least one."""
+    layers = Counter(loaded.layer_devices)
+    limits, activations, layer = (
+        {device: batching.limit(device) for device in layers},
+        _activation_bytes(loaded, unit),
+        0,
+    )
     for n, configuration in enumerate(waiting):
-        taken += _cache_bytes(loaded, unit, configuration) + activations
-        if taken > limit:
+        layer += _layer_bytes(loaded, unit, configuration)
+        if any(layer * layers[device] + (n + 1) * activations > limit for device, limit in limits.items()):
             return max(n, 1)
     return len(waiting)
-
-
-def free_memory(device: torch.device) -> int:
-    """Bytes that can be allocated on a device; on the CPU also within the limit of a container."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    available = _available()
-    group = Path("/sys/fs/cgroup")
-    try:
-        limit, used = ((group / name).read_text().strip() for name in ("memory.max", "memory.current"))
-    except OSError:  # no container, or not Linux
-        return available
-    return available if limit == "max" else min(available, max(int(limit) - int(used), 0))
 
 
 def is_out_of_memory(error: Exception) -> bool:
@@ -62,23 +58,13 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _available() -> int:
-    """Bytes of the machine's memory that programs can get; half of all of it where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2
-    (kib,) = (int(line.split()[1]) for line in lines if line.startswith("MemAvailable:"))
-    return kib * 1024
-
-
-def _cache_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration) -> int:
-    """Keys, values and selection of what a configuration keeps, and its room."""
+def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration) -> int:
+    """Keys, values and selection of what a configuration keeps in one layer on average, and its room."""
     shape, n_context = loaded.shape, len(unit.context)
     kept, room = configuration.method.budget.per_head(n_context), unit.n_sequence - n_context
     per_slot = 2 * shape.head_dim * DTYPES[loaded.dtype].itemsize
     selection = kept * torch.int64.itemsize + n_context  # positions and mask
-    return shape.n_layers * shape.n_kv_heads * ((kept + room) * per_slot + selection)
+    return shape.n_kv_heads * ((kept + room) * per_slot + selection)
 
 
 def _activation_bytes(loaded: LoadedModel, unit: Unit) -> int:

@@ -107,7 +107,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         model=loaded.title,
         revision=loaded.revision,
         dtype=loaded.dtype,
-        device=str(loaded.device),
+        device=loaded.place,
         tasks=tuple(tasks),
         seconds=seconds,
         n_stored=n_stored,
@@ -144,7 +144,7 @@ def _seconds(plan: Plan, store: Store | None, works: Sequence[Work]) -> tuple[fl
 
 def _stored(loaded: LoadedModel, store: Store) -> list[SampleSeconds]:
     here = environment_row(loaded)
-    return recent_samples(store, loaded.revision, loaded.dtype, str(loaded.device), str(here.machine))
+    return recent_samples(store, loaded.revision, loaded.dtype, loaded.place, str(here.machine))
 
 
 def _observed(one: SampleSeconds, rooms: dict[tuple[str, int | None], int]) -> Observed:

@@ -20,7 +20,7 @@ from .plan import Plan, RunCell, RunMethod
 
 def environment_row(loaded: LoadedModel) -> schema.Environment:
     """The current machine and package versions."""
-    device, packages, details = str(loaded.device), package_versions(), machine(loaded.device)
+    device, packages, details = loaded.place, package_versions(), machine(*loaded.devices)
     python, system = platform.python_version(), platform.platform()
     return schema.Environment(
         id=content_hash([python, system, device, packages, details]),

@@ -91,7 +91,7 @@ class Worker:
 
     def _n(self, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
         """How many of the waiting configurations decode together; no more than memory held before."""
-        most = batching.most or n_fitting(self.loaded, unit, waiting, batching.max_memory)
+        most = batching.most or n_fitting(self.loaded, unit, waiting, batching)
         return min(most, len(waiting), *self.too_many)
 
     def _alone(self, unit: Unit, only: UnitConfiguration, report: Progress) -> UnitAnswer:

@@ -29,6 +29,10 @@ class Kept:
         offsets[1:] = counts.cumsum(0)
         return cls(mask, mask.nonzero()[:, -1], offsets)
 
+    def to(self, device: torch.device) -> "Kept":
+        """The selection on the device of a layer."""
+        return Kept(self.mask.to(device), self.positions.to(device), self.offsets)
+
     @property
     def counts(self) -> Tensor:
         """int64 [B, H]: positions that each head keeps."""

@@ -8,6 +8,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from .... import UserError
+from ...models.devices import AUTO
 
 if TYPE_CHECKING:
     from ..batching import Batching
@@ -33,8 +34,11 @@ class Workers:
     n_workers: int | None = None
     address: str | None = None
 
-    def checked(self) -> "Workers":
+    def checked(self, device: str | None = None) -> "Workers":
         """Itself, if its parts go together and the executor is installed, which is not imported.
+
+        Args:
+            device: As the user named it.
 
         Raises:
             UserError: it cannot be served.
@@ -45,6 +49,11 @@ class Workers:
             raise UserError("--workers goes with --executor local or --executor ray; add one of them.")
         if self.n_workers is not None and not 1 <= self.n_workers <= MOST_WORKERS:
             raise UserError(f"--workers takes a number from 1 to {MOST_WORKERS}, not {self.n_workers}.")
+        if device == AUTO and self.executor is not None:
+            raise UserError(
+                f"--device auto puts one model on all GPUs, and every worker of --executor {self.executor} has a model "
+                "of its own; leave one of the two out."
+            )
         if self.address is not None and self.executor != "ray":
             raise UserError("--address names a Ray cluster and goes with --executor ray; add it.")
         if self.address is not None and not self.address.strip():

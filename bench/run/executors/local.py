@@ -55,7 +55,7 @@ class LocalProcesses:
     """A process for each device, or several on one.
 
     Attributes:
-        setup: Of all workers, but for the device.
+        setup: Of all workers, but for the device and how many share its memory.
         devices: Of each worker.
     """
 
@@ -71,7 +71,9 @@ class LocalProcesses:
         """Start a process."""
         context: Any = multiprocessing.get_context(START_METHOD)
         ours, theirs = context.Pipe()
-        setup = replace(self.setup, device=self.devices[place])
+        device = self.devices[place]
+        batching = replace(self.setup.batching, n_sharing=self.devices.count(device))
+        setup = replace(self.setup, device=device, batching=batching)
         process = context.Process(target=serve, args=(theirs, setup), name=f"{PROCESS_NAME} {place + 1}", daemon=True)
         process.start()
         theirs.close()  # so that the end of the process is the end of the connection

@@ -208,7 +208,8 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
             nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
             n_workers, resources = room(nodes, setup.device, n_workers)
             n_threads = None if resources["num_gpus"] else resources["num_cpus"]
-            yield RayCluster(replace(setup, n_threads=n_threads), n_workers, resources, head)
+            batching = replace(setup.batching, n_sharing=most_on_a_device(nodes, n_workers, resources))
+            yield RayCluster(replace(setup, n_threads=n_threads, batching=batching), n_workers, resources, head)
         finally:
             if not head.is_lost:
                 ray.shutdown()
@@ -249,3 +250,16 @@ def room(nodes: Sequence[Mapping[str, float]], device: str | None, n_workers: in
         if sum(count // each for count in cpus) >= n:
             return n, {"num_gpus": 0, "num_cpus": each}
     raise UserError(f"--workers {n} is more than the Ray cluster has CPUs, {sum(cpus)}.")
+
+
+def most_on_a_device(nodes: Sequence[Mapping[str, float]], n_workers: int, resources: Mapping[str, int]) -> int:
+    """The most workers that Ray may put on one machine, whose memory they share; a GPU is one worker's.
+
+    Args:
+        nodes: The resources of each machine, by Ray's names.
+        n_workers: In all.
+        resources: The CPUs and GPUs of each, as `room` gives them.
+    """
+    if resources["num_gpus"]:
+        return 1
+    return min(n_workers, max(int(node.get("CPU", 0)) // resources["num_cpus"] for node in nodes))

@@ -8,7 +8,8 @@ from .... import UserError
 from ....scorers.base import Profile
 from ...engine.ready import ready_model
 from ...models.aliases import ALIASES
-from ...models.load import LoadedModel, resolve_device
+from ...models.devices import resolve_device
+from ...models.load import LoadedModel
 from ..batching import Batching
 from ..worker import Worker
 

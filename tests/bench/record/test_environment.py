@@ -14,7 +14,7 @@ class On:
     """A loaded model, as far as its device goes."""
 
     def __init__(self, device: str) -> None:
-        self.device = torch.device(device)
+        self.place, self.devices = device, (torch.device(device),)
 
 
 @pytest.fixture

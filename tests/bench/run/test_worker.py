@@ -185,10 +185,11 @@ def test_a_batch_that_memory_does_not_hold_is_halved_and_no_later_one_is_larger(
 def test_as_many_decode_together_as_memory_holds(every_allocator: Unit, loaded: LoadedModel) -> None:
     waiting = every_allocator.configurations
     fitting = [
-        n_fitting(loaded, every_allocator, waiting, max_memory) for max_memory in (0, *(2**n for n in range(40)))
+        n_fitting(loaded, every_allocator, waiting, Batching(None, max_memory=max_memory))
+        for max_memory in (0, *(2**n for n in range(40)))
     ]
     assert fitting[0] == 1
     assert fitting == sorted(fitting)
     assert fitting[-1] == len(waiting)
     assert len(set(fitting)) > 2
-    assert n_fitting(loaded, every_allocator, waiting, None) == len(waiting), "they are tiny"
+    assert n_fitting(loaded, every_allocator, waiting, Batching(None)) == len(waiting), "they are tiny"
