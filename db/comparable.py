@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 from .labels import allocator_label, budget_label, method_name, scorer_label
@@ -41,6 +42,7 @@ class Setting(NamedTuple):
 
 
 SETTING = Setting._fields
+_setting_of = itemgetter(*SETTING)
 
 IDENTITY: Mapping[str, Text] = {
     "task": lambda row: str(row["task"]),
@@ -106,25 +108,27 @@ def varying(group: Sequence[Row]) -> dict[str, Text]:
 
     Rows that even those leave alike (another distribution's hash, a renamed argument) get their cell's id.
     """
-    alike: dict[tuple[Any, ...], list[Row]] = {}
-    for row in group:
-        alike.setdefault(tuple(row[name] for name in ("task", "length", "allocator", "scorer")), []).append(row)
-    columns = {
-        name: column
-        for name, column in once_a_configuration(VARYING).items()
-        if any(len({column(row) for row in rows}) > 1 for rows in alike.values())
-    }
+    columns = {name: column for name, column in once_a_configuration(VARYING).items() if _tells_apart(column, group)}
     telling = [*once_a_configuration(IDENTITY).values(), *columns.values()]
-    if len({tuple(column(row) for column in telling) for row in group}) < len(group):
+    if len(set(zip(*([column(row) for row in group] for column in telling), strict=True))) < len(group):
         columns["cell"] = lambda row: str(row["cell"])[:8]
     return columns
+
+
+def _tells_apart(column: Text, group: Sequence[Row]) -> bool:
+    """Whether rows of the same task, allocator and scorer differ in a column."""
+    texts = [column(row) for row in group]
+    if len(set(texts)) < 2:  # so it is with nearly all columns of nearly all tables
+        return False
+    places = [tuple(row[name] for name in ("task", "length", "allocator", "scorer")) for row in group]
+    return len(set(zip(places, texts, strict=True))) > len(set(places))
 
 
 def comparable(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
     """(title, rows) of every group of rows that may stand in one table."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in SETTING), []).append(row)
+        groups.setdefault(_setting_of(row), []).append(row)
     for setting, group in groups.items():
         yield _title(setting), group
 
@@ -133,7 +137,7 @@ def comparable_by_task(rows: Sequence[Row]) -> Iterator[tuple[str, str, list[Row
     """(title, task, rows) of every group of rows that may stand in one table on one task at one length."""
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault((*(row[name] for name in SETTING), row["task"], row["length"]), []).append(row)
+        groups.setdefault((*_setting_of(row), row["task"], row["length"]), []).append(row)
     for (*setting, task, length), group in groups.items():
         yield _title(setting), task if length is None else f"{task}, {length} tokens", group
 

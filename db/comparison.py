@@ -1,14 +1,16 @@
 """Scores over samples: each cell's interval, and its paired difference to another cell."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
 from .clustering import Documents
 from .database import Database
+from .portions import portions
 from .results import Row, read_results
 from .rivals import UNIFORM, check_unambiguous, find_rivals, parse_against
 from .sample_scores import Scores, read_scores
+from .statistics.arrays import Booleans, Floats, Integers
 from .statistics.intervals import bonett_price, cell_intervals
 
 
@@ -70,15 +72,11 @@ def _n_samples(scores: Scores) -> dict[str, int]:
 
 def _intervals(scores: Scores) -> dict[str, list[float]]:
     """By cell [low, high]; a cell none of whose answers has a score of its own has none."""
-    n = np.bincount(scores.cell, minlength=len(scores.cells))
+    parts = [_moments(scores.cell[part], scores.score[part], cells) for cells, part in _parts(scores)]
+    n, sums, squares, _ = np.hstack([*parts, np.empty((4, 0))])
     some = n > 0
-    sums, squares = (
-        np.bincount(scores.cell, weights=scores.score**power, minlength=len(scores.cells)).astype(np.float64)
-        for power in (1, 2)
-    )
-    low, high = cell_intervals(sums[some], squares[some], n[some])
-    names = [cell for cell, number in scores.cells.items() if some[number]]
-    return {name: [a, b] for name, a, b in zip(names, low.tolist(), high.tolist(), strict=True)}
+    low, high = cell_intervals(sums[some], squares[some], n[some].astype(np.int64))
+    return _by_cell(scores, some, np.stack([low, high], axis=1))
 
 
 def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
@@ -90,17 +88,37 @@ def _gains(scores: Scores, rivals: Mapping[str, str]) -> dict[str, list[float]]:
         if cell in scores.cells and other in scores.cells:
             rival[scores.cells[cell]] = scores.cells[other]
     keys = scores.key
-    theirs = rival[scores.cell] * scores.n_samples + scores.sample
-    place = np.searchsorted(keys, theirs).clip(max=len(keys) - 1)
-    shared = (rival[scores.cell] >= 0) & (keys[place] == theirs)
-    cell, difference = scores.cell[shared], scores.score[shared] - scores.score[place[shared]]
-    n = np.bincount(cell, minlength=len(scores.cells))
-    sums, squares = (
-        np.bincount(cell, weights=difference**power, minlength=len(scores.cells)).astype(np.float64) for power in (1, 2)
-    )
-    nonzero = np.bincount(cell[difference != 0], minlength=len(scores.cells))
+    parts = [_moments(*_differences(scores, keys, rival, part), cells) for cells, part in _parts(scores)]
+    n, sums, squares, nonzero = np.hstack(parts)
     some = n > 0
-    low, high = bonett_price(sums[some], squares[some], nonzero[some], n[some])
-    gains = np.stack([sums[some] / n[some], low, high], axis=1).tolist()
+    numbers = n[some].astype(np.int64)
+    low, high = bonett_price(sums[some], squares[some], nonzero[some].astype(np.int64), numbers)
+    return _by_cell(scores, some, np.stack([sums[some] / numbers, low, high], axis=1))
+
+
+def _parts(scores: Scores) -> Iterator[tuple[range, slice]]:
+    """(cells, where their scores are) of so many cells at a time that what is made of their scores is small."""
+    for cells in portions(range(len(scores.cells))):
+        first, end = np.searchsorted(scores.cell, [cells[0], cells[-1] + 1]).tolist()
+        yield range(cells[0], cells[-1] + 1), slice(first, end)
+
+
+def _differences(scores: Scores, keys: Integers, rival: Integers, part: slice) -> tuple[Integers, Floats]:
+    """(cell, its score less its rival's) of the samples that both answered."""
+    cell = scores.cell[part]
+    theirs = rival[cell] * scores.n_samples + scores.sample[part]
+    place = np.searchsorted(keys, theirs).clip(max=len(keys) - 1)
+    shared = (rival[cell] >= 0) & (keys[place] == theirs)
+    return cell[shared], scores.score[part][shared] - scores.score[place[shared]]
+
+
+def _moments(cell: Integers, values: Floats, cells: range) -> Floats:
+    """[4, cells]: the number of each cell's values, their sum, the sum of their squares, and how many are not 0."""
+    weights = (None, values, values**2, values != 0)
+    return np.stack([np.bincount(cell - cells.start, each, len(cells)).astype(np.float64) for each in weights])
+
+
+def _by_cell(scores: Scores, some: Booleans, values: Floats) -> dict[str, list[float]]:
+    """Values [cells] of some cells by their names."""
     names = [name for name, number in scores.cells.items() if some[number]]
-    return dict(zip(names, gains, strict=True))
+    return dict(zip(names, values.tolist(), strict=True))

@@ -1,7 +1,8 @@
 """A row per cell, as plain values: what `results` shows and what the frames are made of."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import product
 from math import isfinite
 from operator import itemgetter
 from types import NoneType
@@ -30,11 +31,18 @@ COLUMNS = (
 """The columns of a row, in order."""
 
 _SUMMARY = ("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment", *MEANS, *SECONDS)
+_TOTALS = (*_SUMMARY, "events", "broken_events")
 _MEANS = (*MEANS, *SECONDS)
-_NUMBERS = frozenset((float, int, NoneType))
-_in_order, _means_of = itemgetter(*COLUMNS), itemgetter(*_MEANS)
 _OF_COMPLETE = ("score", "stderr", *MEANS, *SECONDS, "machine", "environment")
 """Columns that are null unless the cell is complete."""
+
+_NUMBERS = ("score", "stderr", *_MEANS)
+_OTHERS = tuple(name for name in OF_CELL if name not in _NUMBERS)
+_NUMERIC = frozenset((float, int, NoneType))
+_KINDS = frozenset(product(*((OF_CELL[name].kind, *[NoneType] * OF_CELL[name].nullable) for name in _OTHERS)))
+_numbers_of, _others_of = itemgetter(*_NUMBERS), itemgetter(*_OTHERS)
+_REPEATED = ("configuration", "task", "task_version", "data_revision", "machine", "environment")
+"""Texts that many cells have: kept in memory once."""
 
 
 def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
@@ -56,55 +64,94 @@ def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
     with db.reading() as connection:
         for some in portions([*dict.fromkeys(cells)]):
             rows += _read_some(connection, Cell.id.in_(some))
-    return sorted(rows, key=_order)
+    return _in_order(rows)
 
 
 def read_results_where(db: Database, condition: ColumnElement[bool] | None) -> list[Row]:
     """The rows of `read_results` for the cells that a condition on `Cell` selects; None = all."""
     with db.reading() as connection:
-        return sorted(_read_some(connection, condition), key=_order)
+        return _in_order(_read_some(connection, condition))
 
 
 def _read_some(connection: Connection, condition: ColumnElement[bool] | None) -> Iterator[Row]:
     stored = _stored_cells(connection, condition)
     lacking = [str(row["cell"]) for row in stored if row["n"] is None]
-    totals = {each["cell_id"]: each for some in portions(lacking) for each in read_totals(connection, some)}
+    totals = {
+        each["cell_id"]: {name: each[name] for name in _TOTALS}
+        for some in portions(lacking)
+        for each in read_totals(connection, some)
+    }
     used = None if condition is None else {str(row["configuration"]) for row in stored}
     configurations = read_configurations(connection, used)
+    empty = dict.fromkeys(COLUMNS)
+    templates = {name: ReadValues(empty | read.values, read.errors) for name, read in configurations.items()}
     for row in stored:
-        configuration = configurations.get(row["configuration"]) or missing_configuration(str(row["configuration"]))
-        yield _row(row | totals.get(row["cell"], {}), configuration)
+        template = templates.get(row["configuration"])
+        if template is None:
+            missing = missing_configuration(str(row["configuration"]))
+            template = ReadValues(empty | missing.values, missing.errors)
+        yield _row(row | totals.get(row["cell"], {}), template)
 
 
 def _stored_cells(connection: Connection, condition: ColumnElement[bool] | None) -> list[Row]:
     """Cells as stored, with their summaries; those that have none lack `n`."""
-    columns = [
-        *(column.as_stored.label(name) for name, column in OF_CELL.items()),
-        Cell.error.label("error"),
-        *(CellSummary.__table__.c[name] for name in _SUMMARY),
-        cast(CellSummary.events, Text).label("events"),
-    ]
-    query = select(*columns).outerjoin(CellSummary, CellSummary.cell_id == Cell.id)
+    of_cell = [*(column.as_stored.label(name) for name, column in OF_CELL.items()), Cell.error.label("error")]
+    of_summary = [*(CellSummary.__table__.c[name] for name in _SUMMARY), cast(CellSummary.events, Text).label("events")]
+    cells, summaries = select(*of_cell), select(CellSummary.cell_id, *of_summary)
     if condition is not None:
-        query = query.where(condition)
-    names = [*(column.name for column in columns), "broken_events"]
-    return [dict(zip(names, (*row, None), strict=True)) for row in read_rows(connection, query)]
+        cells = cells.where(condition)
+        summaries = summaries.where(CellSummary.cell_id.in_(select(Cell.id).where(condition)))
+    found = {cell: values for cell, *values in read_rows(connection, summaries)}  # a join would seek each one
+    lacking = [None] * len(of_summary)
+    names = [*(column.name for column in (*of_cell, *of_summary)), "broken_events"]
+    rows = [
+        dict(zip(names, (*row, *found.pop(row[0], lacking), None), strict=True)) for row in read_rows(connection, cells)
+    ]
+    for name in _REPEATED:
+        once: dict[Any, Any] = {}
+        for row in rows:
+            row[name] = once.setdefault(row[name], row[name])
+    return rows
 
 
 def _row(stored: Row, configuration: ReadValues) -> Row:
-    """A cell's row; with a value that cannot be read its status is "unreadable"."""
-    cell = read_values(OF_CELL, stored, {"cell": str(stored["cell"])})
-    reason = stored["answer_error"] if stored["error"] is None else stored["error"]
-    row = stored | configuration.values | cell.values
-    row |= {"status": status(stored), "error": None if reason is None else str(reason), "events": _events(stored)}
-    errors = [*configuration.errors, *cell.errors]
-    errors += [] if stored["broken_events"] is None else [stored["broken_events"]]
-    errors += _broken_means(row)
+    """A cell's row; with a value that cannot be read its status is "unreadable".
+
+    Args:
+        stored: The cell with what its answers amount to.
+        configuration: With a place for every column.
+    """
+    row = configuration.values | stored
+    error, answer_error = stored["error"], row.pop("answer_error")
+    reason = answer_error if error is None else error
+    row["error"] = None if reason is None else str(reason)
+    row["status"] = status(stored)
+    row["events"] = _events(stored)
+    del row["n_covered"]
+    broken_events = row.pop("broken_events")
+    errors = [*configuration.errors]
+    is_plain = _is_plain(stored)
+    if not is_plain:
+        cell = read_values(OF_CELL, stored, {"cell": str(stored["cell"])})
+        row |= cell.values
+        errors += cell.errors
+    errors += [] if broken_events is None else [broken_events]
+    errors += [] if is_plain else _broken_means(row)
     if errors:
         row |= {"status": "unreadable", "error": "; ".join(errors)}
     if row["status"] != "complete":
         row |= dict.fromkeys(_OF_COMPLETE)
-    return dict(zip(COLUMNS, _in_order(row), strict=True))
+    return row
+
+
+def _is_plain(stored: Row) -> bool:
+    """Whether a glance shows that every value is what its column is for: most are, and there are many."""
+    numbers = _numbers_of(stored)
+    return (
+        tuple(map(type, _others_of(stored))) in _KINDS
+        and _NUMERIC.issuperset(map(type, numbers))
+        and isfinite(sum(filter(None, numbers)))
+    )
 
 
 def _events(stored: Row) -> dict[str, int]:
@@ -121,19 +168,32 @@ def _event_counts(text: str) -> Any:
 
 def _broken_means(row: Row) -> list[str]:
     """A sentence for each mean that is not a number."""
-    means = _means_of(row)
-    if _NUMBERS.issuperset(map(type, means)) and isfinite(sum(filter(None, means))):  # one look at all of them
-        return []
-    finite = [mean is None or (isinstance(mean, int | float) and isfinite(mean)) for mean in means]
-    return [f'the mean of "{name}" is not a number' for name, good in zip(_MEANS, finite, strict=True) if not good]
+    finite = {name: row[name] is None or _is_finite(row[name]) for name in _MEANS}
+    return [f'the mean of "{name}" is not a number' for name, good in finite.items() if not good]
 
 
-def _order(row: Mapping[str, Any]) -> tuple[Any, ...]:
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
+
+
+def _in_order(rows: Iterable[Row]) -> list[Row]:
     """By task, length, model and budget (ratios first); full, then uniform, then the others by name; by scorer."""
+    of_configuration: dict[str, tuple[Any, ...]] = {}
+
+    def key(row: Row) -> tuple[Any, ...]:
+        name = row["configuration"]
+        if name not in of_configuration:
+            of_configuration[name] = _key(row)
+        return row["task"], row["length"] or 0, of_configuration[name], row["cell"]
+
+    return sorted(rows, key=key)
+
+
+def _key(row: Row) -> tuple[Any, ...]:
+    """The place of a configuration among others."""
     first = {"full": 0, "uniform": 1}
     return (
-        *(row["task"], row["length"] or 0, row["model"], row["model_revision"]),
-        *(row["ratio"] is None, row["ratio"] or 0.0, row["keep_tokens"] or 0),
+        *(row["model"], row["model_revision"], row["ratio"] is None, row["ratio"] or 0.0, row["keep_tokens"] or 0),
         *(first.get(row["allocator"], 2), row["allocator"], row["scorer"] or ""),
-        *(row["protocol"], row["label"], row["cell"]),
+        *(row["protocol"], row["label"]),
     )

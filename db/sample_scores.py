@@ -6,7 +6,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
-from sqlalchemy import Connection, Text, cast, select
+from sqlalchemy import Connection, Text, cast, func, select
 
 from .database import Database
 from .portions import portions, read_rows
@@ -14,7 +14,10 @@ from .readable import parsed
 from .schema import Answer, CellSummary, SampleList
 from .standing import DONE
 from .statistics.arrays import Floats, Integers
-from .summaries import unpacked_scores
+from .summaries import packed_size, unpacked_scores
+
+_PASS_SHARE = 10
+"""Where more than one summary of so many is wanted, reading all of them in one pass costs less than seeking each."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +50,9 @@ class Scores:
 
 
 class _Scored(NamedTuple):
-    """The scored answers of one cell: the number of its list of samples, and scores [0, 1] in the order of the list."""
+    """The scored answers of C cells on the same list of samples: its number, and scores [C, S] in its order, [0, 1]."""
 
-    cell: str
+    cells: Sequence[str]
     samples: int
     scores: Floats
 
@@ -74,10 +77,11 @@ def read_scores(db: Database, cells: Sequence[str]) -> Scores:
     once = list(dict.fromkeys(cells))
     lists = _Lists()
     with db.reading() as connection:
-        scored = {each.cell: each for some in portions(once) for each in _summarised(connection, some, lists)}
-        rest = [cell for cell in once if cell not in scored]
-        scored |= {each.cell: each for some in portions(rest) for each in _answered(connection, some, lists)}
-    return _joined(once, list(scored.values()), lists.all)
+        scored = list(_summarised(connection, once, lists))
+        done = {cell for each in scored for cell in each.cells}
+        rest = [cell for cell in once if cell not in done]
+        scored += [each for some in portions(rest) for each in _answered(connection, some, lists)]
+    return _joined(once, scored, lists.all)
 
 
 def read_sample_lists(db: Database, cells: Sequence[str]) -> dict[str, Sequence[str]]:
@@ -87,7 +91,8 @@ def read_sample_lists(db: Database, cells: Sequence[str]) -> dict[str, Sequence[
     with db.reading() as connection:
         numbers = {cell: number for some in portions(once) for cell, number in _listed(connection, some, lists)}
         rest = [cell for cell in once if cell not in numbers]
-        numbers |= {each.cell: each.samples for some in portions(rest) for each in _answered(connection, some, lists)}
+        answered = [each for some in portions(rest) for each in _answered(connection, some, lists)]
+    numbers |= {cell: each.samples for each in answered for cell in each.cells}
     return {cell: lists.all[number] for cell, number in numbers.items()}
 
 
@@ -109,12 +114,25 @@ def _numbers(connection: Connection, ids: Set[int], lists: _Lists) -> dict[int, 
 def _summarised(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
     """Cells with a summary that fits its list of samples."""
     query = select(CellSummary.cell_id, CellSummary.sample_list_id, CellSummary.scores)
-    rows = list(read_rows(connection, query.where(CellSummary.cell_id.in_(cells))))
+    n_stored = connection.scalar(select(func.count()).select_from(CellSummary)) or 0
+    if len(cells) > n_stored / _PASS_SHARE:
+        wanted = set(cells)
+        yield from _unpacked(connection, [row for row in read_rows(connection, query) if row[0] in wanted], lists)
+    else:
+        for some in portions(cells):
+            rows = list(read_rows(connection, query.where(CellSummary.cell_id.in_(some))))
+            yield from _unpacked(connection, rows, lists)
+
+
+def _unpacked(connection: Connection, rows: Sequence[Sequence[Any]], lists: _Lists) -> Iterator[_Scored]:
     numbers = _numbers(connection, {number for _, number, _ in rows}, lists)
-    for cell, samples, packed in rows:
-        scores = unpacked_scores(packed)
-        if samples in numbers and len(scores) == len(lists.all[numbers[samples]]):
-            yield _Scored(cell, numbers[samples], scores)
+    packed: dict[int, dict[str, bytes]] = {}
+    for cell, stored, scores in rows:
+        if stored in numbers and len(scores) == packed_size(len(lists.all[numbers[stored]])):
+            packed.setdefault(numbers[stored], {})[cell] = scores
+    for number, of_cells in packed.items():
+        table = unpacked_scores(b"".join(of_cells.values())).reshape(len(of_cells), len(lists.all[number]))
+        yield _Scored(list(of_cells), number, table)
 
 
 def _answered(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
@@ -125,7 +143,7 @@ def _answered(connection: Connection, cells: Sequence[str], lists: _Lists) -> It
     )
     for cell, rows in groupby(read_rows(connection, query), key=_first):
         _, samples, scores = zip(*rows, strict=True)
-        yield _Scored(str(cell), lists.number(samples), np.array(scores, dtype=np.float64))
+        yield _Scored([str(cell)], lists.number(samples), np.array([scores], dtype=np.float64))
 
 
 def _first(row: Sequence[Any]) -> Any:
@@ -138,10 +156,15 @@ def _joined(cells: Sequence[str], scored: Sequence[_Scored], lists: Sequence[tup
     place = {name: number for number, name in enumerate(samples)}
     places = [np.array([place[name] for name in each], dtype=np.int64) for each in lists]
     orders = [np.argsort(each) for each in places]  # of a list once, not of all scores together
-    ordered = sorted(scored, key=lambda each: numbers[each.cell])
-    sizes = [len(each.scores) for each in ordered]
-    cell = np.repeat(np.array([numbers[each.cell] for each in ordered], dtype=np.int64), sizes)
-    of_lists = [each[order] for each, order in zip(places, orders, strict=True)]
-    sample = np.concatenate([of_lists[each.samples] for each in ordered] or [np.empty(0, dtype=np.int64)])
-    score = np.concatenate([each.scores[orders[each.samples]] for each in ordered] or [np.empty(0)])
-    return Scores(numbers, samples, cell, sample, 100 * score)
+    rows = [np.array([numbers[cell] for cell in each.cells], dtype=np.int64) for each in scored]
+    sizes = np.zeros(len(cells), dtype=np.int64)
+    for row, each in zip(rows, scored, strict=True):
+        sizes[row] = each.scores.shape[1]
+    starts = np.cumsum(sizes) - sizes
+    sample, score = np.empty(sizes.sum(), dtype=np.int64), np.empty(sizes.sum())
+    for row, each in zip(rows, scored, strict=True):
+        order = orders[each.samples]
+        here = np.add.outer(starts[row], np.arange(len(order)))
+        sample[here] = places[each.samples][order]
+        score[here] = 100 * each.scores[:, order]
+    return Scores(numbers, samples, np.repeat(np.arange(len(cells)), sizes), sample, score)

@@ -8,13 +8,14 @@ from .comparable import Row
 from .database import Database
 from .documents import with_documents
 from .queries import scores_frame
-from .statistics.table import ScoreTable, score_table
+from .statistics.complete import score_table
+from .statistics.table import ScoreTable
 
 
 def read_score_table(
     db: Database, rows: Sequence[Row], configuration: Callable[[Row], str], task: Callable[[Row], str]
 ) -> tuple[ScoreTable, pd.DataFrame]:
-    """(table, incomplete) of `statistics.table.score_table`, for rows that may be ranked together.
+    """(table, incomplete) of `statistics.complete.score_table`, for rows that may be ranked together.
 
     Args:
         db: The results.

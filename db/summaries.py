@@ -52,6 +52,11 @@ def write_summaries(connection: Connection, cells: Sequence[str]) -> None:
         connection.execute(insert(CellSummary), rows)
 
 
+def packed_size(n: int) -> int:
+    """Bytes of so many packed scores."""
+    return n * _PACKED.itemsize
+
+
 def unpacked_scores(packed: bytes) -> npt.NDArray[np.float64]:
     """The scores [0, 1] of a summary, or of several one after another."""
     return np.frombuffer(packed, dtype=_PACKED).astype(np.float64)

@@ -2,9 +2,10 @@
 
 import pandas as pd
 
+from ..db.statistics.complete import score_table
 from ..db.statistics.curves import relative_losses
 from ..db.statistics.ranking import ranked_frame
-from ..db.statistics.table import ScoreTable, score_table
+from ..db.statistics.table import ScoreTable
 from .configurations import name_configurations
 from .tables.ranking import describe_configurations
 from .view import View

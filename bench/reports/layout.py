@@ -2,7 +2,6 @@
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
 
 DROPPABLE = ("tpot s", "ttft s", "machine", "KV kept, MiB")
 """Columns that a narrow table goes without, first to last."""
@@ -29,7 +28,7 @@ def fitted(title: str, columns: Columns, width: int | None) -> tuple[list[str], 
         columns: Printable texts.
         width: In characters; None = as wide as it needs.
     """
-    columns = {name: [shortened(value) for value in values] for name, values in columns.items()}
+    columns = {name: _shortened(values) for name, values in columns.items()}
     if width is None or _needs(columns, _GAPS[0]) <= width:
         return [title, *_lines(columns, _GAPS[0])], []
     shared = {name: values[0] for name, values in columns.items() if len(values) > 1 and len(set(values)) == 1}
@@ -75,6 +74,10 @@ def shortened(text: str, longest: int = LONGEST) -> str:
     return f"{text[: longest - 1 - end]}…{text[-end:]}"
 
 
+def _shortened(values: Sequence[str]) -> Sequence[str]:
+    return values if max(map(len, values), default=0) <= LONGEST else [shortened(value) for value in values]
+
+
 def text_width(text: str) -> int:
     """Columns of a terminal that a text takes; a Chinese character takes two."""
     if text.isascii():
@@ -96,8 +99,13 @@ def _pair(name: str, value: str) -> str:
     return f"{name} {value}"
 
 
+def _text_widths(values: Sequence[str]) -> list[int]:
+    """The width of each text."""
+    return list(map(len if "".join(values).isascii() else text_width, values))
+
+
 def _widths(columns: Columns) -> dict[str, int]:
-    return {name: max(map(text_width, chain([name], values))) for name, values in columns.items()}
+    return {name: max(_text_widths([name, *values])) for name, values in columns.items()}
 
 
 def _needs(columns: Columns, gap: int) -> int:
@@ -114,6 +122,8 @@ def _lines(columns: Columns, gap: int) -> Iterator[str]:
 
 
 def _padded(values: Sequence[str], width: int, is_left: bool) -> list[str]:
+    if "".join(values).isascii():  # whole columns at once: large tables have many values
+        return [value.ljust(width) for value in values] if is_left else [value.rjust(width) for value in values]
     blanks = [" " * (width - text_width(value)) for value in values]
     pairs = zip(values, blanks, strict=True) if is_left else zip(blanks, values, strict=True)
     return [before + after for before, after in pairs]

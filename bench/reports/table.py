@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Collection, Iterable, Sequence
 
-from ...db.comparable import Row
+from ...db.comparable import Row, Text
 from ..errors import printable
 from .columns import as_json, groups
 from .latex import latex_table
@@ -28,7 +28,7 @@ def print_table(rows: Sequence[Row], against: str = "uniform", explained: Collec
     """
     width = terminal_width()
     for group in groups(rows, against):
-        columns = {name: [printable(text(row)) for row in group.rows] for name, text in group.columns.items()}
+        columns = {name: _texts(text, group.rows) for name, text in group.columns.items()}
         lines, dropped = fitted(printable(group.title), columns, width)
         print("\n".join(lines), end="\n\n")
         if dropped:
@@ -38,6 +38,12 @@ def print_table(rows: Sequence[Row], against: str = "uniform", explained: Collec
     for line in shared_documents(rows):
         print_note(line)
     print_note(note(against))
+
+
+def _texts(text: Text, rows: Sequence[Row]) -> list[str]:
+    """A column's values, printable."""
+    values = [text(row) for row in rows]
+    return values if "".join(values).isprintable() else [printable(value) for value in values]
 
 
 def print_note(text: str) -> None:

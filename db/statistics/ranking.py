@@ -4,10 +4,11 @@ import numpy as np
 import pandas as pd
 
 from .arrays import Booleans, Floats, Integers
+from .complete import score_table
 from .families import holm
 from .intervals import score_intervals
 from .signflip import all_pairs
-from .table import ScoreTable, score_table
+from .table import ScoreTable
 
 RANKED_COLUMNS = (
     *("configuration", "rank", "best_place", "worst_place", "score", "interval_low", "interval_high"),
@@ -29,7 +30,7 @@ def rank(cells: pd.DataFrame, scores: pd.DataFrame, level: float = 0.95) -> tupl
       Economic Studies 91(1)): 1 plus the number that is better for certain, and all less the number that is worse.
 
     Args:
-        cells: The cells of one setting and the chosen tasks, see `table.score_table`.
+        cells: The cells of one setting and the chosen tasks, see `complete.score_table`.
         scores: Their scored answers, see there.
         level: Of the intervals and of the test.
 

@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lukv_bench.db.statistics.complete import score_table
 from lukv_bench.db.statistics.paired import Paired, compare_pair
 from lukv_bench.db.statistics.ranking import parted, rank
-from lukv_bench.db.statistics.table import score_table
 
 Frames = tuple[pd.DataFrame, pd.DataFrame]
 
