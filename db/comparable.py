@@ -108,19 +108,23 @@ def varying(group: Sequence[Row]) -> dict[str, Text]:
 
     Rows that even those leave alike (another distribution's hash, a renamed argument) get their cell's id.
     """
-    columns = {name: column for name, column in once_a_configuration(VARYING).items() if _tells_apart(column, group)}
+    configurations = list({row["configuration"]: row for row in group}.values())
+    columns = {
+        name: column
+        for name, column in once_a_configuration(VARYING).items()
+        if (name in _OF_A_CELL or _differs(column, configurations, ("allocator", "scorer")))  # a glance at few rows
+        and _differs(column, group, ("task", "length", "allocator", "scorer"))
+    }
     telling = [*once_a_configuration(IDENTITY).values(), *columns.values()]
     if len(set(zip(*([column(row) for row in group] for column in telling), strict=True))) < len(group):
         columns["cell"] = lambda row: str(row["cell"])[:8]
     return columns
 
 
-def _tells_apart(column: Text, group: Sequence[Row]) -> bool:
-    """Whether rows of the same task, allocator and scorer differ in a column."""
-    texts = [column(row) for row in group]
-    if len(set(texts)) < 2:  # so it is with nearly all columns of nearly all tables
-        return False
-    places = [tuple(row[name] for name in ("task", "length", "allocator", "scorer")) for row in group]
+def _differs(column: Text, rows: Sequence[Row], shared: Sequence[str]) -> bool:
+    """Whether rows that have the same values of some names differ in a column."""
+    texts = [column(row) for row in rows]
+    places = list(map(itemgetter(*shared), rows))
     return len(set(zip(places, texts, strict=True))) > len(set(places))
 
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from itertools import compress
 from operator import itemgetter
 from typing import Any
 
@@ -88,16 +89,14 @@ def find_rivals(rows: Sequence[Row], against: Against) -> Rivals:
     """For each complete row the one complete row that it is held against, where there is exactly one."""
     complete = [row for row in rows if row["status"] == "complete"]
     keys = _keys(complete, against.named)
+    is_one = [against.is_one(row) for row in complete]
     candidates: dict[tuple[Any, ...], list[Row]] = {}
-    for row in complete:
-        if against.is_one(row):
-            candidates.setdefault(keys[row["cell"]], []).append(row)
+    for row, key in compress(zip(complete, keys, strict=True), is_one):
+        candidates.setdefault(key, []).append(row)
     of: dict[str, str] = {}
     ambiguous: dict[str, list[str]] = {}
-    for row in complete:
-        if against.is_one(row):
-            continue
-        rivals = _closest(row, candidates.get(keys[row["cell"]], []))
+    for row, key, is_itself in zip(complete, keys, is_one, strict=True):
+        rivals = () if is_itself else _closest(row, candidates.get(key, ()))
         if len(rivals) == 1:
             of[row["cell"]] = rivals[0]["cell"]
         elif rivals:
@@ -121,18 +120,20 @@ def check_unambiguous(rivals: Rivals, against: Against) -> None:
 
 def _closest(row: Row, candidates: Sequence[Row]) -> Sequence[Row]:
     """Those with the row's own protected tokens, if there are any."""
+    if len(candidates) < 2:
+        return candidates
     alike = [other for other in candidates if (other["sink"], other["window"]) == (row["sink"], row["window"])]
     return alike or candidates
 
 
-def _keys(rows: Sequence[Row], named: frozenset[str] | None) -> dict[str, tuple[Any, ...]]:
-    """By cell what it and its rival have in common."""
+def _keys(rows: Sequence[Row], named: frozenset[str] | None) -> list[tuple[Any, ...]]:
+    """What each row and its rival have in common."""
     of_configuration: dict[str, str] = {}
     for row in rows:
         if row["configuration"] not in of_configuration:
             of_configuration[row["configuration"]] = _shared(row, named)
     place = itemgetter("task", "task_version", "data_revision", "length")
-    return {row["cell"]: (of_configuration[row["configuration"]], *place(row)) for row in rows}
+    return [(of_configuration[row["configuration"]], *place(row)) for row in rows]
 
 
 def _shared(row: Row, named: frozenset[str] | None) -> str:
