@@ -57,8 +57,22 @@ def choice(
     return labels.get(chosen or "", options[index])
 
 
+def optional_choice(
+    key: str, label: str, options: Sequence[T], *, shown: Callable[[T], object] = str, placeholder: str
+) -> T | None:
+    """One of some options; None until the visitor or the link chose. Arguments as of `choice`.
+
+    Args:
+        placeholder: Stands in the empty widget.
+    """
+    labels = labelled(options, shown)
+    _report_unknown(key, label, list(labels))
+    chosen = st.selectbox(label, list(labels), None, key=key, placeholder=placeholder, bind="query-params")
+    return labels.get(chosen or "")
+
+
 def choose(key: str, shown: object) -> None:
-    """Choose an option of `choice` by what stands for it, from a callback."""
+    """Choose an option of `choice` or `optional_choice` by what stands for it, from a callback."""
     st.session_state[key] = texts.line(shown)
 
 

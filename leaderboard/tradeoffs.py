@@ -17,9 +17,9 @@ def shown_points(view: View, ranked: pd.DataFrame, about: pd.DataFrame) -> pd.Da
 
 
 def panel_figures(
-    view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None
+    view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None, values: tuple[str, ...]
 ) -> dict[str, go.Figure]:
-    """A figure for each value of the column `panel`, with a line for each value of the column `line`.
+    """A figure for each of some values of the column `panel`, with a line for each value of the column `line`.
 
     Args:
         view: What the page shows.
@@ -28,8 +28,9 @@ def panel_figures(
         panel: A column of the points.
         line: Another one.
         full: The full cache's score.
+        values: Of the column `panel`.
     """
-    return view.keep(_panels, x, panel, line, inputs=(points, x, panel, line, full))
+    return view.keep(_panels, x, panel, line, values, inputs=(points, x, panel, line, full, values))
 
 
 def frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
@@ -47,10 +48,11 @@ def _points(view: View, ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFra
     return points[points["configuration"].isin(view.shown)].reset_index(drop=True)
 
 
-def _panels(points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> dict[str, go.Figure]:
-    looks = styles(points[line].astype(str))
-    groups = points.groupby(panel, sort=True)
-    return {str(value): quality_lines(rows, x, line, looks, full) for value, rows in groups}
+def _panels(
+    points: pd.DataFrame, x: str, panel: str, line: str, full: float | None, values: tuple[str, ...]
+) -> dict[str, go.Figure]:
+    looks = styles(points[line].astype(str))  # a line looks alike in every panel
+    return {value: quality_lines(points[points[panel] == value], x, line, looks, full) for value in values}
 
 
 def _frontier(points: pd.DataFrame, x: str, full: float | None, table: ScoreTable) -> tuple[pd.DataFrame, go.Figure]:

@@ -157,7 +157,16 @@ def _show_configuration(view: View, about: pd.DataFrame, ranked: "pd.Series[str]
     st.header("One configuration")
     kept = set(view.cells["configuration"])
     options = [each for each in dict.fromkeys([*ranked, *about.index]) if each in kept]
-    chosen = state.choice(CHOSEN, "Configuration", options, shown=lambda each: about.at[each, "name"])
+    chosen = state.optional_choice(
+        CHOSEN,
+        "Configuration",
+        options,
+        shown=lambda each: about.at[each, "name"],
+        placeholder="Choose one here, or tick its row in the table above",
+    )
+    if chosen is None:
+        st.caption("Its results by task, and the command that reproduces them, appear here.")
+        return
     cells = tables.configuration_cells(view.pool, chosen)
     labels = {"task": "Task", "length": "Length", "status": "Status", "n": "Answers", "samples_asked": "Samples"}
     labels |= {"score": "Score", "interval_low": "95% low", "interval_high": "95% high"}

@@ -1,7 +1,6 @@
 """Trade-offs: quality against what is kept, and who is on the frontier."""
 
 import pandas as pd
-import plotly.graph_objects as go
 import streamlit as st
 
 from lukv_bench.leaderboard import state, text
@@ -53,20 +52,31 @@ def show(view: View) -> None:
         x = X[state.segments("against", "Quality against", list(X))]
         panel, line = PANELS[state.segments("panels", "Panels", list(PANELS))]
     full = full_score(ranked, about)
-    _show_lines(panel_figures(view, points, x, panel, line, full), panel, line)
+    _show_lines(view, points, x, panel, line, full)
     _show_frontier(view, points, x, full)
     _show_areas(view, about)
 
 
-def _show_lines(panels: dict[str, go.Figure], panel: str, line: str) -> None:
-    columns = st.columns(2)
+def _show_lines(view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> None:
+    values = sorted(points[panel].unique())
+    best = str(points[panel].iloc[0])  # of the configuration that scores most
+    chosen = state.some(
+        f"{panel}_panels",
+        f"Panels of these {panel}s",
+        values,
+        placeholder=f"{text.line(best)}, the best one's; choose others, or several",
+        most=len(values),
+    )
+    panels = panel_figures(view, points, x, panel, line, full, tuple(chosen or [best]))
+    columns = st.columns(2) if len(panels) > 1 else [st.container()]
     for place, (value, figure) in enumerate(panels.items()):
-        with columns[place % 2]:
+        with columns[place % len(columns)]:
             st.subheader(text.markdown(value))
             st.plotly_chart(figure, key=f"lines-{place}", alt=f"Score against bytes kept, {panel} {text.line(value)}")
     st.caption(
-        f"A line for each {line}, a panel for each {panel}. Bands are 95% intervals of the score; the dashed level is "
-        "the full cache. A panel's lines share samples, so bands that overlap may still differ: see Compare."
+        f"A line for each {line}, a panel for each {panel}: {len(panels)} of {len(values)}. Bands are 95% intervals of "
+        "the score; the dashed level is the full cache. A panel's lines share samples, so bands that overlap may still "
+        "differ: see Compare."
     )
 
 

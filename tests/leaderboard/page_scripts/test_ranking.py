@@ -50,6 +50,15 @@ def test_seconds_stand_apart_from_the_ranks(filled: Path, visit: Visit) -> None:
     assert "Rank" not in table(site, "Prefill, s")
 
 
+def test_nothing_is_shown_of_one_configuration_until_one_is_chosen(filled: Path, visit: Visit) -> None:
+    site = visit(filled)
+    assert site.selectbox(key="configuration").value is None
+    assert not site.code
+    site.selectbox(key="configuration").set_value("full").run()
+    assert "--allocator full" in site.code[-1].value
+    assert set(table(site, "Status")["Status"]) == {"complete"}
+
+
 def test_a_configuration_shows_the_commands_that_reproduce_it(filled: Path, visit: Visit) -> None:
     site = visit(filled, configuration="lukv x snapkv, prune 0.8")
     commands = site.code[-1].value.splitlines()

@@ -28,6 +28,17 @@ def test_a_filter_leaves_its_configurations_alone_in_the_figures_and_taking_it_a
     assert not site.exception
 
 
+def test_the_panel_of_the_best_is_drawn_at_first_and_those_that_are_chosen_instead(filled: Path, visit: Visit) -> None:
+    site = visit(filled, "tradeoffs")
+    assert len(site.get("plotly_chart")) == 2
+    assert site.subheader[0].value == "keydiff"
+    site.multiselect(key="scorer_panels").set_value(["keydiff", "snapkv"]).run()
+    assert len(site.get("plotly_chart")) == 3
+    assert [each.value for each in site.subheader] == ["keydiff", "snapkv"]
+    assert len(visit(filled, "tradeoffs", scorer_panels="snapkv").get("plotly_chart")) == 2
+    assert not site.exception
+
+
 def test_other_bytes_and_panels_are_other_figures(filled: Path, visit: Visit) -> None:
     site = visit(filled, "tradeoffs")
     before = [chart.proto.spec for chart in site.get("plotly_chart")]
