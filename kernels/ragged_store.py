@@ -27,9 +27,10 @@ class RaggedStore:
         """See `store.KVStore`. Full segments grow to at least twice their capacity."""
         self.kv.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
         """See `store.KVStore`."""
-        return ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, scale)
+        out, _ = ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, scale)
+        return out
 
     def keep_rows(self, rows: Tensor) -> None:
         """See `store.KVStore`. The other rows' slots stay allocated until the store grows or is reduced."""

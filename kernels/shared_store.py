@@ -59,9 +59,9 @@ class SharedStore:
         """See `store.KVStore`. Full tails grow to at least twice their capacity."""
         self.tail.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
         """See `store.KVStore`."""
-        out, lse, context_weights = shared_attention(
+        out, _, context_weights = shared_attention(
             query,
             self.keys,
             self.values,
@@ -74,7 +74,7 @@ class SharedStore:
         )
         if self.watch is not None:
             self.watch(context_weights, self.rows)
-        return out, lse
+        return out
 
     def keep_rows(self, rows: Tensor) -> None:
         """See `store.KVStore`. The context stays; the other rows' tails and masks are freed."""

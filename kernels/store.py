@@ -24,7 +24,7 @@ class KVStore(Protocol):
             new_lengths: int64 [B]; row b adds its first `new_lengths[b]` tokens.
         """
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> tuple[Tensor, Tensor]:
+    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
         """Attend the chunk just appended.
 
         Args:
@@ -33,8 +33,7 @@ class KVStore(Protocol):
             scale: Factor on the dot products.
 
         Returns:
-            The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the scaled dot products,
-            float32 [B, HQ, Q].
+            The output [B, Q, HQ, D] in the dtype of `query`.
         """
 
     def keep_rows(self, rows: Tensor) -> None:

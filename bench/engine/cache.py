@@ -139,8 +139,7 @@ class StoreLayer(_Layer):
 
     def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
         """Attend over the store, [1, HQ, N, D] -> [1, N, HQ, D]."""
-        out, _ = self.store.attend(self.packing.spread(query), self.packing.lengths, scale)
-        return self.packing.join(out)
+        return self.packing.join(self.store.attend(self.packing.spread(query), self.packing.lengths, scale))
 
     def get_seq_length(self) -> int:
         """Tokens before the chunk in the longest row, including evicted ones: positions continue from there."""

@@ -7,8 +7,15 @@ from ..segments import Segments
 
 
 def ragged_attention(
-    query: Tensor, keys: Tensor, values: Tensor, segments: Segments, new_lengths: Tensor, scale: float
-) -> tuple[Tensor, Tensor]:
+    query: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    segments: Segments,
+    new_lengths: Tensor,
+    scale: float,
+    *,
+    with_lse: bool = False,
+) -> tuple[Tensor, Tensor | None]:
     """Attend a chunk of queries to one segment per (row, KV head).
 
     The newest `new_lengths[b]` tokens of each segment of row b belong to the chunk itself: query i sees
@@ -25,40 +32,32 @@ def ragged_attention(
         segments: Of B rows and H heads, the chunk included.
         new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
         scale: Factor on the dot products.
+        with_lse: Whether the log-sum-exp is computed.
 
     Returns:
-        The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the logits float32 [B, HQ, Q].
+        The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the logits float32 [B, HQ, Q] or None.
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
-    queries = (query.float() * scale).reshape(n_batch * n_heads, group * n_queries, dim).unbind()
+    queries = (query.float() * scale).reshape(n_batch * n_heads, group * n_queries, dim)
+    out = torch.zeros_like(queries)
+    lse = queries.new_full(queries.shape[:2], float("-inf")) if with_lse else None
+    future = torch.ones(n_queries, n_queries, dtype=torch.bool, device=query.device).triu(1).repeat(group, 1)
     new = new_lengths.tolist()
-    outs, logit_maxima, weight_maxima = [], [], []
     for number, (q, k, v) in enumerate(zip(queries, segments.split(keys), segments.split(values), strict=True)):
         if not len(k):
-            outs.append(torch.zeros_like(q))
-            logit_maxima.append(q.new_full((len(q),), float("-inf")))
-            weight_maxima.append(q.new_ones(len(q)))
             continue
         logits = q @ k.float().T
-        if n_queries > 1:
-            future = _future(n_queries, len(k), new[number // n_heads], query.device)
-            logits.view(group, n_queries, len(k)).masked_fill_(future, float("-inf"))
+        if n_queries > 1:  # all that came before the chunk is seen
+            n_new = new[number // n_heads]
+            logits[:, len(k) - n_new :].masked_fill_(future[:, :n_new], float("-inf"))
         weights = torch.softmax(logits, dim=-1)
-        outs.append(weights @ v.float())
-        logit_maxima.append(logits.amax(dim=-1))
-        weight_maxima.append(weights.amax(dim=-1))
-    # The largest weight is exp(largest logit - lse).
-    lse = torch.stack(logit_maxima) - torch.stack(weight_maxima).log()
-    out = torch.stack(outs).to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
+        torch.mm(weights, v.float(), out=out[number])
+        if lse is not None:
+            lse[number] = logits.logsumexp(dim=-1)
+    out = out.to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
     return (
         out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
-        lse.view(n_batch, n_query_heads, n_queries),
+        None if lse is None else lse.view(n_batch, n_query_heads, n_queries),
     )
-
-
-def _future(n_queries: int, length: int, new: int, device: torch.device) -> Tensor:
-    """Bool [Q, length]: True where a key comes after the query."""
-    last_position = torch.arange(n_queries, device=device) + (length - new)
-    return torch.arange(length, device=device) > last_position.unsqueeze(-1)

@@ -16,7 +16,9 @@ def shared_attention(
     tail: Segments,
     new_lengths: Tensor,
     scale: float,
-) -> tuple[Tensor, Tensor, Tensor]:
+    *,
+    with_lse: bool = False,
+) -> tuple[Tensor, Tensor | None, Tensor]:
     """Attend every row to the one context and to its own tail, under one joint softmax.
 
     The context is never expanded over the rows: all rows' queries of a head are multiplied with it at once.
@@ -37,10 +39,11 @@ def shared_attention(
         tail: Of B rows and H heads, including the chunk; every capacity is C, without gaps between segments.
         new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
         scale: Factor on the dot products.
+        with_lse: Whether the log-sum-exp is computed.
 
     Returns:
-        The output [B, Q, HQ, D] in the dtype of `query`, the log-sum-exp of the logits float32 [B, HQ, Q], and the
-        softmax weights of the context float32 [B, H, G, Q, T] (a view).
+        The output [B, Q, HQ, D] in the dtype of `query`, the log-sum-exp of the logits float32 [B, HQ, Q] or None, and
+        the softmax weights of the context float32 [B, H, G, Q, T] (a view).
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads, n_context = keys.shape[1], keys.shape[2]
@@ -68,18 +71,16 @@ def shared_attention(
         tail_v = tail_v.masked_fill(spare.unsqueeze(-1), 0)  # a weight of 0 times NaN would be NaN
 
     weights = logits.softmax(dim=-1)
-    if shortest:
-        lse = logits.amax(dim=-1) - weights.amax(dim=-1).log()  # the largest weight is exp(largest logit - lse)
-    else:
-        lse = logits.logsumexp(dim=-1)
-        weights = weights.masked_fill((lse == float("-inf")).unsqueeze(-1), 0)  # NaN where nothing is seen
+    if not shortest:
+        weights = weights.masked_fill(logits.isneginf().all(dim=-1, keepdim=True), 0)  # NaN where nothing is seen
+    lse = logits.logsumexp(dim=-1).transpose(0, 1) if with_lse else None
     context_weights, tail_weights = weights[..., :n_context], weights[..., n_context:]
     out = torch.bmm(context_weights.flatten(1, 2), values[0].float()).view(n_heads, n_batch, per_row, dim)
     out = out + tail_weights @ tail_v
     out = out.to(query.dtype).view(n_heads, n_batch, group, n_queries, dim)
     return (
         out.permute(1, 3, 0, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
-        lse.transpose(0, 1).reshape(n_batch, n_query_heads, n_queries),
+        None if lse is None else lse.reshape(n_batch, n_query_heads, n_queries),
         context_weights.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1),
     )
 

@@ -39,6 +39,18 @@ def merged(parts: list[Attended]) -> Attended:
     return sum(out.double() * weight for (out, _), weight in zip(parts, weights, strict=True)), lse  # type: ignore[return-value]
 
 
+def ragged(*arguments: Any) -> Attended:
+    out, lse = ragged_attention(*arguments, SCALE, with_lse=True)
+    assert lse is not None
+    return out, lse
+
+
+def shared(*arguments: Any) -> Attended:
+    out, lse, _ = shared_attention(*arguments, SCALE, with_lse=True)
+    assert lse is not None
+    return out, lse
+
+
 def assert_same(got: Attended, expected: Attended) -> None:
     assert got[1].dtype in (torch.float32, torch.float64)
     for one, other in zip(got, expected, strict=True):
@@ -73,14 +85,14 @@ def ragged_case(case: Any, factor: float = 1.0) -> tuple[Tensor, Tensor, Tensor,
 def test_ragged_attention_over_two_parts_merges_to_attention_over_the_whole(case: Any) -> None:
     query, keys, values, segments, expected = ragged_case(case)
     new = torch.full((case.n_batch,), N_NEW)
-    assert_same(ragged_attention(query, keys, values, segments, new, SCALE), expected)
+    assert_same(ragged(query, keys, values, segments, new), expected)
     first = (segments.lengths - N_NEW) // 2  # nothing, in some heads
     halves = [
         Segments(segments.starts, first, first),
         Segments(segments.starts + first, segments.lengths - first, segments.capacities - first),
     ]
     parts = [
-        ragged_attention(query, keys, values, part, seen, SCALE)
+        ragged(query, keys, values, part, seen)
         for part, seen in zip(halves, (torch.zeros_like(new), new), strict=True)
     ]
     assert_same(merged(parts), expected)
@@ -108,7 +120,7 @@ def test_shared_attention_over_two_parts_merges_to_attention_over_the_whole(
         segments = Segments.packed(heads + n_tail, heads + n_tail)
         part = mask[..., tokens] if masked else None
         context = keys[:, :, tokens], values[:, :, tokens]
-        return shared_attention(query, *context, part, *tails, segments, new if n_tail else new * 0, SCALE)[:2]
+        return shared(query, *context, part, *tails, segments, new if n_tail else new * 0)
 
     assert_same(attend(slice(None), tails, N_NEW), expected)
     nothing = [tail[:0] for tail in tails]
@@ -120,7 +132,7 @@ def test_shared_attention_over_two_parts_merges_to_attention_over_the_whole(
 @pytest.mark.parametrize("factor", [1.0, 300.0])
 def test_the_log_sum_exp_is_off_by_rounding_of_the_largest_logit(case: Any, factor: float) -> None:
     query, keys, values, segments, (_, expected) = ragged_case(case, factor)
-    _, lse = ragged_attention(query, keys, values, segments, torch.full((case.n_batch,), N_NEW), SCALE)
+    _, lse = ragged(query, keys, values, segments, torch.full((case.n_batch,), N_NEW))
     assert lse.dtype == torch.float32
     largest = float(expected.abs().max())
     error = float((lse.double() - expected).abs().max())
@@ -138,11 +150,9 @@ def test_a_query_that_sees_nothing_gives_zero_and_minus_infinity(case: Any) -> N
     mask = torch.ones(case.n_batch, case.n_heads, case.n_tokens, dtype=torch.bool)
     mask[-1, 0] = False
     results = {
-        "ragged": ragged_attention(query, nothing, nothing, segments, new, SCALE),
-        "shared": shared_attention(query, keys, values, mask, nothing, nothing, segments, new, SCALE)[:2],
-        "no context": shared_attention(
-            query, keys[:, :, :0], values[:, :, :0], None, nothing, nothing, segments, new, SCALE
-        )[:2],
+        "ragged": ragged(query, nothing, nothing, segments, new),
+        "shared": shared(query, keys, values, mask, nothing, nothing, segments, new),
+        "no context": shared(query, keys[:, :, :0], values[:, :, :0], None, nothing, nothing, segments, new),
     }
     for name, (out, lse) in results.items():
         blind = slice(0, case.n_query_heads // case.n_heads) if name == "shared" else slice(None)
