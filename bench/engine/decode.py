@@ -12,7 +12,7 @@ from ..models.load import LoadedModel
 from .cache import StoreCache
 from .clock import now
 from .drafts import Drafts
-from .feed import MESSAGE, check_finite, feed
+from .feed import MESSAGE, feed, finite
 from .rotary import rotating_for
 from .stop import Stop
 
@@ -165,9 +165,10 @@ class _Batch:
         logits = feed(self.loaded, self.cache, chunks, n_places).float()
         rows = torch.tensor(list(guesses)).repeat_interleave(torch.tensor(n_places))
         first = torch.tensor(n_places).cumsum(0) - torch.tensor(n_places)
-        check_finite(logits[first.to(logits.device)])
-        finite = logits.isfinite().all(dim=-1)
-        tokens = iter(self.choose(logits, rows).masked_fill(~finite, NOT_FINITE).tolist())
+        usable = finite(logits)
+        if not bool(usable[first.to(logits.device)].all()):
+            raise ArithmeticError(MESSAGE)
+        tokens = iter(self.choose(logits, rows).masked_fill(~usable, NOT_FINITE).tolist())
         return [list(islice(tokens, n)) for n in n_places]
 
     def _accept(self, generated: Decoded, guess: Sequence[int], tokens: Sequence[int]) -> bool:

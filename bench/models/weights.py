@@ -22,12 +22,15 @@ class Weights:
     def __init__(self, model: Any, path: Path, dtype: torch.dtype) -> None:
         self._model, self._path, self._dtype = model, path, dtype
         self._own = dict(_tensors(model))
+        self._in_place = [id(tensor) for tensor in _each(model)]
         self._stamps = Stamps(self._own.items())
 
     def written(self) -> list[str]:
         """Names of the tensors that were written into or replaced."""
-        now = dict(_tensors(self._model))
-        replaced = {name for name, tensor in self._own.items() if now.get(name) is not tensor}
+        replaced: set[str] = set()
+        if [id(tensor) for tensor in _each(self._model)] != self._in_place:  # names take longer, and are rarely needed
+            now = dict(_tensors(self._model))
+            replaced = {name for name, tensor in self._own.items() if now.get(name) is not tensor}
         return [*dict.fromkeys([*self._stamps.written(), *sorted(replaced)])]
 
     def restored(self) -> str | None:
@@ -68,6 +71,15 @@ def _tensors(model: Any) -> Iterator[tuple[str, Tensor]]:
         for name, buffer in module._buffers.items():
             if buffer is not None and name not in module._non_persistent_buffers_set:
                 yield f"{prefix}.{name}", buffer
+
+
+def _each(module: Any) -> Iterator[Tensor | None]:
+    """What `_tensors` names, in the order of the modules."""
+    yield from module._parameters.values()
+    yield from (buffer for name, buffer in module._buffers.items() if name not in module._non_persistent_buffers_set)
+    for child in module._modules.values():
+        if child is not None:
+            yield from _each(child)
 
 
 def _put(model: Any, name: str, tensor: Tensor) -> None:

@@ -1,19 +1,23 @@
 """What do 48 configurations of a sample cost, over the least that they could cost?
 
-    python tests/benchmarks/many_configurations.py [--length N ...] [--limit N] [--modes auto,no-drafts,alone]
+    python tests/benchmarks/many_configurations.py [--length N ...] [--limit N] [--repeat N]
+                                                     [--modes auto,no-drafts,alone]
 
 The default model, one thread, {keydiff, knorm} x {uniform, adakv} x 12 ratios and the full cache on a needle task, by
 the worker of a run. The floor is the prefill and, for each configuration, the question and its answer at the prefill's
 price a token. All seconds are CPU seconds of this process, since a loaded machine changes them less than the wall's.
-The modes alternate within a sample. Exit code 1 if a mode gives another answer than the first one.
+The modes alternate within a sample; where a sample is repeated, the medians of its totals and of its prefills are put
+in relation, since the seconds of a single prefill vary by a fifth on a machine in use. Exit code 1 if a mode gives another answer than the first one.
 """
 
 import argparse
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
+from statistics import median
 from typing import Any
 
 import torch
@@ -59,9 +63,9 @@ def timed(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def units(loaded: LoadedModel, length: int, limit: int) -> list[Unit]:
-    """Samples of a needle task with all configurations."""
-    budgets = [Budget(ratio=Decimal(ratio)) for ratio in RATIOS]
+def units(loaded: LoadedModel, length: int, limit: int, ratios: Sequence[str] = RATIOS) -> list[Unit]:
+    """Samples of a needle task with all configurations, the full cache first."""
+    budgets = [Budget(ratio=Decimal(ratio)) for ratio in ratios]
     methods = build_methods(["full", "uniform", "adakv"], ["keydiff", "knorm"], budgets, None, None, baselines=False)
     configurations = tuple(UnitConfiguration(method.label, method) for method in methods)
     stop, found = Stop(NEW_TOKENS, loaded.eos), []
@@ -71,27 +75,57 @@ def units(loaded: LoadedModel, length: int, limit: int) -> list[Unit]:
     return found
 
 
-def measure(by: worker.Worker, unit: Unit, mode: str) -> dict[str, UnitAnswer]:
+@dataclass(frozen=True)
+class Measured:
+    """A unit's answers by configuration, and the CPU seconds of all and of the prefill."""
+
+    answers: dict[str, UnitAnswer]
+    total: float
+    prefill: float
+    n_fed: int
+
+    def floor(self, unit: Unit, prefill: float) -> float:
+        """One prefill, and every question and answer at its price a token."""
+        return prefill * (1 + self.n_fed / len(unit.context))
+
+
+def measure(by: worker.Worker, unit: Unit, batching: Batching, mode: str) -> Measured:
     """The answers in one mode, and what they took."""
     spent.clear()
     began = time.process_time()
-    answers = {one.configuration_id: one for one in by.answers(unit, MODES[mode], lambda step: None)}
+    answers = {one.configuration_id: one for one in by.answers(unit, batching, lambda step: None)}
     total = time.process_time() - began
     n_steps, n_passes = (sum(getattr(one, name) for one in answers.values()) for name in ("n_steps", "n_passes"))
     n_fed = sum(len(unit.question) + one.n_steps for one in answers.values())
-    floor = spent["prefill"] * (1 + n_fed / len(unit.context))
+    done = Measured(answers, total, spent["prefill"], n_fed)
+    floor = done.floor(unit, done.prefill)
     parts = ", ".join(f"{phase} {spent[phase]:.2f}" for phase in PHASES if spent[phase])
     print(f"{len(unit.context)} tokens, {len(answers)} configurations, {mode}: {total:.2f} CPU s = {parts}")
     print(
         f"  {n_fed} tokens fed, {n_steps - n_passes} of {n_steps} steps saved; floor {floor:.2f}: {total / floor:.2f} x"
     )
-    return answers
+    return done
+
+
+def repeated(by: worker.Worker, unit: Unit, modes: Sequence[str], repeat: int) -> int:
+    """Measure a unit in every mode and print the medians. Returns how many answers the modes do not agree on."""
+    every = {mode: list[Measured]() for mode in modes}
+    for _ in range(repeat):
+        for mode, measured in every.items():
+            measured.append(measure(by, unit, MODES[mode], mode))
+    prefill = median(one.prefill for measured in every.values() for one in measured)
+    for mode, measured in every.items():
+        total, floor = median(one.total for one in measured), measured[0].floor(unit, prefill)
+        print(f"  {mode}, median of {repeat}: {total:.2f} CPU s, floor {floor:.2f}: {total / floor:.2f} x")
+    first, *others = (one.answers for measured in every.values() for one in measured)
+    return sum(first[one].text != other[one].text for other in others for one in first)
 
 
 def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--length", type=int, nargs="+", default=[1024])
     options.add_argument("--limit", type=int, default=1)
+    options.add_argument("--repeat", type=int, default=1)
     options.add_argument("--modes", default="auto,no-drafts,alone")
     given = options.parse_args()
     torch.set_num_threads(1)
@@ -101,8 +135,7 @@ def main() -> int:
     by, n_other = worker.Worker(loaded, {}), 0
     for length in given.length:
         for unit in units(loaded, length, given.limit):
-            first, *others = (measure(by, unit, mode) for mode in given.modes.split(","))
-            n_other += sum(first[one].text != other[one].text for other in others for one in first)
+            n_other += repeated(by, unit, given.modes.split(","), given.repeat)
     print(f"answers that differ between the modes: {n_other}")
     return 1 if n_other else 0
 

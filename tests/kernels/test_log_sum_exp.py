@@ -92,8 +92,7 @@ def test_ragged_attention_over_two_parts_merges_to_attention_over_the_whole(case
         Segments(segments.starts + first, segments.lengths - first, segments.capacities - first),
     ]
     parts = [
-        ragged(query, keys, values, part, seen)
-        for part, seen in zip(halves, (torch.zeros_like(new), new), strict=True)
+        ragged(query, keys, values, part, seen) for part, seen in zip(halves, (torch.zeros_like(new), new), strict=True)
     ]
     assert_same(merged(parts), expected)
 

@@ -33,6 +33,15 @@ def test_a_draft_is_how_the_most_frequent_answer_goes_on_and_the_earliest_among_
     assert drafts_of([3, 1], [3, 2]).after([3], 9) == [1]
 
 
+def test_where_no_answer_begins_alike_a_draft_follows_the_longest_shared_run_of_tokens() -> None:
+    drafts = drafts_of([9, 1, 2, 3, 4, 5, 6], [8, 7, 1, 2, 40, 50], [1, 2])
+    assert drafts.after([5, 1, 2], 9) == [3, 4, 5, 6], "two tokens shared: four drafted, of the earliest"
+    assert drafts.after([5, 7, 1, 2], 9) == [40, 50]
+    assert drafts.after([5, 7, 1, 2], 1) == [40]
+    assert drafts.after([5, 1], 9) == drafts.after([1, 3], 9) == drafts.after([0, 5, 6], 9) == []
+    assert drafts.after([1, 2], 9) == [3, 4, 5, 6]
+
+
 def test_drafts_grow_with_what_was_right() -> None:
     drafts = drafts_of(list(range(200)))
     assert [len(drafts.after(list(range(n)), 99)) for n in (0, FIRST + 1, 60, 150, 200)] == [
@@ -87,6 +96,7 @@ def test_answers_are_the_same_whatever_is_drafted(
         "what would come behind their ends": [row.ids for row in plain],
         "wrong from some token on": [[*row.ids[:n], *some_ids(9, n)] for n, row in enumerate(plain)],
         "nothing right": [some_ids(30, 3), []],
+        "right behind other beginnings": [[*some_ids(3, n), *row.ids[2:]] for n, row in enumerate(plain)],
         "none yet": [],
     }
     for name, ids in suggestions.items():
@@ -101,6 +111,16 @@ def test_an_answer_that_was_drafted_whole_takes_one_pass(answered: Callable[...,
         assert (first.n_chosen, first.n_passes) == (n_chosen, n_chosen)
         (again,) = answered(RAGGED, stop, drafts, rows=[2])
         assert (again.ids, again.n_chosen, again.n_passes) == (first.ids, n_chosen, 1)
+
+
+def test_an_answer_that_another_holds_behind_another_beginning_takes_fewer_passes(
+    answered: Callable[..., list[Decoded]], some_ids: Ids
+) -> None:
+    stop = Stop(N_NEW, frozenset())
+    (alone,) = answered(RAGGED, stop, rows=[2])
+    (again,) = answered(RAGGED, stop, drafts_of([*some_ids(3, 8), *alone.ids[1:]]), rows=[2])
+    assert again.ids == alone.ids
+    assert again.n_passes <= 7
 
 
 def test_the_logits_after_each_drafted_token_are_handed_out(
