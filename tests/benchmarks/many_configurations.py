@@ -7,7 +7,8 @@ The default model, one thread, {keydiff, knorm} x {uniform, adakv} x 12 ratios a
 the worker of a run. The floor is the prefill and, for each configuration, the question and its answer at the prefill's
 price a token. All seconds are CPU seconds of this process, since a loaded machine changes them less than the wall's.
 The modes alternate within a sample; where a sample is repeated, the medians of its totals and of its prefills are put
-in relation, since the seconds of a single prefill vary by a fifth on a machine in use. Exit code 1 if a mode gives another answer than the first one.
+in relation, since the seconds of a single prefill vary by a fifth on a machine in use. Exit code 1 if a mode gives
+another answer than the first one.
 """
 
 import argparse

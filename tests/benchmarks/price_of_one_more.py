@@ -6,7 +6,8 @@
 The default model, one thread, on a needle task: the full cache, then {keydiff, knorm} x {uniform, adakv} x 50 ratios,
 in an order in which the first configurations keep about as much on average as all of them. The price of a
 configuration is the difference in CPU seconds to the smaller number before it, by configuration, as a share of one
-prefill (the median of all that were measured). Memory is the largest resident set while a sample is answered, over that before it (Linux).
+prefill (the median of all that were measured). Memory is the largest resident set while a sample is answered, over
+that before it (Linux).
 """
 
 import argparse

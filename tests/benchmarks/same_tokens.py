@@ -65,13 +65,11 @@ class Parting:
     lead: float
 
 
-def methods_of(loaded: LoadedModel, ratios: Sequence[str]) -> list[Method]:
-    """The full cache and every installed allocator at every ratio, bound to the shipped profiles."""
+def every_method(ratios: Sequence[str]) -> list[Method]:
+    """The full cache and every installed allocator at every ratio, without their profiles."""
     names = {entry.name for entry in entry_points(group="lukv_bench.allocators")} - {"shuffled"}
-    profiles = MethodProfiles(loaded, print, make=False)
     budgets = [Budget(ratio=Decimal(ratio)) for ratio in ratios]
-    methods = build_methods([*sorted(names), "shuffled:of=lukv"], ["keydiff"], budgets, None, None, baselines=False)
-    return [method.with_profiles(profiles.obtain(method)) for method in methods]
+    return list(build_methods([*sorted(names), "shuffled:of=lukv"], ["keydiff"], budgets, None, None, baselines=False))
 
 
 def partings(
@@ -126,7 +124,8 @@ def main() -> int:
     torch.set_num_threads(1)
     for dtype in given.dtype:
         loaded = ready_model("smollm2-135m", torch.device("cpu"), dtype)
-        methods = methods_of(loaded, given.ratios)
+        profiles = MethodProfiles(loaded, print, make=False)
+        methods = [method.with_profiles(profiles.obtain(method)) for method in every_method(given.ratios)]
         found: list[Parting] = []
         for prompt, _ in prompts(loaded, "niah_single_1", given.length, given.limit):
             stop = Stop(NEW_TOKENS, loaded.eos)

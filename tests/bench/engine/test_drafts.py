@@ -13,6 +13,7 @@ from lukv_bench.bench.engine.drafts import FIRST, Drafts
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.scorers.base import Profile
 
 N_TOKENS, N_NEW, N_ROWS = 40, 24, 5
 Ids = Callable[[int, int], list[int]]
@@ -121,6 +122,26 @@ def test_an_answer_that_another_holds_behind_another_beginning_takes_fewer_passe
     (again,) = answered(RAGGED, stop, drafts_of([*some_ids(3, 8), *alone.ids[1:]]), rows=[2])
     assert again.ids == alone.ids
     assert again.n_passes <= 7
+
+
+def test_every_allocator_answers_the_same_alone_together_and_drafted(
+    llama: Any, some_ids: Ids, script: Callable[[str], Any]
+) -> None:
+    script("task_prompts")
+    same_tokens = script("same_tokens")
+    n_layers, n_heads = llama.loaded.shape.n_layers, llama.loaded.shape.n_kv_heads
+    mean = torch.linspace(0.99, 0.01, 99).double().view(99, 1, 1)
+    apart = torch.tensor([1.0, -1.0]).double().repeat(n_layers * n_heads // 2).view(n_layers, n_heads)
+    profile = Profile("lukv", {"curve": mean + 0.8 * torch.minimum(mean, 1 - mean) * apart})
+    methods = [
+        one.with_profiles(dict.fromkeys(one.owners(), profile)) for one in same_tokens.every_method(["0.3", "0.6"])
+    ]
+    found, alone = same_tokens.partings(
+        llama.loaded, some_ids(N_TOKENS, 0), some_ids(4, 1), methods, Stop(N_NEW, frozenset())
+    )
+    assert {method.allocator.name for method in methods} >= {"full", "uniform", "lukv", "adakv", "pyramidkv", "global"}
+    assert len({tuple(one.ids) for one in alone}) > len(methods) // 2
+    assert [one for one in found if one.lead > same_tokens.ALLOWED] == []
 
 
 def test_the_logits_after_each_drafted_token_are_handed_out(
