@@ -97,7 +97,8 @@ class CheckedGrid:
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
-        with open_executor(self.workers, plan, grid.device, batching_of(grid)) as executor:
+        keeps_model = isinstance(model, Model)
+        with open_executor(self.workers, plan, grid.device, batching_of(grid), keeps_model=keeps_model) as executor:
             outcome = carry_out(plan, opened(), command, self.execution(), executor, progress.report)
         finished.failures += failures(plan, outcome)
         finished.failed_cells |= outcome.failures.keys()

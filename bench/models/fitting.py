@@ -86,7 +86,7 @@ def spread(empty: Any, limits: dict[int, int]) -> dict[str, int] | None:
     for most in (get_balanced_memory(empty, dict(limits), whole), dict(limits), every):
         with warnings.catch_warnings(action="ignore"):  # about layers that would be offloaded
             modules = infer_auto_device_map(empty, max_memory=most, no_split_module_classes=whole)
-        used = Counter[int | str]()
+        used = Counter[Any]()
         for module, gpu in modules.items():
             used[gpu] += sizes[module]
         if all(n_bytes <= limits.get(gpu, -1) for gpu, n_bytes in used.items()):

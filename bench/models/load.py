@@ -1,5 +1,6 @@
 """Load a model from its folder, verified."""
 
+import gc
 import os
 import sys
 from collections.abc import Iterator
@@ -115,6 +116,16 @@ class LoadedModel:
     def weights(self) -> Weights:
         """A snapshot of its weights, taken on first access."""
         return Weights(self.model, self.path, DTYPES[self.dtype])
+
+    def release_weights(self) -> None:
+        """Give back the memory of its weights; nothing can be computed after that. What is known of it stays: its
+        tokenizer, shape, devices and the sizes of its weights."""
+        _ = self.layer_devices
+        vars(self).pop("weights", None)
+        self.model.to("meta")
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
 
     @property
     def attention_modules(self) -> list[Any]:

@@ -85,7 +85,9 @@ def _check_process() -> None:
 
 
 @contextmanager
-def open_executor(workers: Workers, plan: "Plan", device: str | None, batching: "Batching") -> "Iterator[Executor]":
+def open_executor(
+    workers: Workers, plan: "Plan", device: str | None, batching: "Batching", *, keeps_model: bool = True
+) -> "Iterator[Executor]":
     """The executor for a plan; its workers end with the block.
 
     Args:
@@ -93,6 +95,7 @@ def open_executor(workers: Workers, plan: "Plan", device: str | None, batching: 
         plan: Its model is the one that answers in this process.
         device: As the user named it; None = CUDA where there is one.
         batching: How the configurations of a sample decode.
+        keeps_model: Whether this process keeps the weights of the plan's model where others answer.
 
     Raises:
         UserError: the Ray cluster cannot be reached, or has no room for a worker.
@@ -107,6 +110,8 @@ def open_executor(workers: Workers, plan: "Plan", device: str | None, batching: 
         from .ray_cluster import ray_cluster
 
         with ray_cluster(setup, workers.n_workers, workers.address) as cluster, closing(Pool(cluster)) as pool:
+            if not keeps_model:
+                plan.loaded.release_weights()
             yield pool
         return
     devices = _devices(plan, device, workers.n_workers)
@@ -115,6 +120,8 @@ def open_executor(workers: Workers, plan: "Plan", device: str | None, batching: 
         return
     from .local import LocalProcesses
 
+    if not keeps_model:
+        plan.loaded.release_weights()
     with closing(Pool(LocalProcesses(replace(setup, n_threads=_threads(len(devices))), devices))) as pool:
         yield pool
 

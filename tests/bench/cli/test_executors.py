@@ -131,6 +131,7 @@ def test_a_script_that_is_not_guarded_is_told_so(run: list[Any], home: Path) -> 
         (["--workers", "2"], ["--workers goes with --executor"]),
         (["--executor", "local", "--workers", "0"], ["--workers takes a number from 1 to 1024, not 0"]),
         (["--executor", "local", "--address", "auto"], ["--address", "--executor ray"]),
+        (["--executor", "local", "--device", "auto"], ["--device auto puts one model on all GPUs", "--executor local"]),
         (["--executor", "ray", "--address", " "], ["--address is empty"]),
         (["--shard", "3/2"], ["--shard takes a part and the number of parts, such as 2/8", "'3/2'"]),
         (["--shard", "0/2"], ["--shard", "'0/2'"]),

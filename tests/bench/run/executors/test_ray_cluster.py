@@ -8,7 +8,7 @@ import pytest
 from lukv_bench import UserError
 from lukv_bench.bench.errors import WorkerError
 from lukv_bench.bench.run.executors import ray_cluster
-from lukv_bench.bench.run.executors.ray_cluster import Head, RayHand, room
+from lukv_bench.bench.run.executors.ray_cluster import Head, RayHand, most_on_a_device, room
 
 
 @pytest.fixture
@@ -76,6 +76,20 @@ def test_workers_have_a_gpu_each_or_an_even_part_of_the_processors(
     resources: list[dict[str, float]], device: str | None, asked: int | None, expected: Any
 ) -> None:
     assert room(resources, device, asked) == expected
+
+
+@pytest.mark.parametrize(
+    ("resources", "n_workers", "each", "expected"),
+    [
+        ([{"CPU": 8.0, "GPU": 4.0}], 4, {"num_gpus": 1, "num_cpus": 0}, 1),
+        ([{"CPU": 8.0}, {"CPU": 4.0}], 5, {"num_gpus": 0, "num_cpus": 2}, 4),
+        ([{"CPU": 8.0}, {"memory": 1.0}], 1, {"num_gpus": 0, "num_cpus": 8}, 1),
+    ],
+)
+def test_workers_that_ray_may_put_on_one_machine_share_its_memory(
+    resources: list[dict[str, float]], n_workers: int, each: dict[str, int], expected: int
+) -> None:
+    assert most_on_a_device(resources, n_workers, each) == expected
 
 
 @pytest.mark.parametrize(
