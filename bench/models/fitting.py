@@ -2,7 +2,6 @@
 
 import math
 import warnings
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,13 +52,15 @@ def device_map(name: str, config: Any, stored: int, dtype: torch.dtype, place: P
     if isinstance(place, Spread):
         free = {device: measured_memory(device) or 0 for device in place.devices}
         empty = empty_model(name, config, dtype)
-        modules = spread(empty, {device.index: int(SHARE * n_bytes) for device, n_bytes in free.items()})
+        needed = _loaded_bytes(empty, stored)
+        scale = SHARE * _built_bytes(empty) / needed  # the map counts quantized weights as if they were not
+        modules = spread(empty, {device.index: int(scale * n_bytes) for device, n_bytes in free.items()})
         if modules is None:
             there = ", ".join(f"{size(n_bytes)} on {device}" for device, n_bytes in free.items())
             note = f"{there} are free, of which weights may take {SHARE:.0%}"
-            raise _does_not_fit(name, _loaded_bytes(empty, stored), dtype, note)
+            raise _does_not_fit(name, needed, dtype, note)
         return modules
-    room = measured_memory(place)
+    room = measured_memory(place, swap=True)  # slow, but it runs
     if room is not None and stored > room:
         needed = _loaded_bytes(empty_model(name, config, dtype), stored)
         if needed > room:
@@ -76,28 +77,25 @@ def spread(empty: Any, limits: dict[int, int]) -> dict[str, int] | None:
         limits: By index of a GPU the bytes that weights may take there.
     """
     from accelerate import infer_auto_device_map
-    from accelerate.utils import compute_module_sizes, get_balanced_memory, get_max_layer_size
+    from accelerate.utils import get_balanced_memory
 
-    whole, sizes = [*(empty._no_split_modules or ())], compute_module_sizes(empty)
-    largest, _ = get_max_layer_size([*empty.named_children()], sizes, whole)
-    # accelerate keeps a layer's room free on the first GPU, for layers that are offloaded, which none is here.
-    first = min(limits)
-    every = limits | {first: limits[first] + largest}
-    for most in (get_balanced_memory(empty, dict(limits), whole), dict(limits), every):
-        with warnings.catch_warnings(action="ignore"):  # about layers that would be offloaded
-            modules = infer_auto_device_map(empty, max_memory=most, no_split_module_classes=whole)
-        used = Counter[Any]()
-        for module, gpu in modules.items():
-            used[gpu] += sizes[module]
-        if all(n_bytes <= limits.get(gpu, -1) for gpu, n_bytes in used.items()):
+    whole = [*(empty._no_split_modules or ())]
+    for most in (get_balanced_memory(empty, dict(limits), whole), limits):
+        # accelerate keeps room for offloaded layers on "mps" if that is named, else on the first GPU; we offload none.
+        with warnings.catch_warnings(action="ignore"):  # about layers that would be
+            modules = infer_auto_device_map(empty, max_memory=most | {"mps": 0}, no_split_module_classes=whole)
+        if set(modules.values()) <= limits.keys():
             return dict(modules)
     return None
 
 
 def _loaded_bytes(empty: Any, stored: int) -> int:
     """Bytes of the weights once they are loaded. An empty model does not know that weights are stored quantized."""
-    built: int = sum(weight.numel() * weight.element_size() for weight in empty.parameters())
-    return min(stored, built)
+    return min(stored, _built_bytes(empty))
+
+
+def _built_bytes(empty: Any) -> int:
+    return sum(weight.numel() * weight.element_size() for weight in empty.parameters())
 
 
 def _does_not_fit(name: str, n_bytes: int, dtype: torch.dtype, free: str, several: bool = False) -> UserError:

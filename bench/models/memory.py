@@ -28,15 +28,20 @@ def free_memory(device: "torch.device") -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2 if measured is None else measured
 
 
-def measured_memory(device: "torch.device") -> int | None:
+def measured_memory(device: "torch.device", *, swap: bool = False) -> int | None:
     """Bytes that can be allocated on a device, on the CPU within the limits of a container or a job, too; None where
-    the system does not say."""
+    the system does not say.
+
+    Args:
+        device: Where.
+        swap: Whether free swap space of the machine counts as memory.
+    """
     if device.type == "cuda":
         import torch
 
         free, _ = torch.cuda.mem_get_info(device)
         return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-    if device.type != "cpu" or (available := _available()) is None:
+    if device.type != "cpu" or (available := _available(swap)) is None:
         return None
     return min([available, *_left_in_groups()])
 
@@ -49,13 +54,15 @@ def size(n_bytes: int) -> str:
     return f"{n_bytes} B"
 
 
-def _available() -> int | None:
+def _available(swap: bool) -> int | None:
     """Bytes of the machine's memory that programs can get; None where the system does not say."""
     try:
-        lines = MACHINE.read_text().splitlines()
+        kib = {line.split()[0]: int(line.split()[1]) for line in MACHINE.read_text().splitlines()}
     except OSError:
         return None
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
+    if "MemAvailable:" not in kib:
+        return None
+    return 1024 * (kib["MemAvailable:"] + (kib.get("SwapFree:", 0) if swap else 0))
 
 
 def _left_in_groups() -> Iterator[int]:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from lukv_bench.bench.models import aliases
+from lukv_bench.bench.models import aliases, load, memory
 from lukv_bench.bench.models.load import load_model
 
 Refused = Callable[..., str]
@@ -24,6 +24,17 @@ def test_run_refuses_cut_off_weights(refused: Refused, copy_of: Callable[[str], 
     file = copy_of("cut") / "model.safetensors"
     file.write_bytes(file.read_bytes()[:keep])
     refused(["run", *BASE, "--model", "cut"], "model.safetensors", "corrupt")
+
+
+def test_run_refuses_weights_that_memory_does_not_hold_before_it_reads_them(
+    refused: Refused, copy_of: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "meminfo").write_text("MemAvailable: 3 kB\n")
+    monkeypatch.setattr(memory, "MACHINE", tmp_path / "meminfo")
+    monkeypatch.setattr(load, "model_revision", lambda *_: pytest.fail("the weights were read"))
+    copy_of("large")
+    words = ("the weights of large take", "in float32", "3.00 KiB are free on cpu", "--dtype bfloat16", "smaller model")
+    refused(["run", *BASE, "--model", "large"], *words)
 
 
 def _drop(name: str) -> Callable[[dict[str, torch.Tensor]], object]:

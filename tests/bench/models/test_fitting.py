@@ -32,7 +32,8 @@ def free(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def free(*n_bytes: int | None) -> None:
         devices = [CPU] if len(n_bytes) == 1 else GPUS
-        monkeypatch.setattr(fitting, "measured_memory", dict(zip(devices, n_bytes, strict=True)).__getitem__)
+        stated = dict(zip(devices, n_bytes, strict=True))
+        monkeypatch.setattr(fitting, "measured_memory", lambda device, swap=False: stated[device])
 
     return free
 
@@ -78,6 +79,8 @@ def test_gpus_that_are_too_small_together_are_named_with_what_is_free(free: Call
     modules = device_map("tiny", CONFIG, NEEDED, torch.float32, Spread(GPUS))
     assert modules is not None
     assert set(modules.values()) == {0, 1}, "both have some of it"
+    free(NEEDED // 4, NEEDED // 4)
+    assert device_map("tiny", CONFIG, NEEDED // 4, torch.float32, Spread(GPUS)) is not None, "quantized weights fit"
 
 
 def of_module(modules: dict[str, int], name: str) -> str:

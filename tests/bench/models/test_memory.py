@@ -38,6 +38,8 @@ def test_without_a_limit_the_machines_memory_is_free(write: Write) -> None:
     write("own", "0::/job\n")
     group(write, "job", "max", 3 * GIB, 0, 0)
     assert free_memory(CPU) == 8 * GIB
+    write("meminfo", f"MemAvailable: {8 * 2**20} kB\nSwapFree: {2**20} kB\nHugePages_Total: 0\n")
+    assert (free_memory(CPU), measured_memory(CPU, swap=True)) == (8 * GIB, 9 * GIB)
 
 
 def test_the_tightest_group_above_a_process_counts(write: Write) -> None:
