@@ -1,19 +1,36 @@
 """Every page of the site over the example that ships, walked by a visitor with a mouse."""
 
 import re
+from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Browser, expect
 
-from .conftest import Visitors
+from .conftest import Served, Visitors
 from .screen import RANKING, Screen
 
 PAGES = ("Leaderboard", "Trade-offs", "Tasks", "Budgets", "Compare", "Samples", "Methods", "About the numbers")
 
 
+@pytest.fixture(scope="module")
+def walkers(browser: Browser, example: Served) -> Iterator[Visitors]:
+    visitors = Visitors(browser, example)
+    yield visitors
+    visitors.close()
+
+
+@pytest.fixture(scope="module")
+def opened(walkers: Visitors) -> Screen:
+    """One page for all tests: Streamlit's program is fetched and compiled once."""
+    return walkers.open()
+
+
 @pytest.fixture
-def screen(visitors: Visitors) -> Screen:
-    return visitors.open()
+def screen(walkers: Visitors, opened: Screen) -> Iterator[Screen]:
+    """That page, loaded anew: a session of its own, with nothing chosen. Nothing must go wrong on it."""
+    opened.go("")
+    yield opened
+    assert not walkers.faults.all()
 
 
 def test_the_navigation_leads_to_every_page_and_every_button_saves_what_it_stands_under(screen: Screen) -> None:
@@ -80,3 +97,46 @@ def test_a_link_opens_the_same_view_in_a_fresh_browser(visitors: Visitors, scree
         fresh.go(screen.page.url)
         assert "snapkv" in fresh.page.url
         assert fresh.content() == screen.content(), title
+
+
+def test_a_click_on_the_map_leads_to_that_configuration_on_that_task(screen: Screen) -> None:
+    screen.follow("Tasks")
+    row = screen.csv()[5]
+    name, place = next(iter(row.values())), [*row][-1]
+    mark = screen.plot().locator(".scatterlayer .trace").last.locator(".point").nth(2 * 5 + 1)
+    mark.scroll_into_view_if_needed()
+    field = mark.bounding_box()
+    assert field is not None
+    screen.page.mouse.click(field["x"] + 2 * field["width"], field["y"] + field["height"] / 2)  # beside its number
+    expect(screen.main.get_by_label("Configuration", exact=True)).to_have_value(name)
+    assert screen.value_of("Task and length") == place
+    screen.main.get_by_role("link", name="Its samples of this task").click()
+    expect(screen.main.get_by_role("heading", level=1)).to_have_text("Samples")
+    screen.settle()
+    assert screen.value_of("Task") == place
+    expect(screen.main.get_by_text(name, exact=True).last).to_be_visible()
+
+
+def test_two_configurations_are_compared_down_to_the_answers_that_flipped(visitors: Visitors, screen: Screen) -> None:
+    scores = {f"{row['method']}, {row['budget']}": float(row["score"]) for row in screen.csv(RANKING)}
+    a, b = "global x keydiff, prune 0.5", "lukv x knorm, prune 0.75"
+    screen.follow("Compare")
+    screen.type_and_choose("Configuration A", a)
+    screen.type_and_choose("Configuration B", b)
+    whole = screen.csv()[-1]
+    assert whole["task"] == "all tasks"
+    assert [float(whole["score_a"]), float(whole["score_b"])] == pytest.approx([scores[a], scores[b]])
+    assert float(whole["difference"]) == pytest.approx(scores[b] - scores[a])
+    assert float(screen.rows()[-1]["B less A"]) == pytest.approx(scores[b] - scores[a])
+    assert screen.rows()[-1]["Length"] == ""
+
+    screen.pick("lost by B")
+    flips = screen.csv(1)
+    assert len(flips) == int(whole["lost"]) > 0
+    assert {float(row["difference"]) < 0 for row in flips} == {True}
+    for title in (f"A: {a}", f"B: {b}"):
+        expect(screen.main.get_by_text(title, exact=True)).to_be_visible()
+    expect(screen.main.get_by_text("score 100.0", exact=False).first).to_be_visible()
+    fresh = visitors.open(screen.page.url)
+    assert fresh.content() == screen.content()
+    assert fresh.csv(1) == flips
