@@ -41,8 +41,11 @@ MODES = {
     "no-drafts": Batching(None),
     "alone": Batching(1),
 }
+ALONE = "prefill and eviction"
+"""What a single configuration does in the place of prefill, choosing and compaction."""
 PHASES = {
     "prefill": (worker, "read_context"),
+    ALONE: (worker, "evict_alone"),
     "choosing": (worker, "select_kept"),
     "trying layouts": (QuickerLayout, "choose"),
     "compaction": (Layout, "build"),
@@ -98,7 +101,7 @@ def measure(by: worker.Worker, unit: Unit, batching: Batching, mode: str) -> Mea
     total = time.process_time() - began
     n_steps, n_passes = (sum(getattr(one, name) for one in answers.values()) for name in ("n_steps", "n_passes"))
     n_fed = sum(len(unit.question) + one.n_steps for one in answers.values())
-    done = Measured(answers, total, spent["prefill"], n_fed)
+    done = Measured(answers, total, spent["prefill"] + spent[ALONE], n_fed)
     floor = done.floor(unit, done.prefill)
     parts = ", ".join(f"{phase} {spent[phase]:.2f}" for phase in PHASES if spent[phase])
     print(f"{len(unit.context)} tokens, {len(answers)} configurations, {mode}: {total:.2f} CPU s = {parts}")
