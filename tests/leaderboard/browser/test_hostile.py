@@ -1,4 +1,4 @@
-"""A database that a stranger filled, in a browser: none of its texts does anything but be shown."""
+"""A database that a stranger filled, in a browser: every text is shown, and none of them does anything."""
 
 from collections.abc import Callable, Iterator
 from urllib.parse import urlencode, urlsplit
@@ -17,6 +17,7 @@ from .conftest import Serve, Served, Visitors
 from .screen import Screen
 
 EVERYTHING = HOSTILE["everything"]
+SHOWN_WHOLE = ("script", "html", "svg", "markdown_image", "markdown_link", "latex", "plotly_html", "formula_equals")
 NUMBER = [*HOSTILE].index("everything")
 
 SPECIAL = """style => {
@@ -74,7 +75,7 @@ def guard(screen: Screen) -> Guard:
     return Guard(screen)
 
 
-def link(page: str, **parameters: str) -> str:
+def link(page: str, /, **parameters: str) -> str:
     return f"{page}?{urlencode(parameters, errors='replace')}"
 
 
@@ -109,3 +110,41 @@ def test_hostile_rows_are_text_on_every_page(screen: Screen, guard: Guard) -> No
                 n_saved += 1
                 assert not [value for value in row.values() if is_formula(value)], address
     assert n_saved > 5 * len(HOSTILE)
+
+    screen.go(link("samples", place=place, sample=sample))
+    answers = screen.main.get_by_test_id("stCode")
+    for each in SHOWN_WHOLE:
+        assert HOSTILE[each] in answers.nth(1).inner_text(), each
+    assert "evil.example" in "".join(row["Reference"] for row in screen.rows())
+    guard.check("answers")
+
+
+def test_a_hostile_name_is_text_in_a_figure_and_beside_the_mouse(screen: Screen, guard: Guard) -> None:
+    screen.go("tasks")
+    plot = screen.plot()
+    number = plot.evaluate("each => each.data.at(-1).y.findIndex(name => name.includes('&lt;'))")
+    mark = plot.locator(".scatterlayer .trace").last.locator(".point").nth(number)
+    mark.scroll_into_view_if_needed()
+    box = mark.bounding_box()
+    assert box is not None
+    for step in (3, 0):
+        screen.page.mouse.move(box["x"] + box["width"] / 2 - step, box["y"] + box["height"] / 2 - step)
+    shown = screen.page.locator(".hoverlayer .hovertext").first
+    expect(shown).to_be_visible()
+    expect(shown).to_contain_text("<")
+    guard.check("hover on a map")
+
+
+def test_a_hostile_link_is_named_as_text_and_does_nothing(screen: Screen, guard: Guard) -> None:
+    texts = [HOSTILE[each] for each in ("script", "markdown_link", "svg", "everything")]
+    for page, keys in {
+        "": ("setting", "task", "configuration", "embed_options"),
+        "compare": ("a", "b", "flips", "scorer"),
+        "samples": ("place", "search", "samples_of", "page"),
+        "methods": ("method", "<b>", "allocator", "theme"),
+    }.items():
+        screen.go(link(page, **dict(zip(keys, (each[:1500] for each in texts), strict=True))))
+        guard.check(page)
+        if page != "methods":
+            expect(screen.page.get_by_text("the link's choice was left out").first).to_be_visible()
+            assert "window.__hostile" in screen.page.locator("body").inner_text()
