@@ -90,6 +90,23 @@ def test_a_database_that_cannot_be_shown_is_explained(
         expect(screen.main).to_contain_text(word)
 
 
+def test_a_locked_database_is_said_to_be_and_its_results_come_back_by_themselves(
+    place: Served, visitors_of: Callable[[Served], Visitors], tmp_path: Path
+) -> None:
+    put(lambda file: shutil.copy(example_file(), file), tmp_path, place)
+    screen = visitors_of(place).open("tasks")
+    heading = screen.main.get_by_role("heading", level=1)
+    expect(heading).to_have_text("Tasks")
+    with closing(sqlite3.connect(str(place.database), isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode=EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        expect(heading).to_have_text("The database is locked")  # by itself
+        expect(screen.main).to_contain_text("looks again by itself")
+        expect(screen.plots).to_have_count(0)
+    expect(heading).to_have_text("Tasks")
+    screen.plot()
+
+
 def test_results_in_the_place_of_what_cannot_be_shown_appear_by_themselves(
     place: Served, visitors_of: Callable[[Served], Visitors], tmp_path: Path
 ) -> None:
