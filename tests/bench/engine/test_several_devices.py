@@ -7,12 +7,13 @@ import copy
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from accelerate import dispatch_model
-from transformers import LlamaConfig, Qwen3Config
+from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, Qwen3Config
 
 from lukv_bench.bench.calibration.oracle import Oracle
 from lukv_bench.bench.engine.decode import decode
@@ -21,12 +22,14 @@ from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.likelihood import empty_context, likelihood
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.reads import check_reads
-from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.engine.ready import prove_attention, ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import read_context, select_kept
 from lukv_bench.bench.methods.method import Method, build_methods
+from lukv_bench.bench.models import fitting
 from lukv_bench.bench.models.config import empty_model
+from lukv_bench.bench.models.devices import Spread
 from lukv_bench.bench.models.fitting import spread
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run.batching import Batching, n_fitting
@@ -208,6 +211,27 @@ def test_the_tightest_device_decides_how_many_decode_together(
     assert counts[0] == every
     assert max(counts[1:]) < every
     assert counts[3] == min(counts)
+
+
+def test_a_model_is_loaded_by_a_device_map_over_all_gpus(
+    real_model: Path, tmp_path: Path, sizes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(real_model)
+    tokenizer.save_pretrained(tmp_path)
+    config = CONFIGS["llama"](sizes | {"vocab_size": len(tokenizer), "max_position_embeddings": 512})
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    read = AutoModelForCausalLM.from_pretrained
+
+    def onto_virtual_gpus(path: Path, *, device_map: dict[str, int], **more: Any) -> Any:
+        model, info = read(path, **more)
+        return dispatched(model, device_map), info
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", onto_virtual_gpus)
+    monkeypatch.setattr(fitting, "measured_memory", lambda device: 2**24)
+    with VirtualDevices():
+        several = ready_model(str(tmp_path), Spread((torch.device("cuda:0"), torch.device("cuda:1"))), "bfloat16")
+        assert {weight.device.index for weight in several.model.parameters()} == {0, 1}
+        assert (several.device, several.dtype) == (torch.device("cuda:0"), "bfloat16")
 
 
 @contextmanager
