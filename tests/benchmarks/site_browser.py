@@ -5,11 +5,12 @@ python tests/benchmarks/site_browser.py --keep scale.db        # keeps the datab
 
 A view lasts from the start of the navigation, in a browser without cache, until every table and figure of the page is
 drawn. Views of the two sites alternate. Both wall-clock seconds and CPU seconds (server and browser) are printed: the
-latter count on a busy machine. Then so many visitors at once, each on one of the site's pages. Exits with 1 where the
-server's log has an error.
+latter count on a busy machine. Then so many visitors at once without browsers (see `site_crowd.py`), spread over the
+pages, at a fresh server, with its memory before and after. Exits with 1 where a server's log has an error.
 """
 
 import argparse
+import asyncio
 import os
 import platform
 import shutil
@@ -30,6 +31,7 @@ _HERE = Path(__file__).resolve().parent
 sys.path[:] = [*(p for p in sys.path if Path(p or ".").resolve() not in (_ROOT, _HERE)), str(_HERE)]
 
 from playwright.sync_api import Browser, Page, sync_playwright  # noqa: E402
+from site_crowd import Crowd  # noqa: E402
 from site_database import fill  # noqa: E402
 
 import lukv_bench.leaderboard.site as site_module  # noqa: E402
@@ -60,7 +62,7 @@ const timer = setInterval(() => {
         window.drawnAfter = performance.now() / 1000;
         clearInterval(timer);
     }
-}, 20);
+}, 50);
 """
 """Keeps the moment at which everything on the page is drawn."""
 
@@ -197,21 +199,38 @@ def compare_views(browser: Browser, ours: Server, chart: Server, pages: Sequence
         )
 
 
-def crowd(browser: Browser, server: Server, paths: Sequence[str], name: str) -> None:
-    """Print how long so many visitors wait who come at once, each to one of the paths."""
+async def crowd(server: Server, pages: Sequence[str], name: str) -> None:
+    """Print how long visitors wait who come at once, each to one of the pages, and the memory with all there."""
     cpu_s, memory = server.cpu_s(), server.memory_mib()
-    pages = [opened(browser, f"{server.url}/{path}") for path in paths]
-    seconds = sorted(drawn_after(page) for page in pages)
-    cpu_s = server.cpu_s() - cpu_s
-    p95 = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
-    print(
-        f"  {name:10} drawn after {median(seconds):.1f} s (median), {p95:.1f} s (95%); server CPU "
-        f"{cpu_s / len(paths):.2f} s a visit; memory {memory:.0f} -> {server.memory_mib():.0f} MiB, "
-        f"at most {server.memory_mib('VmHWM'):.0f}",
-        flush=True,
-    )
-    for page in pages:
-        page.context.close()
+    async with Crowd(server.url, pages) as visitors:
+        cpu_s = server.cpu_s() - cpu_s
+        seconds = sorted(visitors.seconds)
+        p95 = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+        print(
+            f"  {name:16} served after {median(seconds):5.2f} s (median), {p95:5.2f} s (95%); server CPU "
+            f"{cpu_s / len(pages):.2f} s a visit; {visitors.received_mib / len(pages):.2f} MiB sent to each; "
+            f"memory {memory:.0f} -> {server.memory_mib():.0f} MiB, at most {server.memory_mib('VmHWM'):.0f}",
+            flush=True,
+        )
+
+
+def print_crowds(database: Path, folder: Path, visitors: int) -> list[str]:
+    """Crowds at a fresh server, alone and together, and at that of the one chart; what its log says went wrong."""
+    pages = [*site_module.PAGES]
+    ports = free_port(), free_port()
+    with (
+        serving(site_command(database, ports[0]), ports[0], folder) as ours,
+        serving(script_command(folder / "one_chart.py", ports[1]), ports[1], folder) as chart,
+    ):
+        print(f"visitors without browsers, at a fresh server of {ours.memory_mib():.0f} MiB")
+        asyncio.run(crowd(ours, pages[:1], "the first one"))
+        asyncio.run(crowd(ours, pages[:1], "the second one"))
+        asyncio.run(crowd(ours, pages, "one on each page"))
+        for _ in range(3):
+            asyncio.run(crowd(ours, [pages[n % len(pages)] for n in range(visitors)], f"{visitors} at once"))
+        asyncio.run(crowd(chart, [""], "one chart: one"))
+        asyncio.run(crowd(chart, [""] * visitors, f"one chart: {visitors}"))
+        return [*errors(ours), *errors(chart)]
 
 
 def errors(server: Server) -> list[str]:
@@ -220,28 +239,20 @@ def errors(server: Server) -> list[str]:
     return [line for line in lines if "Traceback" in line or "Error" in line or "Exception" in line]
 
 
-def measure(browser: Browser, database: Path, folder: Path, arguments: argparse.Namespace) -> int:
-    """Print everything; the exit code."""
-    script = folder / "one_chart.py"
-    script.write_text(ONE_CHART)
+def print_views(browser: Browser, database: Path, folder: Path, pages: Sequence[str], times: int) -> list[str]:
+    """Views in a browser; what the servers' logs say went wrong."""
     ports = free_port(), free_port()
     with (
         serving(site_command(database, ports[0]), ports[0], folder) as ours,
-        serving(script_command(script, ports[1]), ports[1], folder) as chart,
+        serving(script_command(folder / "one_chart.py", ports[1]), ports[1], folder) as chart,
     ):
         first_chart, first = view(browser, chart), view(browser, ours)
         print(f"the first visitor after the start: {first.wall_s:.2f} s, server CPU {first.server_s:.2f} s")
         print(f"  one chart: {first_chart.wall_s:.2f} s, server CPU {first_chart.server_s:.2f} s", flush=True)
-        for page in arguments.pages:
+        for page in pages:
             view(browser, ours, page)
-        compare_views(browser, ours, chart, arguments.pages, arguments.times)
-        print(f"{arguments.visitors} visitors at once, on all pages in turn")
-        pages = [*site_module.PAGES]
-        crowd(browser, chart, [""] * arguments.visitors, "one chart")
-        crowd(browser, ours, [pages[n % len(pages)] for n in range(arguments.visitors)], "the site")
-        found = [*errors(ours), *errors(chart)]
-        print("\n".join(found) or "no error in the servers' logs")
-    return 1 if found else 0
+        compare_views(browser, ours, chart, pages, times)
+        return [*errors(ours), *errors(chart)]
 
 
 def main() -> int:
@@ -250,8 +261,8 @@ def main() -> int:
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--samples", type=int, default=50, help="Of each task and seed.")
     parser.add_argument("--keep", type=Path, help="Make the database here and leave it, or take the one that is there.")
-    parser.add_argument("--times", type=int, default=5, help="Views of each page.")
-    parser.add_argument("--visitors", type=int, default=20, help="At once.")
+    parser.add_argument("--times", type=int, default=5, help="Views of each page; 0: none.")
+    parser.add_argument("--visitors", type=int, default=20, help="At once; 0: none.")
     parser.add_argument(
         "--pages",
         nargs="+",
@@ -262,16 +273,23 @@ def main() -> int:
     parser.add_argument("--chromium", default=shutil.which("chromium"), help="The browser's program.")
     arguments = parser.parse_args()
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    with tempfile.TemporaryDirectory() as name, sync_playwright() as playwright:
+    with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         database: Path = arguments.keep or folder / "scale.db"
         if not database.exists():
             fill(database, arguments.cells, arguments.samples)
         print(f"{database.stat().st_size / 2**20:.0f} MiB of results")
-        browser = playwright.chromium.launch(executable_path=arguments.chromium, args=list(FLAGS))
-        code = measure(browser, database, folder, arguments)
-        browser.close()
-    return code
+        (folder / "one_chart.py").write_text(ONE_CHART)
+        found = []
+        if arguments.times:
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=arguments.chromium, args=list(FLAGS))
+                found += print_views(browser, database, folder, arguments.pages, arguments.times)
+                browser.close()
+        if arguments.visitors:
+            found += print_crowds(database, folder, arguments.visitors)
+    print("\n".join(found) or "no error in the servers' logs")
+    return 1 if found else 0
 
 
 if __name__ == "__main__":

@@ -108,8 +108,9 @@ def measure_all(path: Path, arguments: argparse.Namespace) -> dict[str, float]:
         if arguments.results:
             warm["results"] = measure("results: every cell", cpu_seconds(lambda: result_rows(reader)), 1)
     if arguments.pages:
-        print("server script of each page, and of each of its filters and choices")
-        of_pages = {name: measure(name, visit, arguments.times) for name, visit in visits(path)}
+        print("server script of each page" + ("" if arguments.growth else ", and of each of its filters and choices"))
+        found = visits(path, choices=not arguments.growth)
+        of_pages = {name: measure(name, visit, arguments.times) for name, visit in found}
         print(f"  longest warm {max(of_pages.values()):.3f} s")
         warm |= {name: taken for name, taken in of_pages.items() if "," not in name}
     print(f"  memory {memory_mib():.0f} MiB")
@@ -129,7 +130,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=100_000)
     parser.add_argument("--samples", type=int, default=50, help="Of each task and seed.")
-    parser.add_argument("--growth", type=int, nargs="+", help="Several numbers of cells in place of one.")
+    parser.add_argument(
+        "--growth", type=int, nargs="+", help="Several numbers of cells in place of one; pages without their choices."
+    )
     parser.add_argument("--times", type=int, default=5, help="Warm calls of each kind.")
     parser.add_argument("--keep", type=Path, help="Make the database here and leave it, or take the one that is there.")
     parser.add_argument("--no-pages", dest="pages", action="store_false", help="Time the queries alone.")

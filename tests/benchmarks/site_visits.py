@@ -25,8 +25,8 @@ Visit = Callable[[], float]
 """Runs the script once and gives the CPU seconds of its thread."""
 
 
-def visits(path: Path) -> Iterator[tuple[str, Visit]]:
-    """(name, visit) of every page, and of every page with each filter and choice changed.
+def visits(path: Path, *, choices: bool = True) -> Iterator[tuple[str, Visit]]:
+    """(name, visit) of every page, and with `choices` of every page with each filter and choice changed.
 
     The first visit of a choice is to a value that nobody has chosen before; the next ones go back and forth.
     """
@@ -34,7 +34,7 @@ def visits(path: Path) -> Iterator[tuple[str, Visit]]:
     for page in site_module.PAGES:
         visitor = Visitor(page)
         yield page, visitor.look
-        for kind, key in visitor.choices():
+        for kind, key in visitor.choices() if choices else ():
             usual, other = visitor.values(kind, key)
             if other == usual:
                 continue
