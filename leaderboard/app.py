@@ -1,10 +1,14 @@
 """The script that Streamlit runs for every visitor: `lukv-bench leaderboard`, or `streamlit run` with this file."""
 
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-sys.path[:] = [place for place in sys.path if Path(place or ".").resolve() != HERE]  # our file names are no modules
+for place in [*sys.path]:  # a copy: the threads of other visitors change the list
+    if Path(place or ".").resolve() == HERE:
+        with suppress(ValueError):
+            sys.path.remove(place)  # our file names are no modules
 
 import streamlit as st  # noqa: E402
 

@@ -1,6 +1,7 @@
 """What every page has around it, run without a browser."""
 
 import sqlite3
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -12,6 +13,8 @@ from lukv_bench.db.identity import VERSION_TABLE
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 from lukv_bench.leaderboard.site import PAGES
+
+from .conftest import APP
 
 Visit = Callable[..., AppTest]
 OURS = ("ranking", "tradeoffs", "tasks", "about")
@@ -25,6 +28,20 @@ def titles(site: AppTest) -> list[str]:
 @pytest.mark.parametrize("page", OURS)
 def test_every_page_is_drawn(filled: Path, visit: Visit, page: str) -> None:
     assert titles(visit(filled, page)) == [PAGES[page]]
+
+
+def test_visitors_at_once_lose_no_place_of_modules(filled: Path, visit: Visit, monkeypatch: pytest.MonkeyPatch) -> None:
+    here, others, resolve = str(APP.parent), [*sys.path], Path.resolve
+
+    def resolve_beside_another_visitor(path: Path, strict: bool = False) -> Path:
+        if path == APP.parent and here in sys.path:  # another visitor's thread may be at the same line at any moment
+            sys.path.remove(here)
+        return resolve(path, strict)
+
+    monkeypatch.setattr(sys, "path", [here, *others])
+    monkeypatch.setattr(Path, "resolve", resolve_beside_another_visitor)
+    assert titles(visit(filled)) == [PAGES["ranking"]]
+    assert sys.path == others
 
 
 @pytest.mark.parametrize("page", OURS)
