@@ -29,7 +29,7 @@ COLUMNS = {
 AREA_COLUMNS = {
     "Rank": st.column_config.NumberColumn(width=48),
     "Area": st.column_config.NumberColumn(width=58, format="%.1f"),
-    "Method": st.column_config.TextColumn(width=270),
+    "Method": st.column_config.TextColumn(width=219),
     "Loss, %": st.column_config.NumberColumn(format="%.1f"),
 }
 
