@@ -64,7 +64,7 @@ def _command(place: Place) -> list[str]:
         "server.headless": "true",  # no browser and no question for an e-mail address
         "browser.gatherUsageStats": "false",
         "logger.level": "warning",
-        "runner.postScriptGC": "false",  # it looks through the whole heap after each view, and results are large
+        "runner.postScriptGC": "false",  # it triples what a view costs and frees nothing: docs/results/site_load.md
     }
     flags = [word for name, value in options.items() for word in (f"--{name}", value)]
     return [sys.executable, "-P", "-m", PROCESS, str(SCRIPT), *flags]
