@@ -3,7 +3,7 @@
 python tests/benchmarks/results_scale.py                                     # 5,000 cells x 100 samples
 python tests/benchmarks/results_scale.py --vs OTHER_CHECKOUT/.venv/bin/python   # before and after, in one run
 
-Prints CPU seconds of whole processes: imports, queries, statistics and output.
+Prints CPU seconds and the most memory of whole processes: imports, queries, statistics and output.
 """
 
 import argparse
@@ -11,11 +11,11 @@ import hashlib
 import json
 import os
 import platform
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice, product
 from pathlib import Path
@@ -152,21 +152,31 @@ def digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 
-def cpu_seconds(*command: object) -> float:
-    """User and system seconds of a process that must succeed; its output is thrown away."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run([str(word) for word in command], check=True, stdout=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+@dataclass(frozen=True)
+class Cost:
+    """What a process took."""
+
+    cpu_s: float
+    memory_mib: float
 
 
-def measure(python: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, float]:
-    """CPU seconds of each form of `results` by one installation, over a database that it made itself."""
-    path = folder / f"{digest(str(python))[:8]}.db"
-    size = ("--cells", arguments.cells, "--samples", arguments.samples)
-    cpu_seconds(python, __file__, "--fill", path, *size)
+def cost(*command: object) -> Cost:
+    """User and system seconds of a process that must succeed, and its most memory; the output is dropped."""
+    process = subprocess.Popen([str(word) for word in command], stdout=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise subprocess.CalledProcessError(process.returncode, process.args)
+    return Cost(usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def measure(python: Path, folder: Path, arguments: argparse.Namespace) -> dict[str, Cost]:
+    """Cost of each form of `results` by one installation, over a database of its own or the one named."""
+    path = arguments.db or folder / f"{digest(str(python))[:8]}.db"
+    if arguments.db is None:
+        cost(python, __file__, "--fill", path, "--cells", arguments.cells, "--samples", arguments.samples)
     program = python.with_name("lukv-bench")
-    return {form: cpu_seconds(program, "results", "--db", path, *FORMS[form]) for form in arguments.forms}
+    return {form: cost(program, "results", "--db", path, *FORMS[form]) for form in arguments.forms}
 
 
 def main() -> None:
@@ -176,19 +186,22 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=100)
     parser.add_argument("--vs", type=Path, help="Python of another installation, measured first.")
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="What to print.")
+    parser.add_argument("--db", type=Path, help="Over this SQLite file, of `site_scale.py --keep` for one.")
     parser.add_argument("--fill", type=Path, help="Only write the database, to this file.")
     arguments = parser.parse_args()
     if arguments.fill is not None:
         fill(arguments.fill, arguments.cells, arguments.samples)
         return
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{arguments.cells} cells x {arguments.samples} samples, CPU seconds")
+    size = arguments.db or f"{arguments.cells} cells x {arguments.samples} samples"
+    print(f"{size}: CPU seconds, most memory in MiB")
     pythons = {"other": arguments.vs, "this": Path(sys.executable)}
     with tempfile.TemporaryDirectory() as folder:
         for name, python in pythons.items():
             if python is not None:
                 found = measure(python, Path(folder), arguments)
-                print(f"{name:5}  " + "  ".join(f"{form} {seconds:.2f}" for form, seconds in found.items()), flush=True)
+                costs = [f"{form} {each.cpu_s:.2f} s {each.memory_mib:.0f} MiB" for form, each in found.items()]
+                print(f"{name:5}  " + "  ".join(costs), flush=True)
 
 
 if __name__ == "__main__":
