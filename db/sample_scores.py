@@ -17,7 +17,8 @@ from .statistics.arrays import Floats, Integers
 from .summaries import packed_size, unpacked_scores
 
 _PASS_SHARE = 10
-"""Where more than one summary of so many is wanted, reading all of them in one pass costs less than seeking each."""
+"""Where more than one summary of so many is wanted, and more than a statement can name, one pass over all of them costs
+less than seeking each."""
 
 
 @dataclass(frozen=True)
@@ -114,14 +115,18 @@ def _numbers(connection: Connection, ids: Set[int], lists: _Lists) -> dict[int, 
 def _summarised(connection: Connection, cells: Sequence[str], lists: _Lists) -> Iterator[_Scored]:
     """Cells with a summary that fits its list of samples."""
     query = select(CellSummary.cell_id, CellSummary.sample_list_id, CellSummary.scores)
-    n_stored = connection.scalar(select(func.count()).select_from(CellSummary)) or 0
-    if len(cells) > n_stored / _PASS_SHARE:
+    parts = list(portions(cells))
+    if len(parts) > 1 and len(cells) > _n_summaries(connection) / _PASS_SHARE:
         wanted = set(cells)
         yield from _unpacked(connection, [row for row in read_rows(connection, query) if row[0] in wanted], lists)
     else:
-        for some in portions(cells):
+        for some in parts:
             rows = list(read_rows(connection, query.where(CellSummary.cell_id.in_(some))))
             yield from _unpacked(connection, rows, lists)
+
+
+def _n_summaries(connection: Connection) -> int:
+    return connection.scalar(select(func.count()).select_from(CellSummary)) or 0
 
 
 def _unpacked(connection: Connection, rows: Sequence[Sequence[Any]], lists: _Lists) -> Iterator[_Scored]:

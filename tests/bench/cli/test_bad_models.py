@@ -174,5 +174,5 @@ def test_a_model_that_does_not_fit_says_what_it_takes(
 
     monkeypatch.setattr(torch.nn.Module, "to", to)
     refused(
-        ["run", *BASE, "--model", tiny], "its weights alone take 0.0 GB in float32", "CUDA out of memory", "--dtype"
+        ["run", *BASE, "--model", tiny], "its weights alone take 1.26 MiB in float32", "CUDA out of memory", "--dtype"
     )
