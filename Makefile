@@ -1,5 +1,5 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
-# make test   all tests, a worker process per core and one more (eight at most: each may load the default model)
+# make test   all tests, a worker process per core (eight at most: each may load the default model)
 # make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
@@ -19,7 +19,7 @@ run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff --batch 1
 
 test: $(VENV)/installed-dev
-	$(BIN)/python -m pytest -n $$($(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 8))') --dist worksteal
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 check: lint types
 
