@@ -83,14 +83,17 @@ def _read_some(connection: Connection, condition: ColumnElement[bool] | None) ->
     }
     used = None if condition is None else {str(row["configuration"]) for row in stored}
     configurations = read_configurations(connection, used)
-    empty = dict.fromkeys(COLUMNS)
-    templates = {name: ReadValues(empty | read.values, read.errors) for name, read in configurations.items()}
+    templates = {name: _template(read) for name, read in configurations.items()}
     for row in stored:
         template = templates.get(row["configuration"])
         if template is None:
-            missing = missing_configuration(str(row["configuration"]))
-            template = ReadValues(empty | missing.values, missing.errors)
+            template = _template(missing_configuration(str(row["configuration"])))
         yield _row(row | totals.get(row["cell"], {}), template)
+
+
+def _template(configuration: ReadValues) -> ReadValues:
+    """What the rows of a configuration share; their other columns are null."""
+    return ReadValues(dict.fromkeys(COLUMNS) | configuration.values, configuration.errors)
 
 
 def _stored_cells(connection: Connection, condition: ColumnElement[bool] | None) -> list[Row]:

@@ -10,6 +10,7 @@ import streamlit as st
 
 from ..db.comparable import Setting
 from ..db.frames.sample_scores import read_sample_scores
+from ..db.statistics.complete import place_title
 from .record import Record
 
 _KEY = "lukv_view"
@@ -28,8 +29,8 @@ class View:
         record: Where they come from.
         setting: What the cells share: they may be ranked together.
         pool: A row per cell on the chosen tasks and lengths, with the columns of `read_cells` and of
-            `incomplete.over_all_samples`: what is ranked together. Which methods and budgets are
-            shown changes nobody's rank.
+            `incomplete.over_all_samples`: what is ranked together. Which methods and budgets are shown changes nobody's
+            rank.
         cells: Those of them that the filters of methods and budgets left.
     """
 
@@ -66,8 +67,7 @@ class View:
 
 def place_label(place: Place) -> str:
     """A task at a length: "niah_single_1 1280"."""
-    task, length = place
-    return task if pd.isna(length) else f"{task} {length}"
+    return place_title(*place)
 
 
 def hand_over(view: View) -> None:

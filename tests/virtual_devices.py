@@ -53,7 +53,7 @@ def _labelled(result: Any, device: torch.device, copied_from: Tensor | None = No
     if copied_from is not None and result is copied_from and label(result) != device:
         result = result.clone()
     for tensor in _tensors(result):
-        tensor.label = device  # type: ignore[attr-defined]
+        tensor.label = device
     return result
 
 

@@ -39,11 +39,8 @@ class Batching:
 def n_fitting(loaded: LoadedModel, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
     """How many of the first configurations fit together into the memory of every device, at least one."""
     layers = Counter(loaded.layer_devices)
-    limits, activations, layer = (
-        {device: batching.limit(device) for device in layers},
-        _activation_bytes(loaded, unit),
-        0,
-    )
+    limits = {device: batching.limit(device) for device in layers}
+    activations, layer = _activation_bytes(loaded, unit), 0
     for n, configuration in enumerate(waiting):
         layer += _layer_bytes(loaded, unit, configuration)
         if any(layer * layers[device] + (n + 1) * activations > limit for device, limit in limits.items()):

@@ -31,7 +31,7 @@ def score_table(cells: pd.DataFrame, scores: pd.DataFrame) -> tuple[ScoreTable, 
     place: Integers = groups.ngroup().to_numpy().astype(np.int64)
     configuration, configurations = pd.factorize(cells["configuration"])
     is_complete = (cells["status"] == "complete").to_numpy()
-    titles = [_title(task, length) for task, length in cells.groupby(place)[["task", "length"]].first().to_numpy()]
+    titles = [place_title(task, length) for task, length in cells.groupby(place)[["task", "length"]].first().to_numpy()]
 
     answers = _answers(cells, scores, place)
     asked = answers[is_complete[answers["cell"]]].drop_duplicates(["place", "sample"])
@@ -94,5 +94,6 @@ def _incomplete(
     )
 
 
-def _title(task: object, length: object) -> str:
-    return str(task) if pd.isna(length) else f"{task} {length}"  # type: ignore[call-overload]  # of any object
+def place_title(task: str, length: int | None) -> str:
+    """A task at a length: "niah_single_1 1280"; the task alone where it has none."""
+    return task if pd.isna(length) else f"{task} {length}"

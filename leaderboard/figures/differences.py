@@ -3,6 +3,7 @@
 import pandas as pd
 import plotly.graph_objects as go
 
+from ...db.statistics.complete import place_title
 from .. import text
 from ..theme import CATEGORIES, REFERENCE
 from .frame import frame
@@ -16,7 +17,7 @@ def difference_figure(table: pd.DataFrame) -> go.Figure:
     Args:
         table: Of `tables.pairs.difference_table`.
     """
-    labels = [_label(task, length) for task, length in zip(table["task"], table["length"], strict=True)]
+    labels = [text.plotly(place_title(*place), 40) for place in zip(table["task"], table["length"], strict=True)]
     found = (table["p_holm"] < 0.05).tolist()
     hover = [
         f"{each:+.1f} [{low:+.1f}, {high:+.1f}], p = {p:.3g} after Holm"
@@ -59,7 +60,3 @@ def _layout(labels: list[str]) -> dict[str, object]:
         "showlegend": False,
         **frame(136 + _ROW_PX * max(2, len(labels))),
     }
-
-
-def _label(task: object, length: object) -> str:
-    return text.plotly(task if length is pd.NA else f"{task} {length}", 40)
