@@ -38,13 +38,26 @@ def check_site(place: Place, db: str | None) -> int:
 
 
 def answers(place: Place) -> bool:
-    """Whether a Streamlit server answers there."""
-    connection = http.client.HTTPConnection(place.reachable_host, place.port, timeout=_PATIENCE_S)
+    """Whether a Streamlit server answers there.
+
+    Raises:
+        UserError: the host is no name or address that a machine can have.
+    """
+    try:
+        connection = http.client.HTTPConnection(place.reachable_host, place.port, timeout=_PATIENCE_S)
+    except http.client.InvalidURL as error:
+        raise _no_host(place) from error
     try:
         connection.request("GET", _HEALTH)
         response = connection.getresponse()
         return response.status == 200 and response.read(64).strip() == b"ok"
     except (OSError, http.client.HTTPException):
         return False
+    except UnicodeError as error:
+        raise _no_host(place) from error
     finally:
         connection.close()
+
+
+def _no_host(place: Place) -> UserError:
+    return UserError(f'"{place.host}" is no name or address of a machine; write --host 127.0.0.1 for this one.')
