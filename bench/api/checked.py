@@ -13,8 +13,9 @@ from ..errors import Interrupted
 from ..reports.progress import Progress
 from .axes import AXES, Axes, parse_axes, parse_combinations
 from .batching import batching_of, check_batching
+from .defaults import LENGTH
 from .finished import FinishedRun
-from .grid import LENGTH, Grid
+from .grid import Grid
 from .grid_types import checked_types
 from .matrix import Exclusion, Matrix
 from .model import Model, use_model

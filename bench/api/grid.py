@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reports.progress import ProgressOption, shown_progress
+from .defaults import LIMIT, MODEL, TASKS
 from .keywords import keywords_of
 from .messages import python_messages
 from .model import Model
@@ -14,10 +15,6 @@ from .several import Names, Numbers, Shares
 
 if TYPE_CHECKING:
     import pandas as pd
-
-MODEL = "smollm2-135m"
-TASKS, LENGTH, LIMIT = "niah_multikey_1", 1024, 12
-"""A default that shows the effect of eviction within minutes on two cores."""
 
 Combinations = Mapping[str, Any]
 """Axes by name, each with one value or several: {"allocator": "adakv", "ratio": [0.8, 0.9]}."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..reports.progress import Progress, ProgressOption, shown_progress
+from .defaults import MODEL
 from .evicted import EvictedContext, evict_context
 from .messages import python_messages
 from .single import check_progress, optional_number, optional_text, switch, text_of, whole_number
@@ -118,7 +119,7 @@ def _method(
 
 @python_messages()
 def load(
-    model: str = "smollm2-135m",
+    model: str = MODEL,
     *,
     device: str | None = None,
     dtype: str | None = None,

@@ -1,20 +1,16 @@
 """The command line's entry point: commands, exit codes, one sentence for a user's mistake."""
 
-import functools
 import os
 import sys
-from collections.abc import Callable, Mapping
-from typing import Any
 
 import typer
 
 from ... import UserError, __version__
 from ...db.errors import StoreError
-from ..errors import EXIT_INTERRUPTED, Interrupted, PluginError, WorkerError
-from . import compare, doctor, estimate, inspect, leaderboard, listing, lm_eval, profile, results, run, tasks
-from .command import Command, FileCommand
+from ..errors import PluginError, WorkerError
+from .command import UsageError
+from .commands import Commands
 from .messages import sentence
-from .signals import as_interrupts
 from .streams import Output, standard_streams
 
 EXIT_FAILED = 1
@@ -34,11 +30,9 @@ that the user has set is kept."""
 LM_EVALS_OWN = {"TQDM_DISABLE", "LMEVAL_LOG_LEVEL"}
 """Not set for the command `lm-eval`, which shows lm-eval's own bars and messages."""
 
-UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
-"""The base class of usage errors, from typer's own copy of click or the installed one, depending on typer's version."""
-
 app = typer.Typer(
     name="lukv-bench",
+    cls=Commands,
     help="Benchmark KV-cache eviction: any allocator with any scorer, evicted for real, on real tasks.",
     epilog="Start with: lukv-bench run --allocator lukv --scorer keydiff",
     add_completion=False,
@@ -56,43 +50,6 @@ def _root(
         print(__version__)
     elif context.invoked_subcommand is None:
         print(context.get_help())
-
-
-def _command(function: Callable[..., int]) -> Callable[..., int]:
-    """Wrap a command so that it ends with one sentence on Ctrl-C, SIGTERM and SIGHUP."""
-
-    @functools.wraps(function)
-    def wrapped(*args: Any, **kwargs: Any) -> int:
-        try:
-            with as_interrupts():
-                return function(*args, **kwargs)
-        except KeyboardInterrupt as error:
-            print(sentence(f"interrupted{f': {error}' if str(error) else ''}"), file=sys.stderr)
-            return error.exit_code if isinstance(error, Interrupted) else EXIT_INTERRUPTED
-
-    return wrapped
-
-
-COMMANDS: Mapping[str, tuple[Callable[..., int], str]] = {
-    "run": (run.run, "Evict, answer, score and store: any mix of methods."),
-    "results": (results.results, "Show what was measured, a row per cell."),
-    "compare": (compare.compare, "Say which differences are real, over the same samples."),
-    "leaderboard": (leaderboard.leaderboard, "Open the leaderboard, a site over the results."),
-    "profile": (profile.profile, "Make the profile of a fitted plugin for a model: LU-KV by default."),
-    "inspect": (inspect.inspect, "Show what one eviction keeps of a text."),
-    "estimate": (estimate.estimate, "What fits on a card, from a model's configuration alone."),
-    "list": (listing.list_, "List allocators, scorers, tasks or models."),
-    "doctor": (doctor.doctor, "Check what works here and what is missing."),
-}
-for _name, (_function, _short) in COMMANDS.items():
-    _class = FileCommand if _name == "run" else Command
-    app.command(_name, cls=_class, short_help=_short)(_command(_function))
-_tasks = typer.Typer(help="Export samples, score predictions.", rich_markup_mode=None)
-_tasks.command("export", cls=Command, short_help="Write samples as files.")(_command(tasks.export))
-_tasks.command("score", cls=Command, short_help="Score what any program predicted.")(_command(tasks.score))
-app.add_typer(_tasks, name="tasks")
-_short = "Run lm-eval's own command line on an evicted cache."
-app.command("lm-eval", short_help=_short, context_settings=dict(lm_eval.SETTINGS))(_command(lm_eval.lm_eval))
 
 
 def main() -> None:

@@ -1,11 +1,16 @@
 """Command classes that refuse repeated options and read options from a file."""
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import typer
 from typer.core import TyperCommand
 
 from ... import UserError
+
+UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
+"""The base class of usage errors, from typer's own copy of click or the installed one, depending on typer's version."""
 
 
 class Command(TyperCommand):
@@ -13,12 +18,13 @@ class Command(TyperCommand):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # either click's
         """Refuse repeated options, then parse."""
-        order = self.make_parser(ctx).parse_args(args=list(args))[2]
-        counts = Counter(option for option in order if option.param_type_name == "option")
-        for option, times in counts.items():
-            if times > 1 and not (option.multiple or getattr(option, "is_flag", False)):
-                raise UserError(f"{option.opts[0]} was given {times} times, and takes one value; give it once.")
-        return super().parse_args(ctx, args)
+        with _naming_command(ctx):
+            order = self.make_parser(ctx).parse_args(args=list(args))[2]
+            counts = Counter(option for option in order if option.param_type_name == "option")
+            for option, times in counts.items():
+                if times > 1 and not (option.multiple or getattr(option, "is_flag", False)):
+                    raise UserError(f"{option.opts[0]} was given {times} times, and takes one value; give it once.")
+            return super().parse_args(ctx, args)
 
 
 class FileCommand(Command):
@@ -26,7 +32,8 @@ class FileCommand(Command):
 
     def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]  # either click's
         """Put the file's options before the typed ones, then parse."""
-        values, _, order = self.make_parser(ctx).parse_args(args=list(args))
+        with _naming_command(ctx):
+            values, _, order = self.make_parser(ctx).parse_args(args=list(args))
         if (path := values.get("config")) is None or values.get("help"):
             return super().parse_args(ctx, args)
         from .sweep import SweepFile
@@ -35,3 +42,14 @@ class FileCommand(Command):
         typed = {option.opts[0].removeprefix("--") for option in order}
         from_file = {name: option for name, option in options.items() if name not in ("config", "help")}
         return super().parse_args(ctx, [*SweepFile(path, ctx, from_file).words(typed), *args])
+
+
+@contextmanager
+def _naming_command(ctx: typer.Context) -> Iterator[None]:
+    """Within the block, a usage error gets the context of its command, which typer's parser leaves out of some."""
+    try:
+        yield
+    except UsageError as error:
+        if getattr(error, "ctx", None) is None:
+            error.ctx = ctx  # type: ignore[attr-defined]  # a usage error has it
+        raise

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ..api.defaults import MODEL
 from ..api.values import axis, one_of, whole_numbers
 from ..models.memory import size
 from .options import Json, KeepTokens, Model, Ratio
@@ -17,7 +18,7 @@ NOTE = "The question, the answer and the activations of a prefill come on top."
 
 
 def estimate(
-    model: Model = "smollm2-135m",
+    model: Model = MODEL,
     context: Annotated[
         list[str] | None, typer.Option("--context", help="Tokens of context.  [default: 4096]", metavar="N,N")
     ] = None,

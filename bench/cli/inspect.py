@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ..api.defaults import MODEL
 from ..api.values import apart, storable
 from ..reports.progress import progress
 from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
@@ -28,7 +29,7 @@ def inspect(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write what was kept to this file (.npz).", metavar="F")
     ] = None,
-    model: Model = "smollm2-135m",
+    model: Model = MODEL,
     allocator: Annotated[str, typer.Option("--allocator", help="NAME[:key=value,...]", metavar="A")] = "lukv",
     scorer: Annotated[str, typer.Option("--scorer", help="NAME[:key=value,...]", metavar="S")] = "keydiff",
     ratio: Annotated[

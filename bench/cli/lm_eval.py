@@ -9,9 +9,6 @@ import typer
 
 from ... import UserError
 
-SETTINGS = {"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False}
-"""All words after the command are lm-eval's, including its options and --help."""
-
 
 def lm_eval(context: typer.Context) -> int:
     """Run lm-eval's own command line with the model class `lukv`, whose KV cache is evicted after the context.

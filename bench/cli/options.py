@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..api.grid import LENGTH, MODEL, TASKS
+from ..api.defaults import LENGTH, MODEL, TASKS
 
 
 def whole_number(text: str | int) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ... import UserError
+from ..api.defaults import MODEL
 from ..api.values import apart, at_least_one, storable
 from ..reports.progress import Progress, progress
 from .making import ModelOptions, PluginOptions, file_of, make_profiles
@@ -30,7 +31,7 @@ def profile(
         Path | None,
         typer.Option("--out", help="File to write; with several scorers, NAME.SCORER.EXT for each.", metavar="FILE"),
     ] = None,
-    model: Model = "smollm2-135m",
+    model: Model = MODEL,
     allocator: Annotated[
         str | None,
         typer.Option(

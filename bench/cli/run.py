@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.checked import CheckedGrid, check_grid
+from ..api.defaults import LIMIT, MODEL, TASKS
 from ..api.finished import FinishedRun
-from ..api.grid import LIMIT, MODEL, TASKS, Grid
+from ..api.grid import Grid
 from ..api.keywords import keywords_of
 from ..api.values import auto_or_number, axis, model_names, whole_numbers
 from ..errors import printable

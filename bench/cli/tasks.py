@@ -10,7 +10,7 @@ import typer
 
 from ... import UserError
 from ...tasks.json_text import read_json
-from ..api.grid import LENGTH, LIMIT, TASKS
+from ..api.defaults import LENGTH, LIMIT, MODEL, TASKS
 from ..api.values import axis, samples_limit, storable, whole_numbers
 from ..reports.progress import progress
 from .options import DataDir, Json, Length, Limit, Model, Seed, Tasks, Thinking
@@ -22,7 +22,7 @@ def export(
     length: Length = None,
     limit: Limit = LIMIT,
     seed: Seed = 0,
-    model: Model = "smollm2-135m",
+    model: Model = MODEL,
     data_dir: DataDir = None,
     thinking: Thinking = False,
 ) -> int:

@@ -1,6 +1,5 @@
 """Which executor answers a run."""
 
-import multiprocessing
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
@@ -71,6 +70,8 @@ def _check_process() -> None:
     Raises:
         UserError: it is a worker, or a daemon of multiprocessing.
     """
+    import multiprocessing
+
     process = multiprocessing.current_process()
     if process.name.startswith(PROCESS_NAME):  # a spawned process runs the main script again
         raise UserError(

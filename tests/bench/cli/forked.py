@@ -18,7 +18,12 @@ import pytest
 from lukv_bench.bench.cli import app
 
 PROGRAM = Path(__file__).with_name("forked_program.py")
-PRELOADED = ["lukv_bench.bench.cli.app", "lukv_bench.bench.run.session", "transformers.models.llama.modeling_llama"]
+PRELOADED = [
+    "lukv_bench.bench.cli.app",
+    "lukv_bench.bench.cli.run",
+    "lukv_bench.bench.run.session",
+    "transformers.models.llama.modeling_llama",
+]
 """What a run imports."""
 
 

@@ -16,6 +16,9 @@ def test_a_usage_error_names_the_commands_own_help(refused: Callable[..., str]) 
     assert refused(["run", "--nosuch"]).endswith("see `lukv-bench run --help`.")
     assert refused(["tasks", "export", "--limit", "x"]).endswith("see `lukv-bench tasks export --help`.")
     assert refused(["nosuch"]).endswith("see `lukv-bench --help`.")
+    assert refused(["run", "--config"]).endswith("see `lukv-bench run --help`.")
+    assert refused(["tasks", "export", "--out"]).endswith("see `lukv-bench tasks export --help`.")
+    assert refused(["results", "--json=yes"]).endswith("see `lukv-bench results --help`.")
 
 
 def test_list_tasks_is_a_line_a_task_by_family(lukv_bench: Any) -> None:

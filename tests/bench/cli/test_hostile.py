@@ -109,7 +109,9 @@ def fill(folder: Path) -> None:
 def commands() -> Iterator[tuple[tuple[str, ...], list[Any]]]:
     """Every command with its parameters."""
     group: Any = typer.main.get_command(app.app)
-    for name, command in group.commands.items():
+    context = group.context_class(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
         inner = getattr(command, "commands", None)
         for words, one in [((name, more), held) for more, held in inner.items()] if inner else [((name,), command)]:
             if name != "lm-eval":  # its options are lm-eval's

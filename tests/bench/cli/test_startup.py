@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lukv_bench.bench.cli import commands
+
 LIBRARIES = {
     "torch", "transformers", "tokenizers", "huggingface_hub", "accelerate", "lm_eval", "datasets", "numpy", "pandas",
     "scipy", "pyarrow", "sqlalchemy", "alembic",
@@ -53,6 +55,14 @@ def test_commands_that_need_no_model_load_no_heavy_library(tmp_path: Path) -> No
 
 PLUGIN_METADATA, PLUGIN_CODE = "lukv_bench.bench.plugins.names", "lukv_bench.bench.plugins.registry"
 TASK_FILES, MODELS, DATABASE = "yaml", "lukv_bench.bench.models.find", "lukv_bench.db.named"
+
+
+@pytest.mark.parametrize("place", [path for path in commands.COMMANDS if path != "lm-eval"])
+def test_a_command_loads_no_other_command(place: str, tmp_path: Path) -> None:
+    package = commands.__name__.rpartition(".")[0]
+    others = {f"{package}.{other.module}" for other in commands.COMMANDS.values()}
+    others.remove(f"{package}.{commands.COMMANDS[place].module}")
+    assert loaded([f"{place} --nosuch"], tmp_path, others) == []
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def words(text: str, *typed: str) -> list[str]:
     """What a file stands for on the command line of `run`."""
     Path("sweep.yaml").write_text(text)
     group: Any = typer.main.get_command(app.app)
-    command = group.commands["run"]
+    command = group.get_command(group.context_class(group), "run")
     options = {param.opts[0].removeprefix("--"): param for param in command.params}
     return SweepFile("sweep.yaml", command.context_class(command), options).words(typed)
 
