@@ -1,6 +1,7 @@
 """Tiny models with random weights, and what the engine is held against."""
 
 import copy
+import gc
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -122,6 +123,13 @@ def tiny(request: pytest.FixtureRequest) -> Tiny:
 def llama() -> Tiny:
     """One of them, for what does not depend on the architecture."""
     return make_tiny("llama-HQ6-H2-D20")
+
+
+@pytest.fixture
+def new_objects_alone() -> None:
+    """The garbage collector walks what is made from here on, and not the million objects of the session before."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture

@@ -24,6 +24,8 @@ from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.ragged_store import compact
 from lukv_bench.scorers.keydiff import KeyDiff
 
+pytestmark = pytest.mark.usefixtures("new_objects_alone")
+
 N_LAYERS, N_TOKENS, HEAD_DIM = 16, 400, 20
 N_FED = 12
 """Tokens of question and answer."""

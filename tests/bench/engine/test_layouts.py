@@ -72,6 +72,7 @@ def test_bytes_are_reported_as_those_of_the_kept_slots(
     assert cache.kv_bytes_by_row() == [n * 2 * 64 * 4 for n in slots]
 
 
+@pytest.mark.usefixtures("new_objects_alone")
 def test_16_configurations_over_the_shared_context_hold_little_more_than_the_full_cache(
     like_default: LoadedModel, some_ids: Ids, script: Callable[[str], Any]
 ) -> None:

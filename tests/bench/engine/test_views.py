@@ -201,6 +201,7 @@ def test_the_seed_follows_from_the_runs_seed_and_the_context(llama: Any, some_id
     assert all(0 <= seed < 2**63 for seed in seeds(one, 0))
 
 
+@pytest.mark.usefixtures("new_objects_alone")
 def test_what_was_shown_does_not_outlive_its_layer(llama: Any, some_ids: Callable[..., list[int]]) -> None:
     alive: list[int] = []
     shown: list[Any] = []

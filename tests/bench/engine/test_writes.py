@@ -248,6 +248,7 @@ def test_a_cache_that_overflowed_is_not_the_scorers_fault(llama: Any, some_ids: 
         context.table("keydiff")
 
 
+@pytest.mark.usefixtures("new_objects_alone")
 def test_nothing_of_a_failed_pass_stays_alive(llama: Any, some_ids: Callable[..., list[int]]) -> None:
     """A re-read costs time and no memory."""
 
