@@ -14,11 +14,12 @@ from .cell_scores import update_score
 from .claims import Claims
 from .clock import moment
 from .database import Database
+from .done_answers import done_ordinals
 from .errors import MissingRowError
 from .named import check_there
 from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
-from .portions import portions, read_rows
+from .portions import portions
 from .records import AnswerRecord
 from .schema import Allocation, Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
 from .shared_rows import shared_row
@@ -149,15 +150,10 @@ class Store(Database):
             claims.settle(connection, cell_id, sample_id, run_id)
             connection.execute(update(Answer).where(*unscored).values(error=error))
 
-    def done_ordinals(self, cell_ids: Sequence[str]) -> dict[str, set[int]]:
-        """By cell the ordinals of the samples that it has a done answer for; cells without any are left out."""
-        done: dict[str, set[int]] = {}
-        answers = select(Answer.cell_id, Sample.ordinal).join(Sample, Sample.id == Answer.sample_id).where(DONE)
+    def done_ordinals(self, cell_ids: Sequence[str]) -> dict[str, frozenset[int]]:
+        """By cell the ordinals of the samples that it has a done answer to; cells without any are left out."""
         with self.reading() as connection:
-            for some in portions(cell_ids):
-                for cell_id, ordinal in read_rows(connection, answers.where(Answer.cell_id.in_(some))):
-                    done.setdefault(cell_id, set()).add(ordinal)
-        return done
+            return done_ordinals(connection, cell_ids)
 
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
         """Delete the failed answers of these configurations, and the failed cells that are left without any."""

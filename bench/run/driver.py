@@ -38,7 +38,7 @@ def requested(plan: Plan, shard: Shard) -> dict[str, set[int]]:
 def missing(plan: Plan, store: Store, shard: Shard, *, redo: bool = False) -> dict[str, set[int]]:
     """Per cell the ordinals of the samples in a shard without a done answer; with `redo` of all in it."""
     done = {} if redo else store.done_ordinals([cell.id for cell in plan.cells])
-    return {cell_id: ordinals - done.get(cell_id, set()) for cell_id, ordinals in requested(plan, shard).items()}
+    return {cell_id: ordinals - done.get(cell_id, frozenset()) for cell_id, ordinals in requested(plan, shard).items()}
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,8 @@ python tests/benchmarks/plan_scale.py                # 10,000 cells x 100 sample
 python tests/benchmarks/plan_scale.py --cells 1000   # a tenth
 
 The grid is 2 scorers x 5 allocators on 5 tasks, with as many ratios as give that many cells, on a tiny random model.
-The stored answers are those of the plan's own cells, so that resume finds every one. Prints CPU seconds and the peak
+The stored answers are those of the plan's own cells, so that resume finds every one; they lie in the table as a run
+stores them, sample by sample. Prints CPU seconds and the peak
 of the process's memory after each step.
 """
 
@@ -26,7 +27,7 @@ _ROOT = Path(__file__).resolve().parents[2]
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
 sys.path.append(str(_ROOT / "tests"))
 
-from sqlalchemy import insert  # noqa: E402 - the root must not be on sys.path
+from sqlalchemy import insert, update  # noqa: E402 - the root must not be on sys.path
 from tiny_model import make_model  # noqa: E402
 
 from lukv_bench.bench.api.checked import check_grid  # noqa: E402
@@ -36,9 +37,11 @@ from lukv_bench.bench.reports.progress import shown_progress  # noqa: E402
 from lukv_bench.bench.run.driver import missing  # noqa: E402
 from lukv_bench.bench.run.plan import Plan, make_plan  # noqa: E402
 from lukv_bench.bench.run.rows import environment_row, plan_rows  # noqa: E402
+from lukv_bench.bench.run.shard import WHOLE  # noqa: E402
 from lukv_bench.db import schema  # noqa: E402
 from lukv_bench.db.comparison import result_rows  # noqa: E402
 from lukv_bench.db.store import Store  # noqa: E402
+from lukv_bench.db.summaries import write_missing_summaries  # noqa: E402
 
 ALLOCATORS = ("uniform", "adakv", "pyramidkv", "global", "shuffled:of=adakv")
 SCORERS = ("keydiff", "knorm")
@@ -73,7 +76,7 @@ def step(name: str, work: Callable[[], T]) -> T:
 
 
 def fill(store: Store, plan: Plan, n_samples: int) -> None:
-    """Store an answer of every cell to every sample."""
+    """Store an answer of every cell to every sample, with the score and the summary of every cell."""
     run = store.start_run(["lukv-bench", "run"], environment_row(plan.loaded))
     samples = {
         id(one): [digest(one.task.info.name, ordinal) for ordinal in range(n_samples)] for one in plan.sample_sets
@@ -81,7 +84,7 @@ def fill(store: Store, plan: Plan, n_samples: int) -> None:
     now = datetime.now(UTC)
 
     def answers() -> Iterator[dict[str, Any]]:
-        for cell, ordinal in product(plan.cells, range(n_samples)):
+        for ordinal, cell in product(range(n_samples), plan.cells):
             sample = samples[id(cell.samples)][ordinal]
             yield {"cell_id": cell.id, "sample_id": sample, "run_id": run, "status": "done", "text": "a", "score": 1.0,
                    "events": [], "created_at": now}  # fmt: skip
@@ -98,6 +101,8 @@ def fill(store: Store, plan: Plan, n_samples: int) -> None:
         rest = answers()
         while some := list(islice(rest, 20_000)):
             connection.execute(insert(schema.Answer), some)
+        connection.execute(update(schema.Cell).values(score=100.0))
+    write_missing_summaries(store)
 
 
 def digest(*parts: object) -> str:
@@ -122,10 +127,10 @@ def main() -> None:
         with Store.open(checked.url, create=True) as store:
             step("write the plan", lambda: store.put(*plan_rows(plan)))
             step("write the plan again", lambda: store.put(*plan_rows(plan)))
-            todo = step("what is missing, of nothing done", lambda: missing(plan, store))
+            todo = step("what is missing, of nothing done", lambda: missing(plan, store, WHOLE))
             assert sum(map(len, todo.values())) == len(plan.cells) * options.samples
             step("(store the answers)", lambda: fill(store, plan, options.samples))
-            todo = step("what is missing, of all done", lambda: missing(plan, store))
+            todo = step("what is missing, of all done", lambda: missing(plan, store, WHOLE))
             assert not any(todo.values())
             rows = step("rows of the table", lambda: result_rows(store, [cell.id for cell in plan.cells]))
         print(f"{len(plan.cells)} cells, {len(rows)} rows")
