@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ...db.store import Store
     from ..run.driver import Execution
     from ..run.executors.choice import Workers
+    from ..run.plan import Plan
     from ..run.shard import Shard
     from ..run.spec import RunSpec
 
@@ -98,6 +99,7 @@ class CheckedGrid:
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
+        self.note_contexts(plan, progress)
         keeps_model = isinstance(model, Model)
         with open_executor(self.workers, plan, grid.device, batching_of(grid), keeps_model=keeps_model) as executor:
             outcome = carry_out(plan, opened(), command, self.execution(), executor, progress.report)
@@ -109,6 +111,13 @@ class CheckedGrid:
         finished.traces += outcome.traces.values()
         finished.stopped = outcome.stopped
         return [cell.id for cell in plan.cells]
+
+    def note_contexts(self, plan: "Plan", progress: Progress) -> None:
+        """Say how many tokens of the lengths that were named are context."""
+        from ..run.contexts import context_notes
+
+        for note in context_notes(plan) if self.grid.length is not None else ():
+            progress.message(note)
 
     def execution(self) -> "Execution":
         """How the grid is carried out on each model."""

@@ -30,6 +30,7 @@ def forecast_grid(checked: CheckedGrid, progress: Progress) -> "list[Forecast]":
             undo.enter_context(naming_model(model, number, len(specs)))
             loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
             plan = make_plan(spec, loaded, progress.report, make_profiles=False)
+            checked.note_contexts(plan, progress)
             try:
                 store = undo.enter_context(Store.open(checked.url, create=False))
             except NoResultsError:

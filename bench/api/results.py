@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ... import UserError
 from .messages import python_messages
 from .several import Names, names_of
 from .single import optional_number, optional_place, optional_text, text_of
@@ -181,7 +182,12 @@ def compared_pairs(store: "Store", a: str, b: str, task: Sequence[str] | None = 
     from ...db.pairs import read_pairs
     from ...db.results import read_results
 
-    tasks = None if task is None else _stored_tasks(task, {row["task"] for row in read_results(store)})
+    if task is None:
+        return read_pairs(store, a, b)
+    stored = {row["task"] for row in read_results(store)}
+    tasks = _stored_tasks(task, stored)
+    if tasks.isdisjoint(stored):
+        raise UserError(f"there are no results for {', '.join(task)}; leave --task out to compare over all tasks.")
     return read_pairs(store, a, b, tasks)
 
 

@@ -15,8 +15,9 @@ def doctor(db: Database = None) -> int:
 
     with redirect_stdout(sys.stderr):  # output of plugins at import
         findings = checkup(db)
+    width = max(len(finding.what) for finding in findings)
     for finding in findings:
-        print(f"{finding.mark:<7} {finding.what:<22} {finding.detail}")
+        print(f"{finding.mark:<7} {finding.what:<{width}} {finding.detail}")
         if finding.cure:
-            print(f"{'':<30} -> {finding.cure}")
+            print(f"{'':<7} {'':<{width}} -> {finding.cure}")
     return 1 if any(finding.mark == "broken" and finding.needed for finding in findings) else 0

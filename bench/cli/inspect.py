@@ -70,6 +70,8 @@ def inspect(
     from ..models.find import check_model_name, loading
     from ..plugins.names import check_name
 
+    if ratio is not None and "," in ratio:
+        raise UserError(f"inspect shows one eviction and takes one --ratio, not {ratio!r}.")
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
     text = _read(context)
     out = None if out is None else user_path(out, "--out")

@@ -17,7 +17,8 @@ def whole_number(text: str | int) -> int:
     try:
         return int(text)
     except ValueError:
-        raise typer.BadParameter(f"{text!r} is not a whole number") from None
+        kind = "one whole number, which the option takes" if "," in str(text) else "a whole number"
+        raise typer.BadParameter(f"{text!r} is not {kind}") from None
 
 
 Model = Annotated[str, typer.Option("--model", help="Alias (see `list models`), hub id or local folder.", metavar="M")]

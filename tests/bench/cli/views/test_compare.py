@@ -114,11 +114,21 @@ def test_the_samples_that_flipped(two_tasks: Path, lukv_bench: Any) -> None:
         (["nosuch", "uniform"], '"nosuch" is no allocator'),
         (["lukv", "uniform", "--json", "--csv"], "give one of --json, --csv and --markdown."),
         (["lukv", "uniform", "--task", "nosuch"], "nosuch"),
-        (["lukv", "uniform", "--task", "niah_multikey_1"], "but no two of them share"),
+        (
+            ["lukv", "uniform", "--task", "niah_multikey_1"],
+            "there are no results for niah_multikey_1; leave --task out",
+        ),
     ],
 )
 def test_what_cannot_be_compared(two_tasks: Path, refused: Callable[..., str], line: list[str], said: str) -> None:
     assert said in refused(["compare", *line, "--db", str(two_tasks)])
+
+
+def test_two_that_answered_different_tasks_are_not_compared(
+    database: "MakeDatabase", refused: Callable[..., str]
+) -> None:
+    path = database({A: {"fwe": [RIGHT]}, B: {"qasper": [RIGHT]}})
+    assert "but no two of them share" in refused(["compare", "lukv", "uniform", "--db", str(path)])
 
 
 def test_from_python(two_tasks: Path) -> None:
