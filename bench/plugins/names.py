@@ -11,7 +11,7 @@ from pathlib import Path
 from ... import UserError
 from ..suggest import unknown
 from .commas import has_open_bracket, split_at_commas, unmatched_brackets
-from .contract import Kind
+from .contract import METHODS, Kind
 from .plugin import Description
 
 
@@ -26,8 +26,8 @@ def registered(kind: Kind) -> dict[str, list[EntryPoint]]:
 
 
 def entry_points(group: str) -> EntryPoints:
-    """The entry points of a group in all installed packages."""
-    return _entry_points(group, tuple((place, _changed_ns(Path(place))) for place in sys.path))
+    """The entry points of a kind's group in all installed packages."""
+    return _groups(tuple((place, _changed_ns(Path(place))) for place in sys.path))[group]
 
 
 def _changed_ns(place: Path) -> int:
@@ -35,10 +35,11 @@ def _changed_ns(place: Path) -> int:
     return place.stat().st_mtime_ns if place.exists() else 0
 
 
-@lru_cache(maxsize=2)  # a group of each kind of plugin
-def _entry_points(group: str, places: tuple[tuple[str, int], ...]) -> EntryPoints:
-    """Cached, since a command calls it a dozen times, and each call opens a file of every installed package."""
-    return read_entry_points(group=group)
+@lru_cache(maxsize=1)
+def _groups(places: tuple[tuple[str, int], ...]) -> dict[str, EntryPoints]:
+    """Each kind's group. Cached, since a command asks a dozen times, and reading opens a file of every package."""
+    points = read_entry_points()
+    return {group: points.select(group=group) for group in (f"lukv_bench.{kind}s" for kind in METHODS)}
 
 
 def origin_of(kind: Kind, name: str, point: EntryPoint) -> Description:
