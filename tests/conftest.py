@@ -1,6 +1,7 @@
 """The root must not be on sys.path: its kernels/ would pass for Hugging Face's package of that name."""
 
 import fcntl
+import gc
 import os
 import re
 import sys
@@ -23,6 +24,23 @@ _ROOT = Path(__file__).resolve().parents[1]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 """A fenced block of a document: its language and its text."""
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() != _ROOT]
+
+LONGEST = (
+    *("tests/bench/cli/installed/", "tests/bench/api/test_documents.py", "tests/bench/cli/test_ray.py"),
+    "tests/leaderboard/browser/",
+)
+"""Tests that take up to minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first: at the end, one worker would wait for another that has just begun one of them."""
+    items.sort(key=lambda item: not item.nodeid.startswith(LONGEST))
+
+
+def pytest_collection_finish() -> None:
+    """What is imported by now stays, so the garbage collector need not walk its million objects again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def leave_out(reason: str) -> NoReturn:
