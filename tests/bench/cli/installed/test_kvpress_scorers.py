@@ -15,7 +15,9 @@ RUN = ("--tasks", "niah_single_1", "--length", "360", "--limit", "1", "--ratio",
 
 
 @pytest.fixture(scope="module")
-def with_kvpress(site: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def with_kvpress(make_site: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """An environment of its own: kvpress and what came with it stay."""
+    site = make_site()
     commands = re.findall(r"^pip (install .*)$", (EXAMPLE / "README.md").read_text(encoding="utf-8"), flags=re.M)
     assert len(commands) == 2
     copy = shutil.copytree(EXAMPLE, tmp_path_factory.mktemp("example") / "copy")  # building leaves traces

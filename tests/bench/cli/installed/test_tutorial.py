@@ -44,11 +44,12 @@ def test_an_author_writes_runs_edits_and_removes_a_scorer(
     assert "Ranks tokens by their position." in first
     assert "4 new answers" in first
     assert "2 new answers" in edited, "the scorer's, and not the full cache's"
-    rows = [re.findall(r" uniform +recency +[0-9a-f]{8} ", printed) for printed in (first, edited, removed)]
-    assert len(rows[1]) == 2
-    assert rows[1][0] != rows[1][1]
-    assert rows[2] == rows[1], "answers outlive the plugin"
+    table = edited[edited.rindex("\ntask ") :]
+    assert len(set(re.findall(r" uniform +recency +([0-9a-f]{8}) ", table))) == 2, "a row for each code"
+    assert removed.endswith(table), "answers outlive the plugin"
     assert "Ranks tokens by their position." not in removed
+    run = "lukv-bench run --model model --allocator uniform --scorer recency --tasks niah_single_1 --db recency.db"
+    assert "unknown scorer 'recency'" in shell(f"{run} || test $? = 2")
 
 
 def test_an_author_fits_keeps_edits_and_reuses_a_scorer(
