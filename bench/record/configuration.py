@@ -96,9 +96,9 @@ def recorded_hashes(hashes: Mapping[str, str]) -> tuple[str | None, dict[str, st
     return (None if own is None else hashes[own]), others or None
 
 
-def cell_id(configuration: Configuration, task: str, task_version: str, data_revision: str, length: int | None) -> str:
+def cell_id(configuration_id: str, task: str, task_version: str, data_revision: str, length: int | None) -> str:
     """Content hash of a configuration on a task at a length. The number of samples is not part of it."""
-    return content_hash([configuration.id, task, task_version, data_revision, length])
+    return content_hash([configuration_id, task, task_version, data_revision, length])
 
 
 def sample_id(task: str, task_version: str, prompt: str, generation: Mapping[str, Any], ordinal: int) -> str:

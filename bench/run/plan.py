@@ -44,6 +44,11 @@ class RunMethod:
         return self.method.label
 
     @cached_property
+    def configuration_id(self) -> str:
+        """Of its configuration; hashed once for all cells."""
+        return self.configuration.id
+
+    @cached_property
     def profile_hashes(self) -> dict[str, str]:
         """The hash of each profile by the path of its plugin."""
         return profile_hashes(self.profiles)
@@ -158,7 +163,7 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
 
 def _distinct(methods: Iterable[RunMethod]) -> tuple[RunMethod, ...]:
     """Each configuration once. Tasks with different rules can share one: without a chat template all are plain."""
-    return tuple({method.configuration.id: method for method in methods}.values())
+    return tuple({method.configuration_id: method for method in methods}.values())
 
 
 Rules = tuple[str, bool, int]
@@ -222,5 +227,5 @@ def _record(plugin: Plugin) -> PluginRecord:
 
 def _run_cell(samples: SampleSet, method: RunMethod) -> RunCell:
     task = samples.task
-    identity = cell_id(method.configuration, task.info.name, task.info.version, task.data_revision, task.length)
+    identity = cell_id(method.configuration_id, task.info.name, task.info.version, task.data_revision, task.length)
     return RunCell(identity, samples, method)

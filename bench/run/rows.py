@@ -1,7 +1,7 @@
 """A plan as rows of the store."""
 
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from ...db import schema
@@ -12,6 +12,7 @@ from ...tasks.catalog import TaskInfo
 from ...tasks.document import facets
 from ..models.load import LoadedModel
 from ..plugins.method_pages import method_page
+from ..plugins.plugin import Description
 from ..record.environment import machine, machine_name, package_versions
 from ..record.hashing import content_hash
 from ..samples.sample_set import Sample, SampleSet
@@ -36,6 +37,8 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
 def plan_rows(plan: Plan) -> Iterator[PlanRow]:
     """All rows that answers refer to, except samples."""
     yield _model(plan.loaded)
+    for description in _descriptions(plan.methods):
+        yield method_page(description)
     for method in plan.methods:
         yield from _method(method)
     for info in {samples.task.info.name: samples.task.info for samples in plan.sample_sets}.values():
@@ -57,15 +60,19 @@ def _model(loaded: LoadedModel) -> schema.Model:
     )
 
 
+def _descriptions(methods: Iterable[RunMethod]) -> Iterable[Description]:
+    """Of every plugin of some methods, each once: a page takes longer than a configuration."""
+    chosen = (plugin for one in methods for plugin in (one.method.allocator, one.method.scorer) if plugin is not None)
+    parts = (part.description for plugin in chosen for part in plugin.parts)
+    return {(one.kind, one.name): one for one in parts}.values()
+
+
 def _method(run_method: RunMethod) -> Iterator[PlanRow]:
-    method, configuration = run_method.method, run_method.configuration
-    scorers = () if method.scorer is None else method.scorer.parts
-    for plugin in (*method.allocator.parts, *scorers):
-        yield method_page(plugin.description)
+    configuration = run_method.configuration
     for path, digest in run_method.profile_hashes.items():
         yield _profile(run_method.profiles[path], digest, configuration.model_revision)
     yield schema.Configuration(
-        id=configuration.id,
+        id=run_method.configuration_id,
         label=run_method.label,
         model_revision=configuration.model_revision,
         dtype=configuration.dtype,
@@ -89,7 +96,10 @@ def _method(run_method: RunMethod) -> Iterator[PlanRow]:
     )
     for path, digest in run_method.profile_hashes.items():
         yield schema.ConfigurationProfile(
-            configuration_id=configuration.id, role=path, plugin=run_method.profiles[path].kind, profile_hash=digest
+            configuration_id=run_method.configuration_id,
+            role=path,
+            plugin=run_method.profiles[path].kind,
+            profile_hash=digest,
         )
 
 
@@ -144,7 +154,7 @@ def _cell(cell: RunCell) -> schema.Cell:
     task = cell.samples.task
     return schema.Cell(
         id=cell.id,
-        configuration_id=cell.method.configuration.id,
+        configuration_id=cell.method.configuration_id,
         task=task.info.name,
         task_version=task.info.version,
         data_revision=task.data_revision,

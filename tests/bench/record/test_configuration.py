@@ -122,9 +122,9 @@ def test_a_cell_is_told_by_task_version_data_and_length() -> None:
         ("niah", "1", "x", 1025),
         ("niah", "1", "x", None),
     ]
-    ids = [cell_id(configuration(), *one) for one in asked] + [cell_id(configuration(seed=1), *asked[0])]
+    ids = [cell_id(configuration().id, *one) for one in asked] + [cell_id(configuration(seed=1).id, *asked[0])]
     assert len(set(ids)) == len(ids)
-    assert cell_id(configuration(), *asked[0]) == ids[0]
+    assert cell_id(configuration().id, *asked[0]) == ids[0]
 
 
 def test_a_sample_is_told_by_its_prompt_generation_and_ordinal() -> None:
