@@ -73,21 +73,20 @@ def interrupt_dead_runs(connection: Connection) -> None:
         release(connection, run["id"])
 
 
-def claim(connection: Connection, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool) -> Claims:
+def claim(
+    connection: Connection, run_id: str, sample_id: str, cell_ids: Sequence[str], *, after: int, redo: bool
+) -> Claims:
     """Claim a sample for those of the cells that need it and that no live run holds, in a writing transaction.
 
-    With `redo` an answer counts as done only if it was given since the run began. MissingRowError for an unknown run,
-    cell or sample.
+    Answers with a number above `after` were given since the run began: a failed one is not tried again, and with `redo`
+    no other counts as done. MissingRowError for an unknown cell or sample.
     """
-    began = connection.scalar(select(Run.started_at).where(Run.id == run_id))
-    if began is None:
-        raise MissingRowError("run", run_id)
     claims, now = Claims(), moment(connection)
     for cells in portions(cell_ids):
         answers = _answers(connection, sample_id, cells)
         holders = _holders(connection, sample_id, cells, run_id)
         for cell in cells:
-            _decide(claims, cell, answers.get(cell), holders.get(cell), began, now, redo)
+            _decide(claims, cell, answers.get(cell), holders.get(cell), after, now, redo)
         to_claim = [cell for cell in cells if cell in claims.granted]
         if to_claim:
             _check_there(connection, sample_id, to_claim)
@@ -125,7 +124,7 @@ def live_claims(connection: Connection, cell_id: str) -> bool:
 
 
 def _answers(connection: Connection, sample_id: str, cells: Sequence[str]) -> dict[str, RowMapping]:
-    columns = (Answer.cell_id, Answer.status, Answer.error, Answer.text, Answer.created_at)
+    columns = (Answer.cell_id, Answer.status, Answer.error, Answer.text, Answer.id)
     query = select(*columns).where(Answer.sample_id == sample_id, Answer.cell_id.in_(cells))
     return {row["cell_id"]: row for row in connection.execute(query).mappings()}
 
@@ -142,11 +141,11 @@ def _decide(
     cell: str,
     answer: RowMapping | None,
     holder: RowMapping | None,
-    began: datetime,
+    after: int,
     now: datetime,
     redo: bool,
 ) -> None:
-    is_recent = answer is not None and answer["created_at"] >= began
+    is_recent = answer is not None and answer["id"] > after
     if answer is not None and answer["status"] == "done" and (is_recent or not redo):
         claims.done.add(cell)
     elif answer is not None and answer["status"] == "failed" and is_recent:

@@ -1,13 +1,12 @@
 """The record, as a run writes it. Every method is one transaction: once it has returned, a crash loses nothing."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
-from datetime import datetime
 from typing import Self
 
-from sqlalchemy import URL, ColumnElement, Connection, Select, delete, insert, or_, select, update
+from sqlalchemy import URL, ColumnElement, Connection, Select, delete, func, insert, or_, select, update
 
 from . import claims
 from .cell_scores import update_score
@@ -33,6 +32,12 @@ _BY_SIGNAL = 128
 
 class Store(Database):
     """The results of all runs. Methods raise StoreError when the database fails under them."""
+
+    def __init__(self, url: URL) -> None:
+        super().__init__(url)
+        self._newest_before: dict[str, int] = {}
+        """By run that was started here the newest answer from before it. Answers are compared by number, not by time: a
+        clock may be set back."""
 
     @classmethod
     def open(cls, url: URL, *, create: bool) -> Self:
@@ -65,6 +70,7 @@ class Store(Database):
         with self.writing() as connection:
             put_all(connection, [environment])
             claims.interrupt_dead_runs(connection)
+            self._newest_before[run_id] = _newest(connection)
             alive = claims.signs_of_life(connection)
             connection.execute(insert(Run).values(started_at=alive["heartbeat_at"], **values, **alive))
         return run_id
@@ -87,10 +93,12 @@ class Store(Database):
     def claim(self, run_id: str, sample_id: str, cell_ids: Sequence[str], *, redo: bool = False) -> Claims:
         """Claim a sample for those of the cells that need its answer and that no other live run is at work on.
 
-        With `redo` an answer given before the run began does not count. MissingRowError for an unknown run.
+        With `redo` an answer given before the run began does not count. MissingRowError for a run not started here.
         """
+        if run_id not in self._newest_before:
+            raise MissingRowError("run", run_id)
         with self.writing() as connection:
-            return claims.claim(connection, run_id, sample_id, cell_ids, redo=redo)
+            return claims.claim(connection, run_id, sample_id, cell_ids, after=self._newest_before[run_id], redo=redo)
 
     def put(self, *rows: PlanRow) -> None:
         """Write the rows of a plan, in any order, all or nothing.
@@ -114,15 +122,16 @@ class Store(Database):
             _lock_cell(connection, answer.cell_id)
             claims.settle(connection, answer.cell_id, answer.sample_id, answer.run_id)
             earlier = Answer.id.in_(_answers_at(answer.cell_id, answer.sample_id))
-            done_at = connection.scalar(select(Answer.created_at).where(earlier, DONE))
-            if done_at is not None and not (
-                redo and answer.status == "done" and _precedes(connection, done_at, answer)
+            done = connection.scalar(select(Answer.id).where(earlier, DONE))
+            if done is not None and not (
+                redo and answer.status == "done" and done <= self._newest_before[answer.run_id]
             ):
                 return False
             if answer.status == "failed" and answer.text is None and _take_reason(connection, earlier, answer):
                 return True
+            number = _next_number(connection)
             connection.execute(delete(Answer).where(earlier))
-            _insert_answer(connection, answer)
+            _insert_answer(connection, answer, number)
             if answer.status == "done":
                 update_score(connection, answer.cell_id)
         return True
@@ -194,17 +203,21 @@ def _take_reason(connection: Connection, earlier: ColumnElement[bool], answer: A
     return connection.execute(kept).rowcount > 0
 
 
-def _precedes(connection: Connection, at: datetime, answer: AnswerRecord) -> bool:
-    """Whether a moment lies before the answer's run began."""
-    began = connection.scalar(select(Run.started_at).where(Run.id == answer.run_id))
-    return began is not None and at < began
+def _newest(connection: Connection) -> int:
+    """The number of the newest answer; 0 without any."""
+    return connection.scalar(select(func.max(Answer.id))) or 0
 
 
-def _insert_answer(connection: Connection, answer: AnswerRecord) -> None:
+def _next_number(connection: Connection) -> dict[str, int]:
+    """The `id` of the next answer, where the database would give that of a deleted last one again."""
+    return {"id": _newest(connection) + 1} if connection.dialect.name == "sqlite" else {}
+
+
+def _insert_answer(connection: Connection, answer: AnswerRecord, number: Mapping[str, int]) -> None:
     values = asdict(answer)
     timing, counts = values.pop("timing"), values.pop("keep_counts")
     values["events"] = list(values["events"])
-    inserted = connection.execute(insert(Answer).values(created_at=moment(connection), **values))
+    inserted = connection.execute(insert(Answer).values(created_at=moment(connection), **number, **values))
     (answer_id,) = inserted.inserted_primary_key or (None,)
     if timing is not None:
         connection.execute(insert(Timing).values(answer_id=answer_id, **timing))

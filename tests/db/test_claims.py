@@ -221,6 +221,25 @@ def test_an_old_failure_is_tried_again_and_one_of_a_run_beside_is_not(
     assert any_store.claim(later, "s1", ["cell"]) == Claims(failed={"cell": "out of memory"})
 
 
+@pytest.mark.parametrize("jump_s", [-3600, 3600])
+def test_a_clock_that_jumps_between_two_runs_changes_neither_what_is_tried_again_nor_what_is_redone(
+    any_store: Store, rows: "Rows", first: str, jump_s: float
+) -> None:
+    any_store.put_answer(rows.answer(first, 0))
+    any_store.put_answer(AnswerRecord.failure("cell", "s1", first, "out of memory"))
+    later = any_store.start_run(["run"], rows.environment)
+    with any_store.writing() as connection:  # all that is stored is as if by the clock before
+        at = connection.scalar(select(Run.started_at).where(Run.id == later))
+        connection.execute(update(Answer).values(created_at=at - timedelta(seconds=jump_s)))
+    assert any_store.claim(later, "s1", ["cell"]) == Claims(granted={"cell"})
+    assert any_store.claim(later, "s0", ["cell"], redo=True) == Claims(granted={"cell"})
+    assert any_store.put_answer(rows.answer(later, 0, text="new"), redo=True)
+    assert [answer.text for answer in rows.stored(any_store)] == ["new"]
+    with any_store.writing() as connection:
+        connection.execute(update(Answer).values(created_at=at + timedelta(seconds=jump_s)))
+    assert any_store.claim(later, "s0", ["cell"], redo=True) == Claims(done={"cell"})
+
+
 def test_a_text_that_could_not_be_scored_is_handed_out_and_scored(any_store: Store, rows: "Rows", first: str) -> None:
     broken = rows.answer(first, 0, status="failed", error="metric broke", score=None, text="blue")
     assert any_store.put_answer(broken)
