@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import ray
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError
 
 from .... import UserError
 from ...errors import WorkerError, first_line
@@ -199,9 +199,13 @@ def ray_cluster(setup: WorkerSetup, n_workers: int | None, address: str | None) 
                     log_to_driver=False,
                     logging_level="ERROR",
                 )
-        except (RayError, ConnectionError, RuntimeError, ValueError, OSError) as error:
-            where = f"the Ray cluster at {address} cannot be reached" if address else "Ray cannot be started here"
-            raise UserError(f"{where} ({first_line(error).rstrip('.')}); check --address.") from error
+        except Exception as error:  # Ray raises this very class where a machine is too busy to start it in time
+            reason = first_line(error).rstrip(".")
+            if address:
+                sentence = f"the Ray cluster at {address} cannot be reached ({reason}); check --address."
+            else:
+                sentence = f"Ray cannot be started here ({reason}); try again, or run without --executor ray."
+            raise UserError(sentence) from error
         context = ray.get_runtime_context()
         head = Head(context.gcs_address, context.get_node_id())
         try:

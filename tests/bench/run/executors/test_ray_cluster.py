@@ -62,6 +62,29 @@ def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch)
 
 
 @pytest.mark.parametrize(
+    ("address", "parts"),
+    [
+        (None, ("Ray cannot be started here", "timed out during startup", "without --executor ray")),
+        ("10.0.0.1:6379", ("the Ray cluster at 10.0.0.1:6379 cannot be reached", "check --address")),
+    ],
+)
+def test_ray_that_cannot_be_started_is_one_sentence_whatever_it_raises(
+    monkeypatch: pytest.MonkeyPatch, address: str | None, parts: tuple[str, ...]
+) -> None:
+    def init(**_: Any) -> None:
+        raise Exception("The current node timed out during startup. This could happen because of much.")
+
+    for name in ray_cluster.SETTINGS:
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(ray_cluster.ray, "init", init)
+    setup: Any = None
+    with pytest.raises(UserError) as refused, ray_cluster.ray_cluster(setup, 2, address):
+        pass
+    for part in parts:
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
     ("resources", "device", "asked", "expected"),
     [
         ([{"CPU": 8.0, "GPU": 2.0}, {"CPU": 8.0, "GPU": 1.0}], None, None, (3, {"num_gpus": 1, "num_cpus": 0})),
