@@ -9,10 +9,17 @@ from typing import Any
 from ...db.answers import ANSWER_COLUMNS
 from ..errors import printable
 from .columns import as_json
-from .layout import shortened, text_width
+from .layout import shortened, text_width, wrapped
+from .table import print_note
 
 AnswerRow = Mapping[str, Any]
 """An answer of `db.answers.read_answers`."""
+
+MARGIN = 2 + 2 + 5 + 2
+"""Columns that indent, gaps and the score take."""
+
+NARROWEST = 20
+"""Columns of a text at least; where the names leave fewer, each text stands below its name."""
 
 LONGEST = 160
 """Characters of an answer or a reference that the table shows; `--json` has it whole."""
@@ -23,16 +30,20 @@ _NOTE = "score: 0 to 100, higher is better; long texts lose their middle here, -
 def print_answers(answers: Sequence[AnswerRow], width: int | None) -> None:
     """A paragraph for each sample on stdout."""
     for heading, rows in _samples(answers):
-        print(heading)
-        names = [_method(row, rows) for row in rows]
-        column = max(map(text_width, ["reference", *names]))
-        room = max(20, width - column - 10) if width is not None else LONGEST
-        print(f"  {'reference':{column}}         {_references(rows[0], room)}")
-        for name, row in zip(names, rows, strict=True):
-            blanks = " " * (column - text_width(name))
-            print(f"  {name}{blanks}  {_score(row):>5}  {_text(row, room)}")
+        print("\n".join(wrapped([heading], width)) if width is not None else heading)
+        names = ["reference", *(_method(row, rows) for row in rows)]
+        column = max(map(text_width, names))
+        is_narrow = width is not None and width - column - MARGIN < NARROWEST
+        room = LONGEST if width is None else max(NARROWEST, width - MARGIN - (0 if is_narrow else column))
+        scores = ["", *map(_score, rows)]
+        texts = [_references(rows[0], room), *(_text(row, room) for row in rows)]
+        for name, score, text in zip(names, scores, texts, strict=True):
+            if is_narrow and width is not None:
+                print("\n".join(f"  {line}" for line in wrapped([name], width - 2, "  ")))
+            beside = "" if is_narrow else name + " " * (column - text_width(name))
+            print(f"  {beside}  {score:>5}  {text}")
         print()
-    print(_NOTE)
+    print_note(_NOTE)
 
 
 def answers_markdown(answers: Sequence[AnswerRow]) -> str:

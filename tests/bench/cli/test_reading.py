@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from lukv_bench.bench.reports import table
 from lukv_bench.db import schema
 from lukv_bench.db.records import AnswerRecord
 from lukv_bench.db.store import Store
@@ -75,6 +76,17 @@ def test_answers_stand_side_by_side_with_their_references(lukv_bench: Any) -> No
     assert lines[4].endswith("0.0  42")
     assert "…" in lines[3], "a long text is shortened"
     assert max(map(len, lines)) < 220
+
+
+@pytest.mark.parametrize("width", [45, 60, 80, 200])
+def test_answers_fit_the_terminal_and_lose_no_name(
+    width: int, lukv_bench: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "terminal_width", lambda: width)
+    out = lukv_bench("results", *DB, "--answers").out
+    assert max(map(len, out.splitlines())) <= width
+    for value in ("lukv x keydiff, prune 0.8", "42 | forty-two", "100.0  forty-two", "0.0  42", "failed: "):
+        assert value in out
 
 
 def test_answers_for_programs_are_whole(lukv_bench: Any) -> None:
