@@ -52,8 +52,8 @@ class Grid:
         batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
             alone and token by token, which is slower for many, and only then ttft and tpot are measured.
         max_memory: GiB that "auto" may fill on each device, all workers there together; None = half of what is free.
-        drafts: Whether the answers of a sample's other configurations are drafts. They are verified: an answer is what
-            decoding token by token gives.
+        drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Drafts are verified:
+            an answer is what decoding token by token gives.
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.

@@ -170,7 +170,9 @@ MaxMemory = Annotated[
 ]
 NoDrafts = Annotated[
     bool,
-    typer.Option("--no-drafts", help="Decode token by token, not from the answers of a sample's other configurations."),
+    typer.Option(
+        "--no-drafts", help="Decode token by token: draft nothing from other answers, the prompt or the answer so far."
+    ),
 ]
 
 Shard = Annotated[

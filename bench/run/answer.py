@@ -29,10 +29,12 @@ class Selected:
         return replace(self, selection=self.selection.with_event(event))
 
 
-def answer_alone(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration, evicted: Evicted) -> UnitAnswer:
-    """The answer over a context that the configuration evicted while it was read."""
+def answer_alone(
+    loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration, evicted: Evicted, drafts: Drafts | None
+) -> UnitAnswer:
+    """The answer over a context that the configuration evicted while it was read; without drafts, token by token."""
     selected = [Selected(configuration, evicted.selection)]
-    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s, None)[0]
+    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s, drafts)[0]
 
 
 def answer_selected(

@@ -21,7 +21,8 @@ class Batching:
 
     Attributes:
         most: The most that decode together; None = as many as memory holds. One by one, decoding is timed.
-        drafts: Whether answers already given to the sample are drafts of the others. Then decoding is not timed.
+        drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Then decoding is not
+            timed.
         max_memory: Bytes that batches may take on a device where `most` is None; None = half of what is free there.
         n_sharing: Workers that share each device, and its memory.
     """

@@ -60,7 +60,7 @@ class Worker:
         report("prefill")
         if len(unit.configurations) == 1:
             (only,) = unit.configurations
-            result = _attempt(partial(self._alone, unit, only, report))
+            result = _attempt(partial(self._alone, unit, only, batching, report))
             yield failure(only, unit, result) if isinstance(result, Exception) else result
             return
         methods = [configuration.method for configuration in unit.configurations]
@@ -75,7 +75,7 @@ class Worker:
     def _over(self, unit: Unit, context: Context, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
         """The answers over a context, batch by batch. Where they draft each other, the configuration that keeps most
         comes first and alone: the full cache, if it is among them."""
-        waiting, drafts = list(unit.configurations), Drafts() if batching.drafts else None
+        waiting, drafts = list(unit.configurations), _drafts(unit, batching)
         if drafts is not None:
             waiting.sort(key=lambda one: one is not _most_kept(unit))
         leads = drafts is not None
@@ -94,10 +94,10 @@ class Worker:
         most = batching.most or n_fitting(self.loaded, unit, waiting, batching)
         return min(most, len(waiting), *self.too_many)
 
-    def _alone(self, unit: Unit, only: UnitConfiguration, report: Progress) -> UnitAnswer:
+    def _alone(self, unit: Unit, only: UnitConfiguration, batching: Batching, report: Progress) -> UnitAnswer:
         evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
         report(only.method.label)
-        return answer_alone(self.loaded, unit, only, evicted)
+        return answer_alone(self.loaded, unit, only, evicted, _drafts(unit, batching))
 
     def _select(
         self, unit: Unit, together: Sequence[UnitConfiguration], context: Context
@@ -174,6 +174,11 @@ def _attempt(step: Callable[[], T]) -> T | Exception:
         raise
     except (Exception, SystemExit) as error:
         return without_frames(error)
+
+
+def _drafts(unit: Unit, batching: Batching) -> Drafts | None:
+    """Drafts from the unit's prompt; its answers are added as they are complete."""
+    return Drafts((*unit.context, *unit.question)) if batching.drafts else None
 
 
 def _most_kept(unit: Unit) -> UnitConfiguration:

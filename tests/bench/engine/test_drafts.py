@@ -43,6 +43,23 @@ def test_where_no_answer_begins_alike_a_draft_follows_the_longest_shared_run_of_
     assert drafts.after([1, 2], 9) == [3, 4, 5, 6]
 
 
+def test_where_no_answer_begins_alike_a_draft_follows_what_the_prompt_says() -> None:
+    drafts = Drafts([1, 2, 30, 31, 9, 1, 2, 40, 41, 42, 43, 44])
+    assert drafts.after([7, 1, 2], 9) == [40, 41, 42, 43], "of its last place, twice the tokens shared"
+    assert drafts.after([], 9) == drafts.after([2], 9) == drafts.after([43, 44], 9) == []
+    drafts.add([5, 7, 1, 2, 50])
+    assert drafts.after([7, 1, 2], 9) == [50], "three tokens are shared with the answer"
+    assert drafts.after([9, 1, 2], 9) == [40, 41, 42, 43, 44], "three with the prompt"
+
+
+def test_an_answer_that_repeats_itself_is_drafted_to_go_on_repeating() -> None:
+    drafts = Drafts([1, 2, 99])
+    assert drafts.after([1, 2, 3, 1, 2], 99) == [3, 1, 2, 3]
+    assert drafts.after([8, *[1, 2, 3] * 6], 99) == ([1, 2, 3] * 7)[: 1 + 3 * 6]
+    assert drafts.after([8, *[1, 2, 3] * 6], 5) == [1, 2, 3, 1, 2]
+    assert drafts.after([4, 4, 4], 99) == [4, 4, 4, 4]
+
+
 def test_drafts_grow_with_what_was_right() -> None:
     drafts = drafts_of(list(range(200)))
     assert [len(drafts.after(list(range(n)), 99)) for n in (0, FIRST + 1, 60, 150, 200)] == [
