@@ -29,8 +29,9 @@ import pickle, sys, torch
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.run.worker import Worker
 loaded = ready_model(sys.argv[1], torch.device("cpu"), "float32")
-unit, batching = pickle.load(sys.stdin.buffer)
-pickle.dump(list(Worker(loaded, {}).answers(unit, batching, lambda step: None)), sys.stdout.buffer)
+unit, batchings = pickle.load(sys.stdin.buffer)
+answers = [list(Worker(loaded, {}).answers(unit, batching, lambda step: None)) for batching in batchings]
+pickle.dump(answers, sys.stdout.buffer)
 """
 
 
@@ -81,20 +82,21 @@ def answered(loaded: LoadedModel) -> Callable[..., list[UnitAnswer]]:
     return answered
 
 
-@pytest.mark.parametrize("batching", [Batching(), Batching(None, drafts=True)], ids=["alone", "auto"])
 def test_another_process_answers_a_pickled_unit_alike(
-    folder: Path, unit: Unit, answered: Callable[..., list[UnitAnswer]], batching: Batching
+    folder: Path, unit: Unit, answered: Callable[..., list[UnitAnswer]]
 ) -> None:
+    batchings = [Batching(), Batching(None, drafts=True)]
     ended = subprocess.run(
         [sys.executable, "-c", CHILD, str(folder)],
-        input=pickle.dumps((unit, batching)),
+        input=pickle.dumps((unit, batchings)),
         capture_output=True,
         check=True,
     )
-    there, here = untimed(pickle.loads(ended.stdout)), untimed(answered(unit, batching))
-    assert there == here
-    assert [answer.error for answer in here] == [None] * 3
-    assert all(answer.n_generated_tokens == 8 for answer in here)
+    for batching, answers in zip(batchings, pickle.loads(ended.stdout), strict=True):
+        there, here = untimed(answers), untimed(answered(unit, batching))
+        assert there == here, batching
+        assert [answer.error for answer in here] == [None] * 3
+        assert all(answer.n_generated_tokens == 8 for answer in here)
 
 
 def test_a_configuration_answers_alone_as_beside_others(unit: Unit, answered: Callable[..., list[UnitAnswer]]) -> None:

@@ -72,10 +72,14 @@ def test_json_is_one_array_whatever_a_plugin_prints(noisy: Callable[..., Any], t
     assert [row["name"] for row in noisy("list", "scorers", "--json").rows].count("noisy") == 1
 
 
-def test_what_is_drawn_is_free_of_it_too(noisy: Callable[..., Any], tiny: Path) -> None:
+def test_what_is_drawn_is_free_of_it_too(site: Callable[..., None], fork: Callable[..., Any], tiny: Path) -> None:
+    site("noisy", NOISY, scorers={"noisy": "Noisy"})
     text = Path("text.txt")
     text.write_text("The keeper lit the lamp, and wrote it down. " * 30)
-    drawn = noisy("inspect", "--model", tiny, "--context", text, "--allocator", "uniform", "--scorer", "noisy")
-    assert drawn.code == 0, drawn.err
-    assert "tokens" in drawn.out
-    assert not any(way in drawn.out for way in WAYS)
+    process = fork("inspect", "--model", tiny, "--context", text, "--allocator", "uniform", "--scorer", "noisy")
+    drawn, noise = process.communicate(timeout=120)
+    assert process.returncode == 0, noise
+    assert "tokens" in drawn
+    for way in WAYS:
+        assert f"{way} while it scores" in noise
+        assert way not in drawn
