@@ -7,6 +7,7 @@ One small grid on a tiny model, first undisturbed, then in each of these ways (P
     alone    killed with SIGKILL at random moments and continued
     two      two processes of one command, each killed at random moments and started again
     four     the same with four
+    clock    two processes again, and with each kill the clock is set back by an hour
     workers  `--executor local --workers 2`, whose workers are killed at random moments
     disk     on a file system that is full, then enlarged (mounts a tmpfs: root)
     locked   while another program holds the database's lock for some seconds
@@ -28,7 +29,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -70,6 +71,17 @@ def rows_of(database: str, query: str) -> list[tuple[Any, ...]]:
         engine.dispose()
 
 
+def set_back(database: str) -> None:
+    """Set the clock back by an hour: all moments that are stored lie so much later."""
+    later = "strftime('%Y-%m-%d %H:%M:%f000', {0}, '+1 hour')"
+    columns = {"run": ("started_at", "finished_at", "heartbeat_at"), "answer": ("created_at",)}
+    if not rows_of(database, "SELECT 1 FROM run"):
+        return
+    with closing(sqlite3.connect(database, timeout=60)) as connection, connection:
+        for table, names in columns.items():
+            connection.execute(f"UPDATE {table} SET {', '.join(f'{name} = {later.format(name)}' for name in names)}")
+
+
 class Disturbance:
     """Attributes: folder: For databases. run_s: Seconds of the undisturbed run."""
 
@@ -103,17 +115,17 @@ class Disturbance:
         """Seconds after which the next kill comes."""
         return self.random.uniform(0, self.run_s / 2)
 
-    def killed(self, name: str, n_processes: int) -> str:
+    def killed(self, name: str, n_processes: int, after_kill: Callable[[str], None] = lambda database: None) -> str:
         """Kill runs at work, and start them again, in as many databases as it takes to hit so often."""
         hits = n_databases = 0
         while hits < self.kills:
             n_databases += 1
             database = f"{name}{n_databases}.db"
-            hits += self._history(database, n_processes, self.kills - hits)
+            hits += self._history(database, n_processes, self.kills - hits, after_kill)
             assert rows_of(self.place(database), ANSWERS) == self.expected, f"{database}: other answers"
         return f"{hits} kills, {n_databases} databases"
 
-    def _history(self, database: str, n_processes: int, most: int) -> int:
+    def _history(self, database: str, n_processes: int, most: int, after_kill: Callable[[str], None]) -> int:
         """One database, from nothing to its last answer; how many runs at work were killed."""
         hits, before = 0, set[tuple[Any, ...]]()
         runs = [self.start(database) for _ in range(n_processes)]
@@ -129,6 +141,7 @@ class Disturbance:
             now = set(rows_of(self.place(database), GIVEN))
             assert before <= now, "an answer was given again"
             before = now
+            after_kill(self.place(database))
             runs[index] = self.start(database)
         for run in runs:
             _, err = run.communicate(timeout=3600)
@@ -145,19 +158,32 @@ class Disturbance:
     def four(self) -> str:
         return self.killed("four", 4)
 
+    def clock(self) -> str:
+        return self.killed("clock", 2, set_back)
+
     def workers(self) -> str:
-        run, killed = self.start("workers.db", "--executor", "local", "--workers", "2"), 0
+        killed = n_databases = 0
+        while killed < self.kills:
+            n_databases += 1
+            database = f"workers{n_databases}.db"
+            killed += self._workers_history(database, self.kills - killed)
+            assert rows_of(self.place(database), ANSWERS) == self.expected, f"{database}: other answers"
+        return f"{killed} workers killed, {n_databases} databases"
+
+    def _workers_history(self, database: str, most: int) -> int:
+        """One run, from nothing to its last answer; how many of its workers were killed, each after another answer."""
+        run, killed = self.start(database, "--executor", "local", "--workers", "2"), 0
         while run.poll() is None:
-            time.sleep(self.moment())
+            time.sleep(self.moment() / 4)
             children = Path(f"/proc/{run.pid}/task/{run.pid}/children")
             pids = children.read_text().split() if children.exists() else []
             workers = [pid for pid in pids if "spawn_main" in Path(f"/proc/{pid}/cmdline").read_text()]
-            if workers and killed < self.kills and len(rows_of(self.place("workers.db"), GIVEN)) > killed:
+            if workers and killed < most and len(rows_of(self.place(database), GIVEN)) > killed:
                 os.kill(int(self.random.choice(workers)), signal.SIGKILL)
                 killed += 1
         _, err = run.communicate()
         assert run.returncode == 0, err
-        return f"{killed} workers killed"
+        return killed
 
     def disk(self) -> str:
         place = self.folder / "disk"
@@ -223,7 +249,7 @@ class Disturbance:
             server.cleanup()
 
 
-PARTS = ("alone", "two", "four", "workers", "disk", "locked", "ray")
+PARTS = ("alone", "two", "four", "clock", "workers", "disk", "locked", "ray")
 
 
 def main() -> None:

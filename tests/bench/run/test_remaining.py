@@ -28,7 +28,7 @@ def left(works: list[Work], done: list[Observed]) -> list[Work]:
 
 
 def test_there_are_traces() -> None:
-    assert len(TRACES) >= 2
+    assert len(TRACES) >= 3
 
 
 @pytest.mark.parametrize("path", TRACES, ids=lambda path: path.stem)
