@@ -153,9 +153,22 @@ def test_drafted_batched_and_alone_every_allocator_answers_the_same(
         answers = answered(every_allocator, batching)
         assert texts(answers) == texts(alone), batching
         saved = any(answer.n_passes < answer.n_steps for answer in answers)
-        assert saved == batching.drafts or batching.most is None, "without an answer of a sibling nothing is saved"
+        assert saved == batching.drafts or batching.most is None
         assert all((answer.seconds.ttft_s is None) == (batching != Batching(1)) for answer in answers)
     assert answers[0].configuration_id == "full", "the first draft is the full cache's answer"
+
+
+def test_a_configuration_alone_is_drafted_from_its_prompt_and_itself(
+    unit: Unit, answered: Callable[..., list[UnitAnswer]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer, "greedy", lambda logits, rows: logits[:, :2].argmax(dim=-1))  # two tokens repeat soon
+    long = replace(unit, stop=Stop(max_new_tokens=60, eos=frozenset()), n_sequence=160)
+    for configuration in long.configurations:
+        only = replace(long, configurations=(configuration,))
+        (plain,), (drafted,) = answered(only), answered(only, Batching(None, drafts=True))
+        assert (drafted.text, drafted.n_steps) == (plain.text, plain.n_steps)
+        assert drafted.n_passes < plain.n_passes == 60
+        assert drafted.seconds.tpot_s is None
 
 
 @pytest.mark.parametrize(
