@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 from typer.core import TyperCommand
@@ -11,6 +12,10 @@ from ... import UserError
 
 UsageError: type[Exception] = next(c for c in typer.BadParameter.__mro__ if c.__name__ == "ClickException")
 """The base class of usage errors, from typer's own copy of click or the installed one, depending on typer's version."""
+
+
+_FILE = "lukv_bench.sweep_file"
+"""Where the context of a command keeps the file that stands for its options."""
 
 
 class Command(TyperCommand):
@@ -41,7 +46,17 @@ class FileCommand(Command):
         options = {option.opts[0].removeprefix("--"): option for option in self.params}
         typed = {option.opts[0].removeprefix("--") for option in order}
         from_file = {name: option for name, option in options.items() if name not in ("config", "help")}
-        return super().parse_args(ctx, [*SweepFile(path, ctx, from_file).words(typed), *args])
+        file = ctx.meta[_FILE] = SweepFile(path, ctx, from_file)
+        return super().parse_args(ctx, [*file.words(typed), *args])
+
+    def invoke(self, ctx: typer.Context) -> Any:  # type: ignore[override]  # either click's
+        """Run the command; what it refuses of an option that the file holds has the line there."""
+        try:
+            return super().invoke(ctx)
+        except UserError as error:
+            if (file := ctx.meta.get(_FILE)) is None:
+                raise
+            raise file.placed(error) from error.__cause__
 
 
 @contextmanager

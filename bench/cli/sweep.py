@@ -122,11 +122,13 @@ class SweepFile:
         path: As typed.
         context: Of the command.
         options: Of the command, by their names without dashes.
+        places: File and line of each key that was not typed, too; empty before `words`.
     """
 
     path: str
     context: typer.Context
     options: Mapping[str, Any]
+    places: dict[str, str] = field(default_factory=dict)
 
     def words(self, typed: Collection[str]) -> list[str]:
         """The file as words of the command line, without the options that were typed: those win.
@@ -138,7 +140,16 @@ class SweepFile:
         words = []
         for name, these in self._read().items():
             words += these if name not in replaced else []
+        for name in replaced & self.places.keys():
+            del self.places[name]
         return words
+
+    def placed(self, error: UserError) -> UserError:
+        """A mistake that the command found in an option, named by the key's line if it is the file's."""
+        match = re.match(r"--([a-z-]+)(?= )", str(error))
+        if match is None or match[1] not in self.places:
+            return error
+        return UserError(f"{self.places[match[1]]}: {str(error).removeprefix('--')}")
 
     def _read(self) -> dict[str, list[str]]:
         """The words of every key."""
@@ -157,6 +168,7 @@ class SweepFile:
                 if name in read:
                     raise UserError(f"{key!r} is the key {name!r}, which stands above already; give it once.")
                 read[name] = self._words(name, value, count)
+                self.places[name] = at(self.path, mark)
         return read
 
     def _words(self, name: str, node: Node, count: _Values) -> list[str]:

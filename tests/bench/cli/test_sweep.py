@@ -64,6 +64,9 @@ def words(text: str, *typed: str) -> list[str]:
         ("ratio: *nowhere\n", ("line 1", "not YAML")),
         ("ratio: &a [*a]\n", ("line 1", "ratio", "a list")),
         ("# nothing\n", ("is empty",)),
+        ("ratio: 0.8\n\nlimit: -3\n", ("line 3: limit takes", "-3")),
+        ("executor: rey\n", ("line 1: executor is local or ray", "'rey'")),
+        ("ratio: 0.8\nshard: 9/2\n", ("line 2: shard takes", "'9/2'")),
         ("[" * 100_000, ("line 1", "nested deeper")),
         (LAUGHS.replace("a:", "seed:", 1).replace("b:", "ratio:", 1), ("ratio", "a list")),
         (WIDE, ("more than", "values")),
@@ -74,6 +77,12 @@ def test_what_is_wrong_in_a_file_is_one_sentence_with_its_line(refused: Any, tex
     Path("sweep.yaml").write_text(text)
     sentence = refused(["run", "--config", "sweep.yaml", "--db", "out.db"], "sweep.yaml", *parts)
     assert "--ratio" not in sentence
+
+
+def test_what_is_wrong_with_a_typed_value_is_not_blamed_on_the_file(refused: Any) -> None:
+    Path("sweep.yaml").write_text("limit: 3\nratio: 0.8\n")
+    sentence = refused(["run", "--config", "sweep.yaml", "--limit", "-3", "--db", "out.db"], "--limit takes", "-3")
+    assert "sweep.yaml" not in sentence
 
 
 def test_a_value_is_what_it_would_be_typed(home: Path) -> None:
