@@ -117,7 +117,7 @@ class CheckedGrid:
         from ..run.contexts import context_notes
 
         for note in context_notes(plan) if self.grid.length is not None else ():
-            progress.message(note)
+            progress.note(note)
 
     def execution(self) -> "Execution":
         """How the grid is carried out on each model."""

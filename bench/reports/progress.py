@@ -23,7 +23,10 @@ class Progress(Protocol):
         """
 
     def message(self, text: str) -> None:
-        """A line that stays."""
+        """A line that stays; a warning where no progress is shown."""
+
+    def note(self, text: str) -> None:
+        """A line that stays, for a reader of progress alone."""
 
 
 ProgressOption = bool | Callable[[str, int, int], None]
@@ -48,6 +51,9 @@ class _Lines:
 
     def message(self, text: str) -> None:
         print(printable(text), file=sys.stderr, flush=True)
+
+    def note(self, text: str) -> None:
+        self.message(text)
 
 
 def _count(done: int, total: int) -> str:
@@ -116,6 +122,9 @@ def progress() -> Iterator[Progress]:
             def message(self, text: str) -> None:
                 bar.console.print(printable(text), markup=False, highlight=False)
 
+            def note(self, text: str) -> None:
+                self.message(text)
+
         yield _Live()
 
 
@@ -125,6 +134,9 @@ class _Silent:
 
     def message(self, text: str) -> None:
         warnings.warn(text, RuntimeWarning, stacklevel=2)
+
+    def note(self, text: str) -> None:
+        pass
 
 
 class _Callback(_Silent):

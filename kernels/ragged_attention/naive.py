@@ -41,26 +41,23 @@ def ragged_attention(
     n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
     queries = (query.float() * scale).reshape(n_batch * n_heads, group * n_queries, dim)
-    out = queries.new_zeros(queries.shape)
+    outs: list[Tensor] = []
     lse = queries.new_full(queries.shape[:2], float("-inf")) if with_lse else None
     future = torch.ones(n_queries, n_queries, dtype=torch.bool, device=query.device).triu(1).repeat(group, 1)
     new = new_lengths.tolist()
-    # Every segment writes its matrices into the same memory, which stays in the processor's cache.
-    longest = int(segments.lengths.max())
-    memory = queries.new_empty(2, group * n_queries * longest)
     for number, (q, k, v) in enumerate(zip(queries, segments.split(keys), segments.split(values), strict=True)):
         if not len(k):
+            outs.append(torch.zeros_like(q))
             continue
-        logits, weights = memory[:, : len(q) * len(k)].view(2, len(q), len(k))
-        torch.mm(q, k.float().T, out=logits)
+        logits = q @ k.float().T
         if n_queries > 1:  # all that came before the chunk is seen
             n_new = new[number // n_heads]
             logits[:, len(k) - n_new :].masked_fill_(future[:, :n_new], float("-inf"))
-        torch.softmax(logits, dim=-1, out=weights)
-        torch.mm(weights, v.float(), out=out[number])
+        weights = torch.softmax(logits, dim=-1)
+        outs.append(weights @ v.float())
         if lse is not None:
             lse[number] = logits.logsumexp(dim=-1)
-    out = out.to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
+    out = torch.stack(outs).to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
     return (
         out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
         None if lse is None else lse.view(n_batch, n_query_heads, n_queries),

@@ -17,6 +17,7 @@ SMALL: dict[str, Any] = {"tasks": ["niah_single_1"], "length": [360], "limit": 2
 WORDS = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2")
 
 
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_a_grid_gives_the_rows_of_results_and_the_command_finds_nothing_left_to_do(lukv_bench: Any, tiny: Path) -> None:
     frame = lb.run(
         model=str(tiny), allocator=["uniform", "adakv"], ratio=np.array([0.5, 0.8]), db="x.db", progress=False, **SMALL

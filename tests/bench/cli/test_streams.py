@@ -39,7 +39,8 @@ def test_a_run_whose_output_is_not_taken_stores_its_answers_and_says_so(
     ended = shell(f"{RUN} --model {tiny} >/dev/full")
     assert ended.returncode == 1
     assert PROGRESS.match(ended.stderr)
-    new, failure = [line for line in ended.stderr.splitlines() if not PROGRESS.match(line)]
+    context, new, failure = [line for line in ended.stderr.splitlines() if not PROGRESS.match(line)]
+    assert context.startswith("--length")
     assert new.startswith("1 new answers"), "what libraries print would stand here, too"
     assert "standard output cannot be written" in failure
     assert [row["n"] for row in lukv_bench("results", "--db", "out.db", "--json").rows] == [1]
