@@ -167,11 +167,12 @@ class Disturbance:
             n_databases += 1
             database = f"workers{n_databases}.db"
             killed += self._workers_history(database, self.kills - killed)
-            assert rows_of(self.place(database), ANSWERS) == self.expected, f"{database}: other answers"
+            assert self.finished(database) == self.expected, f"{database}: other answers"
         return f"{killed} workers killed, {n_databases} databases"
 
     def _workers_history(self, database: str, most: int) -> int:
-        """One run, from nothing to its last answer; how many of its workers were killed, each after another answer."""
+        """One run from nothing; how many of its workers were killed, each after another answer. It ends before its last
+        answer if they are killed while they load the model, time after time."""
         run, killed = self.start(database, "--executor", "local", "--workers", "2"), 0
         while run.poll() is None:
             time.sleep(self.moment() / 4)
@@ -182,7 +183,7 @@ class Disturbance:
                 os.kill(int(self.random.choice(workers)), signal.SIGKILL)
                 killed += 1
         _, err = run.communicate()
-        assert run.returncode == 0, err
+        assert run.returncode == 0 or "no worker can start" in err, err
         return killed
 
     def disk(self) -> str:
@@ -193,7 +194,7 @@ class Disturbance:
             run = self.start("disk/out.db")
             _, err = run.communicate(timeout=3600)
             assert run.returncode in (1, 2), err
-            (sentence,) = [line for line in err.splitlines() if not line.startswith("[")]
+            sentence = err.splitlines()[-1]
             before = set(rows_of(self.place("disk/out.db"), GIVEN))
             subprocess.run(["mount", "-o", "remount,size=64m", place], check=True)
             rows = self.finished("disk/out.db")
