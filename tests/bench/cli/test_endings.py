@@ -83,7 +83,8 @@ def test_a_database_that_goes_away_under_a_run_is_noticed(
     ended = lukv_bench(*brief)
     assert ended.code == 1
     assert ended.out == ""
-    *_, sentence = ended.sentences
+    context, sentence = ended.sentences
+    assert context.startswith("--length")
     assert "out.db was deleted, moved or replaced while it was in use" in sentence
     assert len(calls) == at, "nothing is computed for a database that is not there"
     assert Path("out.db").exists() == (happens is replace)
@@ -109,7 +110,8 @@ def test_rows_that_somebody_deletes_under_a_run_are_named(
         patch.setattr(answer, "decode", decode)
         ended = lukv_bench(*brief)
     assert (ended.code, ended.out) == (1, "")
-    *_, sentence = ended.sentences
+    context, sentence = ended.sentences
+    assert context.startswith("--length")
     assert f"There is no {table} " in sentence
     again = lukv_bench(*brief, "--json")
     assert again.code == 0
