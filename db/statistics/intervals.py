@@ -49,7 +49,7 @@ def cell_intervals(sums: Floats, squares: Floats, n: Integers, level: float = 0.
     means = np.clip(sums / n, 0, 100)
     variance = np.maximum(0, squares - n * means**2) / np.maximum(1, n - 1) / n
     is_plain = (np.abs(100 * sums - squares) < 1e-6 * n) | (variance < 1e-12)
-    quantile = _student(level, np.maximum(1.0, n - 1.0))
+    quantile = _student(level, np.where(is_plain, np.inf, np.maximum(1.0, n - 1.0)))
     similar = means * (100 - means) / np.where(is_plain, 1, variance) * (quantile_of(level) / quantile) ** 2
     return wilson(means, np.where(is_plain, n, np.maximum(n, similar)), level)
 
@@ -89,10 +89,12 @@ def document_residuals(table: ScoreTable) -> Floats:
 
 def _student(level: float, freedom: Floats) -> Floats:
     """Student's two-sided quantile; beyond 10,000 degrees of freedom the normal one."""
-    from scipy.special import stdtrit
+    quantile = np.full(np.shape(freedom), quantile_of(level))
+    few = freedom <= 10_000
+    if few.any():
+        from scipy.special import stdtrit  # a third of what a table of right and wrong answers takes
 
-    few = np.minimum(freedom, 10_000.0)
-    quantile: Floats = np.where(freedom > 10_000, quantile_of(level), stdtrit(few, (1 + level) / 2))
+        quantile[few] = stdtrit(freedom[few], (1 + level) / 2)
     return quantile
 
 
