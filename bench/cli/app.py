@@ -7,7 +7,7 @@ import typer
 
 from ... import UserError, __version__
 from ...db.errors import StoreError
-from ..errors import PluginError, WorkerError
+from ..errors import PluginError, WorkerError, reason_of
 from .command import UsageError
 from .commands import Commands
 from .messages import sentence
@@ -79,6 +79,10 @@ def _code() -> int:
         return _say(str(error), EXIT_USER)
     except (StoreError, PluginError, WorkerError) as error:
         return _say(str(error), EXIT_FAILED)
+    except ImportError as error:
+        if (error.name or "").partition(".")[0] == __package__.partition(".")[0]:
+            raise
+        return _say(f"{reason_of(error)}; `lukv-bench doctor` says what is missing or broken.", EXIT_FAILED)
     except UsageError as error:
         message = getattr(error, "format_message", error.__str__)()
         command = getattr(getattr(error, "ctx", None), "command_path", "lukv-bench")

@@ -77,3 +77,14 @@ def test_doctor_names_a_library_that_cannot_be_imported(program: Any, tmp_path: 
     assert "importing it fails with ImportError: libfirst.so.3: cannot open" in found
     assert f"pip install --force-reinstall {package}" in cure
     assert "\nok      database " in ended.out, "the rest is looked at"
+
+
+def test_a_run_without_a_library_that_it_needs_refers_to_doctor(program: Any, tmp_path: Path) -> None:
+    (tmp_path / "torch").mkdir()
+    (tmp_path / "torch" / "__init__.py").write_text("raise ImportError('libfirst.so.3: cannot open')")
+    ended = program("run", "--tasks", "niah_single_1", "--db", "out.db", env={"PYTHONPATH": str(tmp_path)})
+    assert (ended.code, ended.out) == (1, "")
+    assert ended.err.splitlines()[-1].startswith(
+        "lukv-bench: ImportError: libfirst.so.3: cannot open; `lukv-bench doctor`"
+    )
+    assert "Traceback" not in ended.err
