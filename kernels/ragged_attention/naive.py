@@ -30,7 +30,8 @@ def ragged_attention(
         keys: [S, D], flat; slots not in use are never read.
         values: [S, D].
         segments: Of B rows and H heads, the chunk included.
-        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q.
+        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 the segment has none of
+            the chunk, and every query sees all of it.
         scale: Factor on the dot products.
         with_lse: Whether the log-sum-exp is computed.
 
@@ -40,24 +41,25 @@ def ragged_attention(
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
-    queries = (query.float() * scale).reshape(n_batch * n_heads, group * n_queries, dim)
-    outs: list[Tensor] = []
-    lse = queries.new_full(queries.shape[:2], float("-inf")) if with_lse else None
-    future = torch.ones(n_queries, n_queries, dtype=torch.bool, device=query.device).triu(1).repeat(group, 1)
+    queries = (query.float() * scale).reshape(n_batch * n_heads, group, n_queries, dim)
+    out = torch.empty_like(queries)
+    lse = queries.new_full(queries.shape[:3], float("-inf")) if with_lse else None
     new = new_lengths.tolist()
+    future = {n: torch.ones(n, n, dtype=torch.bool, device=query.device).triu(1).repeat(group, 1) for n in {*new}}
     for number, (q, k, v) in enumerate(zip(queries, segments.split(keys), segments.split(values), strict=True)):
+        n_new = new[number // n_heads]
+        used = n_new or n_queries
         if not len(k):
-            outs.append(torch.zeros_like(q))
+            out[number] = 0
             continue
-        logits = q @ k.float().T
-        if n_queries > 1:  # all that came before the chunk is seen
-            n_new = new[number // n_heads]
-            logits[:, len(k) - n_new :].masked_fill_(future[:, :n_new], float("-inf"))
+        logits = q[:, :used].flatten(0, 1) @ k.float().T
+        if n_new > 1:  # all that came before the chunk is seen
+            logits[:, len(k) - n_new :].masked_fill_(future[n_new], float("-inf"))
         weights = torch.softmax(logits, dim=-1)
-        outs.append(weights @ v.float())
+        out[number, :, :used] = (weights @ v.float()).view(group, used, dim)
         if lse is not None:
-            lse[number] = logits.logsumexp(dim=-1)
-    out = torch.stack(outs).to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
+            lse[number, :, :used] = logits.logsumexp(dim=-1).view(group, used)
+    out = out.to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
     return (
         out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
         None if lse is None else lse.view(n_batch, n_query_heads, n_queries),
