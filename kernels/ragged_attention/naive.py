@@ -30,8 +30,8 @@ def ragged_attention(
         keys: [S, D], flat; slots not in use are never read.
         values: [S, D].
         segments: Of B rows and H heads, the chunk included.
-        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 the segment has none of
-            the chunk, and every query sees all of it.
+        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 every query sees the whole
+            segment.
         scale: Factor on the dot products.
         with_lse: Whether the log-sum-exp is computed.
 
