@@ -30,8 +30,8 @@ def ragged_attention(
         keys: [S, D], flat; slots not in use are never read.
         values: [S, D].
         segments: Of B rows and H heads, the chunk included.
-        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 every query sees the whole
-            segment.
+        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 every query sees the
+            whole segment.
         scale: Factor on the dot products.
         with_lse: Whether the log-sum-exp is computed.
 
@@ -41,26 +41,32 @@ def ragged_attention(
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
-    queries = (query.float() * scale).reshape(n_batch * n_heads, group, n_queries, dim)
-    out = torch.empty_like(queries)
-    lse = queries.new_full(queries.shape[:3], float("-inf")) if with_lse else None
-    new = new_lengths.tolist()
+    queries = (query.float() * scale).reshape(n_batch, n_heads, group, n_queries, dim)
+    used = torch.where(new_lengths == 0, n_queries, new_lengths)
+    real = torch.arange(n_queries) < used.view(-1, 1, 1, 1)
+    index = real.expand(queries.shape[:-1]).flatten().nonzero()[:, 0].to(query.device)
+    sizes = (group * used).repeat_interleave(n_heads).tolist()
+    new = new_lengths.repeat_interleave(n_heads).tolist()
     future = {n: torch.ones(n, n, dtype=torch.bool, device=query.device).triu(1).repeat(group, 1) for n in {*new}}
-    for number, (q, k, v) in enumerate(zip(queries, segments.split(keys), segments.split(values), strict=True)):
-        n_new = new[number // n_heads]
-        used = n_new or n_queries
+    outs, sums = list[Tensor](), list[Tensor]()
+    chunks = queries.flatten(0, 3)[index].split(sizes)
+    for n_new, q, k, v in zip(new, chunks, segments.split(keys), segments.split(values), strict=True):
         if not len(k):
-            out[number] = 0
+            outs.append(torch.zeros_like(q))
+            sums.append(q.new_full(q.shape[:1], float("-inf")))
             continue
-        logits = q[:, :used].flatten(0, 1) @ k.float().T
+        logits = q @ k.float().T
         if n_new > 1:  # all that came before the chunk is seen
             logits[:, len(k) - n_new :].masked_fill_(future[n_new], float("-inf"))
-        weights = torch.softmax(logits, dim=-1)
-        out[number, :, :used] = (weights @ v.float()).view(group, used, dim)
-        if lse is not None:
-            lse[number, :, :used] = logits.logsumexp(dim=-1).view(group, used)
-    out = out.to(query.dtype).view(n_batch, n_heads, group, n_queries, dim)
-    return (
-        out.permute(0, 3, 1, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
-        None if lse is None else lse.view(n_batch, n_query_heads, n_queries),
-    )
+        outs.append(torch.softmax(logits, dim=-1) @ v.float())
+        if with_lse:
+            sums.append(logits.logsumexp(dim=-1))
+    n_slots = n_batch * n_query_heads * n_queries
+    out = _spread(torch.cat(outs).to(query.dtype), index, n_slots).view(n_batch, n_query_heads, n_queries, dim)
+    lse = _spread(torch.cat(sums), index, n_slots).view(n_batch, n_query_heads, n_queries) if with_lse else None
+    return out.transpose(1, 2).contiguous(), lse
+
+
+def _spread(rows: Tensor, index: Tensor, n: int) -> Tensor:
+    """[n, ...] with the rows at the places of the index; the other places hold anything."""
+    return rows.new_empty(n, *rows.shape[1:]).index_copy_(0, index, rows)
