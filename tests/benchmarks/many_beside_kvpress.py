@@ -71,6 +71,10 @@ def main() -> int:
     theirs = kvpress_answers(given.kvpress_python, loaded, samples)
     pairs = [pair for both in zip(mine, theirs["answers"], strict=True) for pair in zip(*both, strict=True)]
     same = sum(ours.strip() == other.strip() for ours, other in pairs)
+    for number, (ours, other) in enumerate(pairs):
+        if ours.strip() != other.strip():
+            sample, place = divmod(number, len(CONFIGS))
+            print(f"sample {sample + 1}, {'/'.join(map(str, CONFIGS[place]))}: ours {ours!r}, kvpress {other!r}")
     print(f"{[len(unit.context) for unit in samples]} context tokens, {len(CONFIGS)} configurations")
     print(f"answers equal: {same} of {len(pairs)}, {len({ours for ours, _ in pairs})} of them different")
     print(f"CPU s: ours {ours_s:.1f}, kvpress {theirs['cpu_s']:.1f}: {theirs['cpu_s'] / ours_s:.1f} x")

@@ -80,10 +80,22 @@ class Head:
         Raises:
             WorkerError: it has not answered for PATIENCE_S.
         """
-        now = time.monotonic()
-        if now - self.checked_at < CHECK_S:
-            return
-        self.checked_at = now
+        if time.monotonic() - self.checked_at >= CHECK_S:
+            self._look()
+
+    def reach(self) -> None:
+        """Wait until it answers: Ray ends a process that asks more of a head that is gone.
+
+        Raises:
+            WorkerError: it has not answered for PATIENCE_S.
+        """
+        self._look()
+        while self.silent_since is not None:
+            time.sleep(CHECK_S)
+            self._look()
+
+    def _look(self) -> None:
+        now = self.checked_at = time.monotonic()
         host, _, port = self.address.rpartition(":")
         try:
             socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
@@ -158,7 +170,12 @@ class RayCluster:
     head: Head
 
     def start(self, place: int) -> RayHand:
-        """Start an actor wherever the cluster has room."""
+        """Start an actor wherever the cluster has room.
+
+        Raises:
+            WorkerError: the head of the cluster is gone.
+        """
+        self.head.reach()
         actor = ray.remote(Actor).options(max_restarts=0, **self.resources).remote(self.setup)
         return RayHand(actor, actor.load.remote(), self.head)
 

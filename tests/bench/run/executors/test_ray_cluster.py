@@ -8,7 +8,7 @@ import pytest
 from lukv_bench import UserError
 from lukv_bench.bench.errors import WorkerError
 from lukv_bench.bench.run.executors import ray_cluster
-from lukv_bench.bench.run.executors.ray_cluster import Head, RayHand, most_on_a_device, room
+from lukv_bench.bench.run.executors.ray_cluster import Head, RayCluster, RayHand, most_on_a_device, room
 
 
 @pytest.fixture
@@ -59,6 +59,16 @@ def test_a_head_that_is_back_in_time_is_no_loss(monkeypatch: pytest.MonkeyPatch)
     with socket.create_server(("127.0.0.1", port)):
         head.check()
     assert head.silent_since is None
+
+
+def test_no_worker_is_started_while_the_head_is_gone(impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = socket.create_server(("127.0.0.1", 0))
+    head = Head(f"127.0.0.1:{listener.getsockname()[1]}", "own")
+    listener.close()
+    monkeypatch.setattr(ray_cluster.ray, "remote", lambda _: pytest.fail("Ray would end this process"))
+    setup: Any = None
+    with pytest.raises(WorkerError, match="what was answered is stored"):
+        RayCluster(setup, 1, {}, head).start(0)
 
 
 @pytest.mark.parametrize(
