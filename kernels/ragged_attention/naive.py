@@ -53,7 +53,8 @@ def ragged_attention(
     for n_new, q, k, v in zip(new, chunks, segments.split(keys), segments.split(values), strict=True):
         if not len(k):
             outs.append(torch.zeros_like(q))
-            sums.append(q.new_full(q.shape[:1], float("-inf")))
+            if with_lse:
+                sums.append(q.new_full(q.shape[:1], float("-inf")))
             continue
         logits = q @ k.float().T
         if n_new > 1:  # all that came before the chunk is seen

