@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from kvpress_kept import differing_slots
 from task_prompts import prompts
 
 from lukv_bench.allocators.lukv_export import kvpress_ratios
@@ -42,8 +43,6 @@ from lukv_bench.scorers.base import Profile, Protection
 RATIOS = ("0.5", "0.8", "0.9")
 PAIRS = [(allocator, scorer) for allocator in ("uniform", "adakv") for scorer in ("keydiff", "knorm")]
 CONFIGS = [(*pair, ratio) for pair in PAIRS for ratio in RATIOS] + [("lukv", "keydiff", ratio) for ratio in RATIOS]
-NOISE = 1e-5
-"""Largest relative difference of two equal scores: float32 sums in another order."""
 LUKV = Protection(sink=4, window=1)
 
 
@@ -91,17 +90,6 @@ def theirs(folder: Path, python: str, loaded: LoadedModel, samples: Sequence[Pro
     (folder / "job.json").write_text(json.dumps(job))
     subprocess.run([python, str(Path(__file__).with_name("kvpress_side.py")), str(folder)], check=True)
     return json.loads((folder / "theirs.json").read_text()), np.load(folder / "masks.npz")
-
-
-def differing_slots(masked: np.ndarray, evicted: np.ndarray, scores: np.ndarray) -> tuple[int, int]:
-    """(slots that one side alone evicts, those of them in layers where their scores are all equal: ties)."""
-    noted = np.zeros_like(evicted)
-    noted[tuple(masked.T)] = True
-    apart, tied = noted != evicted, 0
-    for layer in np.nonzero(apart.any(axis=(1, 2)))[0]:
-        swapped = scores[layer][apart[layer]]
-        tied += swapped.size * bool(np.ptp(swapped) <= NOISE * np.abs(swapped).max())
-    return int(apart.sum()), tied
 
 
 def _compared(masked: np.ndarray, mine: Sequence[Ours], key: str) -> tuple[int, int]:
