@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from .flat_kv import FlatKV
+from .form import Form
 from .positions import Positions, check_held
 from .ragged_attention import ragged_attention
 from .select import Kept
@@ -27,9 +28,9 @@ class RaggedStore:
         """See `store.KVStore`. Full segments grow to at least twice their capacity."""
         self.kv.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
+    def attend(self, query: Tensor, new_lengths: Tensor, form: Form) -> Tensor:
         """See `store.KVStore`."""
-        out, _ = ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, scale)
+        out, _ = ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, form)
         return out
 
     def keep_rows(self, rows: Tensor) -> None:
