@@ -91,7 +91,7 @@ class SharedStore:
     def take_back(self, n: Tensor) -> None:
         """See `store.KVStore`."""
         self.base.check_taken_back(n, self.tail.segments.lengths)
-        self.tail.segments = self.tail.segments.shortened(n)
+        self.tail.take_back(n)
 
     def keep(self, kept: Kept) -> None:
         """See `store.KVStore`. Slots of the context are hidden by the mask and not freed, since other rows share

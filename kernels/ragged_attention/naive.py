@@ -19,28 +19,7 @@ def ragged_attention(
     *,
     with_lse: bool = False,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend a chunk of queries to one segment per (row, KV head).
-
-    The newest `new_lengths[b]` tokens of each segment of row b belong to the chunk itself: query i sees
-    everything before them and the first i + 1 of them. The results of queries past `new_lengths[b]` are undefined. An
-    empty segment gives 0 and a log-sum-exp of -inf, or of the sink where there is one.
-
-    All arithmetic is in float32, so half precision neither overflows nor rounds in between. The log-sum-exp is exact
-    to 5e-7 of the largest one.
-
-    Args:
-        query: [B, HQ, Q, D], Q >= 1.
-        keys: [S, D], flat; slots not in use are never read.
-        values: [S, D].
-        segments: Of B rows and H heads, the chunk included.
-        new_lengths: int64 [B] on the CPU, tokens of the chunk in each row, 0 to Q. Where it is 0 every query sees the
-            whole segment, as far as the window reaches from its last slot.
-        form: Scale and options.
-        with_lse: Whether the log-sum-exp is computed.
-
-    Returns:
-        The output [B, Q, HQ, D] in the dtype of `query`, and the log-sum-exp of the logits float32 [B, HQ, Q] or None.
-    """
+    """See `kernels.ragged_attention`; segments and new lengths on the CPU."""
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads = segments.starts.shape[1]
     group = n_query_heads // n_heads
