@@ -17,12 +17,14 @@ class Tiles:
         slots: Keys of a tile, a power of two, at least 16. It is also the block in which work is shared out.
         warps: Warps of a program.
         stages: Tiles of keys and values in flight.
+        merged_rows: Query rows of a program that merges partial results.
     """
 
     rows: int
     slots: int
     warps: int
     stages: int
+    merged_rows: int = 1
 
 
 def tiles_for(dtype: torch.dtype, dim: int, n_rows: int) -> Tiles:

@@ -11,11 +11,14 @@ from ..aot_case import Case
 from ..backend import interprets
 from ..form import Form
 from ..segments import Segments
+from .merge import merge_kernel
 from .plan import Plan, balanced
 from .tiles import Tiles, n_programs, tiles_for
 
 MERGED_ITEMS = 16
 """Partial results that a merging program loads at once."""
+DOT_TYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
+"""Of the operands of dot products, by the keys' type."""
 NO_WINDOW = 2**30
 """A window that no segment fills."""
 
@@ -128,70 +131,6 @@ def attend_kernel(
         tl.store(sums + result, tl.where(total > 0, top + tl.log(some), float("-inf")), row < n_rows)
 
 
-@triton.jit(do_not_specialize=["n_heads", "n_queries", "n_rows"], do_not_specialize_on_alignment=["of_segment"])
-def merge_kernel(
-    partial: tl.tensor,
-    sums: tl.tensor,
-    of_segment: tl.tensor,
-    sinks: tl.tensor,
-    out: tl.tensor,
-    lse: tl.tensor,
-    n_heads: tl.tensor,
-    n_queries: tl.tensor,
-    n_rows: tl.tensor,
-    DIM: tl.constexpr,
-    BLOCK_I: tl.constexpr,
-    BLOCK_D: tl.constexpr,
-    SINKS: tl.constexpr,
-) -> None:
-    """The output [B, Q, HQ, D] and log-sum-exp float32 [B, HQ, Q] from those of each segment's items, and the sinks.
-
-    Reads and writes each number once. Grid: (B * H, G * Q): rows share nothing, and there are few of them while a step
-    decodes. Several items are loaded at once, since one segment may have nearly all of them.
-
-    Args:
-        partial: float32 [items, G * Q, D].
-        sums: float32 [items, G * Q].
-        of_segment: int32 [B * H + 1].
-        sinks: [HQ], if SINKS.
-        out: [B, Q, HQ, D].
-        lse: float32 [B, HQ, Q].
-        n_heads: H.
-        n_queries: Q.
-        n_rows: G * Q.
-        DIM: D.
-        BLOCK_I: Items loaded at once.
-        BLOCK_D: D rounded up to a power of two.
-        SINKS: Whether there are sinks.
-    """
-    segment, row = tl.program_id(0), tl.program_id(1)
-    query_head = segment % n_heads * (n_rows // n_queries) + row // n_queries
-    dims, steps = tl.arange(0, BLOCK_D), tl.arange(0, BLOCK_I)
-    last = tl.load(of_segment + segment + 1)
-    top, total = float("-inf"), 0.0
-    if SINKS:
-        top, total = tl.load(sinks + query_head).to(tl.float32), 1.0
-    result = tl.zeros([BLOCK_D], tl.float32)
-    for item in range(tl.load(of_segment + segment), last, BLOCK_I):
-        at = (item + steps).to(tl.int64) * n_rows + row
-        here = item + steps < last
-        part_lse = tl.load(sums + at, here, float("-inf"))
-        part = tl.load(partial + at[:, None] * DIM + dims[None, :], here[:, None] & (dims < DIM)[None, :], 0)
-        higher = tl.maximum(top, tl.max(part_lse))
-        finite = tl.where(higher == float("-inf"), 0.0, higher)
-        weights, kept = tl.exp(part_lse - finite), tl.exp(top - finite)
-        total = total * kept + tl.sum(weights)
-        result = result * kept + tl.sum(weights[:, None] * part, axis=0)
-        top = higher
-    some = tl.where(total > 0, total, 1.0)
-    n_query_heads = n_heads * (n_rows // n_queries)
-    batch, token = (segment // n_heads).to(tl.int64), row % n_queries
-    place = (batch * n_queries + token) * n_query_heads + query_head
-    tl.store(out + place * DIM + dims, (result / some).to(out.dtype.element_ty), dims < DIM)
-    sums_place = (batch * n_query_heads + query_head) * n_queries + token
-    tl.store(lse + sums_place, tl.where(total > 0, top + tl.log(some), float("-inf")))
-
-
 def ragged_attention(
     query: Tensor,
     keys: Tensor,
@@ -252,10 +191,11 @@ def ragged_attention(
     shape = n_batch, n_queries, n_query_heads, dim
     out = torch.empty(shape, dtype=torch.float32 if lifted else query.dtype, device=device)
     lse = torch.empty(n_batch, n_query_heads, n_queries, dtype=torch.float32, device=device)
-    merge_kernel[n_batch * n_heads, n_rows](
+    merge_kernel[n_batch * n_heads, triton.cdiv(n_rows, tiles.merged_rows)](
         *(partial, sums, plan.of_segment, lse if form.sinks is None else form.sinks, out, lse),
         *(n_heads, n_queries, n_rows),
         DIM=dim,
+        BLOCK_R=tiles.merged_rows,
         BLOCK_I=MERGED_ITEMS,
         BLOCK_D=padded,
         SINKS=form.sinks is not None,
@@ -264,7 +204,6 @@ def ragged_attention(
     return out.to(query.dtype), lse
 
 
-DOT_TYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 NAMES = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
 """Triton's names of the types that keys may have."""
 
@@ -289,5 +228,5 @@ def cases() -> Iterator[Case]:
                     yield Case(called, attend_kernel, types, {**sizes, **flags}, launch)
             merged = {"of_segment": "*i32", "sinks": f"*{name}", "out": f"*{name}", "lse": "*fp32", **results}
             merged |= dict.fromkeys(("n_heads", "n_queries", "n_rows"), "i32")
-            sizes = {"DIM": dim, "BLOCK_I": MERGED_ITEMS, "BLOCK_D": padded, "SINKS": True}
+            sizes = {"DIM": dim, "BLOCK_R": 1, "BLOCK_I": MERGED_ITEMS, "BLOCK_D": padded, "SINKS": True}
             yield Case(f"ragged-attention-merge-{name}-d{dim}", merge_kernel, merged, sizes, {"num_warps": 4})
