@@ -9,6 +9,10 @@ OPEN = 2**31 - 1
 """The stop of a segment's last item, which ends where the segment does."""
 
 
+CUT = 16
+"""Slots between two places where a segment may be cut. Finer than a tile of keys: a decode step waits for bytes."""
+
+
 @dataclass(frozen=True)
 class Plan:
     """Work items (segment, slots) in the order of the segments; each program has some that follow each other.
@@ -39,26 +43,28 @@ class Plan:
         return Plan(items.view(3, -1), of_program, of_segment)
 
 
-def balanced(lengths: Tensor, n_programs: int, block: int) -> Plan:
-    """Give each program the same number of blocks, one more or less.
+def balanced(lengths: Tensor, n_programs: int, block: int = CUT) -> Plan:
+    """Give each program the same work.
 
-    All segments are laid end to end and cut at n_programs - 1 equally spaced blocks, so a program's share is within one
-    block of the mean however unequal the segments are.
+    All segments are laid end to end, in blocks, with one more before each segment: the time of an item, whose queries
+    are read and whose partial result is written. The line is cut at equal distances, so a program's share is within
+    two blocks of the mean however unequal the segments are.
 
     Args:
-        lengths: int64 [S] on the CPU, S >= 1; an empty segment counts as one block.
+        lengths: int64 [S] on the CPU, S >= 1.
         n_programs: P >= 1.
-        block: Slots of a block.
+        block: Slots of a block; cuts lie between blocks.
     """
-    blocks = (lengths.flatten() + block - 1).div(block, rounding_mode="floor").clamp_min(1)
+    blocks = (lengths.flatten() + block - 1).div(block, rounding_mode="floor") + 1
     ends = blocks.cumsum(0)
     total, starts = ends[-1], ends - blocks
     cuts = torch.arange(n_programs + 1) * total // n_programs
+    within = cuts[:-1] - starts[torch.searchsorted(ends, cuts[:-1], right=True)]
+    cuts[:-1] -= (within == 1).long()  # an item without a slot would take time for nothing
     bounds = torch.cat([starts, cuts]).unique()  # sorted, and the last is the total
     first, stop = bounds[:-1], bounds[1:]
     segment = torch.searchsorted(ends, first, right=True)
-    slots = torch.stack([first, stop]) - starts[segment]
-    slots *= block
+    slots = (torch.stack([first, stop]) - starts[segment] - 1).clamp_min(0) * block
     slots[1, stop == ends[segment]] = OPEN
     items = torch.zeros(3, n_programs + len(blocks), dtype=torch.int32)
     items[:, : len(first)] = torch.cat([segment.unsqueeze(0), slots])

@@ -19,12 +19,12 @@ class Schedule:
     Attributes:
         plan: On the device; None = there was none yet.
         lengths: int64 [B, H] on the CPU, of the segments then.
-        size: Programs and block then.
+        n_programs: Programs then.
     """
 
     plan: Plan | None = None
     lengths: Tensor | None = None
-    size: tuple[int, int] = (0, 0)
+    n_programs: int = 0
 
     def current(self, lengths: Tensor, n_rows: int, keys: Tensor) -> Plan:
         """A plan on the keys' device that is good enough for present lengths.
@@ -35,9 +35,9 @@ class Schedule:
             keys: [S, D].
         """
         tiles = tiles_for(keys.dtype, keys.shape[-1], n_rows)
-        size = n_programs(keys.device, -(-n_rows // tiles.rows)), tiles.slots
-        if self.plan is None or size != self.size or self._drifted(lengths):
-            self.plan, self.lengths, self.size = balanced(lengths, *size).to(keys.device), lengths, size
+        n = n_programs(keys.device, -(-n_rows // tiles.rows))
+        if self.plan is None or n != self.n_programs or self._drifted(lengths):
+            self.plan, self.lengths, self.n_programs = balanced(lengths, n).to(keys.device), lengths, n
         return self.plan
 
     def _drifted(self, lengths: Tensor) -> bool:

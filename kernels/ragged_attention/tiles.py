@@ -14,7 +14,7 @@ class Tiles:
 
     Attributes:
         rows: Query rows (query heads of a KV head x tokens) of a tile, a power of two, at least 16 for a dot product.
-        slots: Keys of a tile, a power of two, at least 16. It is also the block in which work is shared out.
+        slots: Keys of a tile, a power of two, at least 16.
         warps: Warps of a program.
         stages: Tiles of keys and values in flight.
         merged_rows: Query rows of a program that merges partial results.

@@ -160,7 +160,7 @@ def ragged_attention(
     tiles = tiles or tiles_for(keys.dtype, dim, n_rows)
     n_row_tiles = triton.cdiv(n_rows, tiles.rows)
     if plan is None:
-        plan = balanced(segments.lengths.cpu(), n_programs(device, n_row_tiles), tiles.slots).to(device)
+        plan = balanced(segments.lengths.cpu(), n_programs(device, n_row_tiles)).to(device)
     lifted = keys.dtype == torch.bfloat16 and interprets()  # the interpreter does no arithmetic in bfloat16
     n_items, padded = plan.items.shape[1], triton.next_power_of_2(dim)
     partial = torch.empty(n_items, n_rows, dim, dtype=torch.float32, device=device)

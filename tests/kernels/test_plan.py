@@ -41,17 +41,20 @@ def test_the_items_of_a_segment_follow_each_other_and_there_is_one_at_least(
 
 
 @given(lengths, st.integers(1, 20), st.sampled_from([16, 64]))
-def test_programs_differ_by_one_block_and_the_partial_ones(then: list[int], n_programs: int, block: int) -> None:
+def test_no_program_has_two_blocks_more_than_the_mean(then: list[int], n_programs: int, block: int) -> None:
+    """An item counts as a block."""
     plan = balanced(torch.tensor(then), n_programs, block)
-    blocks = [len({(s, slot // block) for s, slot in slots_of(plan, p, then)}) for p in range(n_programs)]
-    assert max(blocks) <= sum(-(-max(n, 1) // block) for n in then) // n_programs + 1
+    mean = sum(-(-n // block) + 1 for n in then) / n_programs
+    for program in range(n_programs):
+        slots = slots_of(plan, program, then)
+        assert len({(s, slot // block) for s, slot in slots}) + len({s for s, _ in slots}) <= mean + 2
 
 
 def test_one_head_that_holds_nearly_everything_is_shared_by_all_programs() -> None:
     then = [20_000, 0, 1, 30]
-    plan = balanced(torch.tensor(then), 16, 64)
+    plan = balanced(torch.tensor(then), 16)
     shares = [len(slots_of(plan, program, then)) for program in range(16)]
-    assert max(shares) <= 1.06 * sum(shares) / 16
+    assert max(shares) <= 1.03 * sum(shares) / 16
 
 
 def test_a_plan_is_the_same_on_a_device() -> None:
