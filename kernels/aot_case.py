@@ -30,4 +30,4 @@ SHIPPED = (
     *(("fp32", dim) for dim in (64, 80, 128, 256)),
     ("fp16", 128),
 )
-"""Types and head dims that kernels are compiled for. Tiles are the same for fp16 and bf16, and for D = 80, 96 and 128."""
+"""Types and head dims that kernels are compiled for. Tiles are the same for fp16 and bf16."""
