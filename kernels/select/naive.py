@@ -79,7 +79,7 @@ def keep_ranked(ranks: Tensor, counts: Tensor) -> list[Kept]:
     """
     n_layers, n_tokens = len(ranks), ranks.shape[-1]
     masks = ranks < counts.to(ranks.device).unsqueeze(-1)
-    positions = masks.view(-1, n_tokens).nonzero()[:, 1].split(counts.sum(dim=(1, 2)).tolist())
+    positions = masks.reshape(-1, n_tokens).nonzero()[:, 1].split(counts.sum(dim=(1, 2)).tolist())
     offsets = torch.zeros(n_layers, counts[0].numel() + 1, dtype=torch.int64)
     offsets[:, 1:] = counts.cpu().flatten(1).cumsum(dim=1)
     return [Kept(*layer) for layer in zip(masks, positions, offsets, strict=True)]
