@@ -131,7 +131,12 @@ def select_layers(scores: Tensor, counts: Tensor, protected: Tensor, block: int 
         counts: int64 [L, B', H].
         protected: bool [T].
         block: Positions of a block, a power of two.
+
+    Raises:
+        ValueError: the scores are of another type, whose bits are ordered in another way.
     """
+    if scores.dtype != torch.float32:
+        raise ValueError(f"scores are float32, not {scores.dtype}")
     (n_layers, n_rows, n_heads), n_tokens, device = counts.shape, scores.shape[-1], scores.device
     scores = (scores if scores.stride(3) == 1 else scores.contiguous()).expand(n_layers, n_rows, n_heads, n_tokens)
     on_host = counts.cpu()
