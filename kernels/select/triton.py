@@ -27,6 +27,16 @@ def _places(bits: tl.tensor) -> tl.tensor:
 
 
 @triton.jit
+def _total(flags: tl.tensor, n_tokens: tl.tensor, BLOCK: tl.constexpr) -> tl.tensor:
+    """How many of the flags are set."""
+    total = tl.full([], 0, tl.int32)
+    for begin in range(0, n_tokens, BLOCK):
+        tokens = begin + tl.arange(0, BLOCK)
+        total += tl.sum(tl.load(flags + tokens, tokens < n_tokens, 0).to(tl.int32))
+    return total
+
+
+@triton.jit
 def _digit_counts(
     row: tl.tensor,
     protected: tl.tensor,
@@ -99,10 +109,7 @@ def select_kernel(
     head, batch, layer = segment % n_heads, segment // n_heads % n_rows, segment // n_heads // n_rows
     row = scores + layer * stride_l + batch * stride_b + head * stride_h
     count = tl.load(counts + segment).to(tl.int32)
-    n_protected = tl.full([], 0, tl.int32)
-    for begin in range(0, n_tokens, BLOCK):
-        tokens = begin + tl.arange(0, BLOCK)
-        n_protected += tl.sum(tl.load(protected + tokens, tokens < n_tokens, 0).to(tl.int32))
+    n_protected = _total(protected, n_tokens, BLOCK)
     wanted = (count <= n_protected).to(tl.int32)
     needed = tl.where(wanted == 1, count, count - n_protected)
     last, ties = _last_place(row, protected, n_tokens, wanted, needed, BLOCK)

@@ -101,23 +101,21 @@ def log_sum_exp_kernel(
     segment, begin = tl.program_id(1).to(tl.int64), tl.program_id(2) * chunk
     batch, head = segment // n_heads, segment % n_heads
     member, query, exists = _rows(group, n_window, parts, ROWS, WINDOW)
-    q_head = queries + batch * q_stride_b + head * group * q_stride_h
-    q = _queries(q_head, member, query, exists, q_stride_h, q_stride_t, DIM, BLOCK_D, LIFT)
+    queries += batch * q_stride_b + head * group * q_stride_h
+    q = _queries(queries, member, query, exists, q_stride_h, q_stride_t, DIM, BLOCK_D, LIFT)
     k_head = keys + batch * k_stride_b + head * k_stride_h
     largest, total = tl.full([ROWS], float("-inf"), tl.float32), tl.zeros([ROWS], tl.float32)
-    last = n_tokens - n_window + query
     for first in range(begin, tl.minimum(begin + chunk, n_tokens), TOKENS):
         tokens = first + tl.arange(0, TOKENS)
         logits = _logits(q, k_head, tokens, n_tokens, k_stride_t, scale, DIM, BLOCK_D, LIFT)
-        seen = (tokens[None, :] <= last[:, None]) & (tokens < n_tokens)[None, :]
+        seen = (tokens[None, :] <= (n_tokens - n_window + query)[:, None]) & (tokens < n_tokens)[None, :]
         logits = tl.where(seen, logits, float("-inf"))
         larger = tl.maximum(largest, tl.max(logits, axis=1))
         shift = tl.where(larger == float("-inf"), 0.0, larger)  # nothing seen yet: -inf - -inf would be NaN
         total = total * tl.exp(largest - shift) + tl.sum(tl.exp(logits - shift[:, None]), axis=1)
         largest = larger
-    lse = tl.where(total > 0, largest + tl.log(tl.where(total > 0, total, 1.0)), float("-inf"))
-    at = ((segment * group + member) * n_window + query) * tl.num_programs(2) + tl.program_id(2)
-    tl.store(sums + at, lse, exists)
+    sums += ((segment * group + member) * n_window + query) * tl.num_programs(2) + tl.program_id(2)
+    tl.store(sums, largest + tl.log(tl.where(total > 0, total, 1.0)), exists)  # -inf where none is seen
 
 
 @triton.jit
