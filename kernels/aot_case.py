@@ -23,3 +23,11 @@ class Case:
     types: Mapping[str, str]
     constexprs: Mapping[str, Any]
     options: Mapping[str, int] = field(default_factory=dict)
+
+
+SHIPPED = (
+    *(("bf16", dim) for dim in (64, 80, 96, 128, 256)),
+    *(("fp32", dim) for dim in (64, 80, 128, 256)),
+    ("fp16", 128),
+)
+"""Types and head dims that kernels are compiled for. Tiles are the same for fp16 and bf16."""

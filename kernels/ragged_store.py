@@ -2,15 +2,16 @@
 
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from .backend import Backend
+from .compact import compact as compact_slots
 from .flat_kv import FlatKV
 from .form import Form
 from .positions import Positions, check_held
 from .ragged_attention import ragged_attention
 from .ragged_attention.schedule import Schedule
+from .segments import Segments
 from .select import Kept
 
 
@@ -77,7 +78,7 @@ class RaggedStore:
         return self.kv.allocated_bytes
 
 
-def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, backend: Backend = "torch") -> RaggedStore:
+def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, *, backend: Backend = "torch") -> RaggedStore:
     """Copy the kept slots of one layer into a ragged store.
 
     Args:
@@ -86,14 +87,10 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, backend: Backen
         values: [B, H, T, D].
         kept: Which positions stay in each row; on any device.
         room: Spare slots of each segment for later tokens.
-        backend: How tokens are appended and attended to.
+        backend: How slots are copied, appended and attended to.
     """
     kept = kept.to(keys.device)
-    lengths, (n_contexts, n_heads, n_tokens, dim) = kept.counts, keys.shape
-    rows = torch.arange(len(lengths)) if n_contexts > 1 else torch.zeros(len(lengths), dtype=torch.int64)
-    heads = (rows.unsqueeze(-1) * n_heads + torch.arange(n_heads)).flatten().repeat_interleave(lengths.flatten())
-    index = heads.to(keys.device) * n_tokens + kept.positions
-    kv = FlatKV.gathered(
-        keys.reshape(-1, dim), values.reshape(-1, dim), index, lengths, lengths + room, backend=backend
-    )
+    lengths = kept.counts
+    segments = Segments.packed(lengths, lengths + room)
+    kv = FlatKV(*compact_slots(keys, values, kept, segments, backend=backend), segments, backend=backend)
     return RaggedStore(kv, Positions.of_context(kept.mask, lengths))

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from ..kernels.window_attention import causal_weights
 from .base import LayerView
 
 
@@ -17,12 +18,7 @@ def attention(layer: LayerView, queries: Tensor, end: int) -> Tensor:
     Returns:
         float32 [B, H, G, n, end], zero where a query does not see.
     """
-    n_batch, n_heads, _, dim = layer.keys.shape
-    n = queries.shape[2]
-    grouped = queries.float().reshape(n_batch, n_heads, -1, dim)  # the queries of a group in consecutive rows
-    logits = (grouped @ layer.keys[:, :, :end].float().transpose(2, 3) * layer.scale).view(n_batch, n_heads, -1, n, end)
-    hidden = torch.ones(n, end, dtype=torch.bool, device=logits.device).triu(end - n + 1)
-    return logits.masked_fill_(hidden, float("-inf")).softmax(dim=-1)
+    return causal_weights(queries, layer.keys[:, :, :end], layer.scale)
 
 
 def on_top(scores: Tensor, before: int, after: int) -> Tensor:

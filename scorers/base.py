@@ -7,6 +7,8 @@ from typing import Any, ClassVar, Literal, Protocol
 import torch
 from torch import Tensor
 
+from ..kernels.backend import Backend
+
 
 @dataclass(frozen=True)
 class Protection:
@@ -109,6 +111,8 @@ class LayerView:
         seed: For scorers that draw at random; determined by the run's seed and the context's tokens.
         scaling: The model's factor on q . k; None = 1 / sqrt(D). Set without a declaration.
         profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
+        backend: How ops of `kernels` that a scorer calls are computed: `keydiff(layer.keys, backend=layer.backend)`.
+            Set without a declaration.
     """
 
     layer: int
@@ -125,6 +129,7 @@ class LayerView:
     seed: int = 0
     scaling: float | None = None
     profile: Profile | None = None
+    backend: Backend = "torch"
 
     @property
     def scale(self) -> float:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor
-from torch.nn import functional
 
+from ..kernels.keydiff import keydiff
 from .base import LayerView, Protection, Reads
 
 
@@ -27,6 +27,4 @@ class KeyDiff:
 
     def score(self, layer: LayerView) -> Tensor:
         """float32 [B, H, T], in [-1, 1] up to rounding."""
-        keys = layer.keys.float()
-        anchor = functional.normalize(keys, dim=-1).mean(dim=2, keepdim=True)
-        return -functional.cosine_similarity(keys, anchor, dim=-1)
+        return keydiff(layer.keys, backend=layer.backend)

@@ -6,7 +6,8 @@ from typing import ClassVar, Literal
 from torch import Tensor
 from torch.nn import functional
 
-from .attention import attention, on_top
+from ..kernels.window_attention import window_attention
+from .attention import on_top
 from .base import LayerView, Protection, Reads
 
 
@@ -59,9 +60,8 @@ class SnapKV:
         if layer.queries is None:
             raise ValueError("SnapKV was given no queries")
         queries = layer.queries[:, :, -self.window :]
-        n_tokens, n_window = layer.keys.shape[2], queries.shape[2]
-        votes = attention(layer, queries, n_tokens)[..., : n_tokens - n_window].mean(dim=3)
-        return on_top(self._pooled(votes).mean(dim=2), before=0, after=n_window)
+        votes = window_attention(queries, layer.keys, layer.scale, backend=layer.backend)
+        return on_top(self._pooled(votes).mean(dim=2), before=0, after=queries.shape[2])
 
     def _pooled(self, votes: Tensor) -> Tensor:
         """[B, H, G, n] -> [B, H, G, n]."""

@@ -5,17 +5,7 @@ from torch import Tensor
 
 
 def projected_norm(values: Tensor, output_weight: Tensor) -> Tensor:
-    """The L2 norm that each cached value has after its query head's slice of the output projection.
-
-    Uses v^T (W W^T) v, so that the cost per token is D x D for any hidden size.
-
-    Args:
-        values: [B, H, T, D].
-        output_weight: [HQ, D, hidden]; row h maps the output of query head h into the residual stream.
-
-    Returns:
-        float32 [B, HQ, T].
-    """
+    """float32 [B, HQ, T]; see `kernels.projected_norm`."""
     n_heads = values.shape[1]
     group = output_weight.shape[0] // n_heads
     weight = output_weight.float()

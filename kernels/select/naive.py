@@ -71,27 +71,15 @@ def keep_ranked(ranks: Tensor, counts: Tensor) -> list[Kept]:
     """Keep the first positions of every head.
 
     Args:
-        ranks: int64 [L, B, H, T], as from `rank`.
+        ranks: int64 [L, B, H, T] or, for all B rows alike, [L, 1, H, T], as from `rank`.
         counts: int64 [L, B, H], 0 to T.
 
     Returns:
         A selection for each of the L layers.
     """
-    n_layers, _, _, n_tokens = ranks.shape
+    n_layers, n_tokens = len(ranks), ranks.shape[-1]
     masks = ranks < counts.to(ranks.device).unsqueeze(-1)
-    positions = masks.view(-1, n_tokens).nonzero()[:, 1].split(counts.sum(dim=(1, 2)).tolist())
+    positions = masks.reshape(-1, n_tokens).nonzero()[:, 1].split(counts.sum(dim=(1, 2)).tolist())
     offsets = torch.zeros(n_layers, counts[0].numel() + 1, dtype=torch.int64)
     offsets[:, 1:] = counts.cpu().flatten(1).cumsum(dim=1)
     return [Kept(*layer) for layer in zip(masks, positions, offsets, strict=True)]
-
-
-def select(scores: Tensor, counts: Tensor, protected: Tensor) -> Kept:
-    """Keep the `counts` best positions of every head, protected ones first (see `rank`).
-
-    Args:
-        scores: float32 [B, H, T], higher = keep, no NaN.
-        counts: int64 [B, H], from the number of protected positions to T.
-        protected: bool [T], kept regardless of their score; charged inside `counts`.
-    """
-    (kept,) = keep_ranked(rank(scores, protected).unsqueeze(0), counts.unsqueeze(0))
-    return kept

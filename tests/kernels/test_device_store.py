@@ -31,7 +31,7 @@ def stores(n_batch: int, n_heads: int, room: int) -> list[RaggedStore]:
     """The same by torch and by interpreted kernels."""
     keys, values = torch.randn(2, 1, n_heads, N_TOKENS, DIM, generator=torch.Generator().manual_seed(1))
     kept = kept_at_random(n_batch, n_heads)
-    return [compact(keys, values, kept, room, backend) for backend in ("torch", "triton-interpret")]  # type: ignore[arg-type]
+    return [compact(keys, values, kept, room, backend=backend) for backend in ("torch", "triton-interpret")]  # type: ignore[arg-type]
 
 
 def chunk(n_batch: int, n_heads: int, n_new: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
