@@ -1,10 +1,13 @@
 """Flat keys and values in segments that grow."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
+from .append import append
+from .backend import Backend
+from .mirror import Mirror
 from .segments import Segments
 
 
@@ -17,16 +20,30 @@ class FlatKV:
         values: [S, D].
         segments: Where each (row, head) lies.
         level: Whether all segments have one capacity C and follow each other, so that [S, D] is also [B, H, C, D].
+        backend: How tokens are appended.
+        mirror: The segments as kernels read them, beside the keys; None = the backend is torch, which has none.
     """
 
     keys: Tensor
     values: Tensor
     segments: Segments
     level: bool = False
+    backend: Backend = "torch"
+    mirror: Mirror | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._reflect()
 
     @classmethod
     def gathered(
-        cls, keys: Tensor, values: Tensor, index: Tensor, lengths: Tensor, capacities: Tensor, level: bool = False
+        cls,
+        keys: Tensor,
+        values: Tensor,
+        index: Tensor,
+        lengths: Tensor,
+        capacities: Tensor,
+        level: bool = False,
+        backend: Backend = "torch",
     ) -> "FlatKV":
         """Copies tokens into segments, in one pass: a spare slot gets some token too, which nothing reads.
 
@@ -37,16 +54,16 @@ class FlatKV:
             lengths: int64 [B, H] on the CPU.
             capacities: int64 [B, H] on the CPU, at least the lengths; the largest serves all where they are level.
             level: Whether all segments have one capacity.
+            backend: How tokens are appended.
         """
         segments = Segments.packed(lengths, capacities.max().expand_as(capacities) if level else capacities)
         n_slots = int(segments.capacities.sum())
         if not len(index):
-            return cls(
-                keys.new_empty(n_slots, keys.shape[-1]), values.new_empty(n_slots, keys.shape[-1]), segments, level
-            )
+            empty = [flat.new_empty(n_slots, keys.shape[-1]) for flat in (keys, values)]
+            return cls(*empty, segments, level, backend)
         source = torch.zeros(n_slots, dtype=torch.int64, device=keys.device)
         source[segments.slots().to(keys.device)] = index.to(keys.device)
-        return cls(keys.index_select(0, source), values.index_select(0, source), segments, level)
+        return cls(keys.index_select(0, source), values.index_select(0, source), segments, level, backend)
 
     @property
     def slot_bytes(self) -> int:
@@ -60,28 +77,35 @@ class FlatKV:
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """Append a chunk to each segment (see `store.KVStore`); stored tokens are copied only if a segment is full."""
-        n_new, dim = keys.shape[2:]
         longer = self.segments.extended(new_lengths)
         if longer.overflow:
             self._move(self.segments.slots(), torch.maximum(2 * self.segments.capacities, longer.lengths))
             longer = self.segments.extended(new_lengths)
-        slots = self.segments.next_slots(n_new)
-        if int(new_lengths.min()) == n_new:
-            index = slots.view(-1).to(self.keys.device)
-            self.keys[index] = keys.reshape(-1, dim)
-            self.values[index] = values.reshape(-1, dim)
-        else:
-            real = (torch.arange(n_new) < new_lengths.unsqueeze(-1)).unsqueeze(1).expand_as(slots)
-            index, real = slots[real].to(self.keys.device), real.to(keys.device)
-            self.keys[index] = keys[real]
-            self.values[index] = values[real]
+        where, new = self.read(new_lengths)
+        append(self.keys, self.values, where, keys, values, new, backend=self.backend)
         self.segments = longer
+        if self.mirror is not None:
+            self.mirror.extend()
+
+    def read(self, new_lengths: Tensor) -> tuple[Segments, Tensor]:
+        """The segments and a chunk's new lengths, int64 [B] on the CPU, where the backend reads them."""
+        if self.mirror is None:
+            return self.segments, new_lengths
+        return self.mirror.segments, self.mirror.chunk_of(new_lengths)
+
+    def take_back(self, n: Tensor) -> None:
+        """Drop the last n[b] tokens of each row, int64 [B] on the CPU, at most their lengths; nothing is copied."""
+        self.segments = self.segments.shortened(n)
+        if self.mirror is not None:
+            self.mirror.set_lengths(self.segments.lengths)
 
     def keep_rows(self, rows: Tensor) -> None:
         """Drop all rows but these. Level segments are packed again; others stay where they are until they grow."""
         self.segments = self.segments.take_rows(rows)
         if self.level:
             self._move(self.segments.slots(), self.segments.capacities)
+        else:
+            self._reflect()
 
     def keep(self, mask: Tensor, lengths: Tensor) -> None:
         """Keep some of the slots in use and free the others; each segment keeps its spare slots.
@@ -97,5 +121,10 @@ class FlatKV:
 
     def _move(self, slots: Tensor, capacities: Tensor) -> None:
         """Copy slots, one for each of the segments' lengths, into new tensors of other capacities."""
-        moved = FlatKV.gathered(self.keys, self.values, slots, self.segments.lengths, capacities, self.level)
-        self.keys, self.values, self.segments = moved.keys, moved.values, moved.segments
+        lengths, level = self.segments.lengths, self.level
+        moved = FlatKV.gathered(self.keys, self.values, slots, lengths, capacities, level, self.backend)
+        self.keys, self.values, self.segments, self.mirror = moved.keys, moved.values, moved.segments, moved.mirror
+
+    def _reflect(self) -> None:
+        """Mirror segments that are new."""
+        self.mirror = None if self.backend == "torch" else Mirror.of(self.segments, self.keys.device)

@@ -1,15 +1,16 @@
 """The ragged store: evicted slots are freed, and only the kept slots take memory."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from .backend import Backend
-from .compact import compact as compact_slots
 from .flat_kv import FlatKV
+from .form import Form
 from .positions import Positions, check_held
 from .ragged_attention import ragged_attention
-from .segments import Segments
+from .ragged_attention.schedule import Schedule
 from .select import Kept
 
 
@@ -20,18 +21,25 @@ class RaggedStore:
     Attributes:
         kv: Keys, values and segments.
         base: The positions held when the store was made or last reduced.
+        schedule: How programs share the work, where the backend has programs.
     """
 
     kv: FlatKV
     base: Positions
+    schedule: Schedule = field(default_factory=Schedule)
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """See `store.KVStore`. Full segments grow to at least twice their capacity."""
         self.kv.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
+    def attend(self, query: Tensor, new_lengths: Tensor, form: Form) -> Tensor:
         """See `store.KVStore`."""
-        out, _ = ragged_attention(query, self.kv.keys, self.kv.values, self.kv.segments, new_lengths, scale)
+        kv, (segments, new) = self.kv, self.kv.read(new_lengths)
+        plan = None
+        if kv.mirror is not None:
+            n_rows = query.shape[1] // segments.starts.shape[1] * query.shape[2]
+            plan = self.schedule.current(kv.segments.lengths, n_rows, kv.keys)
+        out, _ = ragged_attention(query, kv.keys, kv.values, segments, new, form, backend=kv.backend, plan=plan)
         return out
 
     def keep_rows(self, rows: Tensor) -> None:
@@ -46,7 +54,7 @@ class RaggedStore:
     def take_back(self, n: Tensor) -> None:
         """See `store.KVStore`."""
         self.base.check_taken_back(n, self.kv.segments.lengths)
-        self.kv.segments = self.kv.segments.shortened(n)
+        self.kv.take_back(n)
 
     def keep(self, kept: Kept) -> None:
         """See `store.KVStore`. The bytes of all other slots are freed; each segment's spare slots stay."""
@@ -69,7 +77,7 @@ class RaggedStore:
         return self.kv.allocated_bytes
 
 
-def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, *, backend: Backend = "torch") -> RaggedStore:
+def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, backend: Backend = "torch") -> RaggedStore:
     """Copy the kept slots of one layer into a ragged store.
 
     Args:
@@ -78,10 +86,14 @@ def compact(keys: Tensor, values: Tensor, kept: Kept, room: int, *, backend: Bac
         values: [B, H, T, D].
         kept: Which positions stay in each row; on any device.
         room: Spare slots of each segment for later tokens.
-        backend: How the slots are copied.
+        backend: How tokens are appended and attended to.
     """
     kept = kept.to(keys.device)
-    lengths = kept.counts
-    segments = Segments.packed(lengths, lengths + room)
-    kv = FlatKV(*compact_slots(keys, values, kept, segments, backend=backend), segments)
+    lengths, (n_contexts, n_heads, n_tokens, dim) = kept.counts, keys.shape
+    rows = torch.arange(len(lengths)) if n_contexts > 1 else torch.zeros(len(lengths), dtype=torch.int64)
+    heads = (rows.unsqueeze(-1) * n_heads + torch.arange(n_heads)).flatten().repeat_interleave(lengths.flatten())
+    index = heads.to(keys.device) * n_tokens + kept.positions
+    kv = FlatKV.gathered(
+        keys.reshape(-1, dim), values.reshape(-1, dim), index, lengths, lengths + room, backend=backend
+    )
     return RaggedStore(kv, Positions.of_context(kept.mask, lengths))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Segments:
-    """One segment of slots per (row, KV head), all int64 [B, H] on the CPU.
+    """One segment of slots per (row, KV head), all int64 [B, H] on the CPU, or a copy of that on a device.
 
     Segments do not overlap and are in the order (row, head).
 
@@ -65,6 +65,16 @@ class Segments:
     def shortened(self, n: Tensor) -> "Segments":
         """The segments, those of row b shorter by n[b], int64 [B], at most their lengths; the last slots are spare."""
         return Segments(self.starts, self.lengths - n.unsqueeze(-1), self.capacities)
+
+    def to(self, device: torch.device, copy: bool = False) -> "Segments":
+        """The segments on a device; what is copied is not waited for.
+
+        Args:
+            device: Where to.
+            copy: Whether tensors that are there already are copied too.
+        """
+        parts = self.starts, self.lengths, self.capacities
+        return Segments(*(part.to(device, non_blocking=True, copy=copy) for part in parts))
 
     def take_rows(self, rows: Tensor) -> "Segments":
         """The segments of some rows, int64, ascending; they stay where they are."""

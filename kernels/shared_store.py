@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from .flat_kv import FlatKV
+from .form import Form
 from .positions import Positions, check_held
 from .select import Kept
 from .shared_attention import shared_attention
@@ -59,7 +60,7 @@ class SharedStore:
         """See `store.KVStore`. Full tails grow to at least twice their capacity."""
         self.tail.append(keys, values, new_lengths)
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
+    def attend(self, query: Tensor, new_lengths: Tensor, form: Form) -> Tensor:
         """See `store.KVStore`."""
         out, _, context_weights = shared_attention(
             query,
@@ -70,7 +71,7 @@ class SharedStore:
             self.tail.values,
             self.tail.segments,
             new_lengths,
-            scale,
+            form,
         )
         if self.watch is not None:
             self.watch(context_weights, self.rows)
@@ -90,7 +91,7 @@ class SharedStore:
     def take_back(self, n: Tensor) -> None:
         """See `store.KVStore`."""
         self.base.check_taken_back(n, self.tail.segments.lengths)
-        self.tail.segments = self.tail.segments.shortened(n)
+        self.tail.take_back(n)
 
     def keep(self, kept: Kept) -> None:
         """See `store.KVStore`. Slots of the context are hidden by the mask and not freed, since other rows share

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from torch import Tensor
 
+from .form import Form
 from .select import Kept
 
 
@@ -24,13 +25,13 @@ class KVStore(Protocol):
             new_lengths: int64 [B]; row b adds its first `new_lengths[b]` tokens.
         """
 
-    def attend(self, query: Tensor, new_lengths: Tensor, scale: float) -> Tensor:
+    def attend(self, query: Tensor, new_lengths: Tensor, form: Form) -> Tensor:
         """Attend the chunk just appended.
 
         Args:
             query: [B, HQ, Q, D].
             new_lengths: int64 [B], as in `append`.
-            scale: Factor on the dot products.
+            form: Scale and options of the attention.
 
         Returns:
             The output [B, Q, HQ, D] in the dtype of `query`.

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
+from ...kernels.form import Form
 from ..models.shape import Unsupported
 
 NAME = "lukv_bench"
@@ -16,7 +17,7 @@ NAME = "lukv_bench"
 class AttendingLayer(Protocol):
     """A cache layer whose `update` returned itself in the place of the keys."""
 
-    def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
+    def attend(self, module: Any, query: Tensor, form: Form) -> Tensor:
         """[B, HQ, Q, D] -> [B, Q, HQ, D]."""
 
 
@@ -114,4 +115,4 @@ def _attend(
     if isinstance(key, Tensor):
         raise Unsupported("some of its layers attend to keys that are not their own cache's")
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return key.attend(module, query, scale).contiguous(), None
+    return key.attend(module, query, Form(scale)).contiguous(), None

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+from ...kernels.form import Form
 from ...kernels.store import KVStore
 from ..models.shape import Unsupported
 from .packing import Packing
@@ -83,7 +84,7 @@ class PrefillLayer(_Layer):
         self._chunk = _own(key_states), _own(value_states)
         return self, self
 
-    def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
+    def attend(self, module: Any, query: Tensor, form: Form) -> Tensor:
         """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D].
 
         Raises:
@@ -94,7 +95,7 @@ class PrefillLayer(_Layer):
         keys, values = self._chunk
         self._chunk = None
         out = functional.scaled_dot_product_attention(
-            query, keys, values, is_causal=query.shape[2] > 1, scale=scale, enable_gqa=True
+            query, keys, values, is_causal=query.shape[2] > 1, scale=form.scale, enable_gqa=True
         )
         self._hand_over(self.index, module, query, keys, values)
         return out.transpose(1, 2)
@@ -137,9 +138,9 @@ class StoreLayer(_Layer):
         self.store.append(spread(key_states), spread(value_states), self.packing.lengths)
         return self, self
 
-    def attend(self, module: Any, query: Tensor, scale: float) -> Tensor:
+    def attend(self, module: Any, query: Tensor, form: Form) -> Tensor:
         """Attend over the store, [1, HQ, N, D] -> [1, N, HQ, D]."""
-        return self.packing.join(self.store.attend(self.packing.spread(query), self.packing.lengths, scale))
+        return self.packing.join(self.store.attend(self.packing.spread(query), self.packing.lengths, form))
 
     def get_seq_length(self) -> int:
         """Tokens before the chunk in the longest row, including evicted ones: positions continue from there."""

@@ -6,6 +6,7 @@ from functools import partial
 
 import torch
 
+from ...kernels.form import Form
 from ...kernels.select import Kept, stack
 from ..models.load import LoadedModel
 from .clock import now
@@ -88,5 +89,5 @@ def _seconds(layout: Layout, loaded: LoadedModel, context: Context, kept: Kept, 
         new = keys.new_zeros(n_rows, n_heads, n, keys.shape[3])
         query = keys.new_zeros(n_rows, n_query_heads, n, keys.shape[3])
         store.append(new, new, lengths)
-        store.attend(query, lengths, 1.0)
+        store.attend(query, lengths, Form(1.0))
     return (now(keys.device) - began) / share

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.ragged_attention import ragged_attention
 from lukv_bench.kernels.segments import Segments
 from lukv_bench.kernels.select import select
@@ -40,13 +41,13 @@ def merged(parts: list[Attended]) -> Attended:
 
 
 def ragged(*arguments: Any) -> Attended:
-    out, lse = ragged_attention(*arguments, SCALE, with_lse=True)
+    out, lse = ragged_attention(*arguments, Form(SCALE), with_lse=True)
     assert lse is not None
     return out, lse
 
 
 def shared(*arguments: Any) -> Attended:
-    out, lse, _ = shared_attention(*arguments, SCALE, with_lse=True)
+    out, lse, _ = shared_attention(*arguments, Form(SCALE), with_lse=True)
     assert lse is not None
     return out, lse
 

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.ragged_store import RaggedStore, compact
 from lukv_bench.kernels.select import Kept
 from lukv_bench.kernels.shared_store import SharedStore, hide
@@ -101,7 +102,7 @@ def check(store: Store, model: Model, query: Tensor, new: Tensor) -> None:
     assert torch.equal(kept.mask, model.mask)
     assert store.kv_bytes_by_row() == [sum(map(len, row)) * 2 * D * 4 for row in model.positions]
     real = ~(expected := model.attend(query, new)).isnan()
-    out = store.attend(query, new, SCALE)
+    out = store.attend(query, new, Form(SCALE))
     torch.testing.assert_close(out[real].double(), expected[real], atol=1e-5, rtol=1e-5)
 
 

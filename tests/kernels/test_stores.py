@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.ragged_store import RaggedStore, compact
 from lukv_bench.kernels.select import Kept, select
 from lukv_bench.kernels.shared_store import SharedStore
@@ -64,7 +65,7 @@ def test_ragged_store_attends_as_the_definition_says(
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
         poison(store)
-        got = store.attend(query, new, SCALE)
+        got = store.attend(query, new, Form(SCALE))
         assert got.dtype == query.dtype
         assert_same(got, expected.attend(query, new, SCALE))
         assert_same(got, expected.attend_by_torch(query, new, SCALE))
@@ -88,7 +89,7 @@ def test_shared_store_attends_as_the_definition_says(
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
         poison(store)
-        got = store.attend(query, new, SCALE)
+        got = store.attend(query, new, Form(SCALE))
         assert got.dtype == query.dtype
         assert_same(got, expected.attend(query, new, SCALE))
         assert_same(got, expected.attend_by_torch(query, new, SCALE))
@@ -105,9 +106,9 @@ def test_ragged_and_masked_store_give_the_same_output(case: Any, assert_same: Ca
         query, chunk_keys, chunk_values = case.chunk(width, step)
         ragged.append(chunk_keys, chunk_values, new)
         masked.append(chunk_keys, chunk_values, new)
-        expected = masked.attend(query, new, SCALE)
+        expected = masked.attend(query, new, Form(SCALE))
         expected[torch.arange(width) >= new.unsqueeze(-1)] = float("nan")
-        assert_same(ragged.attend(query, new, SCALE), expected)
+        assert_same(ragged.attend(query, new, Form(SCALE)), expected)
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [(torch.float16, 4e-3), (torch.bfloat16, 3e-2)], ids=["fp16", "bf16"])
@@ -127,7 +128,7 @@ def test_half_precision_stays_within_its_rounding(
         for store in (ragged, masked):
             store.append(chunk_keys, chunk_values, new)
             poison(store)
-            got = store.attend(query, new, case.dim**-0.5)
+            got = store.attend(query, new, Form(case.dim**-0.5))
             assert got.dtype == dtype
             assert_same(got, expected.attend(query, new, case.dim**-0.5), atol=atol)
 
@@ -145,7 +146,7 @@ def test_huge_logits_give_no_nan(remember: type, assert_same: Callable[..., None
         SharedStore.over(keys * 100, values, case.n_batch, kept.mask, 3),
     ):
         store.append(chunk_keys * 100, chunk_values, new)
-        assert_same(store.attend(query, new, 1.0), expected.attend(query, new, 1.0), atol=1e-3)
+        assert_same(store.attend(query, new, Form(1.0)), expected.attend(query, new, 1.0), atol=1e-3)
 
 
 def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> None:
@@ -157,7 +158,7 @@ def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> Non
     query, chunk_keys, chunk_values = case.chunk(5, 0)
     new = torch.full((case.n_batch,), 5)
     store.append(chunk_keys, chunk_values, new)
-    store.attend(query, new, SCALE)
+    store.attend(query, new, Form(SCALE))
     ((weights, rows),) = seen
     assert rows.tolist() == list(range(case.n_batch))
     weights = weights.flatten(1, 2)
@@ -198,7 +199,7 @@ def test_shared_store_copies_neither_context_nor_tail_while_there_is_room(case: 
         query, chunk_keys, chunk_values = case.chunk(width, step)
         new = lengths_of(case.n_batch, width, which, step)
         store.append(chunk_keys, chunk_values, new)
-        store.attend(query, new, SCALE)
+        store.attend(query, new, Form(SCALE))
         assert store.tail.keys.data_ptr() == tail
         assert (store.keys.data_ptr(), store.values.data_ptr()) == (keys.data_ptr(), values.data_ptr())
 
@@ -284,9 +285,9 @@ def test_the_padding_of_a_row_never_lands_in_its_neighbour(remember: type, asser
         store.append(chunk_keys, chunk_values, new)
         expected.append(chunk_keys, chunk_values, new)
     query = torch.randn(2, 2, 3, 4, generator=random)
-    assert_same(store.attend(query, new, SCALE), expected.attend(query, new, SCALE))
+    assert_same(store.attend(query, new, Form(SCALE)), expected.attend(query, new, SCALE))
     row_0 = torch.tensor([1, 0])  # its newest token sees all that row 0 holds
-    assert_same(store.attend(query, row_0, SCALE), expected.attend(query, row_0, SCALE))
+    assert_same(store.attend(query, row_0, Form(SCALE)), expected.attend(query, row_0, SCALE))
 
 
 def test_a_row_that_adds_nothing_is_left_alone(case: Any) -> None:

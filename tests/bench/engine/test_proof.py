@@ -1,6 +1,7 @@
 """What the proof at load sees: attention that is not the model's own is refused in every dtype, and named."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from lukv_bench.bench.engine import attention
 from lukv_bench.bench.engine.cache import PrefillLayer, StoreLayer
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.kernels.form import Form
 
 Build = Callable[..., LoadedModel]
 DTYPES = ["float32", "bfloat16", "float16"]
@@ -48,8 +50,8 @@ def test_a_wrong_scale_is_refused(
     """Cohere's logits are a sixteenth of others': what is allowed must not be measured by a fixed number."""
     attend = layer.attend
 
-    def wrong(self: Any, module: Any, query: Tensor, scale: float) -> Tensor:
-        return attend(self, module, query, scale * factor)
+    def wrong(self: Any, module: Any, query: Tensor, form: Form) -> Tensor:
+        return attend(self, module, query, replace(form, scale=form.scale * factor))
 
     loaded = in_dtype(build(cohere(sizes)), dtype)
     monkeypatch.setattr(layer, "attend", wrong)
@@ -63,9 +65,9 @@ def test_a_wrong_grouping_of_heads_is_refused(
 ) -> None:
     attend = PrefillLayer.attend
 
-    def wrong(self: Any, module: Any, query: Tensor, scale: float) -> Tensor:
+    def wrong(self: Any, module: Any, query: Tensor, form: Form) -> Tensor:
         order = [0, 2, 1, 3]  # query heads dealt out over the KV heads instead of in blocks
-        return attend(self, module, query[:, order], scale)[:, :, order]
+        return attend(self, module, query[:, order], form)[:, :, order]
 
     monkeypatch.setattr(PrefillLayer, "attend", wrong)
     with pytest.raises(UserError, match="attention in layer 0 differs"):
