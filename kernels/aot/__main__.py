@@ -38,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     )
     options.add_argument("modules", nargs="*", help="modules with a function cases(); default: every op's triton.py")
     options.add_argument("--targets", nargs="+", choices=TARGETS, default=list(TARGETS), help="default: all")
-    options.add_argument("--each-once", action="store_true", help="every case for one card only, the cards in turn")
+    options.add_argument("--quick", action="store_true", help="each kernel's largest case for one card, cards in turn")
     options.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)), help="default: one a core")
     return options
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.error("a process that interprets kernels compiles none: unset TRITON_INTERPRET")
     os.environ.setdefault("TRITON_DEFAULT_FP_FUSION", "1")  # multiply and add become one: Triton 3.9 warns where unset
     try:
-        todo = jobs(given.modules or shipped_modules(), given.targets, each_once=given.each_once)
+        todo = jobs(given.modules or shipped_modules(), given.targets, quick=given.quick)
     except (CasesError, ImportError) as error:
         options.error(str(error))
     found = verdicts(todo, given.processes)

@@ -6,7 +6,10 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from itertools import cycle
+from math import prod
 
+from ..aot_case import Case
 from .discovery import cases_of
 from .targets import TARGETS
 from .usage import Usage
@@ -33,16 +36,29 @@ class Verdict:
     faults: tuple[str, ...]
 
 
-def jobs(modules: Sequence[str], targets: Sequence[str], *, each_once: bool = False) -> list[Job]:
-    """Every case for every card; with `each_once`, every case for one card, taken in turn.
+def jobs(modules: Sequence[str], targets: Sequence[str], *, quick: bool = False) -> list[Job]:
+    """Every case for every card; `quick`: of every kernel the case with the largest tiles, the cards in turn.
 
     Raises:
         CasesError: a module does not list its cases.
     """
-    listed = [(module, name) for module in modules for name in cases_of(module)]
-    if each_once:
-        return [Job(module, name, targets[n % len(targets)]) for n, (module, name) in enumerate(listed)]
-    return [Job(module, name, target) for module, name in listed for target in targets]
+    listed = [(module, case) for module in modules for case in cases_of(module).values()]
+    if not quick:
+        return [Job(module, case.name, target) for module, case in listed for target in targets]
+    largest = dict[tuple[str, str], Case]()
+    for module, case in listed:
+        kernel = (module, case.kernel.__name__)
+        if kernel not in largest or _bulk(case) > _bulk(largest[kernel]):
+            largest[kernel] = case
+    cards = cycle(targets)
+    return [Job(module, case.name, next(cards)) for (module, _), case in largest.items()]
+
+
+def _bulk(case: Case) -> int:
+    """Grows with what a program holds: the product of its sizes, by the bytes of the widest floats it points to."""
+    widths = {"*fp16": 2, "*bf16": 2, "*fp32": 4}
+    widest = max(widths.get(kind, 1) for kind in case.types.values())
+    return widest * prod(size for size in case.constexprs.values() if isinstance(size, int) and size > 1)
 
 
 def verdicts(todo: Sequence[Job], n_processes: int) -> list[Verdict]:
