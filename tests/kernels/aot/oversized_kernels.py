@@ -9,7 +9,7 @@ from lukv_bench.kernels.aot_case import Case
 
 
 @triton.jit
-def product(left, right, out, n, SIZE: tl.constexpr):
+def product(left: tl.tensor, right: tl.tensor, out: tl.tensor, n: tl.tensor, SIZE: tl.constexpr) -> None:
     """As many steps' blocks of a factor as `num_stages` says are in shared memory at a time."""
     row, column = tl.arange(0, SIZE)[:, None], tl.arange(0, SIZE)[None, :]
     total = tl.zeros((SIZE, SIZE), tl.float32)
@@ -20,7 +20,7 @@ def product(left, right, out, n, SIZE: tl.constexpr):
 
 
 @triton.jit
-def unknown(target):
+def unknown(target: tl.tensor) -> None:
     tl.store(target, no_such_name)  # noqa: F821 - what the compiler must refuse
 
 

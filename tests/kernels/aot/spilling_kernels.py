@@ -9,7 +9,7 @@ from lukv_bench.kernels.aot_case import Case
 
 
 @triton.jit
-def shares(source, target, BLOCK: tl.constexpr):
+def shares(source: tl.tensor, target: tl.tensor, BLOCK: tl.constexpr) -> None:
     """Every value is needed a second time, after all were read."""
     at = tl.arange(0, BLOCK)
     values = tl.load(source + at)

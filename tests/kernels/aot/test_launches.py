@@ -8,9 +8,19 @@ import torch
 from torch import Tensor
 from triton.runtime import interpreter
 
-from lukv_bench.kernels import compact, keydiff, projected_norm, select, window_attention
+from lukv_bench.kernels import (
+    append,
+    compact,
+    keydiff,
+    projected_norm,
+    ragged_attention,
+    select,
+    window_attention,
+)
 from lukv_bench.kernels.aot.discovery import cases_of, shipped_modules
 from lukv_bench.kernels.aot_case import SHIPPED
+from lukv_bench.kernels.form import Form
+from lukv_bench.kernels.ragged_attention import triton as ragged_kernels
 from lukv_bench.kernels.segments import Segments
 from lukv_bench.kernels.window_attention import triton as window_kernels
 
@@ -29,7 +39,8 @@ def launches(monkeypatch: pytest.MonkeyPatch) -> set[Launch]:
         seen.add((executor.fn.__name__, constants, kwargs["num_warps"]))
 
     monkeypatch.setattr(interpreter.GridExecutor, "__call__", record)
-    monkeypatch.setattr(window_kernels, "interprets", lambda: False)
+    for module in (window_kernels, ragged_kernels):
+        monkeypatch.setattr(module, "interprets", lambda: False)
     return seen
 
 
@@ -51,10 +62,20 @@ def run_all(keys: Tensor, queries: Tensor) -> None:
     compact.compact(keys, keys, kept, Segments.packed(counts, counts), backend="triton")
     projected_norm.projected_norm(keys, torch.zeros(queries.shape[1], dim, 8), backend="triton")
     window_attention.window_attention(queries, keys, 1.0, backend="triton")
+    flat, where = keys.flatten(0, 2), Segments.packed(counts, counts + 40)
+    sinks = torch.zeros(queries.shape[1], dtype=keys.dtype)
+    for n_new in (1, 4, 32):
+        new = keys[:, :, :n_new]
+        append.append(flat, flat, where, new, new, torch.tensor([n_new]), backend="triton")
+        for form in (Form(1.0), Form(1.0, window=8, softcap=2.0, sinks=sinks)):
+            after, now = where.extended(torch.tensor([n_new])), torch.tensor([n_new])
+            query = queries[:, :, :n_new]
+            ragged_attention.ragged_attention(query, flat, flat, after, now, form, backend="triton")
 
 
 @pytest.mark.parametrize(("dtype", "dim"), SHIPPED)
 def test_what_is_launched_is_compiled(launches: set[Launch], dtype: str, dim: int) -> None:
     run_all(torch.zeros(1, 2, 300, dim, dtype=DTYPES[dtype]), torch.zeros(1, 8, 32, dim, dtype=DTYPES[dtype]))
-    assert len(launches) >= 6
-    assert launches <= set(compiled())
+    assert len(launches) >= 10
+    missing = sorted(map(str, launches - set(compiled())))
+    assert not missing

@@ -9,14 +9,14 @@ import triton.language as tl
 
 
 @triton.jit
-def copy(source, target, n_elements, BLOCK: tl.constexpr):
+def copy(source: tl.tensor, target: tl.tensor, n_elements: tl.tensor, BLOCK: tl.constexpr) -> None:
     at = tl.program_id(0) * BLOCK + tl.arange(0, BLOCK)
     real = at < n_elements
     tl.store(target + at, tl.load(source + at, mask=real, other=0.0), mask=real)
 
 
 @triton.jit
-def tally(source, counts, total, first, BLOCK: tl.constexpr):
+def tally(source: tl.tensor, counts: tl.tensor, total: tl.tensor, first: tl.tensor, BLOCK: tl.constexpr) -> None:
     """A load without a mask, atomics with one, a scalar that is exchanged."""
     values = tl.load(source + tl.arange(0, BLOCK))
     tl.atomic_add(counts + values, 1, mask=values > 0)

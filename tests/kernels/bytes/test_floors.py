@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from lukv_bench.kernels import compact, keydiff, projected_norm, select, window_attention
+from lukv_bench.kernels import append, compact, keydiff, projected_norm, ragged_attention, select, window_attention
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.segments import Segments
 from lukv_bench.kernels.window_attention import triton as window_kernels
 
@@ -62,3 +63,30 @@ def test_selection_reads_the_scores_five_times(byte_counter: ModuleType) -> None
         select.select(scores, counts, torch.zeros(250, dtype=torch.bool), backend="triton-interpret")
     assert moved.read["select_kernel.scores"] == 5 * scores.nbytes
     assert moved.written == {"select_kernel.mask": 750, "select_kernel.positions": 349 * 8}
+
+
+@pytest.mark.parametrize("n_new", [1, 5])
+def test_an_append_moves_each_new_token_once(byte_counter: ModuleType, n_new: int) -> None:
+    lengths, dim = torch.tensor([[3, 0], [40, 9]]), 80
+    before, new_lengths = Segments.packed(lengths, lengths + n_new), torch.tensor([n_new, n_new - 1])
+    keys, values = torch.zeros(2, int(before.capacities.sum()), dim)
+    new = random(2, 2, n_new, dim)
+    with byte_counter.bytes_moved() as moved:
+        append.append(keys, values, before, new, new, new_lengths, backend="triton-interpret")
+    kept = moved.read["append_kernel.new_keys"] + moved.read["append_kernel.new_values"] + moved.written.total()
+    floor = append.floor_bytes(int(new_lengths.sum()), 2, dim, 4)
+    assert kept == floor
+    assert moved.total <= 1.05 * floor or n_new == 1  # beside one token, where it goes is 24 bytes a head
+
+
+def test_ragged_decoding_reads_kept_keys_and_values_once(byte_counter: ModuleType) -> None:
+    dtype, lengths, dim = torch.bfloat16, torch.tensor([[900, 1, 0, 123]]), 64
+    segments, query = Segments.packed(lengths, lengths + 4), random(1, 16, 1, 64, dtype=dtype)
+    keys, values = (random(int(segments.capacities.sum()), dim, dtype=dtype) for _ in range(2))
+    with byte_counter.bytes_moved() as moved:
+        ragged_attention.ragged_attention(
+            query, keys, values, segments, torch.zeros(1, dtype=torch.int64), Form(0.1), backend="triton-interpret"
+        )
+    kept = 2 * 1024 * dim * keys.itemsize
+    assert moved.read["attend_kernel.keys"] + moved.read["attend_kernel.values"] == kept
+    assert ragged_attention.floor_bytes(1024, 1, 16, dim, keys.itemsize) <= moved.total <= 1.1 * kept
