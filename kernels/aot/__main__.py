@@ -20,7 +20,7 @@ _HEADER = ("case", "card", "registers", "spilled bytes", "shared bytes", "scalar
 
 def table(found: Sequence[Verdict]) -> list[str]:
     """A line for each case and card, columns aligned."""
-    rows = [_HEADER]
+    rows: list[tuple[str, ...]] = [_HEADER]
     for verdict in found:
         use = verdict.usage
         counts = (use.registers, use.spill_bytes, use.shared_bytes, use.scalar_spills) if use else ("-",) * 4
