@@ -3,6 +3,8 @@
 # make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
+# make aot    compile every Triton kernel for four kinds of cards, without a card: the tests compile a part of it
+# make bench-kernels  what the kernels take and move at real models' shapes; ARGS="--budgets FOLDER --json PATH"
 
 PYTHON ?= python3
 VENV := .venv
@@ -13,7 +15,7 @@ COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformer
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
 SOURCES := pyproject.toml constraints.txt __init__.py
 
-.PHONY: run test check lint types format docs
+.PHONY: run test check lint types format docs aot bench-kernels
 
 run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff --batch 1
@@ -37,6 +39,12 @@ format: $(VENV)/installed-dev
 
 docs: $(VENV)/installed
 	$(BIN)/python -m lukv_bench.bench.plugins.method_pages
+
+aot: $(VENV)/installed-dev
+	TRITON_INTERPRET=0 $(BIN)/python -P -m lukv_bench.kernels.aot $(ARGS)
+
+bench-kernels: $(VENV)/installed-dev
+	$(BIN)/python tests/benchmarks/kernels.py $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lukv-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

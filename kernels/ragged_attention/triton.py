@@ -228,5 +228,8 @@ def cases() -> Iterator[Case]:
                     yield Case(called, attend_kernel, types, {**sizes, **flags}, launch)
             merged = {"of_segment": "*i32", "sinks": f"*{name}", "out": f"*{name}", "lse": "*fp32", **results}
             merged |= dict.fromkeys(("n_heads", "n_queries", "n_rows"), "i32")
-            sizes = {"DIM": dim, "BLOCK_R": 1, "BLOCK_I": MERGED_ITEMS, "BLOCK_D": padded, "SINKS": True}
-            yield Case(f"ragged-attention-merge-{name}-d{dim}", merge_kernel, merged, sizes, {"num_warps": 4})
+            for sinks in (False, True):  # without sinks the launch hands over the log-sum-exps in their place
+                kinds = merged if sinks else {**merged, "sinks": "*fp32"}
+                sizes = {"DIM": dim, "BLOCK_R": 1, "BLOCK_I": MERGED_ITEMS, "BLOCK_D": padded, "SINKS": sinks}
+                called = f"ragged-attention-merge-{name}-d{dim}{'-sinks' if sinks else ''}"
+                yield Case(called, merge_kernel, kinds, sizes, {"num_warps": 4})
