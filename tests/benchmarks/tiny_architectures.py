@@ -11,7 +11,7 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 VOCABULARY = 128
-WINDOW = 64
+WINDOW = 40
 """Tokens that any sliding window or chunk spans."""
 POSITIONS = 512
 SIZES: dict[str, Any] = {
