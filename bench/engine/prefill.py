@@ -250,7 +250,7 @@ def _feed(request: Prefill, one: _Pass) -> None:
             input_ids=torch.tensor([request.ids], device=loaded.device),
             past_key_values=Cache(layers=[*one.layers()]),
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=[len(request.ids) - 1],  # given a number, Gemma 4 cuts masks, of which we have none
         )
 
 

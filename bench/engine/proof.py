@@ -114,7 +114,13 @@ def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool
     position_ids = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
     chunk_cache = cache.chunk(Packing.of(chunk.tolist()))
     with rotating_for(loaded.model, n_sequence=len(ids), n_fed=len(ids)):
-        out = loaded.model(input_ids=chunk, position_ids=position_ids, past_key_values=chunk_cache, use_cache=True)
+        out = loaded.model(
+            input_ids=chunk,
+            position_ids=position_ids,
+            past_key_values=chunk_cache,
+            use_cache=True,
+            logits_to_keep=[*range(len(ids) - n_context)],  # as in `prefill`
+        )
     logits: Tensor = out.logits[0].float()
     return logits
 

@@ -81,12 +81,12 @@ def with_windows(shape: ModelShape, masks: dict[int, PartialMask]) -> tuple[Mode
     if windows.keys() >= set(shape.evicted):
         windows = {}
     layers = [_windowed(layer, windows.get(index)) for index, layer in enumerate(shape.every_layer)]
-    sizes = {(layer.n_kv_heads, layer.head_dim) for layer in layers if layer.kind == "full"}
+    sizes = {(one.n_query_heads, one.n_kv_heads, one.head_dim) for one in layers if one.kind == "full"}
     if len(sizes) > 1:
-        different = ", ".join(f"{heads} x {dim}" for heads, dim in sorted(sizes))
-        raise Unsupported(f"its layers that are evicted differ in KV heads x head dim ({different})")
+        different = ", ".join(f"{queries}/{heads} x {dim}" for queries, heads, dim in sorted(sizes))
+        raise Unsupported(f"its layers that are evicted differ in query/KV heads x head dim ({different})")
     within = [n for index, n in short.items() if index not in windows]
-    return ModelShape.of(layers, shape.n_query_heads, limit), min(within, default=limit)
+    return ModelShape.of(layers, limit), min(within, default=limit)
 
 
 def _windowed(layer: LayerShape, window: int | None) -> LayerShape:

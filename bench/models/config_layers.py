@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .layers import LayerShape, ModelShape
+from .layers import LayerShape, ModelShape, layered
 from .shape import Unsupported, max_positions
 
 
@@ -19,8 +19,8 @@ def config_layers(config: Any) -> ModelShape:
     positions = max_positions(text)
     if getattr(text, "kv_lora_rank", None):
         raise Unsupported("its cache is compressed (MLA)")
-    n_heads, n_layers = getattr(text, "num_attention_heads", None), getattr(text, "num_hidden_layers", None)
-    numbers = (n_heads, n_layers, getattr(text, "hidden_size", None))
+    names = ("num_attention_heads", "num_hidden_layers", "hidden_size")
+    numbers = [layered(text, name) for name in names if not isinstance(layered(text, name), list)]
     if not all(isinstance(number, int) and number > 0 for number in numbers):
         raise Unsupported("it does not say its layers and heads as a Llama-style decoder does")
     if positions is None:
@@ -32,7 +32,7 @@ def config_layers(config: Any) -> ModelShape:
     ]
     if not any(layer.kind == "full" for layer in layers):
         raise Unsupported("the attention of all its layers slides, so that none is evicted beyond the window")
-    return ModelShape.of(layers, int(n_heads or 0), positions)
+    return ModelShape.of(layers, positions)
 
 
 def _layer(kind: str, config: Any, window: int | None, positions: int) -> LayerShape:
@@ -42,8 +42,9 @@ def _layer(kind: str, config: Any, window: int | None, positions: int) -> LayerS
         raise Unsupported("its attention is cut in chunks")
     if kind not in ("full_attention", "sliding_attention"):
         raise Unsupported(f"it has layers of other kinds ({kind})")
-    n_kv_heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
-    head_dim = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    n_query_heads = config.num_attention_heads
+    n_kv_heads = getattr(config, "num_key_value_heads", None) or n_query_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // n_query_heads
     if window is None or window >= positions:
-        return LayerShape("full", n_kv_heads, head_dim)
-    return LayerShape("window", n_kv_heads, head_dim, window)
+        return LayerShape("full", n_kv_heads, head_dim, n_query_heads)
+    return LayerShape("window", n_kv_heads, head_dim, n_query_heads, window)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Kind = Literal["full", "window", "borrowed", "none"]
 """What a layer's attention needs of earlier tokens: keys and values of all of them, of those in its sliding window,
@@ -17,6 +17,7 @@ class LayerShape:
         kind: What its attention needs of earlier tokens. Only layers of kind "full" are evicted.
         n_kv_heads: KV heads whose keys and values it keeps; 0 where it keeps none.
         head_dim: Of keys and of values; 0 where it keeps none.
+        n_query_heads: 0 where it keeps none.
         window: Tokens that a query sees, its own included; None = all.
         has_state: Whether it keeps a recurrent or convolution state.
     """
@@ -24,6 +25,7 @@ class LayerShape:
     kind: Kind
     n_kv_heads: int = 0
     head_dim: int = 0
+    n_query_heads: int = 0
     window: int | None = None
     has_state: bool = False
 
@@ -60,23 +62,23 @@ class ModelShape:
     layers: tuple[LayerShape, ...] = ()
 
     @classmethod
-    def of(cls, layers: Sequence[LayerShape], n_query_heads: int, max_positions: int) -> "ModelShape":
+    def of(cls, layers: Sequence[LayerShape], max_positions: int) -> "ModelShape":
         """The shape of a model with these layers, at least one of them of kind "full"."""
         evicted = [layer for layer in layers if layer.kind == "full"]
-        alike = all(layer == LayerShape("full", evicted[0].n_kv_heads, evicted[0].head_dim) for layer in layers)
+        first = evicted[0]
         return cls(
             n_layers=len(evicted),
-            n_kv_heads=evicted[0].n_kv_heads,
-            n_query_heads=n_query_heads,
-            head_dim=evicted[0].head_dim,
+            n_kv_heads=first.n_kv_heads,
+            n_query_heads=first.n_query_heads,
+            head_dim=first.head_dim,
             max_positions=max_positions,
-            layers=() if alike else tuple(layers),
+            layers=() if all(layer == first and not layer.has_state for layer in layers) else tuple(layers),
         )
 
     @property
     def every_layer(self) -> tuple[LayerShape, ...]:
         """Every layer of the model, in order."""
-        return self.layers or (LayerShape("full", self.n_kv_heads, self.head_dim),) * self.n_layers
+        return self.layers or (LayerShape("full", self.n_kv_heads, self.head_dim, self.n_query_heads),) * self.n_layers
 
     @property
     def evicted(self) -> tuple[int, ...]:
@@ -103,3 +105,11 @@ class ModelShape:
         """Numbers in the keys and values of a token that is fed after the context: of every layer, since those with a
         sliding window keep such tokens, too."""
         return sum(2 * layer.n_kv_heads * layer.head_dim for layer in self.every_layer)
+
+
+def layered(config: Any, name: str) -> Any:
+    """A setting of a text decoder's configuration: a list of its value in each layer where layers differ in it, None
+    where it is missing."""
+    if name in (getattr(config, "per_layer_attributes", None) or ()):
+        return [getattr(layer, name, None) for layer in config.per_layer_config]
+    return getattr(config, name, None)

@@ -11,7 +11,7 @@ from transformers.pytorch_utils import Conv1D
 
 from ... import UserError
 from ..errors import reason_of
-from .layers import LayerShape, ModelShape
+from .layers import LayerShape, ModelShape, layered
 
 OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "Wo", "attention_output")
 """Names of the output projection in transformers' attention modules."""
@@ -73,7 +73,9 @@ def read_shape(name: str, model: Any) -> ModelShape:
         if not isinstance(cache, Cache):
             raise Unsupported("it keeps no cache of keys and values")
         attending = {int(module.layer_idx) for module in attention_modules(model)}
-        layers = [_layer(index, layer, attending) for index, layer in enumerate(cache.layers)]
+        n_query_heads = layered(config, "num_attention_heads")
+        each = n_query_heads if isinstance(n_query_heads, list) else [n_query_heads] * len(cache.layers)
+        layers = [_layer(index, layer, attending, each[index]) for index, layer in enumerate(cache.layers)]
         if attending != {index for index, layer in enumerate(layers) if layer.attends}:
             raise Unsupported("it does not attend through transformers' attention interface once a layer")
         if not any(layer.kind == "full" for layer in layers):
@@ -81,10 +83,10 @@ def read_shape(name: str, model: Any) -> ModelShape:
         positions = max_positions(config)
         if positions is None:
             raise Unsupported("it does not say how many tokens it can hold")
-        return ModelShape.of(layers, int(config.num_attention_heads), positions)
+        return ModelShape.of(layers, positions)
 
 
-def _layer(index: int, layer: Any, attending: Collection[int]) -> LayerShape:
+def _layer(index: int, layer: Any, attending: Collection[int], n_query_heads: int) -> LayerShape:
     """What a layer keeps, read off the model's own cache of it."""
     if type(layer) is DummyLayer:
         return LayerShape("borrowed" if index in attending else "none")
@@ -95,7 +97,7 @@ def _layer(index: int, layer: Any, attending: Collection[int]) -> LayerShape:
     if layer.keys.shape[-1] != layer.values.shape[-1]:
         dims = f"{layer.keys.shape[-1]} and {layer.values.shape[-1]}"
         raise Unsupported(f"its keys and values differ in size ({dims} numbers a head)")
-    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3])
+    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads)
 
 
 def _other_state(layer: Any) -> str:

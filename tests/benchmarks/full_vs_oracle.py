@@ -101,14 +101,14 @@ def unsplit_logits(model: Any, ids: Sequence[int], masks: Mapping[int, Tensor]) 
     context see of it what is kept in the layers that have a mask here."""
 
     def attend(
-        module: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, **more: Any
+        module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **more: Any
     ) -> tuple[Tensor, None]:
         n, group = key.shape[2], query.shape[1] // key.shape[1]
         scale = more.get("scaling") or query.shape[-1] ** -0.5
         logits = query.double() @ key.double().repeat_interleave(group, 1).transpose(2, 3) * scale
         if cap := more.get("softcap"):
             logits = cap * torch.tanh(logits / cap)
-        hidden = torch.ones(n, n, dtype=torch.bool).triu(1) if mask is None else mask < 0
+        hidden = torch.ones(n, n, dtype=torch.bool).triu(1) if attention_mask is None else attention_mask < 0
         logits = logits.masked_fill(hidden, float("-inf"))
         if module.layer_idx in masks:
             kept = masks[module.layer_idx][0].repeat_interleave(group, 0).unsqueeze(1)
