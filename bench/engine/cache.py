@@ -138,9 +138,7 @@ class StoreLayer(_Layer):
         n_seen: int64 [B] on the CPU, tokens of each row before its chunk, including evicted ones.
     """
 
-    def __init__(
-        self, index: int, store: KVStore, packing: Packing, n_seen: Tensor, window: int | None = None
-    ) -> None:
+    def __init__(self, index: int, store: KVStore, packing: Packing, n_seen: Tensor, window: int | None = None) -> None:
         super().__init__(index, window)
         self.store = store
         self.packing = packing

@@ -71,6 +71,23 @@ OWN: dict[str, dict[str, Any]] = {
 """By model type what it needs besides."""
 
 
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2 with windows": ("qwen2", {"use_sliding_window": True, "max_window_layers": 2, "sliding_window": WINDOW}),
+    "gemma4_text with borrowed layers": (
+        "gemma4_text",
+        {
+            "num_hidden_layers": 6,
+            "num_kv_shared_layers": 2,
+            "layer_types": ["sliding_attention", "full_attention"] * 3,
+            "global_head_dim": 12,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+        },
+    ),
+}
+"""Types with other settings, by name: they are examined as types of their own."""
+
+
 def prompt_length(reach: int) -> int:
     """Tokens of a prompt: shorter where every layer slides, so that the model is served within its window alone."""
     return min(PROMPT, reach - ANSWER)
@@ -127,6 +144,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def save_tiny(model_type: str, folder: Path, **settings: Any) -> None:
     """Save a tiny model of the type and its tokenizer into a folder."""
-    model = random_model(tiny_config(model_type, **settings))
+    kind, own = VARIANTS.get(model_type, (model_type, {}))
+    model = random_model(tiny_config(kind, **own | settings))
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)
