@@ -40,7 +40,10 @@ class PartialMask:
     def _slides(self, n_tokens: int, window: int | None) -> bool:
         first = torch.zeros((), dtype=torch.int64, device=self.device)
         keys = torch.arange(n_tokens + 1, device=self.device)
-        attended = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
+        try:
+            attended = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
+        except IndexError as error:  # it reads a tensor of the present text
+            raise Unsupported("its masks depend on the text, and not on positions alone") from error
         hidden = 0 if window is None else max(n_tokens - window, 0)
         return bool(attended[hidden:-1].all()) and not bool(attended[:hidden].any()) and not bool(attended[-1])
 

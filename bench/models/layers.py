@@ -19,7 +19,6 @@ class LayerShape:
         head_dim: Of keys and of values; 0 where it keeps none.
         n_query_heads: 0 where it keeps none.
         window: Tokens that a query sees, its own included; None = all.
-        has_state: Whether it keeps a recurrent or convolution state.
     """
 
     kind: Kind
@@ -27,7 +26,6 @@ class LayerShape:
     head_dim: int = 0
     n_query_heads: int = 0
     window: int | None = None
-    has_state: bool = False
 
     @property
     def attends(self) -> bool:
@@ -72,7 +70,7 @@ class ModelShape:
             n_query_heads=first.n_query_heads,
             head_dim=first.head_dim,
             max_positions=max_positions,
-            layers=() if all(layer == first and not layer.has_state for layer in layers) else tuple(layers),
+            layers=() if all(layer == first for layer in layers) else tuple(layers),
         )
 
     @property
@@ -89,11 +87,6 @@ class ModelShape:
     def kept_whole(self) -> tuple[int, ...]:
         """Indices in the model of the layers that are not evicted, ascending."""
         return tuple(index for index, layer in enumerate(self.every_layer) if layer.kind != "full")
-
-    @property
-    def has_state(self) -> bool:
-        """Whether a layer keeps a recurrent or convolution state, from which no token can be taken back."""
-        return any(layer.has_state for layer in self.layers)
 
     def window_numbers(self, n_tokens: int) -> int:
         """Numbers in the keys and values that the layers with a sliding window hold of a context."""
