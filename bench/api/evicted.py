@@ -32,15 +32,18 @@ class EvictedContext:
     Attributes:
         text: The context.
         token_ids: Ids of the T context tokens, including those of the chat template before the text.
-        counts: int64 [L, H], tokens kept in each KV head.
-        kv_bytes: Bytes of the kept keys and values, measured on the stores.
-        kv_bytes_full: Bytes of the full cache.
+        counts: int64 [L, H], tokens kept in each KV head of the layers that are evicted.
+        layers: The index in the model of each of these layers [L]: all, but for layers with a sliding window and others
+            that do not keep every token.
+        kv_bytes: Bytes of the kept keys and values, measured on the stores; sliding windows are among them.
+        kv_bytes_full: Bytes of the full cache; sliding windows are among them.
         events: Special cases of the eviction, such as a budget larger than the context.
     """
 
     text: str
     token_ids: tuple[int, ...]
     counts: "NDArray[np.int64]"
+    layers: tuple[int, ...]
     kv_bytes: int
     kv_bytes_full: int
     events: "Sequence[Event]"
@@ -55,6 +58,10 @@ class EvictedContext:
 
     def positions(self, layer: int, head: int) -> "NDArray[np.int64]":
         """The positions that a KV head keeps, ascending, int64 [counts[layer, head]].
+
+        Args:
+            layer: Its place in `layers`.
+            head: Of the layer.
 
         Raises:
             IndexError: there is no such layer or head.
@@ -205,6 +212,7 @@ def evict_context(
         text=text,
         token_ids=ids,
         counts=np.array(evicted.selection.keep_counts, dtype=np.int64),
+        layers=loaded.shape.evicted,
         kv_bytes=sum(evicted.cache.kv_bytes_by_row()),
         kv_bytes_full=evicted.full.kv_bytes,
         events=evicted.selection.events,

@@ -87,9 +87,10 @@ class Model:
 
     def __repr__(self) -> str:
         shape = self.loaded.shape
+        layers = f"{shape.n_layers} of {len(shape.layers)}" if shape.kept_whole else shape.n_layers
         return (
             f"<{self.loaded.title} ({self.revision[:8]}), {self.loaded.dtype} on {self.loaded.place}: "
-            f"{shape.n_layers} layers, {shape.n_kv_heads} KV heads, {shape.max_positions} positions>"
+            f"{layers} layers, {shape.n_kv_heads} KV heads, {shape.max_positions} positions>"
         )
 
 

@@ -34,7 +34,8 @@ def estimate(
 ) -> int:
     """Estimate the bytes that a budget keeps and the batch that fits on a card, before any weights are fetched.
 
-    Of a hub model config.json alone is read. Models whose layers do not all keep every token are refused.
+    Of a hub model config.json alone is read. Layers with a sliding window are counted whole. Models that keep other
+    than keys and values are refused.
     """
     from ..methods.budget import parse_budgets
     from ..models.find import check_model_name
@@ -72,6 +73,7 @@ def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, 
         "model": model,
         "dtype": dtype,
         "kv_bytes_per_token": shape.kv_bytes_per_token,
+        "window_bytes": shape.window_bytes(row.n_tokens),
         "weight_bytes": shape.weight_bytes,
         "memory_bytes": memory_bytes,
         "n_context_tokens": row.n_tokens,
@@ -86,6 +88,10 @@ def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, 
 
 def _print(model: str, dtype: str, shape: "CacheShape", rows: "list[Estimate]") -> None:
     print(f"{model}, {dtype}: weights {size(shape.weight_bytes)}, KV {size(shape.kv_bytes_per_token)} a token")
+    if shape.model.kept_whole:
+        evicted, n_all = shape.model.n_layers, len(shape.model.layers)
+        windows = size(shape.window_bytes(shape.max_positions))
+        print(f"of {n_all} layers {evicted} are evicted; the sliding windows of others take up to {windows} on top")
     for row in rows:
         prune = row.budget.keep_tokens is None
         budget = f"prune {row.budget}" if prune else f"keep {row.budget}"

@@ -60,7 +60,8 @@ def inspect(
     """Show what one eviction keeps of a text: the budget of each head, and the text with what is kept of it.
 
     With --out also as a NumPy archive: token_ids int64 [T] as fed; counts int64 [L, H]; offsets int64 [L*H+1];
-    positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1].
+    positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1]; layers int64 [L], the
+    layers that are evicted.
     """
     from ..files.access import user_path
     from ..files.kinds import INSPECTION
@@ -120,7 +121,7 @@ def _draw(inspection: "Inspection") -> None:
     n_tokens = len(inspection.token_ids)
     lines = [
         "",
-        *draw_heat_map(inspection.counts, n_tokens, width, colour),
+        *draw_heat_map(inspection.counts, n_tokens, width, colour, inspection.layers.tolist()),
         "",
         *draw_kept_text(inspection.texts, inspection.shares.tolist(), width, colour),
     ]

@@ -1,7 +1,6 @@
 """The registered attention function: it lets the cache layer attend."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
@@ -9,48 +8,23 @@ from torch import Tensor
 
 from ...kernels.form import Form
 from ..models.shape import Unsupported
+from .windows import PartialMask
 
 NAME = "lukv_bench"
 """Name in transformers' attention and mask registries."""
 
 
 class AttendingLayer(Protocol):
-    """A cache layer whose `update` returned itself in the place of the keys."""
+    """A cache layer whose `update` returned itself in the place of the keys.
+
+    Attributes:
+        window: Tokens that a query sees, its own included; None = all.
+    """
+
+    window: int | None
 
     def attend(self, module: Any, query: Tensor, form: Form) -> Tensor:
         """[B, HQ, Q, D] -> [B, Q, HQ, D]."""
-
-
-@dataclass(frozen=True)
-class PartialMask:
-    """A mask other than transformers' causal one, such as a sliding window or chunks.
-
-    Attributes:
-        sees: Whether a query attends to a key: takes (batch, head, query position, key position) tensors.
-        device: Of the positions.
-        n_tokens: Length of its sequence.
-    """
-
-    sees: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
-    device: torch.device
-    n_tokens: int
-
-    def is_causal(self, n_tokens: int) -> bool:
-        """Whether the last of `n_tokens` tokens attends to all of them and to no later one."""
-        first = torch.zeros((), dtype=torch.int64, device=self.device)
-        keys = torch.arange(n_tokens + 1, device=self.device)
-        attended = self.sees(first, first, first + n_tokens - 1, keys).expand(n_tokens + 1)
-        return bool(attended[:-1].all()) and not bool(attended[-1])
-
-    def reach(self, limit: int) -> int:
-        """The longest sequence of at most `limit` tokens for which the mask is causal."""
-        if self.is_causal(limit):
-            return limit
-        causal, partial = 0, limit  # bisection between a length that is causal and one that is not
-        while partial - causal > 1:
-            middle = (causal + partial) // 2
-            causal, partial = (middle, partial) if self.is_causal(middle) else (causal, middle)
-        return causal
 
 
 def use_store_attention(model: Any) -> None:
@@ -99,20 +73,30 @@ def _attend(
     s_aux: Tensor | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`).
+    """transformers' attention signature; `key` is the cache layer itself (see `cache.StoreLayer.update`), the layer's
+    own or an earlier one's.
 
     Raises:
-        Unsupported: the layer does more than causal attention over its own keys and values.
+        Unsupported: the layer does more than causal attention over keys and values of a cache.
     """
-    if softcap is not None:
-        raise Unsupported("it caps its attention logits")
-    if s_aux is not None:
-        raise Unsupported("it has attention sinks")
-    if isinstance(attention_mask, PartialMask) and not attention_mask.is_causal(attention_mask.n_tokens):
-        raise Unsupported(f"its mask hides some of {attention_mask.n_tokens} tokens, or shows tokens ahead")
     if isinstance(attention_mask, Tensor):
         raise Unsupported("it passes its own mask or bias to attention")
     if isinstance(key, Tensor):
-        raise Unsupported("some of its layers attend to keys that are not their own cache's")
+        raise Unsupported("some of its layers attend to keys that are not of a cache")
+    _check_mask(attention_mask, key.window)
     scale = query.shape[-1] ** -0.5 if scaling is None else scaling
-    return key.attend(module, query, Form(scale)).contiguous(), None
+    form = Form(scale, key.window, softcap, s_aux)
+    return key.attend(module, query, form).contiguous(), None
+
+
+def _check_mask(mask: PartialMask | None, window: int | None) -> None:
+    """Refuse a mask that is not that of the layer's window.
+
+    Raises:
+        Unsupported: it hides other tokens than the window does, or shows tokens ahead.
+    """
+    if mask is None:
+        if window is not None:
+            raise Unsupported(f"its mask lacks the window of {window} tokens that it has elsewhere")
+    elif not mask.slides(mask.n_tokens, window):
+        raise Unsupported(f"its mask hides some of {mask.n_tokens} tokens, or shows tokens ahead")

@@ -5,12 +5,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
-from transformers.cache_utils import Cache, CacheLayerMixin
+from transformers.cache_utils import Cache, CacheLayerMixin, DummyLayer
 
 from ...kernels.form import Form
 from ...kernels.store import KVStore
 from ..models.shape import Unsupported
+from .beside import ALL_EVICTED, Beside
+from .full_attention import full_attention
 from .packing import Packing
 
 COMPUTES = "it computes with the cached keys and values itself, outside of its attention function"
@@ -25,13 +26,19 @@ PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
 
 
 class _Layer(CacheLayerMixin):
-    """Base of both layers: `update` returns the layer itself, which then carries out attention."""
+    """Base of the layers: `update` returns the layer itself, which then carries out attention.
+
+    Attributes:
+        index: Of the layer among those of its kind.
+        window: Tokens that a query sees, its own included; None = all.
+    """
 
     is_sliding = False
 
-    def __init__(self, index: int) -> None:
+    def __init__(self, index: int, window: int | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # transformers leaves it untyped
         self.index = index
+        self.window = window
         self.is_initialized = True
         self.is_fed = False
 
@@ -67,11 +74,20 @@ class _Layer(CacheLayerMixin):
 
 
 class PrefillLayer(_Layer):
-    """Attends over the context in one chunk, then passes its keys and values to the observer and releases them."""
+    """Attends over the context in one chunk, then passes its keys and values to the observer and releases them.
 
-    def __init__(self, index: int, hand_over: PrefillObserver) -> None:
-        super().__init__(index)
-        self._hand_over = hand_over
+    Args:
+        index: The observer's first argument.
+        hand_over: The observer.
+        window: Tokens that a query sees, its own included; None = all.
+        is_lent: Whether later layers attend to the same keys and values: they are held for them until the pass ends.
+    """
+
+    def __init__(
+        self, index: int, hand_over: PrefillObserver, window: int | None = None, *, is_lent: bool = False
+    ) -> None:
+        super().__init__(index, window)
+        self._hand_over, self._is_lent, self._is_handed_over = hand_over, is_lent, False
         self._chunk: tuple[Tensor, Tensor] | None = None
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Any, Any]:
@@ -88,16 +104,17 @@ class PrefillLayer(_Layer):
         """Causal attention, [B, HQ, T, D] -> [B, T, HQ, D].
 
         Raises:
-            RuntimeError: the chunk was attended to already.
+            RuntimeError: the chunk was attended to already, and is not lent.
         """
         if self._chunk is None:
             raise RuntimeError(f"layer {self.index} attends twice in one forward pass")
         keys, values = self._chunk
-        self._chunk = None
-        out = functional.scaled_dot_product_attention(
-            query, keys, values, is_causal=query.shape[2] > 1, scale=form.scale, enable_gqa=True
-        )
-        self._hand_over(self.index, module, query, keys, values)
+        if not self._is_lent:
+            self._chunk = None
+        out = full_attention(query, keys, values, form)
+        if not self._is_handed_over:
+            self._is_handed_over = True
+            self._hand_over(self.index, module, query, keys, values)
         return out.transpose(1, 2)
 
     def get_seq_length(self) -> int:
@@ -121,8 +138,8 @@ class StoreLayer(_Layer):
         n_seen: int64 [B] on the CPU, tokens of each row before its chunk, including evicted ones.
     """
 
-    def __init__(self, index: int, store: KVStore, packing: Packing, n_seen: Tensor) -> None:
-        super().__init__(index)
+    def __init__(self, index: int, store: KVStore, packing: Packing, n_seen: Tensor, window: int | None = None) -> None:
+        super().__init__(index, window)
         self.store = store
         self.packing = packing
         self.n_seen = n_seen
@@ -152,25 +169,42 @@ class StoreLayer(_Layer):
 
 
 class StoreCache:
-    """A store for each layer, over a context of T tokens, for a batch of rows.
+    """A store for each layer that keeps keys and values, over a context of T tokens, for a batch of rows.
 
     Attributes:
-        stores: One a layer.
+        stores: In the order of the layers.
         n_seen: int64 [B] on the CPU, tokens of each row so far, including evicted ones.
         n_sequence: Tokens of the whole sequence that the context was rotated for.
     """
 
-    def __init__(self, stores: Sequence[KVStore], n_rows: int, n_context: int, n_sequence: int) -> None:
-        self.stores = stores
+    def __init__(
+        self,
+        evicted: Sequence[KVStore],
+        n_rows: int,
+        n_context: int,
+        n_sequence: int,
+        beside: Beside = ALL_EVICTED,
+        room: int = 0,
+    ) -> None:
+        """`evicted` are the stores of the layers that are evicted; `beside` is what the others hold, and `room` their
+        initial spare slots in each row."""
+        self._by_layer = beside.between(evicted, n_rows, room)
+        self.stores = [store for store in self._by_layer if store is not None]
         self.n_seen = torch.full((n_rows,), n_context)
-        self._n_context = n_context
+        self._n_context, self._beside = n_context, beside
         self.n_sequence = n_sequence
 
     def chunk(self, packing: Packing) -> Cache:
         """A transformers cache for one forward pass over the next chunk of each row; they are added to `n_seen`."""
         n_seen = self.n_seen
         self.n_seen = n_seen + packing.lengths
-        return Cache(layers=[StoreLayer(index, store, packing, n_seen) for index, store in enumerate(self.stores)])
+        windows = [layer.window for layer in self._beside.layers] or [None] * len(self._by_layer)
+        return Cache(
+            layers=[
+                DummyLayer() if store is None else StoreLayer(index, store, packing, n_seen, window)
+                for index, (store, window) in enumerate(zip(self._by_layer, windows, strict=True))
+            ]
+        )
 
     def keep_rows(self, rows: Tensor) -> None:
         """Drop all rows of the batch but these: int64, ascending indices in the present batch."""

@@ -9,6 +9,7 @@ from torch import Tensor
 from ...kernels.select import rank
 from ...scorers.base import Protection
 from ..guard.stamps import Stamps
+from .beside import ALL_EVICTED, Beside
 from .clock import now
 
 
@@ -18,7 +19,7 @@ class FullCache:
 
     Attributes:
         n_tokens: T.
-        kv_bytes: Bytes of all keys and values.
+        kv_bytes: Bytes of all keys and values, those of sliding windows among them.
         prefill_s: Wall seconds of the forward pass, without scoring and eviction.
     """
 
@@ -45,14 +46,15 @@ class Context:
     """A context's full cache and its score tables.
 
     Attributes:
-        keys: Per layer [1, H, T, D].
-        values: Per layer [1, H, T, D].
+        keys: Per layer that is evicted [1, H, T, D].
+        values: Per layer that is evicted [1, H, T, D].
         scores: Per table name float32 [L, 1, H, T].
         failures: Per missing table the exception of its scorer.
         prefill_s: Wall seconds of the forward pass, without scoring.
         score_s: Per table its scorer's wall seconds over all layers.
         n_sequence: Tokens of the whole sequence that it is rotated for.
         read_again: Reads the context again, with the named tables; None if it was not read from tokens.
+        beside: What the layers that are not evicted hold of it.
         full: Size and cost of the full cache.
     """
 
@@ -64,12 +66,13 @@ class Context:
     score_s: Mapping[str, float]
     n_sequence: int
     read_again: "Callable[[Collection[str]], Context] | None" = None
+    beside: Beside = ALL_EVICTED
     full: FullCache = field(init=False)
     _stamps: Stamps = field(init=False, repr=False, compare=False)
     _rankings: dict[tuple[str, Protection], Ranking] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
-        n_bytes = sum(layer.nbytes for layer in (*self.keys, *self.values))
+        n_bytes = sum(layer.nbytes for layer in (*self.keys, *self.values)) + self.beside.nbytes
         self.full = FullCache(self.keys[0].shape[2], n_bytes, self.prefill_s)
         self._stamps = Stamps(self._tensors())
 
@@ -99,7 +102,7 @@ class Context:
         return self.full.kv_bytes
 
     def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Each layer's (keys, values), in order."""
+        """(keys, values) of each layer that is evicted, in order."""
         return zip(self.keys, self.values, strict=True)
 
     def drop_tables(self, needed: Collection[str]) -> None:
@@ -167,6 +170,11 @@ class LastUse:
     def n_sequence(self) -> int:
         """Tokens of the whole sequence that it is rotated for."""
         return self.context.n_sequence
+
+    @property
+    def beside(self) -> Beside:
+        """What the layers that are not evicted hold of it."""
+        return self.context.beside
 
     def layers(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Each layer's (keys, values), in order; the context no longer holds a layer that was yielded."""

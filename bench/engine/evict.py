@@ -13,11 +13,12 @@ from .context import Context
 from .layouts import RAGGED
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
-"""Called with (layer index, softmax weights of the context [B, H, G, Q, T], their rows' first places [B])."""
+"""Called with (place among the layers that are evicted, softmax weights of the context [B, H, G, Q, T], their rows'
+first places [B])."""
 
 
 def keep_everything(context: Context) -> list[Kept]:
-    """Every position of every layer: the full cache."""
+    """Every position of every layer that is evicted: the full cache."""
     n_batch, n_heads, n_tokens, _ = context.keys[0].shape
     everything = torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device)
     return [Kept.of_mask(everything)] * len(context.keys)
@@ -41,4 +42,4 @@ def share(context: Context, n_rows: int, room: int, watch: WatchLayer | None = N
         SharedStore.over(keys, values, n_rows, None, room, None if watch is None else partial(watch, index))
         for index, (keys, values) in enumerate(context.layers())
     ]
-    return StoreCache(stores, n_rows, context.n_tokens, context.n_sequence)
+    return StoreCache(stores, n_rows, context.n_tokens, context.n_sequence, context.beside, room)

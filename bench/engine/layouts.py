@@ -10,6 +10,7 @@ from ...kernels.ragged_store import compact
 from ...kernels.select import Kept, stack
 from ...kernels.shared_store import hide
 from ...kernels.store import StoreFactory
+from .beside import Beside
 from .cache import StoreCache
 
 
@@ -24,8 +25,13 @@ class Layers(Protocol):
     def n_sequence(self) -> int:
         """Tokens of the whole sequence that it was rotated for."""
 
+    @property
+    def beside(self) -> Beside:
+        """What the layers that are not evicted hold of it."""
+
     def layers(self) -> Iterable[tuple[Tensor, Tensor]]:
-        """Each layer's (keys, values) [1, H, T, D], in order; a layer may be released when the next is requested."""
+        """(keys, values) [1, H, T, D] of each layer that is evicted, in order; a layer may be released when the next is
+        requested."""
 
 
 @dataclass(frozen=True)
@@ -48,13 +54,13 @@ class Layout:
             kept: What each configuration keeps in each layer.
             room: Spare slots of each head for tokens fed later.
         """
-        n_tokens, n_sequence = context.n_tokens, context.n_sequence
+        n_tokens, n_sequence, beside = context.n_tokens, context.n_sequence, context.beside
         stores = [
             self.store(keys, values, stack(layer), room)
             for (keys, values), *layer in zip(context.layers(), *kept, strict=True)
         ]
         n_rows = sum(len(layers[0].mask) for layers in kept)
-        return StoreCache(stores, n_rows, n_tokens, n_sequence)
+        return StoreCache(stores, n_rows, n_tokens, n_sequence, beside, room)
 
 
 RAGGED = Layout("ragged", compact)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 
 from ..models.load import LoadedModel
+from .beside import Beside, Window
 from .cache import StoreCache
 from .context import Context
 from .feed import check_finite, feed
@@ -29,9 +30,24 @@ class Likelihood(NamedTuple):
 
 def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
     """A context without tokens: tokens fed after it attend to all tokens before them."""
-    size, dtype = (1, loaded.shape.n_kv_heads, 0, loaded.shape.head_dim), next(loaded.model.parameters()).dtype
+    shape, dtype = loaded.shape, next(loaded.model.parameters()).dtype
+    size = (1, shape.n_kv_heads, 0, shape.head_dim)
     layers = [torch.empty(size, device=device, dtype=dtype) for device in loaded.layer_devices]
-    return Context(keys=layers, values=layers, scores={}, failures={}, prefill_s=0.0, score_s={}, n_sequence=n_sequence)
+    windows = {
+        index: torch.empty(1, one.n_kv_heads, 0, one.head_dim, device=loaded.device_of[index], dtype=dtype)
+        for index, one in enumerate(shape.layers)
+        if one.kind == "window"
+    }
+    return Context(
+        keys=layers,
+        values=layers,
+        scores={},
+        failures={},
+        prefill_s=0.0,
+        score_s={},
+        n_sequence=n_sequence,
+        beside=Beside(shape.layers, {index: Window(empty, empty) for index, empty in windows.items()}),
+    )
 
 
 @torch.inference_mode()

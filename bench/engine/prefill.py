@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache
+from transformers.cache_utils import Cache, DummyLayer
 
 from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
 from ..models.load import LoadedModel
+from .beside import Beside, Window
 from .cache import PrefillLayer, PrefillObserver
 from .clock import now
 from .context import Context, Holding
@@ -23,7 +24,7 @@ from .views import LayerAtHand, LayerInputs, watches
 
 
 class Sink(Protocol):
-    """Receives each layer of one pass after its attention and its scores are computed.
+    """Receives each layer that is evicted after its attention and its scores are computed.
 
     Attributes:
         aside_s: Wall seconds spent in it, which do not count as the model's.
@@ -35,7 +36,7 @@ class Sink(Protocol):
         """Receive a layer.
 
         Args:
-            index: Of the layer; layers come in order.
+            index: Its place among the layers that are evicted; they come in order.
             keys: [1, H, T, D]; the pass no longer holds them.
             values: [1, H, T, D].
             scores: By table float32 [1, H, T], of the scorers that did not fail; to be copied if kept.
@@ -57,7 +58,7 @@ class Prefill:
         scorers: By the name their tables get; a scorer that reads the budget has a table for each.
         n_kept: By the name of the table the tokens that its budget keeps in each head on average; needed where the
             scorer reads the budget.
-        observers: Called with every layer during its forward, in each pass.
+        observers: Called with every layer that is evicted during its forward, in each pass.
     """
 
     loaded: LoadedModel
@@ -81,11 +82,13 @@ class PassRecord:
         prefill_s: Wall seconds of the model's own forward pass.
         score_s: Per table its scorer's wall seconds over all layers.
         failures: Per table what its scorer raised.
+        beside: What the layers that are not evicted hold.
     """
 
     prefill_s: float
     score_s: Mapping[str, float]
     failures: Mapping[str, Exception]
+    beside: Beside
 
 
 def prefill(
@@ -134,6 +137,7 @@ def _context(sink: Holding, record: PassRecord, request: Prefill, barred: Mappin
         score_s=record.score_s,
         n_sequence=request.n_sequence,
         read_again=partial(_hold_tables, request),
+        beside=record.beside,
     )
 
 
@@ -161,6 +165,28 @@ class _Pass:
         self.scoring = Scoring(request.loaded, request.scorers, self._view, sink.written)
         self._request, self._sink = request, sink
         self._drawn = context_seed(request.seed, request.ids)
+        self._windows: dict[int, Window] = {}
+
+    @property
+    def beside(self) -> Beside:
+        """What the layers that are not evicted hold, after the pass."""
+        return Beside(self._request.loaded.shape.layers, self._windows)
+
+    def layers(self) -> list[PrefillLayer | DummyLayer]:
+        """A cache layer for each layer of the model. Since a model does not say whose keys and values a layer borrows,
+        all are held for it where one borrows."""
+        shape = self._request.loaded.shape
+        is_lent = any(layer.kind == "borrowed" for layer in shape.layers)
+        places = {index: place for place, index in enumerate(shape.evicted)}
+        layers: list[PrefillLayer | DummyLayer] = []
+        for index, layer in enumerate(shape.every_layer):
+            if layer.kind == "full":
+                layers.append(PrefillLayer(places[index], self.hand_over, is_lent=is_lent))
+            elif layer.kind == "window":
+                layers.append(PrefillLayer(index, self.hold_window, layer.window, is_lent=is_lent))
+            else:
+                layers.append(DummyLayer())
+        return layers
 
     def _view(self, name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
         return layer.view(scorer.reads, self._request.n_kept.get(name), self._drawn)
@@ -173,6 +199,11 @@ class _Pass:
         for observe in self._request.observers:
             observe(index, module, query, keys, values)
         self._sink.take(index, keys, values, scores)
+
+    def hold_window(self, index: int, _module: Any, _query: Tensor, keys: Tensor, values: Tensor) -> None:
+        """Hold the end of a layer with a sliding window."""
+        window = self._request.loaded.shape.layers[index].window
+        self._windows[index] = Window.of(keys, values, window or keys.shape[2])
 
 
 @torch.inference_mode(mode=False)  # inference tensors do not count writes
@@ -201,22 +232,25 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
         one.scoring.close()
         if weights is not None:
             weights.restored()
-    return PassRecord(elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures)
+    return PassRecord(
+        elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures, one.beside
+    )
 
 
 def _feed(request: Prefill, one: _Pass) -> None:
     """The model's own forward pass over the context."""
     loaded = request.loaded
-    layers = [PrefillLayer(index, one.hand_over) for index in range(loaded.shape.n_layers)]
+    evicted = set(loaded.shape.evicted)
     with rotating_for(loaded.model, request.n_sequence, len(request.ids)), ExitStack() as hooks:
         if any(watches(scorer.reads) for scorer in request.scorers.values()):
             for attention in loaded.attention_modules:
-                hooks.enter_context(one.inputs.watch(attention))
+                if int(attention.layer_idx) in evicted:
+                    hooks.enter_context(one.inputs.watch(attention))
         loaded.model(
             input_ids=torch.tensor([request.ids], device=loaded.device),
-            past_key_values=Cache(layers=[*layers]),
+            past_key_values=Cache(layers=[*one.layers()]),
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=[len(request.ids) - 1],  # given a number, Gemma 4 cuts masks, of which we have none
         )
 
 

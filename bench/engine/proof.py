@@ -1,8 +1,9 @@
 """Checks that a model computes the same over our stores as with its own attention and cache."""
 
+from collections import UserDict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -11,16 +12,20 @@ from torch import Tensor
 from transformers.cache_utils import Cache
 
 from ... import UserError
+from ..models.layers import ModelShape
 from ..models.load import LoadedModel
 from ..models.shape import Unsupported
-from .attention import PartialMask, use_store_attention
+from .attention import use_store_attention
 from .evict import evict, keep_everything
 from .packing import Packing
 from .prefill import prefill
 from .rotary import rotating_for
+from .windows import PartialMask, narrowed, with_windows
 
 N_TOKENS = 24
-"""Tokens of the text, fewer where a window is shorter; two thirds of them are its context."""
+"""Tokens of the text, fewer where a chunk is shorter; two thirds of them are its context."""
+NARROW = 7
+"""Tokens of a sliding window during the proof where it is longer than the text: the text goes beyond it then."""
 LAYER_ERROR = 1e-4
 """Largest difference of an attention module's output, per unit of its largest value. Both are computed in float32
 whatever the model's dtype, from the same inputs, so that only the order of summation differs."""
@@ -32,31 +37,48 @@ Forward = Callable[..., Any]
 
 
 @torch.inference_mode()
-def prove(loaded: LoadedModel) -> int:
+def prove(loaded: LoadedModel) -> LoadedModel:
     """Switch to store attention and compare it with the model's own: each attention module alone, then the logits.
 
     Returns:
-        The longest sequence in which every token attends to all before it, at most the model's positions.
+        The model, with the windows of its layers in its shape, and its reach: the longest sequence in which every token
+        of a layer that is evicted attends to all before it, at most the model's positions.
 
     Raises:
         Unsupported: something differs by more than rounding.
         UserError: its logits are not finite.
     """
-    model: Any = loaded.model
-    spread = torch.arange(N_TOKENS) * 997 + 1009  # ordinary tokens; the first ids are special ones
-    ids = (spread % model.config.get_text_config(decoder=True).vocab_size).tolist()
-    own = _OwnPass()
-    with _replace_forward(loaded.attention_modules, own.record):
-        expected = model(input_ids=torch.tensor([ids], device=loaded.device), use_cache=False).logits[0].float()
-    if not bool(expected.isfinite().all()):
-        raise UserError(_not_finite(loaded))
-    use_store_attention(model)
-    reach = _reach(loaded, ids[0])
-    n_tokens = min(N_TOKENS, reach)
-    ids = ids[:n_tokens]
+    own_attention = loaded.model.config.get_text_config(decoder=True)._attn_implementation
+    own = _OwnPass.of(loaded, N_TOKENS)
+    use_store_attention(loaded.model)
+    shape, reach = _windows(loaded)
+    proven = replace(loaded, shape=shape, reach=reach)
+    longest = max((layer.window or 0 for layer in shape.layers), default=0)
+    if longest < N_TOKENS:
+        _compare(proven, own, min(N_TOKENS, reach))
+        return proven
+    with narrowed(loaded.model, NARROW):
+        shape, _ = _windows(loaded)
+        if all(layer.window in (None, NARROW) for layer in shape.layers):
+            _compare_anew(replace(proven, shape=shape), own_attention, min(N_TOKENS, reach))
+            return proven
+    _compare_anew(proven, own_attention, min(longest + N_TOKENS, reach))
+    return proven
+
+
+def _compare_anew(loaded: LoadedModel, own_attention: str, n_tokens: int) -> None:
+    """Compare on a text of another length, or with other windows than before. Raises as `prove`."""
+    loaded.model.set_attn_implementation(own_attention)
+    own = _OwnPass.of(loaded, n_tokens)
+    use_store_attention(loaded.model)
+    _compare(loaded, own, n_tokens)
+
+
+def _compare(loaded: LoadedModel, own: "_OwnPass", n_tokens: int) -> None:
+    """Compare the attention over stores with that of the model's own pass, on its first tokens. Raises as `prove`."""
+    ids, expected = own.ids[:n_tokens], own.logits[:n_tokens]
     with _replace_forward(loaded.attention_modules, own.compare):
         _logits_over_stores(loaded, ids)
-    expected = expected[:n_tokens]
     error = _logits_error(_logits_over_stores(loaded, ids), expected)
     if not error <= LOGITS_ERROR[loaded.dtype]:
         if _logits_error(_logits_over_stores(loaded, ids, positions=False), expected) <= LOGITS_ERROR[loaded.dtype]:
@@ -66,7 +88,6 @@ def prove(loaded: LoadedModel) -> int:
         raise Unsupported(
             f"its logits over this suite's cache are {error:.2g} standard deviations from its own on a short text"
         )
-    return reach
 
 
 def _not_finite(loaded: LoadedModel) -> str:
@@ -87,13 +108,19 @@ def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool
     context = prefill(loaded, ids[:n_context], {}, n_sequence=len(ids))
     for layer in context.keys:
         if layer.shape[1::2] != (loaded.shape.n_kv_heads, loaded.shape.head_dim):
-            raise Unsupported("its layers differ in KV heads or head dim")
+            raise Unsupported("its layers that are evicted differ in KV heads or head dim")
     cache = evict(context, keep_everything(context), room=len(ids) - n_context)
     chunk = torch.tensor([ids[n_context:]], device=loaded.device)
     position_ids = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
     chunk_cache = cache.chunk(Packing.of(chunk.tolist()))
     with rotating_for(loaded.model, n_sequence=len(ids), n_fed=len(ids)):
-        out = loaded.model(input_ids=chunk, position_ids=position_ids, past_key_values=chunk_cache, use_cache=True)
+        out = loaded.model(
+            input_ids=chunk,
+            position_ids=position_ids,
+            past_key_values=chunk_cache,
+            use_cache=True,
+            logits_to_keep=[*range(len(ids) - n_context)],  # as in `prefill`
+        )
     logits: Tensor = out.logits[0].float()
     return logits
 
@@ -103,36 +130,60 @@ def _logits_error(ours: Tensor, own: Tensor) -> float:
     return float((ours - own).square().mean().sqrt() / own.std())
 
 
-def _reach(loaded: LoadedModel, token: int) -> int:
-    """The longest sequence for which every layer's mask is causal."""
-    masks: list[PartialMask] = []
+def _windows(loaded: LoadedModel) -> tuple[ModelShape, int]:
+    """The model's shape with its windows, and its reach, read off the masks of one token."""
+    masks: dict[int, PartialMask] = {}
 
-    def collect_masks(_index: int, _module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
-        masks.extend(value for value in (*args, *kwargs.values()) if isinstance(value, PartialMask))
+    def collect_mask(_index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
+        for value in (*args, *kwargs.values()):
+            if isinstance(value, PartialMask):
+                masks[int(module.layer_idx)] = value
         return forward(*args, **kwargs)
 
-    with _replace_forward(loaded.attention_modules, collect_masks):
-        prefill(loaded, [token], {})
-    limit = loaded.shape.max_positions
-    reach = min((mask.reach(limit) for mask in masks), default=limit)
-    if reach < 3:
-        raise Unsupported(f"its tokens attend to no more than {reach} tokens")
-    return reach
+    with _replace_forward(loaded.attention_modules, collect_mask):
+        prefill(loaded, [_token(loaded, 0)], {})
+    return with_windows(loaded.shape, masks)
+
+
+def _token(loaded: LoadedModel, place: int) -> int:
+    """A token of the text: an ordinary one, since the first ids are special."""
+    n_ids: int = loaded.model.config.get_text_config(decoder=True).vocab_size
+    return (1009 + 997 * place) % n_ids
 
 
 @dataclass
 class _OwnPass:
-    """The inputs and outputs of each attention module in the model's own pass.
+    """The inputs and outputs of each attention module in the model's own pass over a text.
 
     Attributes:
+        ids: The text's.
+        logits: Float32 [T, vocabulary].
         hidden: By layer the input, float32 [1, T, hidden].
         output: By layer the output, float32 [1, T, hidden].
         n_compared: By layer the tokens already compared.
     """
 
+    ids: list[int]
+    logits: Tensor = field(default_factory=lambda: torch.empty(0))
     hidden: dict[int, Tensor] = field(default_factory=dict)
     output: dict[int, Tensor] = field(default_factory=dict)
     n_compared: dict[int, int] = field(default_factory=dict)
+    _shared: "UserDict[Any, Any]" = field(default_factory=UserDict)
+
+    @classmethod
+    def of(cls, loaded: LoadedModel, n_tokens: int) -> "_OwnPass":
+        """The pass over a text of so many tokens.
+
+        Raises:
+            UserError: its logits are not finite.
+        """
+        own = cls([_token(loaded, place) for place in range(n_tokens)])
+        with _replace_forward(loaded.attention_modules, own.record):
+            ids = torch.tensor([own.ids], device=loaded.device)
+            own.logits = loaded.model(input_ids=ids, use_cache=False).logits[0].float()
+        if not bool(own.logits.isfinite().all()):
+            raise UserError(_not_finite(loaded))
+        return own
 
     def record(self, index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
         """Run the module, and again in float32."""
@@ -141,7 +192,8 @@ class _OwnPass:
         hidden, rest, named = _split(args, kwargs)
         returned = forward(*args, **kwargs)
         self.hidden[index], self.n_compared[index] = hidden.float(), 0
-        self.output[index] = _first(_in_float32(module, forward, self.hidden[index], *rest, **_no_cache(named)))
+        again = _in_float32(module, forward, self.hidden[index], *rest, **self._alone(named))
+        self.output[index] = _first(again)
         return returned
 
     def compare(self, index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
@@ -161,6 +213,14 @@ class _OwnPass:
                 f"attention in layer {index} differs from the model's own by {error:.2g} of its largest value"
             )
         return _cast(returned, hidden.dtype)
+
+    def _alone(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        """The arguments for a second run of a module: without caches, to which it would append once more, and with the
+        second runs' own keys and values where layers borrow those of earlier ones."""
+        return {
+            name: None if isinstance(value, Cache) else self._shared if isinstance(value, UserDict) else value
+            for name, value in kwargs.items()
+        }
 
 
 @contextmanager
@@ -207,11 +267,6 @@ def _split(args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Tensor, tuple
     if "hidden_states" in kwargs:
         return kwargs["hidden_states"], args, {k: v for k, v in kwargs.items() if k != "hidden_states"}
     return args[0], args[1:], kwargs
-
-
-def _no_cache(kwargs: dict[str, Any]) -> dict[str, Any]:
-    """The arguments with caches set to None: the module would append to them a second time."""
-    return {name: None if isinstance(value, Cache) else value for name, value in kwargs.items()}
 
 
 def _first(returned: Any) -> Tensor:

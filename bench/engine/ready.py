@@ -1,7 +1,5 @@
 """Prepare a loaded model for our stores, and refuse one that they cannot serve."""
 
-from dataclasses import replace
-
 from ... import UserError
 from ..models.devices import Place
 from ..models.load import LoadedModel, load_model
@@ -19,13 +17,14 @@ def ready_model(name: str, place: Place, dtype: str, thinking: bool = False) -> 
 
 
 def prove_attention(loaded: LoadedModel) -> LoadedModel:
-    """Switch a model to store attention and prove it equal to its own; `reach` is set in the model returned.
+    """Switch a model to store attention and prove it equal to its own; the model returned has its `reach` and the
+    windows of its `shape`.
 
     Raises:
         UserError: its attention differs, or its code fails over our cache.
     """
     with one_sentence(loaded.name, loaded.model):
-        return replace(loaded, reach=prove(loaded))
+        return prove(loaded)
 
 
 def refuse_sliding_window(loaded: LoadedModel, n_tokens: int) -> None:

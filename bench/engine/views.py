@@ -44,7 +44,7 @@ class LayerAtHand:
 
     Attributes:
         model: The transformers model.
-        index: Of the layer.
+        index: Its place among the layers that are evicted.
         module: Its attention module.
         query: [B, HQ, T, D], after the rotary embedding.
         keys: [B, H, T, D], after the rotary embedding.
@@ -107,7 +107,7 @@ class LayerAtHand:
         if getattr(norm, "weight", projected).shape[-1] == n_heads * dim:  # over all heads at once, as in OLMo 2
             projected, norm = norm(projected), torch.nn.Identity()
         queries: Tensor = norm(projected.view(n_batch, -1, n_heads, dim)).transpose(1, 2)
-        for rotary in (rotary_of(self.model, self.module, self.index), partial(_still, dim)):
+        for rotary in (rotary_of(self.model, self.module, int(self.module.layer_idx)), partial(_still, dim)):
             if rotary is not None and self._turns_into_attended(queries[:, :, -1], rotary):
                 return queries, rotary
         raise ViewError(f"the queries of {self._kind} before the rotary embedding cannot be told from its modules")

@@ -1,5 +1,7 @@
 """Draws keep counts as a map of layers and heads, for a terminal or a plain file."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.color import Color
@@ -23,7 +25,9 @@ def shade(share: float) -> Style:
     return Style(color=letters, bgcolor=Color.from_rgb(red, green, blue).name)
 
 
-def draw_heat_map(counts: NDArray[np.int64], n_tokens: int, width: int, colour: bool) -> list[Text]:
+def draw_heat_map(
+    counts: NDArray[np.int64], n_tokens: int, width: int, colour: bool, layers: Sequence[int] = ()
+) -> list[Text]:
     """A row for each layer, a cell for each KV head, and the layer's mean.
 
     Cells show per cent of the tokens if they fit into the width, else only shades, wrapped into rows.
@@ -33,16 +37,17 @@ def draw_heat_map(counts: NDArray[np.int64], n_tokens: int, width: int, colour: 
         n_tokens: T.
         width: Available columns.
         colour: Whether cells have background colours; plain characters otherwise.
+        layers: The number of each layer [L]; they are counted from 0 where it is empty.
     """
-    n_layers, n_heads = counts.shape
+    n_heads = counts.shape[1]
     shares = counts / n_tokens
     most = float(shares.max())
     numbers = LABEL + NUMBER * n_heads + MEAN <= width
     per_row = n_heads if numbers else max(width - LABEL - MEAN, 1)
     lines = [*_title(shares, most, numbers, colour), _header(n_heads, numbers)]
-    for layer in range(n_layers):
+    for layer, number in enumerate(layers or range(len(counts))):
         for first in range(0, n_heads, per_row):
-            line = Text(f"{layer:5d} " if first == 0 else " " * LABEL)
+            line = Text(f"{number:5d} " if first == 0 else " " * LABEL)
             for share in shares[layer, first : first + per_row].tolist():
                 line.append_text(_cell(share, most, numbers, colour))
             if first + per_row >= n_heads:

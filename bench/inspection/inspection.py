@@ -30,6 +30,7 @@ class Inspection:
     Attributes:
         token_ids: int64 [T], the context as fed, template head included.
         counts: int64 [L, H].
+        layers: int64 [L], the index in the model of each layer that is evicted.
         offsets: int64 [L * H + 1], where each head's positions start.
         positions: int64, ascending in each head.
         texts: For each token, the characters of the prompt that it completes; "" if it completes none.
@@ -38,6 +39,7 @@ class Inspection:
 
     token_ids: NDArray[np.int64]
     counts: NDArray[np.int64]
+    layers: NDArray[np.int64]
     offsets: NDArray[np.int64]
     positions: NDArray[np.int64]
     texts: tuple[str, ...]
@@ -62,6 +64,7 @@ class Inspection:
                 file,
                 token_ids=self.token_ids,
                 counts=self.counts,
+                layers=self.layers,
                 offsets=self.offsets,
                 positions=self.positions,
             )
@@ -98,6 +101,7 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
     return Inspection(
         token_ids=np.asarray(ids[:n_tokens], dtype=np.int64),
         counts=counts.numpy(),
+        layers=np.asarray(loaded.shape.evicted, dtype=np.int64),
         offsets=offsets.astype(np.int64),
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
         texts=_texts(loaded.tokenizer, prompt)[:n_tokens],

@@ -11,7 +11,7 @@ from torch import Tensor
 from ...allocators.base import AllocationRequest, BudgetError, check_counts
 from ..errors import PluginFailure, WriteError
 from ..guard.read_only import reading
-from ..models.shape import ModelShape
+from ..models.layers import ModelShape
 from .events import Event, allocator_events
 from .method import Method
 from .resolved import resolve_budget

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...allocators.base import Note, NoteError
 from ..errors import message_of, one_line
+from ..models.load import DTYPES, LoadedModel
 from .method import Method
 
 Event = Mapping[str, Any]
@@ -15,10 +16,19 @@ SHARED_CONTEXT = "shared_context"
 """The event of an answer that was decoded over the full context with a mask, since that was measured to be quicker; the
 bytes are those of its ragged cache."""
 
+SOME_LAYERS = "some_layers_evicted"
+"""The event of an answer of a model that has layers which are not evicted, such as those with a sliding window. Counts
+and slots are those of the evicted `layers` alone; the answer's bytes include the windows', `window_kv_bytes`."""
 
-def harness_events(method: Method, n_tokens: int) -> list[Event]:
-    """Events for a budget larger than the context and for profiles made with another protection."""
-    events: list[Event] = []
+
+def harness_events(method: Method, loaded: LoadedModel, n_tokens: int) -> list[Event]:
+    """Events for layers that are not evicted, a budget larger than the context and profiles made with another
+    protection."""
+    shape, events = loaded.shape, list[Event]()
+    if shape.kept_whole:
+        n_bytes = shape.window_numbers(n_tokens) * DTYPES[loaded.dtype].itemsize
+        sizes = {"layers": list(shape.evicted), "n_layers": len(shape.layers), "window_kv_bytes": n_bytes}
+        events.append({"event": SOME_LAYERS, **sizes})
     if method.budget.keeps_all(n_tokens):
         events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
     protection = (method.protection.sink, method.protection.window)

@@ -86,12 +86,13 @@ def evict_alone(
         raise barred[method.label] from None
     for failure in record.failures.values():
         raise failure
-    order = range(loaded.shape.n_layers)
+    order, room = range(loaded.shape.n_layers), n_sequence - len(ids)
     seconds = policy.seconds + sum(record.score_s.values())
+    stores = [sink.stores[layer] for layer in order]
     return Evicted(
-        cache=StoreCache([sink.stores[layer] for layer in order], 1, len(ids), n_sequence),
+        cache=StoreCache(stores, 1, len(ids), n_sequence, record.beside, room),
         selection=Selection([sink.kept[layer] for layer in order], tuple(policy.events), seconds),
-        full=FullCache(len(ids), sink.kv_bytes, record.prefill_s),
+        full=FullCache(len(ids), sink.kv_bytes + record.beside.nbytes, record.prefill_s),
         compact_s=sink.compact_s,
     )
 

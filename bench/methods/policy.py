@@ -31,7 +31,7 @@ class Policy:
     def __init__(self, loaded: LoadedModel, method: Method, n_tokens: int, seed: int) -> None:
         """Raises UserError where the budget keeps fewer tokens than are protected."""
         self.budget = resolve_budget(method, loaded.shape, n_tokens)
-        self.events: list[Event] = [] if method.scorer is None else harness_events(method, n_tokens)
+        self.events: list[Event] = [] if method.scorer is None else harness_events(method, loaded, n_tokens)
         self.seconds = 0.0
         self._method, self._device, self._n_layers = method, loaded.layer_devices[0], loaded.shape.n_layers
         self._requests = self.budget.requests(seed)

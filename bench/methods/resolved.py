@@ -6,7 +6,7 @@ from torch import Tensor
 
 from ... import UserError
 from ...allocators.base import AllocationRequest, Needs, one_layer_each
-from ..models.shape import ModelShape
+from ..models.layers import ModelShape
 from .method import Method
 
 

@@ -19,9 +19,10 @@ from .convert import check_tokenizer
 from .devices import Place
 from .find import find_model, model_title
 from .fitting import device_map, stored_bytes
+from .layers import ModelShape
 from .memory import size
 from .revision import model_revision, weight_files
-from .shape import ModelShape, attention_modules, check_layers_alike, max_positions, read_shape
+from .shape import attention_modules, max_positions, read_shape
 from .template import NO_THINKING, Thinking, settle_template
 from .weights import Weights
 
@@ -66,8 +67,8 @@ class LoadedModel:
         eos: Token ids that end an answer.
         thinking: Whether thinking is enabled, and its marks.
         template_record: How the chat template was fixed, as configurations record it.
-        reach: The longest sequence in which every token attends to all before it, set by `engine.ready`; sliding
-            windows and chunks limit it.
+        reach: The longest sequence in which every token of a layer that is evicted attends to all before it, set by
+            `engine.ready`; chunks limit it, and sliding windows where every layer has one.
     """
 
     name: str
@@ -93,14 +94,19 @@ class LoadedModel:
         return self.model.device  # type: ignore[no-any-return]  # transformers is untyped here
 
     @cached_property
+    def device_of(self) -> dict[int, torch.device]:
+        """By index of a layer that attends, the device where its part of a cache lives."""
+        return {int(one.layer_idx): next(one.parameters()).device for one in self.attention_modules}
+
+    @property
     def layer_devices(self) -> tuple[torch.device, ...]:
-        """The device of each layer, where its part of a cache lives."""
-        return tuple(next(module.parameters()).device for module in self.attention_modules)
+        """The device of each layer that is evicted."""
+        return tuple(self.device_of[index] for index in self.shape.evicted)
 
     @property
     def devices(self) -> tuple[torch.device, ...]:
         """The devices that its layers are on, in order."""
-        return tuple(dict.fromkeys(self.layer_devices))
+        return tuple(dict.fromkeys(self.device_of.values()))
 
     @property
     def place(self) -> str:
@@ -120,7 +126,7 @@ class LoadedModel:
     def release_weights(self) -> None:
         """Give back the memory of its weights; nothing can be computed after that. What is known of it stays: its
         tokenizer, shape, devices and the sizes of its weights."""
-        _ = self.layer_devices
+        _ = self.device_of
         vars(self).pop("weights", None)
         self.model.to("meta")
         gc.collect()
@@ -129,7 +135,7 @@ class LoadedModel:
 
     @property
     def attention_modules(self) -> list[Any]:
-        """The attention module of each layer, in order."""
+        """The attention module of each layer that attends, in order."""
         return attention_modules(self.model)
 
 
@@ -156,7 +162,6 @@ def load_model(name: str, place: Place, dtype: str, thinking: bool = False) -> L
     """
     path = find_model(name)
     config, tokenizer, eos = _settings(name, path)
-    check_layers_alike(name, config)
     with _readable(name, path):
         stored = stored_bytes(weight_files(path, config), DTYPES[dtype])
     modules = device_map(name, config, stored, DTYPES[dtype], place)

@@ -11,6 +11,7 @@ from transformers.utils import SAFE_WEIGHTS_INDEX_NAME, SAFE_WEIGHTS_NAME
 
 from ... import UserError
 from ..record.hashing import content_hash
+from .layers import layered
 
 TOKEN_PROBES = (
     "The quick brown fox, 12345!",
@@ -54,6 +55,7 @@ SETTINGS = (
     "layer_norm_eps",
     "hidden_activation",
     "routed_scaling_factor",
+    "num_kv_shared_layers",
 )
 """Settings that change answers though no tensor changes: YaRN, for one, is an edit of config.json. They are named one
 by one, because a whole configuration carries library versions and grows with them."""
@@ -70,7 +72,7 @@ def model_revision(folder: Path, tokenizer: Any, config: Any, eos: Collection[in
         digest.update(json.dumps([name, dtype, shape]).encode())
         digest.update(data)
     decoder = config.get_text_config(decoder=True)  # of a multimodal model, the text decoder
-    settings = {name: _without_unset(getattr(decoder, name, None)) for name in SETTINGS}
+    settings = {name: _without_unset(layered(decoder, name)) for name in SETTINGS}
     settings = {name: value for name, value in settings.items() if value is not None}
     tokens = [list(tokenizer(text)["input_ids"]) for text in TOKEN_PROBES]
     digest.update(content_hash([settings, sorted(eos), tokens]).encode())

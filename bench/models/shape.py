@@ -1,31 +1,20 @@
 """The shape of a decoder's cache, read from its attention modules and from its own cache after one token."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import Cache, DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
 from transformers.pytorch_utils import Conv1D
 
 from ... import UserError
 from ..errors import reason_of
+from .layers import LayerShape, ModelShape, layered
 
 OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "Wo", "attention_output")
 """Names of the output projection in transformers' attention modules."""
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """The sizes that determine a decoder's cache."""
-
-    n_layers: int
-    n_kv_heads: int
-    n_query_heads: int
-    head_dim: int
-    max_positions: int
 
 
 class Unsupported(Exception):
@@ -67,55 +56,48 @@ def max_positions(config: Any) -> int | None:
     return stated if isinstance(stated, int) else None
 
 
-def check_layers_alike(name: str, config: Any) -> None:
-    """Refuse a configuration whose layers differ, as Gemma 4's local and global ones.
-
-    Raises:
-        UserError: they differ.
-    """
-    text = config.get_text_config(decoder=True)
-    if differing := getattr(text, "per_layer_attributes", None):
-        raise _unsupported(name, text.model_type, f"its layers differ in {', '.join(sorted(differing))}")
-
-
 @torch.inference_mode()
 def read_shape(name: str, model: Any) -> ModelShape:
-    """The shape of a model's cache, read off the cache that it makes itself for one token.
+    """The shape of a model's cache, read off the cache that it makes itself for one token. Sliding windows are not
+    known yet: they are read off its masks (`engine.windows`).
 
     Raises:
-        UserError: it keeps something other than keys and values of one size in every layer.
+        UserError: it keeps something other than keys and values.
     """
     with one_sentence(name, model):
         config = model.config.get_text_config(decoder=True)
+        if getattr(config, "kv_lora_rank", None):
+            raise Unsupported("it attends by latent vectors (MLA), which have no KV heads of their own to evict")
         ids = torch.tensor([[1009 % config.vocab_size]], device=model.device)
         cache = model(input_ids=ids, use_cache=True).get("past_key_values")
         if not isinstance(cache, Cache):
             raise Unsupported("it keeps no cache of keys and values")
-        n_kv_heads, head_dim = _heads(cache.layers)
-        if len(attention_modules(model)) != len(cache.layers):
+        attending = {int(module.layer_idx) for module in attention_modules(model)}
+        n_query_heads = layered(config, "num_attention_heads")
+        each = n_query_heads if isinstance(n_query_heads, list) else [n_query_heads] * len(cache.layers)
+        layers = [_layer(index, layer, attending, each[index]) for index, layer in enumerate(cache.layers)]
+        if attending != {index for index, layer in enumerate(layers) if layer.attends}:
             raise Unsupported("it does not attend through transformers' attention interface once a layer")
+        if not any(layer.kind == "full" for layer in layers):
+            raise Unsupported("it keeps no cache of keys and values")
         positions = max_positions(config)
         if positions is None:
             raise Unsupported("it does not say how many tokens it can hold")
-        return ModelShape(len(cache.layers), n_kv_heads, int(config.num_attention_heads), head_dim, positions)
+        return ModelShape.of(layers, positions)
 
 
-def _heads(layers: Sequence[Any]) -> tuple[int, int]:
-    """(KV heads, head dim) of every layer alike."""
-    sizes = set()
-    for index, layer in enumerate(layers):
-        if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
-            raise Unsupported(f"layer {index} keeps {_other_state(layer)}")
-        if layer.keys is None or layer.keys.dim() != 4 or layer.keys.shape[2] != 1:
-            raise Unsupported(f"layer {index} keeps no keys of its own for each token")
-        if layer.keys.shape[-1] != layer.values.shape[-1]:
-            dims = f"{layer.keys.shape[-1]} and {layer.values.shape[-1]}"
-            raise Unsupported(f"its keys and values differ in size ({dims} numbers a head)")
-        sizes.add((layer.keys.shape[1], layer.keys.shape[3]))
-    if len(sizes) != 1:
-        different = ", ".join(f"{heads} x {dim}" for heads, dim in sorted(sizes)) or "none"
-        raise Unsupported(f"its layers differ in KV heads x head dim ({different})")
-    return sizes.pop()
+def _layer(index: int, layer: Any, attending: Collection[int], n_query_heads: int) -> LayerShape:
+    """What a layer keeps, read off the model's own cache of it."""
+    if type(layer) is DummyLayer:
+        return LayerShape("borrowed" if index in attending else "none")
+    if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+        raise Unsupported(f"layer {index} keeps {_other_state(layer)}")
+    if layer.keys is None or layer.keys.dim() != 4 or layer.keys.shape[2] != 1:
+        raise Unsupported(f"layer {index} keeps no keys of its own for each token")
+    if layer.keys.shape[-1] != layer.values.shape[-1]:
+        dims = f"{layer.keys.shape[-1]} and {layer.values.shape[-1]}"
+        raise Unsupported(f"its keys and values differ in size ({dims} numbers a head)")
+    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads)
 
 
 def _other_state(layer: Any) -> str:
@@ -124,8 +106,6 @@ def _other_state(layer: Any) -> str:
         return "a recurrent or convolution state"
     if hasattr(layer, "update_indexer"):
         return "keys of an index that selects tokens"
-    if type(layer).__name__ == "DummyLayer":  # by name: transformers before 5.23 has none
-        return "no keys and values of its own (layers that share those of an earlier one are not carried out)"
     return f"no plain keys and values ({type(layer).__name__})"
 
 

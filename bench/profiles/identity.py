@@ -39,6 +39,8 @@ def profile_identity(
         "max_new_tokens": MAX_NEW_TOKENS,
         "calibration_version": CALIBRATION_VERSION,
     }
+    if loaded.shape.kept_whole:
+        facts |= {"evicted_layers": list(loaded.shape.evicted)}
     # float32 is left out, as it was before the dtype was recorded.
     return facts if loaded.dtype == "float32" else facts | {"dtype": loaded.dtype}
 

@@ -59,10 +59,11 @@ class Configuration(_Content):
         profile_hash: Of the allocator's profile, or else of its outermost inner plugin with one; None if there is none.
         profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None if there
             are none.
+        evicted_layers: The layers that are evicted; None if all are.
         rotation: "whole-sequence" if the model's rotary embedding depends on the length of the sequence, else None.
     """
 
-    ADDED = frozenset({"rotation", "profiles"})
+    ADDED = frozenset({"rotation", "profiles", "evicted_layers"})
 
     model_revision: str
     dtype: str
@@ -82,6 +83,7 @@ class Configuration(_Content):
     code_version: str = CODE_VERSION
     rotation: Literal["whole-sequence"] | None = None
     profiles: Mapping[str, str] | None = None
+    evicted_layers: tuple[int, ...] | None = None
 
     @property
     def id(self) -> str:

@@ -60,9 +60,11 @@ def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfigurati
     """Keys, values and selection of what a configuration keeps in one layer on average, and its room."""
     shape, n_context = loaded.shape, len(unit.context)
     kept, room = configuration.method.budget.per_head(n_context), unit.n_sequence - n_context
-    per_slot = 2 * shape.head_dim * DTYPES[loaded.dtype].itemsize
+    itemsize = DTYPES[loaded.dtype].itemsize
+    per_slot = 2 * shape.head_dim * itemsize
     selection = kept * torch.int64.itemsize + n_context  # positions and mask
-    return shape.n_kv_heads * ((kept + room) * per_slot + selection)
+    fed = room * shape.numbers_per_fed * itemsize // shape.n_layers  # other layers keep what is fed, too
+    return shape.n_kv_heads * (kept * per_slot + selection) + fed
 
 
 def _activation_bytes(loaded: LoadedModel, unit: Unit) -> int:

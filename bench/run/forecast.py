@@ -119,13 +119,15 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
 
 def _kv_bytes(loaded: LoadedModel, load: Load, cells: Sequence[RunCell], batch: int | None) -> int:
     """Of one sample: the whole context's cache, and what the largest configurations of one batch keep of it."""
-    shape, n_fed = loaded.shape, load.n_question + load.max_new_tokens
-    item = DTYPES[loaded.dtype].itemsize
-    sizes = CacheShape(shape.n_layers, shape.n_kv_heads, shape.head_dim, item, 0, shape.max_positions)
-    kept = sorted(estimate(sizes, load.n_context, cell.method.method.budget, None).kv_bytes_kept for cell in cells)
+    sizes, n_fed = CacheShape(loaded.shape, DTYPES[loaded.dtype].itemsize), load.n_question + load.max_new_tokens
+    windows = sizes.window_bytes(load.n_context)  # held once, by all configurations
+    kept = sorted(
+        estimate(sizes, load.n_context, cell.method.method.budget, None).kv_bytes_kept - windows for cell in cells
+    )
     full = estimate(sizes, load.n_context, Budget(), None).kv_bytes_full
     together = kept if batch is None else kept[-batch:]
-    return full + sum(together) + len(together) * n_fed * sizes.kv_bytes_per_token
+    per_fed = loaded.shape.numbers_per_fed * sizes.itemsize
+    return full + sum(together) + len(together) * n_fed * per_fed
 
 
 def _seconds(plan: Plan, store: Store | None, works: Sequence[Work]) -> tuple[float, int]:

@@ -217,6 +217,7 @@ def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Ob
         profiles=others,
         seed=seed,
         rotation="whole-sequence" if depends_on_length(loaded.model) else None,
+        evicted_layers=loaded.shape.evicted if loaded.shape.kept_whole else None,
     )
     return RunMethod(method, profiles, failure, configuration)
 

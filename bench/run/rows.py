@@ -56,7 +56,8 @@ def _model(loaded: LoadedModel) -> schema.Model:
         n_kv_heads=shape.n_kv_heads,
         n_query_heads=shape.n_query_heads,
         head_dim=shape.head_dim,
-        details={"max_positions": shape.max_positions, "architecture": loaded.model.config.model_type},
+        details={"max_positions": shape.max_positions, "architecture": loaded.model.config.model_type}
+        | ({"n_layers": len(shape.layers), "evicted_layers": list(shape.evicted)} if shape.kept_whole else {}),
     )
 
 

@@ -78,12 +78,12 @@ class UnitAnswer:
         n_steps: Forward passes of decoding it token by token.
         n_passes: Forward passes that it took.
         stop_reason: Why generation ended.
-        kv_tokens_full: Slots of the full cache of the context over all layers and KV heads.
+        kv_tokens_full: Slots of the full cache of the context over all KV heads of the layers that are evicted.
         kv_tokens_kept: Slots of it that were kept.
-        kv_bytes_full: Bytes of the full cache of the context.
-        kv_bytes_kept: Bytes of the slots that were kept, without spare room.
+        kv_bytes_full: Bytes of the full cache of the context, sliding windows among them.
+        kv_bytes_kept: Bytes of the slots that were kept, without spare room, and of sliding windows.
         events: Events of the method and of the decoding.
-        keep_counts: Per layer the slots kept in each KV head.
+        keep_counts: Per layer that is evicted the slots kept in each KV head.
     """
 
     configuration_id: str

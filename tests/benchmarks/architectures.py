@@ -1,9 +1,10 @@
 """Which decoders of transformers run here? Each is built tiny; it runs as `generate` does, or one sentence refuses it.
 
-    python tests/benchmarks/architectures.py [TYPE ...] [--out docs/architectures.md]
+    python tests/benchmarks/architectures.py [TYPE ...] [--rows FILE] [--out docs/architectures.md]
 
 A type that runs gives the tokens of `generate` under the full cache, up to ties, and under eviction the logits of a
-float64 mask over the whole sequence. Anything else than that or one sentence makes the exit code 1.
+float64 mask over the whole sequence, which is longer than any sliding window. Anything else than that or one sentence
+makes the exit code 1. With --rows what was found is kept in a file, and the page has the rows of earlier calls, too.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import signal
 import sys
 import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,17 @@ from lukv_bench import UserError
 from lukv_bench.bench.engine.ready import ready_model, refuse_sliding_window
 
 CPU_SECONDS, GIGABYTES = 60, 12
-PROMPT = 48
+KNOWN = {
+    "Llama": "llama", "Mistral v0.1": "mistral", "Mixtral": "mixtral", "Qwen2": "qwen2",
+    "Qwen2 with windows": "qwen2 with windows", "Qwen3": "qwen3", "Qwen3-MoE": "qwen3_moe", "Qwen3-Next": "qwen3_next",
+    "Gemma": "gemma", "Gemma 2": "gemma2", "Gemma 3": "gemma3_text", "Gemma 3n": "gemma3n_text",
+    "Gemma 4": "gemma4_text", "Gemma 4 with borrowed layers": "gemma4_text with borrowed layers", "gpt-oss": "gpt_oss",
+    "Cohere 2": "cohere2", "OLMo 2": "olmo2", "OLMo 3": "olmo3", "Phi-3": "phi3", "GLM-4": "glm4",
+    "SmolLM3": "smollm3", "EXAONE 4": "exaone4", "Llama 4": "llama4_text", "Falcon": "falcon", "GPT-NeoX": "gpt_neox",
+    "StarCoder2": "starcoder2", "Granite 4": "granitemoehybrid", "Falcon-H1": "falcon_h1", "DeepSeek V3": "deepseek_v3",
+    "Mamba": "mamba",
+}  # fmt: skip
+"""By the name that people know: the type."""
 
 
 @dataclass
@@ -37,6 +48,7 @@ class Row:
 
     model_type: str
     layers: str = ""
+    evicted: str = ""
     unbuilt: str | None = None
     refused: str | None = None
     wrong: str | None = None
@@ -60,12 +72,14 @@ def examine(model_type: str) -> Row:
             return _with(row, wrong=f"loading: {_short(error)}")
         shape = loaded.shape
         row.layers = f"{shape.n_layers} x {shape.n_query_heads}/{shape.n_kv_heads} x {shape.head_dim}"
+        row.evicted = f"{shape.n_layers} of {len(shape.layers)}" if shape.kept_whole else "all"
         row.reach = loaded.reach if loaded.reach < shape.max_positions else None
+        n = tiny.prompt_length(loaded.reach)
         try:
-            refuse_sliding_window(loaded, PROMPT + 16)
+            refuse_sliding_window(loaded, n + tiny.ANSWER)
             plain = transformers.AutoModelForCausalLM.from_pretrained(folder).eval()
-            row.wrong = first_difference(loaded, plain, PROMPT) or evicted_error(loaded, plain, PROMPT)
-            row.scorers = score_all(loaded, PROMPT)
+            row.wrong = first_difference(loaded, plain, n) or evicted_error(loaded, plain, n)
+            row.scorers = score_all(loaded, n)
         except BaseException as error:
             row.wrong = f"running: {_short(error)}"
     return row
@@ -109,17 +123,22 @@ def table(rows: Sequence[Row]) -> str:
         f"{len(ran)} run here, {len(refused)} are refused when they are loaded and {len(unbuilt)} could not be built "
         "tiny with random weights. Written by `python tests/benchmarks/architectures.py` "
         f"(torch {torch.__version__.partition('+')[0]}).",
+        "## By name",
+        _by_name({row.model_type: row for row in rows}),
         "## Run",
         "Under the full cache each gives the tokens of `generate`, up to ties, and under eviction the logits of a "
-        "float64 mask over the whole sequence. Window: the longest sequence served where the type's sliding window "
-        f"or chunk is made {tiny.WINDOW} tokens; longer ones are refused. Scorers: those that it cannot serve, "
-        "of all installed; the others score it.",
+        f"float64 mask over the whole sequence; sliding windows and chunks are made {tiny.WINDOW} tokens, and the "
+        f"prompt has {tiny.PROMPT}. Evicted: the layers that are, by default of the type, where others keep a sliding "
+        "window, borrow the keys and values of an earlier layer or do not attend. Longest: the longest sequence served "
+        "where every layer slides or some attend in chunks; longer ones are refused, and the prompt is shorter. "
+        "Scorers: those that it cannot serve, of all installed; the others score it.",
         _rows(
-            ["type", "layers x HQ/H x D", "window", "scorers refused"],
+            ["type", "evicted layers x HQ/H x D", "evicted", "longest", "scorers refused"],
             [
                 [
                     row.model_type,
                     row.layers,
+                    row.evicted,
                     str(row.reach or ""),
                     ", ".join(n for n, said in row.scorers.items() if said),
                 ]
@@ -137,6 +156,20 @@ def table(rows: Sequence[Row]) -> str:
         _rows(["type", "why"], [[row.model_type, row.unbuilt or ""] for row in unbuilt]),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _by_name(rows: Mapping[str, Row]) -> str:
+    """What becomes of the models that people know."""
+
+    def said(row: Row) -> str:
+        within = f", sequences within the {row.reach} tokens of its window or chunk alone" if row.reach else ""
+        return row.refused or row.unbuilt or row.wrong or f"runs{within}"
+
+    known = {name: rows[kind] for name, kind in KNOWN.items() if kind in rows}
+    return _rows(
+        ["model", "type", "evicted layers", ""],
+        [[name, row.model_type, row.evicted, said(row)] for name, row in known.items()],
+    )
 
 
 def _sentences(rows: Sequence[Row]) -> dict[str, tuple[list[str], list[str]]]:
@@ -160,6 +193,7 @@ def main() -> int:
     """Examine every type, or those named."""
     parser = argparse.ArgumentParser()
     parser.add_argument("types", nargs="*", default=None)
+    parser.add_argument("--rows", type=Path)
     parser.add_argument("--out", type=Path)
     asked: Any = parser.parse_args()
     warnings.simplefilter("ignore")
@@ -167,12 +201,15 @@ def main() -> int:
     transformers.logging.disable_progress_bar()
     torch.set_num_threads(1)
     examine("llama")  # what it imports, every child has
-    rows = []
-    for model_type in asked.types or tiny.model_types():
+    found = json.loads(asked.rows.read_text()) if asked.rows and asked.rows.is_file() else {}
+    for model_type in asked.types or [*tiny.model_types(), *tiny.VARIANTS]:
         row = in_child(model_type)
-        rows.append(row)
+        found[model_type] = asdict(row)
         said = row.wrong and f"WRONG {row.wrong}"
         print(model_type, "|", said or row.refused or row.unbuilt or "runs", flush=True)
+        if asked.rows:
+            asked.rows.write_text(json.dumps(found))
+    rows = [Row(**found[model_type]) for model_type in sorted(found)]
     if asked.out:
         asked.out.write_text(table(rows), encoding="utf-8")
     return 1 if any(row.wrong for row in rows) else 0

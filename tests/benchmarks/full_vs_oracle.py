@@ -1,12 +1,13 @@
 """A model over our cache against transformers' own: full against `generate`, evicted against a float64 mask."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import repeat
 from typing import Any
 
 import torch
 from torch import Tensor
 from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.masking_utils import eager_mask
 
 from lukv_bench import UserError
 from lukv_bench.bench.engine.decode import Stop, decode
@@ -74,32 +75,55 @@ def evicted_error(loaded: LoadedModel, plain: Any, n: int) -> str | None:
         return torch.tensor([ids[-1]])
 
     decode(loaded, evict(context, kept, QUESTION), [ids[-QUESTION:]], Stop(1, frozenset()), watch)
-    wanted = unsplit_logits(plain, ids, [layer.mask for layer in kept])
-    whole = unsplit_logits(plain, ids, [torch.ones_like(layer.mask) for layer in kept])
+    masks = {layer: one.mask for layer, one in zip(shape.evicted, kept, strict=True)}
+    wanted = unsplit_logits(plain, ids, _by_reader(loaded, masks))
+    whole = unsplit_logits(plain, ids, {})
     error, effect = (float((other - logits[0]).abs().max()) for other in (wanted, whole))
     if not error < 1e-3 * float(wanted.std()) + 1e-4:
         return f"logits under eviction are {error:.2g} from the oracle's"
     return None if effect > 10 * error else "eviction changes nothing: this test cannot fail"
 
 
-def unsplit_logits(model: Any, ids: Sequence[int], masks: Sequence[Tensor]) -> Tensor:
-    """Float32 logits after the last token, in one pass without cache; tokens after the context see what is kept."""
+def _by_reader(loaded: LoadedModel, masks: dict[int, Tensor]) -> dict[int, Tensor]:
+    """The masks of the layers that are evicted, and of those that borrow their keys and values: a layer borrows from
+    the last layer of its type that keeps its own."""
+    layers, types = loaded.shape.every_layer, getattr(loaded.model.config.get_text_config(), "layer_types", None)
+    every = dict(masks)
+    for index, layer in enumerate(layers):
+        if layer.kind == "borrowed":
+            lender = max(i for i in range(index) if layers[i].kind != "borrowed" and types[i] == types[index])
+            every |= {index: masks[lender]} if lender in masks else {}
+    return every
 
-    def attend(module: Any, query: Tensor, key: Tensor, value: Tensor, *_: Any, **more: Any) -> tuple[Tensor, None]:
-        kept = masks[module.layer_idx][0]
-        n_heads, n_context = kept.shape
-        n = key.shape[2]
-        visible = torch.ones(n, n, dtype=torch.bool).tril().repeat(n_heads, 1, 1)
-        visible[:, n_context:, :n_context] &= kept.unsqueeze(1)
-        group = query.shape[1] // n_heads
+
+def unsplit_logits(model: Any, ids: Sequence[int], masks: Mapping[int, Tensor]) -> Tensor:
+    """Float32 logits after the last token, in one pass without cache under the model's own masks; tokens after the
+    context see of it what is kept in the layers that have a mask here."""
+
+    def attend(
+        module: Any, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **more: Any
+    ) -> tuple[Tensor, None]:
+        n, group = key.shape[2], query.shape[1] // key.shape[1]
         scale = more.get("scaling") or query.shape[-1] ** -0.5
-        weights = query.double() @ key.double().repeat_interleave(group, 1).transpose(2, 3) * scale
-        weights = weights.masked_fill(~visible.repeat_interleave(group, 0), float("-inf")).softmax(-1)
+        logits = query.double() @ key.double().repeat_interleave(group, 1).transpose(2, 3) * scale
+        if cap := more.get("softcap"):
+            logits = cap * torch.tanh(logits / cap)
+        hidden = torch.ones(n, n, dtype=torch.bool).triu(1) if attention_mask is None else attention_mask < 0
+        logits = logits.masked_fill(hidden, float("-inf"))
+        if module.layer_idx in masks:
+            kept = masks[module.layer_idx][0].repeat_interleave(group, 0).unsqueeze(1)
+            n_context = kept.shape[-1]
+            logits[..., n_context:, :n_context].masked_fill_(~kept, float("-inf"))
+        if (sinks := more.get("s_aux")) is not None:
+            column = sinks.double().view(1, -1, 1, 1).expand(*logits.shape[:3], 1)
+            weights = torch.cat([logits, column], dim=-1).softmax(-1)[..., :-1]
+        else:
+            weights = logits.softmax(-1)
         out = weights @ value.double().repeat_interleave(group, 1)
         return out.transpose(1, 2).contiguous().to(query.dtype), None
 
     AttentionInterface.register("oracle", attend)
-    AttentionMaskInterface.register("oracle", lambda *_, **__: None)
+    AttentionMaskInterface.register("oracle", eager_mask)
     model.set_attn_implementation("oracle")
     logits: Tensor = model(torch.tensor([list(ids)]), use_cache=False).logits[0, -1].float()
     return logits

@@ -11,8 +11,10 @@ from transformers.models.auto.configuration_auto import CONFIG_MAPPING
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
 VOCABULARY = 128
-WINDOW = 64
+WINDOW = 40
 """Tokens that any sliding window or chunk spans."""
+PROMPT, ANSWER = 64, 16
+"""Tokens of a prompt, beyond the window, and the most of its answer."""
 POSITIONS = 512
 SIZES: dict[str, Any] = {
     r"vocab_size|.*_vocab_size|vocab_size_per_layer_input|unpadded_vocab_size|entity_vocab_size": VOCABULARY,
@@ -52,7 +54,14 @@ OWN: dict[str, dict[str, Any]] = {
     "bailing_hybrid": {"layer_types": ["linear_attention", "full_attention"] * 2},
     "bamba": {"attn_layer_indices": [1, 3]},
     "falcon_h1": {"mamba_d_ssm": 64},
-    "gemma3n_text": {"num_hidden_layers": 10, "num_kv_shared_layers": 5, "activation_sparsity_pattern": [0.0] * 10},
+    "gemma3n_text": {
+        "num_hidden_layers": 5,
+        "num_kv_shared_layers": 2,
+        "layer_types": ["sliding_attention", "full_attention"] * 2 + ["sliding_attention"],
+        "activation_sparsity_pattern": [0.0] * 5,
+        "hidden_size_per_layer_input": 8,
+        "laurel_rank": 8,
+    },
     "gpt_neo": {"attention_types": [[["global", "local"], 2]]},
     "lfm2": {"layer_types": ["conv", "full_attention"] * 2},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"] * 2},
@@ -60,6 +69,28 @@ OWN: dict[str, dict[str, Any]] = {
     "zaya": {"num_experts_per_tok": 1},
 }
 """By model type what it needs besides."""
+
+
+VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
+    "qwen2 with windows": ("qwen2", {"use_sliding_window": True, "max_window_layers": 2, "sliding_window": WINDOW}),
+    "gemma4_text with borrowed layers": (
+        "gemma4_text",
+        {
+            "num_hidden_layers": 6,
+            "num_kv_shared_layers": 2,
+            "layer_types": ["sliding_attention", "full_attention"] * 3,
+            "global_head_dim": 12,
+            "num_global_key_value_heads": 1,
+            "attention_k_eq_v": True,
+        },
+    ),
+}
+"""Types with other settings, by name: they are examined as types of their own."""
+
+
+def prompt_length(reach: int) -> int:
+    """Tokens of a prompt: shorter where every layer slides, so that the model is served within its window alone."""
+    return min(PROMPT, reach - ANSWER)
 
 
 def model_types() -> list[str]:
@@ -113,6 +144,7 @@ def tokenizer() -> PreTrainedTokenizerFast:
 
 def save_tiny(model_type: str, folder: Path, **settings: Any) -> None:
     """Save a tiny model of the type and its tokenizer into a folder."""
-    model = random_model(tiny_config(model_type, **settings))
+    kind, own = VARIANTS.get(model_type, (model_type, {}))
+    model = random_model(tiny_config(kind, **own | settings))
     model.save_pretrained(folder)
     tokenizer().save_pretrained(folder)

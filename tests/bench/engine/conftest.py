@@ -17,8 +17,9 @@ from torch import Tensor
 from transformers import AttentionInterface, AutoModelForCausalLM, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config
 
 from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.models.layers import ModelShape
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.models.shape import ModelShape, read_shape
+from lukv_bench.bench.models.shape import read_shape
 from lukv_bench.kernels.select import Kept, select
 from lukv_bench.scorers.base import Protection
 

@@ -14,20 +14,23 @@ from lukv_bench.bench.engine.ready import ready_model
 CPU = torch.device("cpu")
 
 
-RUNS = ["afmoe", "bart", "bert", "gpt2", "gpt_neox", "phi", "gemma3_text", "cohere", "olmo2", "opt"]
+RUNS: list[tuple[str, dict[str, Any]]] = [
+    *((kind, {}) for kind in ("bart", "bert", "gpt2", "gpt_neox", "phi", "cohere", "olmo2", "opt", "mistral")),
+    *((kind, {}) for kind in ("afmoe", "gemma2", "gemma3n_text", "gemma4_text", "gpt_oss", "cohere2", "olmo3")),
+    ("gemma3_text", {"layer_types": ["sliding_attention", "full_attention"] * 2}),
+    ("gemma4_text with borrowed layers", {}),
+    ("qwen2 with windows", {}),
+]
+WINDOWED = ("afmoe", "cohere2", "gemma", "gpt_oss", "olmo3", "qwen2")
 REFUSED = {
     "diffllama": "computes with the cached keys and values itself",
     "doge": "computes with the cached keys and values itself",
-    "deepseek_v3": r"keys and values differ in size \(\d+ and \d+ numbers",
-    "deepseek_v32": "keys of an index",
+    "deepseek_v3": r"latent vectors \(MLA\)",
+    "deepseek_v32": r"latent vectors \(MLA\)",
     "camembert": "does not count positions from 0",
     "data2vec-text": "does not count positions from 0",
     "roberta": "does not count positions from 0",
     "falcon": "does not attend through transformers' attention interface",
-    "gemma2": "caps its attention logits",
-    "gemma3n_text": r"layer 5 keeps no keys and values of its own \(layers that share",
-    "gemma4_text": "its layers differ in .*head_dim",
-    "gpt_oss": "attention sinks",
     "lfm2": "recurrent or convolution state",
     "mamba": "keeps no cache of keys and values",
 }
@@ -43,16 +46,21 @@ def oracle(script: Callable[[str], Any]) -> Any:
     return script("full_vs_oracle")
 
 
-@pytest.mark.parametrize("model_type", RUNS)
+@pytest.mark.parametrize(("model_type", "settings"), RUNS)
 def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(
-    tiny: Any, oracle: Any, model_type: str, tmp_path: Path
+    tiny: Any, oracle: Any, model_type: str, settings: dict[str, Any], tmp_path: Path
 ) -> None:
-    tiny.save_tiny(model_type, tmp_path)
+    """The text goes beyond every window, but for models in which every layer slides."""
+    tiny.save_tiny(model_type, tmp_path, **settings)
     loaded = ready_model(str(tmp_path), CPU, "float32")
+    windows = {layer.window for layer in loaded.shape.layers if layer.window is not None}
+    assert windows == ({tiny.WINDOW} if model_type.startswith(WINDOWED) else set())
+    n = tiny.prompt_length(loaded.reach)
+    assert n > tiny.WINDOW or model_type == "mistral"
     plain = AutoModelForCausalLM.from_pretrained(tmp_path).eval()
-    assert oracle.first_difference(loaded, plain, 48) is None
-    assert oracle.evicted_error(loaded, plain, 48) is None
-    oracle.score_all(loaded, 48)
+    assert oracle.first_difference(loaded, plain, n) is None
+    assert oracle.evicted_error(loaded, plain, n) is None
+    oracle.score_all(loaded, n)
 
 
 @pytest.mark.parametrize("model_type", REFUSED)

@@ -4,7 +4,16 @@ from itertools import repeat
 from typing import Any
 
 import pytest
-from transformers import AutoConfig, DeepseekV2Config, Gemma2Config, LlamaConfig, MistralConfig
+from transformers import (
+    AutoConfig,
+    DeepseekV2Config,
+    Gemma2Config,
+    Gemma4TextConfig,
+    Llama4TextConfig,
+    LlamaConfig,
+    MistralConfig,
+    Qwen3NextConfig,
+)
 
 from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest
@@ -29,8 +38,7 @@ def test_the_default_models_numbers_are_the_engines_own(smollm2: LoadedModel, ra
     made = estimate(shape, n_tokens, budget, None)
     context = prefill(smollm2, [1000 + i for i in range(n_tokens)], {"keydiff": build("scorer", "keydiff").instance})
     own = smollm2.shape
-    assert (shape.n_layers, shape.n_kv_heads, shape.head_dim) == (own.n_layers, own.n_kv_heads, own.head_dim)
-    assert shape.max_positions == own.max_positions
+    assert shape.model == own
     assert shape.weight_bytes == sum(weight.numel() * 4 for weight in smollm2.model.parameters())
     assert made.kv_bytes_full == context.kv_bytes
     request = AllocationRequest(
@@ -73,10 +81,32 @@ def test_a_batch_leaves_room_for_one_cache_that_is_not_evicted_yet() -> None:
     ("config", "words"),
     [
         (DeepseekV2Config(), "compressed"),
-        (Gemma2Config(), "sliding_attention"),
+        (Llama4TextConfig(), "chunks"),
         (MistralConfig(sliding_window=4096), "slid"),
+        (Qwen3NextConfig(), "linear_attention"),
     ],
 )
-def test_models_whose_layers_do_not_keep_every_token_are_refused(config: Any, words: str) -> None:
+def test_models_of_which_no_layer_or_other_than_keys_and_values_would_be_evicted_are_refused(
+    config: Any, words: str
+) -> None:
     with pytest.raises(UserError, match=f"cannot be (estimated|built from its configuration): .*{words}"):
         cache_shape("m", config, "bfloat16")
+
+
+def test_the_windows_of_layers_that_are_not_evicted_are_counted_whole() -> None:
+    """Written out for Gemma 2 2B: 26 layers, every other one with a window of 4096 tokens, 4 KV heads of 256."""
+    shape = cache_shape("m", Gemma2Config(), "bfloat16")
+    assert shape.model.evicted == tuple(range(1, 26, 2))
+    half = Budget(keep_tokens=4000)
+    windows = 13 * 4095 * 2 * 4 * 256 * 2
+    made = estimate(shape, 8000, half, None)
+    assert made.kv_bytes_full == 13 * 8000 * 2 * 4 * 256 * 2 + windows
+    assert made.kv_bytes_kept == 13 * 4000 * 2 * 4 * 256 * 2 + windows
+
+
+def test_layers_of_other_sizes_are_counted_as_they_are() -> None:
+    types = ["sliding_attention", "full_attention"]
+    small = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
+    config = Gemma4TextConfig(**small, head_dim=8, global_head_dim=24, layer_types=types, sliding_window=10)
+    made = estimate(cache_shape("m", config, "float32"), 50, Budget(), None)
+    assert made.kv_bytes_full == 2 * 2 * 4 * (9 * 8 + 50 * 24)

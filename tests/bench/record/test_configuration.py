@@ -40,6 +40,7 @@ CHANGED: dict[str, Any] = {
     "seed": 1,
     "code_version": "9+results.9",
     "rotation": "whole-sequence",
+    "evicted_layers": (1, 3),
     "profiles": {"scorer": "d" * 64},
 }
 METHODS = [

@@ -7,8 +7,8 @@ from transformers import AutoModelForCausalLM, LlamaConfig
 
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
+from lukv_bench.bench.models.layers import ModelShape
 from lukv_bench.bench.models.load import LoadedModel
-from lukv_bench.bench.models.shape import ModelShape
 
 from .presses import obstacle, score_presses
 from .scorer import KVPress

@@ -1,0 +1,50 @@
+"""What each layer keeps, read off a configuration alone, before there are weights."""
+
+from typing import Any
+
+from .layers import LayerShape, ModelShape, layered
+from .shape import Unsupported, max_positions
+
+
+def config_layers(config: Any) -> ModelShape:
+    """The shape of the model that a configuration describes. Layers that slide in every layer are not told apart here:
+    see `engine.windows`.
+
+    Raises:
+        Unsupported: it does not say so, or some layers keep other than keys and values.
+    """
+    from transformers.cache_utils import get_layer_types_and_kwargs
+
+    text = config.get_text_config(decoder=True)
+    positions = max_positions(text)
+    if getattr(text, "kv_lora_rank", None):
+        raise Unsupported("its cache is compressed (MLA)")
+    names = ("num_attention_heads", "num_hidden_layers", "hidden_size")
+    numbers = [layered(text, name) for name in names if not isinstance(layered(text, name), list)]
+    if not all(isinstance(number, int) and number > 0 for number in numbers):
+        raise Unsupported("it does not say its layers and heads as a Llama-style decoder does")
+    if positions is None:
+        raise Unsupported("it does not say how many tokens it can hold")
+    kinds, settings = get_layer_types_and_kwargs(text)
+    layers = [
+        _layer(kind, own, one.get("sliding_window"), positions)
+        for kind, own, one in zip(kinds, text.per_layer_config, settings, strict=True)
+    ]
+    if not any(layer.kind == "full" for layer in layers):
+        raise Unsupported("the attention of all its layers slides, so that none is evicted beyond the window")
+    return ModelShape.of(layers, positions)
+
+
+def _layer(kind: str, config: Any, window: int | None, positions: int) -> LayerShape:
+    if kind == "dummy":
+        return LayerShape("borrowed")
+    if kind == "chunked_attention":
+        raise Unsupported("its attention is cut in chunks")
+    if kind not in ("full_attention", "sliding_attention"):
+        raise Unsupported(f"it has layers of other kinds ({kind})")
+    n_query_heads = config.num_attention_heads
+    n_kv_heads = getattr(config, "num_key_value_heads", None) or n_query_heads
+    head_dim = getattr(config, "head_dim", None) or config.hidden_size // n_query_heads
+    if window is None or window >= positions:
+        return LayerShape("full", n_kv_heads, head_dim, n_query_heads)
+    return LayerShape("window", n_kv_heads, head_dim, n_query_heads, window)
