@@ -126,7 +126,7 @@ class _Reading:
         self.stores: list[RaggedStore] = [compact(*layer, kept, room) for layer, kept in layers]
         self.beside: Beside = context.beside
         self.n_seen, self.compact_s, self.aside_s = 0, 0.0, 0.0
-        self._kept: dict[int, Kept] = {}
+        self._seed, self._kept = 0, dict[int, Kept]()
         self._windows: dict[int, Window] = {}
 
     def feed(self, block: Sequence[int], room: int) -> None:
@@ -135,12 +135,13 @@ class _Reading:
         packing, n_seen = Packing.of([block]), torch.tensor([self.n_seen])
         cache = Cache(layers=[*self._layers(packing, n_seen)])
         self.n_seen += len(block)
+        self._seed = context_seed(self._request.seed, self._request.ids[: self.n_seen])
         loaded.model(
             input_ids=torch.tensor([block], device=loaded.device),
             position_ids=packing.continued(n_seen).unsqueeze(0).to(loaded.device),
             past_key_values=cache,
             use_cache=True,
-            logits_to_keep=1,
+            logits_to_keep=[len(block) - 1],  # as in `prefill`
         )
         del cache
         began = now(*loaded.devices)
@@ -170,8 +171,7 @@ class _Reading:
         if self._trimmer is None:
             return
         began = now(keys.device)
-        seed = context_seed(self._request.seed, self._request.ids[: self.n_seen])
-        kept = self._trimmer.kept(index, module, query, self.stores[index], seed)
+        kept = self._trimmer.kept(index, module, query, self.stores[index], self._seed)
         if kept is not None:
             self._kept[index] = kept
         self.aside_s += now(keys.device) - began
@@ -191,13 +191,13 @@ def read_blocks(request: BlockPrefill) -> BlockRecord:
     Raises:
         Tainted: the scorer changed something; the model is as it was loaded.
         ModelChanged: it changed the model's weights, and they cannot be read again.
-        Exception: what the scorer raised.
+        Exception: what the scorer or the allocator raised.
     """
     loaded, ids, n_tokens = request.loaded, request.ids, len(request.ids)
     trimmer = None if request.trim is None else Trimmer(loaded, request.trim)
     with ExitStack() as within:
         if trimmer is not None:
-            within.enter_context(trimmer.scoring.guarding())
+            within.enter_context(trimmer.reading())
         within.enter_context(rotating_for(loaded.model, request.n_sequence, n_tokens))
         reading, started = _Reading(request, trimmer), now(*loaded.devices)
         for start in range(0, n_tokens, request.block):

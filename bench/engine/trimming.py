@@ -1,5 +1,7 @@
 """Decides what a layer keeps of the tokens that it holds after a block."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,13 +27,13 @@ class Trim:
 
     Attributes:
         scorer: Ranks the tokens that a layer holds.
-        counts: int64 [L, 1, H] on the CPU, the most tokens that each head keeps.
+        counts: Asked once, when the reading begins: int64 [L, 1, H] on the CPU, the most tokens that each head keeps.
         protection: The first positions, and the last of those held so far, that stay.
         n_kept: Tokens that the budget keeps in each head on average.
     """
 
     scorer: Scorer
-    counts: Tensor
+    counts: Callable[[], Tensor]
     protection: Protection
     n_kept: int
 
@@ -73,6 +75,14 @@ class Trimmer:
         self.scoring = Scoring(loaded, {TABLE: trim.scorer}, self._view, list)
         self.select_s = 0.0
         self._model, self._trim, self._seed = loaded.model, trim, 0
+        self._counts = torch.empty(0, dtype=torch.int64)
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Within the block a context is read. Raises as `Scoring.guarding`, and what the counts raise."""
+        with self.scoring.guarding():
+            self._counts = self._trim.counts()
+            yield
 
     def kept(self, index: int, module: Any, query: Tensor, store: RaggedStore, seed: int) -> Kept | None:
         """What a layer keeps; None = everything.
@@ -89,7 +99,7 @@ class Trimmer:
             Exception: what the scorer raised.
         """
         layer = HeldLayer(index, module, query, store.by_head())
-        lengths, most = layer.lengths, self._trim.counts[index, 0]
+        lengths, most = layer.lengths, self._counts[index, 0]
         counts = most.minimum(lengths)
         if bool((counts == lengths).all()):
             return None

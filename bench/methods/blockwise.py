@@ -6,7 +6,7 @@ from ..engine.blocks import BlockPrefill, read_blocks
 from ..engine.context import FullCache
 from ..engine.scoring import Tainted
 from ..engine.trimming import Trim
-from ..errors import without_frames
+from ..errors import WriteError, without_frames
 from ..models.load import DTYPES, LoadedModel
 from .estimate import CacheShape
 from .evicted import Barred, Evicted, refuse_barred
@@ -35,11 +35,11 @@ def evict_in_blocks(
     refuse_barred(method, barred)
     policy, trim = Policy(loaded, method, len(ids), seed), None
     if method.scorer is not None:
-        trim = Trim(method.scorer.instance, policy.keep_counts(), method.protection, policy.budget.per_head)
+        trim = Trim(method.scorer.instance, policy.keep_counts, method.protection, policy.budget.per_head)
     try:
         record = read_blocks(BlockPrefill(loaded, tuple(ids), n_sequence, block, trim, seed))
-    except Tainted as taint:
-        barred[method.label] = without_frames(taint.error)
+    except (Tainted, WriteError) as error:
+        barred[method.label] = without_frames(error.error if isinstance(error, Tainted) else error)
         raise barred[method.label] from None
     sizes = CacheShape(loaded.shape, DTYPES[loaded.dtype].itemsize)
     return Evicted(

@@ -24,10 +24,10 @@ def test_block_and_one_shot_are_two_configurations_of_one_run(lukv_bench: Any, t
     ended = lukv_bench("run", "--model", tiny, *PLAIN, "--schedule", "block:64,one-shot", "--json")
     assert ended.code == 0, ended.err
     assert "1 new answers" in ended.err  # the ids of what was there are what they were
-    assert once < {row["configuration"] for row in ended.rows}
-    blocks = [row for row in ended.rows if row["spec"]["schedule"] != "one-shot"]
-    (row,) = blocks
-    (other,) = (one for one in ended.rows if one["allocator"] == "uniform" and one is not row)
+    rows = {(row["allocator"], row["spec"]["schedule"]): row for row in ended.rows}
+    assert set(rows) == {("full", "one-shot"), ("uniform", "one-shot"), ("uniform", "block:64")}
+    assert once < {row["configuration"] for row in rows.values()}
+    row, other = rows["uniform", "block:64"], rows["uniform", "one-shot"]
     assert row["spec"] == other["spec"] | {"schedule": "block:64"}
     assert row["label"] == "uniform x knorm @ 0.5, block:64"
     assert (row["kv_bytes_kept"], row["kv_bytes_full"]) == (other["kv_bytes_kept"], other["kv_bytes_full"])

@@ -171,7 +171,7 @@ def test_heads_that_keep_different_numbers_are_scored_one_by_one(
 ) -> None:
     ids, shape = some_ids(70, 3), llama.loaded.shape
     counts = torch.tensor([[5, 41], [70, 12], [23, 23]])
-    trim = Trim(scorer, counts.unsqueeze(1), Protection(SINK, WINDOW), 29)
+    trim = Trim(scorer, lambda: counts.unsqueeze(1), Protection(SINK, WINDOW), 29)
     record = read_blocks(BlockPrefill(llama.loaded, tuple(ids), len(ids), BLOCK, trim))
     expected = kept_of_each_head(llama.plain, attending_by, ids, counts, votes=isinstance(scorer, TOVA))
     for layer in range(shape.n_layers):

@@ -57,7 +57,7 @@ def test_what_is_kept_one_block_and_a_layer_that_is_scored_are_alive_while_a_con
     measuring = Measuring([])
     gc.collect()
     before = kv_bytes(head_dim, n_heads)
-    trim = Trim(measuring, counts, measuring.protection, n_kept)
+    trim = Trim(measuring, lambda: counts, measuring.protection, n_kept)
     record = read_blocks(BlockPrefill(loaded, tuple(some_ids(n_tokens, 0)), n_tokens + 10, block, trim))
     slot = 2 * n_heads * head_dim * 4
     most = n_layers * (n_kept + block) * slot
