@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import RowMapping, Text, cast, select
 
 from .database import Database
-from .labels import allocator_label, budget_label, scorer_label
+from .labels import allocator_label, budget_label, schedule_label, scorer_label
 from .portions import portions
 from .readable import parsed
 from .results import Row
@@ -15,7 +15,7 @@ from .totals import of_cells
 
 ANSWER_COLUMNS = (
     *("model", "task", "length", "ordinal", "sample", "references", "facets", "cell", "allocator", "scorer", "budget"),
-    *("protocol", "seed", "status", "score", "text", "error"),
+    *("schedule", "protocol", "seed", "status", "score", "text", "error"),
 )
 """The columns of an answer, in order."""
 
@@ -60,6 +60,7 @@ def _answer(row: Row, answer: RowMapping) -> dict[str, Any]:
         "allocator": allocator_label(row),
         "scorer": None if row["scorer"] is None else scorer_label(row),
         "budget": budget_label(row),
+        "schedule": schedule_label(row),
         "score": None if answer["score"] is None else 100 * answer["score"],
     }
     return {name: values[name] for name in ANSWER_COLUMNS}

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from .labels import allocator_label, budget_label, method_name, scorer_label
+from .labels import allocator_label, budget_label, method_name, schedule_label, scorer_label
 
 Row = Mapping[str, Any]
 """A row of `db.results.read_results`."""
@@ -54,6 +54,7 @@ IDENTITY: Mapping[str, Text] = {
 """Columns that distinguish the rows of a table, beside those in VARYING: never left out."""
 
 VARYING: Mapping[str, Text] = {
+    "schedule": schedule_label,
     "sink": lambda row: str(row["sink"]),
     "window": lambda row: str(row["window"]),
     "profile": lambda row: _profiles(row),

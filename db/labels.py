@@ -3,6 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+ONE_SHOT = "one-shot"
+"""The schedule of one eviction after the whole context."""
+
 
 def method_label(name: str | None, arguments: Mapping[str, Any]) -> str:
     """A plugin with its arguments: "lukv:floor=4"; "-" for none."""
@@ -21,8 +24,22 @@ def scorer_label(row: Mapping[str, Any]) -> str:
 
 
 def method_name(row: Mapping[str, Any]) -> str:
-    """A result's method as one would type it: "lukv x keydiff", or the allocator alone where there is no scorer."""
-    return allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+    """A result's method as one would type it: "lukv x keydiff", or the allocator alone where there is no scorer; a
+    schedule other than one-shot stands behind it, "lukv x keydiff, block:128"."""
+    name = allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+    return name + schedule_suffix(row)
+
+
+def schedule_label(row: Mapping[str, Any]) -> str:
+    """When a result's context was evicted: "one-shot", "block:128"."""
+    spec = row.get("spec")
+    return str(spec.get("schedule", ONE_SHOT)) if isinstance(spec, Mapping) else ONE_SHOT
+
+
+def schedule_suffix(row: Mapping[str, Any]) -> str:
+    """What stands behind a method's name for its schedule: ", block:128"; nothing for one-shot."""
+    schedule = schedule_label(row)
+    return "" if schedule == ONE_SHOT else f", {schedule}"
 
 
 def budget_label(row: Mapping[str, Any]) -> str:

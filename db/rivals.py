@@ -14,13 +14,14 @@ from operator import itemgetter
 from typing import Any
 
 from .. import UserError
-from .labels import allocator_label, budget_label, method_name, scorer_label
+from .labels import ONE_SHOT, allocator_label, budget_label, method_name, schedule_label, scorer_label
 from .results import Row
 
 _ALLOCATOR = frozenset({"allocator", "profile_hash"})
 _SCORER = frozenset({"scorer", "sink", "window"})
 """A scorer brings its own protected tokens unless they are typed, and its own profile."""
 _BUDGET = frozenset({"ratio", "keep_tokens"})
+_SCHEDULE = frozenset({"schedule"})
 _SHARED = ("model_revision", "dtype", "protocol", "seed", "code_version")
 """What cells must share to be compared at all."""
 
@@ -62,21 +63,21 @@ class Rivals:
 def parse_against(text: str, rows: Sequence[Row]) -> Against:
     """What `--against TEXT` means among these rows.
 
-    An allocator ("uniform", "lukv:floor=4"), an allocator and a scorer ("adakv x snapkv"), those with a budget as in
-    a row's label, or the first letters of a cell's or configuration's id, at least four.
+    An allocator ("uniform", "lukv:floor=4"), an allocator and a scorer ("adakv x snapkv"), those with schedule and
+    budget as in a row's label, or the first letters of a cell's or configuration's id, at least four.
 
     Raises:
         UserError: it is none of them, or begins the ids of several.
     """
     allocators = {name for row in rows for name in _allocator_names(row)}
     if text in allocators:
-        named = _ALLOCATOR | (_SCORER | _BUDGET | {"schedule"} if text == "full" else frozenset())
+        named = _ALLOCATOR | (_SCORER | _BUDGET | _SCHEDULE if text == "full" else frozenset())
         return Against(text, lambda row: text in _allocator_names(row), named)
     pairs = {pair for row in rows for pair in _pair_names(row)}
     if text in pairs:
         return Against(text, lambda row: text in _pair_names(row), _ALLOCATOR | _SCORER)
     if any(text in (row["label"], _full_name(row)) for row in rows):
-        named = _ALLOCATOR | _SCORER | _BUDGET
+        named = _ALLOCATOR | _SCORER | _BUDGET | _SCHEDULE
         return Against(text, lambda row: text in (row["label"], _full_name(row)), named)
     if _ID.fullmatch(text):
         return Against(text, _by_id(text, rows), None)
@@ -119,9 +120,14 @@ def check_unambiguous(rivals: Rivals, against: Against) -> None:
 
 
 def _closest(row: Row, candidates: Sequence[Row]) -> Sequence[Row]:
-    """Those with the row's own protected tokens, if there are any."""
+    """Those with the row's own schedule or else one-shot, and of them those with its own protected tokens, where there
+    are any."""
     if len(candidates) < 2:
         return candidates
+    for schedule in (schedule_label(row), ONE_SHOT):
+        if scheduled := [other for other in candidates if schedule_label(other) == schedule]:
+            candidates = scheduled
+            break
     alike = [other for other in candidates if (other["sink"], other["window"]) == (row["sink"], row["window"])]
     return alike or candidates
 
@@ -175,4 +181,4 @@ def _pair_names(row: Row) -> set[str]:
 
 def _full_name(row: Row) -> str:
     """As the table shows it: "lukv x keydiff, prune 0.8"."""
-    return f"{method_name(row)}, {budget_label(row)}" if row["scorer"] else allocator_label(row)
+    return f"{method_name(row)}, {budget_label(row)}" if row["scorer"] else method_name(row)

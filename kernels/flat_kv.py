@@ -107,14 +107,15 @@ class FlatKV:
         else:
             self._reflect()
 
-    def keep(self, mask: Tensor, lengths: Tensor) -> None:
-        """Keep some of the slots in use and free the others; each segment keeps its spare slots.
+    def keep(self, mask: Tensor, lengths: Tensor, room: int | None = None) -> None:
+        """Keep some of the slots in use and free the others.
 
         Args:
             mask: bool [slots in use] on the CPU, segment after segment.
             lengths: int64 [B, H] on the CPU, True entries of each segment.
+            room: Spare slots of each segment afterwards; None = those that it has.
         """
-        spare = self.segments.spare
+        spare = self.segments.spare if room is None else room
         slots = self.segments.slots()[mask]
         self.segments = Segments(self.segments.starts, lengths, lengths + spare)
         self._move(slots, lengths + spare)

@@ -57,16 +57,22 @@ class RaggedStore:
         self.base.check_taken_back(n, self.kv.segments.lengths)
         self.kv.take_back(n)
 
-    def keep(self, kept: Kept) -> None:
-        """See `store.KVStore`. The bytes of all other slots are freed; each segment's spare slots stay."""
+    def keep(self, kept: Kept, room: int | None = None) -> None:
+        """See `store.KVStore`. The bytes of all other slots are freed; each segment has `room` spare slots afterwards,
+        or those that it had."""
         held, before = self.positions(), self.kv.segments.lengths
         check_held(kept, held)
-        self.kv.keep(kept.mask[held.mask].cpu(), kept.counts)
+        self.kv.keep(kept.mask[held.mask].cpu(), kept.counts, room)
         self.base = self.base.reduced(kept, before, kept.counts)
 
     def positions(self) -> Kept:
         """See `store.KVStore`."""
         return self.base.now(self.kv.segments.lengths)
+
+    def by_head(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values [n, D] that each (row, KV head) holds, views."""
+        segments = self.kv.segments
+        return list(zip(segments.split(self.kv.keys), segments.split(self.kv.values), strict=True))
 
     def kv_bytes_by_row(self) -> list[int]:
         """See `store.KVStore`."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from ..db.comparable import VARYING
+from ..db.labels import schedule_label
 
 _USUAL_RATIO = 0.8
 
@@ -50,16 +51,18 @@ def _alike(names: Mapping[str, str]) -> list[list[str]]:
 def usual_pair(cells: pd.DataFrame) -> tuple[str, str]:
     """Two configurations that a reader may want to compare first: the uniform allocator's and another's.
 
-    They share scorer and budget where two do, LU-KV's at about 80% pruned if there is one; else the first two, or the
-    only one twice.
+    They share scorer, budget and schedule where two do, LU-KV's at about 80% pruned if there is one; else the first
+    two, or the only one twice.
 
     Args:
         cells: At least one, with the columns of `read_cells`.
     """
-    rows = cells.drop_duplicates("configuration")[["configuration", "allocator", "scorer", "budget", "ratio"]]
+    every = cells.drop_duplicates("configuration")
+    schedules = [schedule_label({"spec": spec}) for spec in every["spec"]]
+    rows = every[["configuration", "allocator", "scorer", "budget", "ratio"]].assign(schedule=schedules)
     uniform = rows[rows["allocator"] == "uniform"]
     others = rows[~rows["allocator"].isin(["uniform", "full"])]
-    pairs = uniform.merge(others, on=["scorer", "budget"], suffixes=("_a", "_b"))
+    pairs = uniform.merge(others, on=["scorer", "budget", "schedule"], suffixes=("_a", "_b"))
     if pairs.empty:
         ids = [str(each) for each in rows["configuration"]]
         return ids[0], ids[min(1, len(ids) - 1)]

@@ -17,8 +17,10 @@ class KeyDiff:
 
     Source: Park et al., "KeyDiff", arXiv 2504.15364, section 3.
     Sink 4 and window 1 by default, as LU-KV uses it (its curve generation: "keydiff:4:1").
-    Differs from the paper: scored once over the whole context (as LU-KV profiles and uses it), where the paper
-    evicts block by block during the prefill.
+    Differs from the paper: scored once over the whole context (as LU-KV profiles and uses it) unless told otherwise;
+    --schedule block:128 --sink 0 --window 0 is the paper's, which evicts after every block of 128 tokens and protects
+    none, but that question and answer are never evicted here. kvpress's BlockPress is neither: it prunes block by block
+    what one full forward pass has made.
     """
 
     source: ClassVar[str] = "arXiv 2504.15364"

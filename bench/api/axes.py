@@ -12,8 +12,9 @@ from .single import shown, text_of
 
 if TYPE_CHECKING:
     from ..methods.budget import Budget
+    from ..methods.schedule import Schedule
 
-AXES = ("model", "allocator", "scorer", "ratio", "keep_tokens", "tasks", "length", "seed")
+AXES = ("model", "allocator", "scorer", "ratio", "keep_tokens", "schedule", "tasks", "length", "seed")
 """Their options; `ratio` and `keep_tokens` are one axis, the budget."""
 
 
@@ -25,6 +26,7 @@ class Axes:
     allocators: tuple[str, ...] = ()
     scorers: tuple[str, ...] = ()
     budgets: "tuple[Budget, ...]" = ()
+    schedules: "tuple[Schedule, ...]" = ()
     tasks: tuple[str, ...] = ()
     lengths: tuple[int, ...] = ()
     seeds: tuple[int, ...] = ()
@@ -48,15 +50,18 @@ def parse_axes(values: Mapping[str, Any]) -> Axes:
     if strange := [name for name in given if name not in AXES]:
         raise unknown("axis", str(strange[0]), AXES)
     ratios, counts = shares_of(given.get("ratio")), numbers_of("--keep-tokens", given.get("keep_tokens"))
-    names = {name: names_of(given.get(name), f"--{name}") or [] for name in ("allocator", "scorer", "tasks")}
+    axes = ("allocator", "scorer", "schedule", "tasks")
+    names = {name: names_of(given.get(name), f"--{name}") or [] for name in axes}
     lengths, seeds = numbers_of("--length", given.get("length")), numbers_of("--seed", given.get("seed"))
     read = {**names, "ratio": ratios, "keep_tokens": counts, "length": lengths, "seed": seeds}
     for name in given.keys() & read.keys():
         if not read[name]:
             raise UserError(f"--{name.replace('_', '-')} is empty; name at least one, or leave the option out.")
     from ..methods.budget import parse_budgets
+    from ..methods.schedule import parse_schedules
 
     budgets = tuple(parse_budgets(ratios, counts)) if ratios or counts else ()
+    schedules = tuple(parse_schedules(names["schedule"]))
     from ...tasks.catalog import expand
 
     tasks = tuple(expand(names["tasks"]))
@@ -67,6 +72,7 @@ def parse_axes(values: Mapping[str, Any]) -> Axes:
         allocators=tuple(split_specs("allocator", names["allocator"])),
         scorers=tuple(split_specs("scorer", names["scorer"])),
         budgets=budgets,
+        schedules=schedules,
         tasks=tasks,
         lengths=tuple(lengths),
         seeds=tuple(seeds),

@@ -132,11 +132,14 @@ class CheckedGrid:
         Raises:
             UserError: a plugin or an option that cannot be served, or no combination is left.
         """
+        from ..methods.incremental import check_schedules
         from ..run.spec import without_length
 
         specs = {model: spec for model in self.matrix.models if (spec := self._spec(model)).tasks}
         if not specs:
             raise UserError("--exclude leaves no combination; exclude fewer.")
+        for spec in specs.values():
+            check_schedules(spec.methods)
         grid = self.grid
         for text in self.matrix.without_effect(grid.sink, grid.window, grid.baselines):
             progress.message(f"--exclude {text} matches no combination of the grid")
@@ -214,7 +217,7 @@ def _matrix(grid: Grid) -> Matrix:
     """The combinations of a grid, of registered plugins and tasks, with budgets that hold what the scorers protect."""
     from ..methods.budget import parse_budgets
 
-    for name in ("model", "allocator", "scorer", "tasks", "seed"):
+    for name in ("model", "allocator", "scorer", "schedule", "tasks", "seed"):
         if getattr(grid, name) is None:
             raise UserError(f"{name} takes a text, not None." if name != "seed" else "seed takes a number, not None.")
     default = {"length": LENGTH} if grid.length is None else {}

@@ -5,3 +5,4 @@ MODEL = "smollm2-135m"
 TASKS = "niah_multikey_1"
 LENGTH = 1024
 LIMIT = 12
+SCHEDULE = "one-shot"

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ..engine.cache import StoreCache
     from ..engine.prompt import Prompt
     from ..methods.events import Event
-    from ..methods.eviction import Evicted
+    from ..methods.evicted import Evicted
     from ..methods.method import Method
     from ..models.load import LoadedModel
 
@@ -197,10 +197,10 @@ def evict_context(
     import numpy as np
 
     from ..methods.allocation import check_budget
-    from ..methods.eviction import check_scorers, evict_alone, only_method
+    from ..methods.eviction import check_methods, evict_alone, only_method
     from ..methods.profiles import with_own_profiles
 
-    check_scorers(loaded, [method])
+    check_methods(loaded, [method])
     ids = split_context(loaded, text, "?").context
     check_length(loaded, len(ids) + 1)
     check_budget(method, loaded.shape, len(ids))

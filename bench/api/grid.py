@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reports.progress import ProgressOption, shown_progress
-from .defaults import LIMIT, MODEL, TASKS
+from .defaults import LIMIT, MODEL, SCHEDULE, TASKS
 from .keywords import keywords_of
 from .messages import python_messages
 from .model import Model
@@ -30,6 +30,8 @@ class Grid:
         scorer: "NAME" or "NAME:key=value,...".
         ratio: Share of the context to prune, 0 <= ratio < 1; None = 0.8, unless `keep_tokens` is given.
         keep_tokens: Tokens to keep per head, on average, instead of a ratio.
+        schedule: When the context is evicted: "one-shot" = once, after all of it; "block:N" = it is fed in blocks of N
+            tokens, and every layer is evicted after each.
         tasks: Tasks or families.
         length: Tokens of template, context, question and room for the answer together; None = 1024.
         limit: Samples of each task.
@@ -70,6 +72,7 @@ class Grid:
     scorer: Names = "keydiff"
     ratio: Shares | None = None
     keep_tokens: Numbers | None = None
+    schedule: Names = SCHEDULE
     tasks: Names = TASKS
     length: Numbers | None = None
     limit: int = LIMIT

@@ -21,7 +21,8 @@ class Exclusion:
     """Combinations to leave out: those that match every axis that is named.
 
     Attributes:
-        axes: The values named; a budget's or scorer's never match the full cache, which has neither.
+        axes: The values named; a budget's or scorer's never match the full cache, which has neither, and a schedule's
+            does not, since the full cache's answers do not depend on it.
         text: As it was given.
     """
 
@@ -37,6 +38,7 @@ class Exclusion:
             and (not axes.lengths or length in axes.lengths)
             and (not axes.seeds or seed in axes.seeds)
             and (not axes.budgets or method.budget in axes.budgets)
+            and (not axes.schedules or (method.scorer is not None and method.schedule in axes.schedules))
             and (not axes.allocators or _named(method.allocator, self._allocators))
             and (not axes.scorers or _named(method.scorer, self._scorers))
         )
@@ -109,11 +111,16 @@ class Matrix:
         for block, rules in self._blocks():
             if model not in block.models:
                 continue
-            methods = build_methods(block.allocators, block.scorers, block.budgets, sink, window, baselines)
+            methods = build_methods(
+                block.allocators, block.scorers, block.budgets, sink, window, baselines, block.schedules
+            )
             for seed in block.seeds:
                 for info, length in tasks_at_lengths(block.tasks, block.lengths):
                     kept = chosen.setdefault((seed, info.name, length), (info, {}))[1]
+                    has_full = any(one.scorer is None for one in kept.values())
                     for method in methods:
+                        if method.scorer is None and has_full:  # fed by another schedule, perhaps
+                            continue
                         if not any(rule.matches(model, method, info, length, seed) for rule in rules):
                             kept.setdefault(method.label, method)
         return tuple(

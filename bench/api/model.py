@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ... import UserError
 from ..reports.progress import Progress, ProgressOption, shown_progress
-from .defaults import MODEL
+from .defaults import MODEL, SCHEDULE
 from .evicted import EvictedContext, evict_context
 from .messages import python_messages
 from .single import check_progress, optional_number, optional_text, switch, text_of, whole_number
@@ -48,6 +48,7 @@ class Model:
         scorer: str = "keydiff",
         ratio: float | str | Decimal | None = None,
         keep_tokens: int | None = None,
+        schedule: str = SCHEDULE,
         sink: int | None = None,
         window: int | None = None,
         seed: int = 0,
@@ -62,6 +63,7 @@ class Model:
             scorer: "NAME" or "NAME:key=value,...".
             ratio: Share of the context to prune, 0 <= ratio < 1; None = 0.8, unless `keep_tokens` is given.
             keep_tokens: Tokens to keep per head, on average, instead of a ratio.
+            schedule: When it is evicted: "one-shot" = once, after all of it; "block:N" = after every N tokens.
             sink: First tokens never evicted; None = the scorer's.
             window: Last tokens never evicted; None = the scorer's.
             seed: For methods that draw at random.
@@ -79,7 +81,7 @@ class Model:
         storable("seed", seed)
         if room < 0:
             raise UserError(f"room is the number of tokens of a question and its answer, at least 0, not {room}.")
-        method = _method(allocator, scorer, ratio, keep_tokens, sink, window)
+        method = _method(allocator, scorer, ratio, keep_tokens, schedule, sink, window)
         if not context.strip():
             raise UserError("the context is empty; give a text.")
         with shown_progress(progress) as shown:
@@ -99,12 +101,15 @@ def _method(
     scorer: str,
     ratio: float | str | Decimal | None,
     keep_tokens: int | None,
+    schedule: str,
     sink: int | None,
     window: int | None,
 ) -> "Method":
     """The method that the arguments of `Model.evict` name. Raises UserError as it does."""
     from ..methods.budget import parse_budgets
+    from ..methods.incremental import check_schedules
     from ..methods.method import build_methods
+    from ..methods.schedule import parse_schedule
     from ..plugins.names import split_specs
 
     n_kept = optional_number("keep_tokens", keep_tokens)
@@ -114,7 +119,9 @@ def _method(
     if len(allocators) > 1 or len(scorers) > 1:
         raise UserError("evict takes one allocator and one scorer; call it once for each.")
     sink, window = optional_number("sink", sink), optional_number("window", window)
-    (method,) = build_methods(allocators, scorers, budgets, sink, window, False)
+    schedules = [parse_schedule(text_of("schedule", schedule))]
+    (method,) = build_methods(allocators, scorers, budgets, sink, window, False, schedules)
+    check_schedules([method])
     return method
 
 

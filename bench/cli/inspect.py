@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
-from ..api.defaults import MODEL
+from ..api.defaults import MODEL, SCHEDULE
 from ..api.values import apart, storable
 from ..reports.progress import progress
 from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
@@ -45,6 +45,9 @@ def inspect(
             parser=whole_number,
         ),
     ] = None,
+    schedule: Annotated[
+        str, typer.Option("--schedule", help="one-shot, or block:N to evict after every N tokens.", metavar="S")
+    ] = SCHEDULE,
     sink: Sink = None,
     window: Window = None,
     seed: Annotated[
@@ -68,12 +71,14 @@ def inspect(
     from ..files.writable import check_file_place
     from ..methods.budget import parse_budgets
     from ..methods.protection import check_budgets
+    from ..methods.schedule import parse_schedule
     from ..models.find import check_model_name, loading
     from ..plugins.names import check_name
 
     if ratio is not None and "," in ratio:
         raise UserError(f"inspect shows one eviction and takes one --ratio, not {ratio!r}.")
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
+    schedules = [parse_schedule(schedule)]
     text = _read(context)
     out = None if out is None else user_path(out, "--out")
     apart(context=context, out=out)
@@ -89,11 +94,13 @@ def inspect(
         shown.report("loading torch and transformers", 0, 1)
         from ..engine.ready import ready_model
         from ..inspection.inspection import inspect_context
+        from ..methods.incremental import check_schedules
         from ..methods.method import build_methods
         from ..models.devices import resolve_place
         from ..models.load import resolve_dtype
 
-        (method,) = build_methods([allocator], [scorer], budgets, sink, window, baselines=False)
+        (method,) = build_methods([allocator], [scorer], budgets, sink, window, False, schedules)
+        check_schedules([method])
         place = resolve_place(device)
         kind = resolve_dtype(dtype, place)
         shown.report(loading(model), 0, 1)

@@ -109,7 +109,7 @@ def make_profiles(
     check_model_name(model.name)
     shown.report("loading torch and transformers", 0, 1)
     from ..calibration.documents import built_in_documents, read_documents
-    from ..methods.eviction import check_scorers
+    from ..methods.eviction import check_methods
     from ..methods.profiles import MethodProfiles
     from ..profiles.file import profile_hash, save_profile
     from ..profiles.obtain import making
@@ -120,7 +120,7 @@ def make_profiles(
         _check_export(methods.values(), path, export_length)
     documents = read_documents(*files) or built_in_documents()
     loaded = model.load(shown)
-    check_scorers(loaded, list(methods.values()))
+    check_methods(loaded, list(methods.values()))
     obtained = MethodProfiles(loaded, shown.report)
     owners = {name: obtained.owner(method, path) for name, method in methods.items()}
     with making(owners, loaded, documents, seed, shown.report) as profiles:

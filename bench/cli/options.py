@@ -1,7 +1,7 @@
 """Options that several commands take.
 
-An axis (allocators, scorers, budgets, tasks, lengths, seeds) takes repetition and commas alike; any other option has
-one value, and giving it twice is an error.
+An axis (allocators, scorers, budgets, schedules, tasks, lengths, seeds) takes repetition and commas alike; any other
+option has one value, and giving it twice is an error.
 """
 
 from pathlib import Path
@@ -59,6 +59,15 @@ Ratio = Annotated[
 KeepTokens = Annotated[
     list[str] | None,
     typer.Option("--keep-tokens", help="Tokens to keep per head, on average, instead of a ratio.", metavar="N,N"),
+]
+Schedules = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--schedule",
+        help="When the context is evicted: one-shot (after all of it), or block:N (it is fed in blocks of N tokens, "
+        "each layer evicted after each).  [default: one-shot]",
+        metavar="S,S",
+    ),
 ]
 Sink = Annotated[
     int | None,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..api.checked import CheckedGrid, check_grid
-from ..api.defaults import LIMIT, MODEL, TASKS
+from ..api.defaults import LIMIT, MODEL, SCHEDULE, TASKS
 from ..api.finished import FinishedRun
 from ..api.grid import Grid
 from ..api.keywords import keywords_of
@@ -43,6 +43,7 @@ from .options import (
     Ratio,
     Redo,
     Samples,
+    Schedules,
     Scorers,
     Seeds,
     Shard,
@@ -63,6 +64,7 @@ class RunOptions:
     scorer: Scorers = None
     ratio: Ratio = None
     keep_tokens: KeepTokens = None
+    schedule: Schedules = None
     model: Models = None
     tasks: Tasks = None
     length: Length = None
@@ -133,6 +135,7 @@ def _grid(options: RunOptions) -> Grid:
         scorer=options.scorer or "keydiff",
         ratio=None if options.ratio is None else axis("--ratio", options.ratio),
         keep_tokens=None if options.keep_tokens is None else whole_numbers("--keep-tokens", options.keep_tokens),
+        schedule=SCHEDULE if options.schedule is None else axis("--schedule", options.schedule),
         tasks=TASKS if options.tasks is None else axis("--tasks", options.tasks),
         length=None if options.length is None else whole_numbers("--length", options.length),
         limit=options.limit,

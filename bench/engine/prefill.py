@@ -215,23 +215,11 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
         Tainted: a scorer changed something; the model is as it was loaded.
         ModelChanged: it changed the model's weights, and they cannot be read again.
     """
-    loaded = request.loaded
-    weights = loaded.weights if request.scorers else None  # as loaded: no plugin has had access before
-    one = _Pass(request, sink)
-    started = now(loaded.device)
-    try:
+    loaded, one = request.loaded, _Pass(request, sink)
+    with one.scoring.guarding():
+        started = now(loaded.device)
         _feed(request, one)
         elapsed = now(loaded.device) - started
-        one.scoring.check()
-    except Tainted:
-        raise
-    except Exception:
-        one.scoring.check()  # a scorer's change may be why the model's own pass failed
-        raise
-    finally:
-        one.scoring.close()
-        if weights is not None:
-            weights.restored()
     return PassRecord(
         elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures, one.beside
     )

@@ -1,6 +1,7 @@
 """Scores each layer of a pass. A scorer that raises loses only its own table, and each is timed by itself."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -109,10 +110,28 @@ class Scoring:
             culprit = next(iter(self._scorers)) if len(self._scorers) == 1 else None
             raise Tainted(culprit, WriteError(f"it changed {what}"))
 
-    def close(self) -> None:
-        """Restore the functions of torch that a scorer replaced."""
-        if self._scorers:
-            self._process.restore()
+    @contextmanager
+    def guarding(self) -> Iterator[None]:
+        """Within the block a model runs, and its layers are scored; afterwards everything is checked and restored.
+
+        Raises:
+            Tainted: a scorer changed something; the model is as it was loaded.
+            ModelChanged: it changed the model's weights, and they cannot be read again.
+        """
+        weights = self._loaded.weights if self._scorers else None  # as loaded: no plugin has had access before
+        try:
+            yield
+            self.check()
+        except Tainted:
+            raise
+        except Exception:
+            self.check()  # a scorer's change may be why the model's own pass failed
+            raise
+        finally:
+            if self._scorers:
+                self._process.restore()  # the functions of torch that a scorer replaced
+            if weights is not None:
+                weights.restored()
 
 
 def _cached(layer: LayerAtHand) -> Iterator[tuple[str, Tensor]]:

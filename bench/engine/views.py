@@ -50,6 +50,8 @@ class LayerAtHand:
         keys: [B, H, T, D], after the rotary embedding.
         values: [B, H, T, D].
         kwargs: The module's inputs; empty unless a scorer reads them.
+        part: (First, all): where only some heads are at hand, the index of the first query head among them, and the
+            number of query heads in the layer; None = all are.
     """
 
     model: Any
@@ -59,6 +61,7 @@ class LayerAtHand:
     keys: Tensor
     values: Tensor
     kwargs: Mapping[str, Any]
+    part: tuple[int, int] | None = None
 
     def view(self, reads: Reads, n_kept: int | None, seed: int) -> LayerView:
         """What a scorer sees.
@@ -89,7 +92,10 @@ class LayerAtHand:
     @property
     def output_weight(self) -> Tensor | None:
         """[HQ, D, hidden], on the memory of the module's own weight; None where there is no such matrix."""
-        return output_weights(self.module, self.query.shape[1], self.values.shape[3])
+        n_heads = self.query.shape[1]
+        first, n_all = self.part or (0, n_heads)
+        weights = output_weights(self.module, n_all, self.values.shape[3])
+        return weights if weights is None or self.part is None else weights[first : first + n_heads]
 
     def _needed_output_weight(self) -> Tensor:
         weight = self.output_weight

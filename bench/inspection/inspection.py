@@ -16,7 +16,7 @@ from ..engine.ready import refuse_sliding_window
 from ..files.access import write_whole
 from ..methods.allocation import check_budget
 from ..methods.events import Event
-from ..methods.eviction import check_scorers, evict_alone, only_method
+from ..methods.eviction import check_methods, evict_alone, only_method
 from ..methods.method import Method
 from ..methods.profiles import with_own_profiles
 from ..methods.selection import Selection
@@ -86,7 +86,7 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         UserError: the text is too long for the model, or the scorer or the budget cannot be served.
         PluginError: the scorer or the allocator failed.
     """
-    check_scorers(loaded, [method])
+    check_methods(loaded, [method])
     _refuse_far_too_long(loaded, text)
     prompt = render(loaded.tokenizer, text)
     ids, n_tokens = cut_at_context(loaded.tokenizer, prompt, text.strip())

@@ -6,7 +6,9 @@ from typing import Any, Literal, get_args
 
 from ... import UserError
 from ..methods.budget import Budget, parse_budgets
+from ..methods.incremental import check_schedules
 from ..methods.method import Method, build_methods
+from ..methods.schedule import DEFAULT_SCHEDULE, Schedule, parse_schedule
 from ..record.configuration import RunProtocol
 from ..suggest import unknown
 
@@ -18,6 +20,7 @@ ARGUMENT_NAMES = (
     "scorer",
     "ratio",
     "keep_tokens",
+    "schedule",
     "protocol",
     "sink",
     "window",
@@ -47,6 +50,7 @@ class ModelArguments:
         pretrained: Alias, hub id or folder.
         allocator: As on our own command line, "name" or "name:key=value,...".
         scorer: The same.
+        schedule: When the context is evicted.
         truncation: How prompts longer than `max_length` are handled: "refuse", or "middle" = the middle of the context
             is cut.
         max_length: Tokens of prompt and answer together; None = the model's positions.
@@ -60,6 +64,7 @@ class ModelArguments:
     allocator: str
     scorer: str
     budget: Budget
+    schedule: Schedule
     protocol: RunProtocol
     sink: int | None
     window: int | None
@@ -91,6 +96,7 @@ def parse_arguments(values: dict[str, Any]) -> ModelArguments:
         allocator=plugin_text(str(values.get("allocator", "lukv"))),
         scorer=plugin_text(str(values.get("scorer", "keydiff"))),
         budget=budget,
+        schedule=parse_schedule(str(values.get("schedule", DEFAULT_SCHEDULE))),
         protocol=_choice(values, "protocol", get_args(RunProtocol)),
         sink=_count(values, "sink", least=0),
         window=_count(values, "window", least=0),
@@ -112,7 +118,9 @@ def ask_method(arguments: ModelArguments) -> Method:
         UserError: an unknown or broken plugin, or its arguments.
     """
     allocators, scorers, budgets = [arguments.allocator], [arguments.scorer], [arguments.budget]
-    (method,) = build_methods(allocators, scorers, budgets, arguments.sink, arguments.window, baselines=False)
+    protected = arguments.sink, arguments.window
+    (method,) = build_methods(allocators, scorers, budgets, *protected, False, [arguments.schedule])
+    check_schedules([method])
     return method
 
 

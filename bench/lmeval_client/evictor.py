@@ -11,7 +11,7 @@ from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context
 from ..methods.allocation import check_budget
 from ..methods.events import Event
-from ..methods.eviction import check_scorers, evict_alone, only_method
+from ..methods.eviction import check_methods, evict_alone, only_method
 from ..methods.method import Method
 from ..methods.profiles import profile_hashes, with_own_profiles
 from ..models.load import LoadedModel
@@ -53,9 +53,9 @@ class Evictor:
         """Find or make the profiles that the method needs.
 
         Raises:
-            UserError: its scorer reads what the model does not have.
+            UserError: its scorer reads what the model does not have, or it cannot evict by its schedule.
         """
-        check_scorers(loaded, [method])
+        check_methods(loaded, [method])
         return cls(loaded, with_own_profiles(method, loaded, report), seed)
 
     @property
@@ -68,6 +68,7 @@ class Evictor:
             "scorer": None if method.scorer is None else method.scorer.label,
             "ratio": None if method.budget.ratio is None else f"{method.budget.ratio:f}",
             "keep_tokens": method.budget.keep_tokens,
+            "schedule": str(method.schedule),
             "sink": method.protection.sink,
             "window": method.protection.window,
             "seed": self.seed,

@@ -40,6 +40,10 @@ class CacheShape:
         """Keys and values of a context in all layers with a sliding window, which no budget changes."""
         return self.model.window_numbers(n_tokens) * self.itemsize
 
+    def full_bytes(self, n_tokens: int) -> int:
+        """Keys and values of a whole context, sliding windows included."""
+        return self.kv_bytes_per_token * n_tokens + self.window_bytes(n_tokens)
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -79,7 +83,7 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
 def estimate(shape: CacheShape, n_tokens: int, budget: Budget, memory_bytes: int | None) -> Estimate:
     """The bytes of a context's cache before and after an eviction, and the batches that fit."""
     windows = shape.window_bytes(n_tokens)
-    full = shape.kv_bytes_per_token * n_tokens + windows
+    full = shape.full_bytes(n_tokens)
     kept = shape.kv_bytes_per_token * budget.per_head(n_tokens) + windows
     if memory_bytes is None:
         return Estimate(n_tokens, budget, full, kept, None, None)

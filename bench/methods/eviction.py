@@ -1,12 +1,11 @@
 """Evicts contexts by methods, for runs, inspection and lm-eval's client.
 
-One method alone evicts while the context is read (`evict_alone`). Several share a context that is read once and held
-(`read_context`), from which each selects (`select_kept`).
+One method alone evicts while the context is read (`evict_alone`); so does each with a block schedule. Others share a
+context that is read once and held (`read_context`), from which each selects (`select_kept`).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
 
 from ... import UserError
 from ...kernels.ragged_store import compact
@@ -19,34 +18,22 @@ from ..engine.scoring import Tainted
 from ..errors import PluginError, WriteError, reason_of, without_frames
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
+from .blockwise import evict_in_blocks
+from .evicted import Barred, Evicted, refuse_barred
+from .incremental import check_model, check_schedules
 from .method import Method
 from .policy import Policy
 from .selection import Selection
 
-Barred = dict[str, Exception]
-"""By score table or method the error of a plugin that changed data it may only read. It is not called again, since
-each such call costs the others another pass."""
 
+def check_methods(loaded: LoadedModel, methods: Sequence[Method]) -> None:
+    """Refuse methods that cannot evict by their schedule, or whose scorer reads what the model does not have.
 
-@dataclass(frozen=True)
-class Evicted:
-    """A context that one method evicted while it was read.
-
-    Attributes:
-        cache: The slots kept, in ragged stores.
-        selection: What was kept.
-        full: Size and cost of the full cache.
-        compact_s: Wall seconds in which the stores were built.
+    Raises:
+        UserError: as `check_schedules`, `check_model` and `check_reads`.
     """
-
-    cache: StoreCache
-    selection: Selection
-    full: FullCache
-    compact_s: float
-
-
-def check_scorers(loaded: LoadedModel, methods: Sequence[Method]) -> None:
-    """Refuse methods whose scorer reads what the model does not have. Raises as `check_reads`."""
+    check_schedules(methods)
+    check_model(loaded, methods)
     check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
 
 
@@ -59,6 +46,7 @@ def evict_alone(
     barred: Barred | None = None,
 ) -> Evicted:
     """Read a context and evict each layer as soon as the method decides it; its full keys and values are released.
+    Under a block schedule each layer is evicted after every block.
 
     Args:
         loaded: The model.
@@ -73,7 +61,9 @@ def evict_alone(
         Exception: what a plugin raised.
     """
     barred = {} if barred is None else barred
-    _refuse_barred(method, barred)
+    if method.schedule.block is not None:
+        return evict_in_blocks(loaded, ids, method, method.schedule.block, seed, n_sequence, barred)
+    refuse_barred(method, barred)
     policy = Policy(loaded, method, len(ids), seed)
     table = None if method.scorer is None else method.table
     scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
@@ -135,7 +125,7 @@ def select_kept(
     Whatever the allocator changed is restored, even if it fails for another reason.
     """
     barred = {} if barred is None else barred
-    _refuse_barred(method, barred)
+    refuse_barred(method, barred)
     table, ranks, seconds = None, None, 0.0
     if method.scorer is not None:
         table, ranking = context.table(method.table), context.ranking(method.table, method.protection)
@@ -164,12 +154,6 @@ def only_method(method: Method) -> Iterator[None]:
         raise
     except (Exception, SystemExit) as error:  # a plugin may raise anything
         raise PluginError(f"{method.label} failed: {reason_of(without_frames(error))}") from error
-
-
-def _refuse_barred(method: Method, barred: Barred) -> None:
-    for name in (method.table, method.label):
-        if name in barred:
-            raise barred[name]
 
 
 @contextmanager

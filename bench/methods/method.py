@@ -1,4 +1,4 @@
-"""A method: an allocator, a scorer and a budget."""
+"""A method: an allocator, a scorer, a budget and a schedule."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,6 +9,7 @@ from ..plugins.plugin import Plugin
 from ..plugins.registry import build
 from .budget import Budget
 from .protection import check_protected, check_protection
+from .schedule import ONE_SHOT, Schedule
 
 
 @dataclass(frozen=True)
@@ -17,6 +18,7 @@ class Method:
 
     Attributes:
         profiles: Of its plugins, by path ("scorer", "allocator.of"); empty until `with_profiles`.
+        schedule: When it evicts; for the full cache how the context is fed.
     """
 
     allocator: Plugin
@@ -24,16 +26,18 @@ class Method:
     budget: Budget
     protection: Protection
     profiles: Mapping[str, Profile] = field(default_factory=dict)
+    schedule: Schedule = ONE_SHOT
 
     @property
     def label(self) -> str:
         """As written on the command line."""
-        return self.allocator.label + ("" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}")
+        scored = "" if self.scorer is None else f" x {self.scorer.label} @ {self.budget}"
+        return self.allocator.label + scored + ("" if self.schedule == ONE_SHOT else f", {self.schedule}")
 
     @property
     def without_eviction(self) -> "Method":
         """A copy that keeps every token, as the full cache does."""
-        return replace(self, scorer=None, budget=Budget(), protection=Protection(0, 0))
+        return replace(self, scorer=None, budget=Budget(), protection=Protection(0, 0), schedule=ONE_SHOT)
 
     @property
     def table(self) -> str:
@@ -72,8 +76,12 @@ def build_methods(
     sink: int | None,
     window: int | None,
     baselines: bool,
+    schedules: Sequence[Schedule] = (ONE_SHOT,),
 ) -> tuple[Method, ...]:
-    """Every allocator with every scorer at every budget, the full cache once.
+    """Every allocator with every scorer at every budget by every schedule.
+
+    The full cache is there once, since its answers do not depend on the schedule: one-shot, unless it is among the
+    allocators and all schedules are others.
 
     Raises:
         UserError: an unknown or broken plugin, a bad argument, a negative sink or window.
@@ -83,15 +91,22 @@ def build_methods(
     plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in specs)}
     ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
     methods = [
-        Method(allocator, scorer, budget, resolve_protection(scorer, sink, window))
+        Method(allocator, scorer, budget, resolve_protection(scorer, sink, window), schedule=schedule)
         for budget in budgets
+        for schedule in schedules
         for scorer in ranked.values()
         for allocator in plugins.values()
         if allocator.name != "full"
     ]
     for method in methods:
         check_protected(method.budget, method.protection.sink + method.protection.window)
-    full = [Method(plugin, None, Budget(), Protection(0, 0)) for plugin in plugins.values() if plugin.name == "full"]
+    is_asked = any(spec.partition(":")[0] == "full" for spec in allocators)
+    fed = schedules[0] if is_asked and ONE_SHOT not in schedules else ONE_SHOT
+    full = [
+        Method(plugin, None, Budget(), Protection(0, 0), schedule=fed)
+        for plugin in plugins.values()
+        if plugin.name == "full"
+    ]
     return (*full, *methods)
 
 

@@ -55,7 +55,7 @@ class Policy:
             yield layer, self._select(scores, self._allocate((self._requests[layer], scores.unsqueeze(0)))[0])
         elif needs is Needs.NOTHING:
             if self._counts is None:
-                self._counts = self._allocate((self._requests[0], None))
+                self._counts = self.keep_counts()
             yield layer, self._select(scores, self._counts[layer])
         else:
             yield from self._decide_at_the_end(layer, scores)
@@ -73,7 +73,7 @@ class Policy:
         if table is None:
             return [self._whole_layer()] * self._n_layers
         if self._method.allocator.instance.needs is Needs.NOTHING:
-            counts = self._allocate((self._requests[0], None))
+            counts = self.keep_counts()
         else:
             counts = self._allocate(
                 *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
@@ -82,6 +82,10 @@ class Policy:
         kept = keep_ranked(rank(table, self._protected(table.device)) if ranks is None else ranks, counts)
         self.seconds += now(table.device) - began
         return kept
+
+    def keep_counts(self) -> Tensor:
+        """int64 [L, 1, H] of an allocator that needs no scores. Raises as `decide`."""
+        return self._allocate((self._requests[0], None))
 
     def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
         if self._table is None:

@@ -54,7 +54,7 @@ class Configuration(_Content):
             or "middle-N" = it is cut beyond N tokens of prompt and answer.
         scorer: None for the full cache, which needs none.
         ratio: Share pruned, as an exact decimal; None with keep_tokens and for the full cache.
-        schedule: When eviction happens: "one-shot" = once, after the whole context.
+        schedule: When eviction happens: "one-shot" = once, after the whole context; "block:N" = after every N tokens.
         seed: Of the samples, and of methods that draw at random.
         profile_hash: Of the allocator's profile, or else of its outermost inner plugin with one; None if there is none.
         profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None if there

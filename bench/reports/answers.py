@@ -7,6 +7,7 @@ from itertools import groupby
 from typing import Any
 
 from ...db.answers import ANSWER_COLUMNS
+from ...db.labels import ONE_SHOT
 from ..errors import printable
 from .columns import as_json
 from .layout import shortened, text_width, wrapped
@@ -87,8 +88,9 @@ def _method(row: AnswerRow, beside: Sequence[AnswerRow]) -> str:
 
 def _label(row: AnswerRow) -> str:
     method = row["allocator"] if row["scorer"] is None else f"{row['allocator']} x {row['scorer']}"
-    parts = [method, *([row["budget"]] if row["budget"] != "-" else []), *(["aware"] * (row["protocol"] == "aware"))]
-    return printable(", ".join(parts))
+    schedule = [row["schedule"]] * (row["schedule"] != ONE_SHOT)
+    budget = [row["budget"]] * (row["budget"] != "-")
+    return printable(", ".join([method, *schedule, *budget, *["aware"] * (row["protocol"] == "aware")]))
 
 
 def _score(row: AnswerRow) -> str:

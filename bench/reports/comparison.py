@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ...db.comparable import Row, comparable, row_label
-from ...db.labels import allocator_label, budget_label, scorer_label
+from ...db.labels import budget_label, method_name
 from ...db.pairs import ConfigurationPair
 from ...db.statistics.paired import Paired
 from ..errors import printable
@@ -99,8 +99,7 @@ def _row(a: Row, b: Row, paired: Paired, p_holm: float, whole: bool) -> dict[str
 
 def method(row: Row) -> str:
     """A configuration as one would type it: "lukv x keydiff, prune 0.8"."""
-    budget = budget_label(row)
-    name = allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
+    budget, name = budget_label(row), method_name(row)
     return printable(name if budget == "-" else f"{name}, {budget}")
 
 

@@ -11,7 +11,7 @@ from ..engine.drafts import Drafts
 from ..engine.layouts import RAGGED, SHARED
 from ..engine.quicker import QuickerLayout
 from ..methods.events import SHARED_CONTEXT, Event
-from ..methods.eviction import Evicted
+from ..methods.evicted import Evicted
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from .unit import Seconds, Unit, UnitAnswer, UnitConfiguration

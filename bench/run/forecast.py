@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from ... import UserError
 from ...db.paces import SampleSeconds, recent_samples
 from ...db.store import Store
-from ..methods.budget import Budget
 from ..methods.estimate import CacheShape, estimate
 from ..methods.profiles import NotMade
 from ..models.load import DTYPES, LoadedModel
@@ -101,7 +100,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         n_done = len(lacking) * n_samples - n_left
         length, seed = samples.task.length, samples.task.seed
         tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), n_samples, n_done))
-        works.append(Work(load, len(set().union(*lacking)), n_left))
+        works.append(Work(load, _n_prefills(cells, lacking), n_left))
     seconds, n_stored = _seconds(plan, store, [work for work in works if work.n_cells])
     return Forecast(
         model=loaded.title,
@@ -117,17 +116,36 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
     )
 
 
+def _n_prefills(cells: Sequence[RunCell], lacking: Sequence[set[int]]) -> int:
+    """Contexts to be read: a sample's once for all cells, and once more for each that evicts block by block."""
+    shared = [ordinals for cell, ordinals in zip(cells, lacking, strict=True) if _block(cell) is None]
+    own = [ordinals for cell, ordinals in zip(cells, lacking, strict=True) if _block(cell) is not None]
+    return len(set().union(*shared)) + sum(map(len, own))
+
+
+def _block(cell: RunCell) -> int | None:
+    return cell.method.method.schedule.block
+
+
 def _kv_bytes(loaded: LoadedModel, load: Load, cells: Sequence[RunCell], batch: int | None) -> int:
-    """Of one sample: the whole context's cache, and what the largest configurations of one batch keep of it."""
+    """Of one sample: the whole context's cache and what the largest configurations of one batch keep of it, or what one
+    that evicts block by block keeps and a block, whichever is more."""
     sizes, n_fed = CacheShape(loaded.shape, DTYPES[loaded.dtype].itemsize), load.n_question + load.max_new_tokens
     windows = sizes.window_bytes(load.n_context)  # held once, by all configurations
-    kept = sorted(
-        estimate(sizes, load.n_context, cell.method.method.budget, None).kv_bytes_kept - windows for cell in cells
-    )
-    full = estimate(sizes, load.n_context, Budget(), None).kv_bytes_full
-    together = kept if batch is None else kept[-batch:]
     per_fed = loaded.shape.numbers_per_fed * sizes.itemsize
-    return full + sum(together) + len(together) * n_fed * per_fed
+
+    def kept(cell: RunCell) -> int:
+        return estimate(sizes, load.n_context, cell.method.method.budget, None).kv_bytes_kept
+
+    shared = sorted(kept(cell) - windows for cell in cells if _block(cell) is None)
+    together = shared if batch is None else shared[-batch:]
+    most = sizes.full_bytes(load.n_context) + sum(together) + len(together) * n_fed * per_fed if together else 0
+    own = [
+        kept(cell) + max(min(block, load.n_context), n_fed) * per_fed
+        for cell in cells
+        if (block := _block(cell)) is not None
+    ]
+    return max(most, *own, 0)
 
 
 def _seconds(plan: Plan, store: Store | None, works: Sequence[Work]) -> tuple[float, int]:

@@ -11,7 +11,7 @@ from ..engine.prompt import appends_special_tokens, chat_form
 from ..engine.rotary import depends_on_length
 from ..errors import PluginError
 from ..methods.allocation import check_budget
-from ..methods.eviction import check_scorers
+from ..methods.eviction import check_methods
 from ..methods.method import Method
 from ..methods.profiles import MethodProfiles, profile_hashes
 from ..models.load import LoadedModel
@@ -107,7 +107,7 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report, *, make_profil
     Raises:
         UserError: a scorer, a length, a budget, a profile or a task that cannot be served.
     """
-    check_scorers(loaded, spec.methods)
+    check_methods(loaded, spec.methods)
     if spec.max_length == loaded.shape.max_positions:
         spec = replace(spec, max_length=None)  # the default, written out
     sample_sets = _open(spec, loaded, report)
@@ -213,6 +213,7 @@ def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Ob
         keep_tokens=method.budget.keep_tokens,
         sink=method.protection.sink,
         window=method.protection.window,
+        schedule=str(method.schedule),
         profile_hash=own,
         profiles=others,
         seed=seed,

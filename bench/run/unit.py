@@ -27,7 +27,8 @@ class UnitConfiguration:
 
 @dataclass(frozen=True)
 class Unit:
-    """One sample and the configurations that answer it: they share one prefill of its context.
+    """One sample and the configurations that answer it: they share one prefill of its context, but for those that evict
+    block by block.
 
     Attributes:
         sample_id: Returned with each answer; the worker does not read it.

@@ -10,7 +10,8 @@ from ..engine.context import Context
 from ..engine.drafts import Drafts
 from ..engine.quicker import QuickerLayout
 from ..errors import PluginFailure, reason_of, without_frames
-from ..methods.eviction import Barred, evict_alone, read_context, select_kept
+from ..methods.evicted import Barred
+from ..methods.eviction import evict_alone, read_context, select_kept
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
@@ -28,8 +29,8 @@ Progress = Callable[[str], None]
 class Worker:
     """Answers units on one model. A failure concerns its own answer alone; other answers and units continue.
 
-    A single configuration evicts while the context is read. Several share a context that is read once and held in
-    memory; it is released while the last batch is built.
+    A single configuration evicts while the context is read, and so does each that evicts block by block. Others share a
+    context that is read once and held in memory; it is released while the last batch is built.
 
     Attributes:
         loaded: The model, switched to store attention.
@@ -56,13 +57,20 @@ class Worker:
         Raises:
             ModelChanged: a plugin changed the model's weights, and they cannot be read again.
         """
-        unit = replace(unit, configurations=tuple(map(self._bound, unit.configurations)))
-        report("prefill")
-        if len(unit.configurations) == 1:
-            (only,) = unit.configurations
+        configurations = tuple(map(self._bound, unit.configurations))
+        in_blocks = [one for one in configurations if one.method.schedule.block is not None]
+        together = [one for one in configurations if one.method.schedule.block is None]
+        if len(together) > 1:
+            yield from self._together(replace(unit, configurations=tuple(together)), batching, report)
+            together = []
+        for only in (*together, *in_blocks):
+            report("prefill")
             result = _attempt(partial(self._alone, unit, only, batching, report))
             yield failure(only, unit, result) if isinstance(result, Exception) else result
-            return
+
+    def _together(self, unit: Unit, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
+        """The answers of configurations that share a context."""
+        report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
         context = _attempt(
             partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_sequence, self.barred)

@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Select, Text, cast, func, select
 
 from ..database import Database
-from ..labels import allocator_label, scorer_label
+from ..labels import ONE_SHOT, allocator_label, schedule_label, scorer_label
 from ..portions import portions
 from ..readable import parsed
 from ..results import read_results
@@ -24,7 +24,7 @@ _SWITCHES = {
 
 _OF_A_CELL = {
     *("--allocator", "--scorer", "--ratio", "--keep-tokens", "--tasks", "--length", "--limit", "--seed", "--model"),
-    *("--include", "--exclude"),
+    *("--include", "--exclude", "--schedule"),
 }
 _OF_AN_OCCASION = {"--redo", "--keep-prompts", "--traceback", "--json", "--db", "--no-baselines", "--fail-fast"}
 
@@ -94,12 +94,14 @@ def _model(row: Mapping[str, Any], typed: Sequence[str]) -> Words:
 
 
 def _place(row: Mapping[str, Any]) -> Words:
-    """Budget, task, length, number of samples and seed."""
+    """Budget, schedule, task, length, number of samples and seed."""
     words = []
     if row["keep_tokens"] is not None:
         words += ["--keep-tokens", str(row["keep_tokens"])]
     elif row["ratio"]:
         words += ["--ratio", f"{row['ratio']:.12g}"]
+    if (schedule := schedule_label(row)) != ONE_SHOT:
+        words += ["--schedule", schedule]
     words += ["--tasks", row["task"]]
     if row["length"] is not None:
         words += ["--length", str(row["length"])]

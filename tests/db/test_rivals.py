@@ -29,11 +29,12 @@ def row(cell: str, allocator: str = "uniform", scorer: str | None = "keydiff", *
         "sink": 4,
         "window": 1,
         "profile_hash": None,
+        "schedule": "one-shot",
         "label": cell,
         **SHARED,
         **more,
     }
-    names = ("ratio", "keep_tokens", "sink", "window", "profile_hash", *SHARED)
+    names = ("ratio", "keep_tokens", "sink", "window", "profile_hash", "schedule", *SHARED)
     methods = {"allocator": [values["allocator"], values["allocator_args"]], "scorer": values["scorer"]}
     return values | {"spec": {name: values[name] for name in names} | methods}
 
@@ -134,3 +135,28 @@ def test_protected_tokens_decide_between_two_of_a_name() -> None:
 def test_what_is_nothing_is_refused(text: str, sentence: str) -> None:
     with pytest.raises(UserError, match=sentence):
         parse_against(text, ROWS)
+
+
+BLOCKS = {"schedule": "block:128"}
+SCHEDULED = [
+    row("a000", "full"),
+    row("b000"),
+    row("b100", **BLOCKS),
+    row("c000", "lukv"),
+    row("c100", "lukv", **BLOCKS),
+]
+
+
+def test_a_schedule_is_held_against_the_same_schedule_and_against_the_full_cache() -> None:
+    assert dict(find_rivals(SCHEDULED, UNIFORM).of) == {"c000": "b000", "c100": "b100"}
+    assert rivals("lukv x keydiff", SCHEDULED) == {"b000": "c000", "b100": "c100"}
+    assert rivals("full", SCHEDULED) == dict.fromkeys(("b000", "b100", "c000", "c100"), "a000")
+    both = [*SCHEDULED, row("a100", "full", **BLOCKS), row("d000", "lukv", schedule="block:64")]
+    expected = {"b000": "a000", "b100": "a100", "c000": "a000", "c100": "a100", "d000": "a000"}
+    assert rivals("full", both) == expected
+
+
+def test_a_method_typed_with_its_schedule_is_one_row_for_all_others() -> None:
+    assert rivals("lukv x keydiff, block:128, prune 0.8", SCHEDULED) == dict.fromkeys(
+        ("a000", "b000", "b100", "c000"), "c100"
+    )

@@ -38,14 +38,14 @@ def plugin(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"name": name, "arguments": arguments, "distribution": "d", "version": "1"}
 
 
-def label(allocator: dict[str, Any], scorer: dict[str, Any] | None) -> str:
+def label(allocator: dict[str, Any], scorer: dict[str, Any] | None, schedule: str = "one-shot") -> str:
     row = {
         "configuration": "c",
         "allocator": allocator["name"],
         "allocator_args": allocator["arguments"],
         "scorer": scorer and scorer["name"],
         "scorer_args": scorer["arguments"] if scorer else {},
-        "spec": {"allocator": allocator, "scorer": scorer},
+        "spec": {"allocator": allocator, "scorer": scorer, "schedule": schedule},
         "method": "long",
     }
     return str(with_short_methods(pd.DataFrame([row]), PAGES)["method"].iloc[0])
@@ -75,3 +75,7 @@ def test_the_full_cache_has_no_scorer() -> None:
 
 def test_a_method_without_a_page_keeps_its_arguments() -> None:
     assert label(plugin("own", {"a": 1}), plugin("keydiff", {})) == "own:a=1 x keydiff"
+
+
+def test_a_method_that_evicts_in_blocks_says_so() -> None:
+    assert label(plugin("uniform", {}), plugin("keydiff", {}), "block:128") == "uniform x keydiff, block:128"

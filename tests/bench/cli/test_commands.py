@@ -37,11 +37,14 @@ def test_help_is_there(lukv_bench: Any, command: tuple[str, ...]) -> None:
         (
             "run",
             "--allocator --scorer --ratio --keep-tokens --model --tasks --length --limit --seed --protocol --sink "
-            "--window --db --device --dtype --no-baselines --data-dir --samples --no-truncate --max-length",
+            "--window --db --device --dtype --no-baselines --data-dir --samples --no-truncate --max-length --schedule",
         ),
         ("results", "--db --json --csv"),
         ("profile", "--model --scorer --text --questions --seed --device --dtype --out"),
-        ("inspect", "--model --allocator --scorer --ratio --keep-tokens --context --sink --window --seed --out"),
+        (
+            "inspect",
+            "--model --allocator --scorer --ratio --keep-tokens --context --sink --window --seed --out --schedule",
+        ),
         ("list", "--json"),
     ],
 )

@@ -17,6 +17,7 @@ from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.method import build_methods
+from lukv_bench.bench.methods.schedule import ONE_SHOT, Schedule
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.run import answer
 from lukv_bench.bench.run.batching import Batching, n_fitting
@@ -208,3 +209,21 @@ def test_as_many_decode_together_as_memory_holds(every_allocator: Unit, loaded: 
     assert fitting[-1] == len(waiting)
     assert len(set(fitting)) > 2
     assert n_fitting(loaded, every_allocator, waiting, Batching(None)) == len(waiting), "they are tiny"
+
+
+def test_configurations_that_evict_in_blocks_read_the_context_themselves(loaded: LoadedModel, unit: Unit) -> None:
+    budgets = [Budget(ratio=parse_ratio("0.6"))]
+    schedules = [Schedule(8), ONE_SHOT]
+    methods = build_methods(["full", "uniform", "pyramidkv"], ["keydiff"], budgets, None, None, False, schedules)
+    many = replace(unit, configurations=tuple(UnitConfiguration(one.label, one) for one in methods))
+    steps: list[str] = []
+    answers = {one.configuration_id: one for one in Worker(loaded, {}).answers(many, Batching(None), steps.append)}
+    assert set(answers) == {one.label for one in methods}
+    assert [one.error for one in answers.values()] == [None] * 5
+    assert steps.count("prefill") == 3
+    for method in methods:
+        alone = replace(unit, configurations=(UnitConfiguration("", method),))
+        (answer,) = Worker(loaded, {}).answers(alone, Batching(), lambda _: None)
+        together = answers[method.label]
+        assert (answer.text, answer.keep_counts) == (together.text, together.keep_counts)
+        assert (answer.kv_bytes_full, answer.kv_bytes_kept) == (together.kv_bytes_full, together.kv_bytes_kept)

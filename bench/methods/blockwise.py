@@ -1,0 +1,50 @@
+"""Evicts a context block by block."""
+
+from collections.abc import Sequence
+
+from ..engine.blocks import BlockPrefill, read_blocks
+from ..engine.context import FullCache
+from ..engine.scoring import Tainted
+from ..engine.trimming import Trim
+from ..errors import WriteError, without_frames
+from ..models.load import DTYPES, LoadedModel
+from .estimate import CacheShape
+from .evicted import Barred, Evicted, refuse_barred
+from .method import Method
+from .policy import Policy
+from .selection import Selection
+
+
+def evict_in_blocks(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    method: Method,
+    block: int,
+    seed: int,
+    n_sequence: int,
+    barred: Barred,
+) -> Evicted:
+    """Read a context in blocks of so many tokens and evict every layer after each.
+
+    The allocator is asked once, for the whole context's length. The other arguments are those of `evict_alone`.
+
+    Raises:
+        ModelChanged: a plugin changed the model's weights, and they cannot be read again.
+        Exception: what a plugin raised.
+    """
+    refuse_barred(method, barred)
+    policy, trim = Policy(loaded, method, len(ids), seed), None
+    if method.scorer is not None:
+        trim = Trim(method.scorer.instance, policy.keep_counts, method.protection, policy.budget.per_head)
+    try:
+        record = read_blocks(BlockPrefill(loaded, tuple(ids), n_sequence, block, trim, seed))
+    except (Tainted, WriteError) as error:
+        barred[method.label] = without_frames(error.error if isinstance(error, Tainted) else error)
+        raise barred[method.label] from None
+    sizes = CacheShape(loaded.shape, DTYPES[loaded.dtype].itemsize)
+    return Evicted(
+        cache=record.cache,
+        selection=Selection(record.kept, tuple(policy.events), policy.seconds + record.select_s),
+        full=FullCache(len(ids), sizes.full_bytes(len(ids)), record.prefill_s),
+        compact_s=record.compact_s,
+    )
