@@ -15,7 +15,7 @@ from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
 from ..models.load import LoadedModel
 from .cache import PrefillLayer, PrefillObserver
-from .clock import now
+from .clock import Laps
 from .context import Context, Holding
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
@@ -29,7 +29,8 @@ class Sink(Protocol):
         aside_s: Wall seconds spent in it, which do not count as the model's.
     """
 
-    aside_s: float
+    @property
+    def aside_s(self) -> float: ...  # noqa: D102
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
         """Receive a layer.
@@ -187,10 +188,10 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
     loaded = request.loaded
     weights = loaded.weights if request.scorers else None  # as loaded: no plugin has had access before
     one = _Pass(request, sink)
-    started = now(loaded.device)
+    whole = Laps()
     try:
-        _feed(request, one)
-        elapsed = now(loaded.device) - started
+        with whole.lap(loaded.device):
+            _feed(request, one)
         one.scoring.check()
     except Tainted:
         raise
@@ -201,7 +202,7 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
         one.scoring.close()
         if weights is not None:
             weights.restored()
-    return PassRecord(elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures)
+    return PassRecord(whole.seconds - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures)
 
 
 def _feed(request: Prefill, one: _Pass) -> None:

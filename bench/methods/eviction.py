@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from ... import UserError
 from ...kernels.ragged_store import compact
+from ...kernels.select import stack
+from ...kernels.store import StoreFactory
 from ..engine.cache import StoreCache
 from ..engine.context import Context, FullCache
 from ..engine.evicting import Evicting
@@ -36,12 +38,31 @@ class Evicted:
         cache: The slots kept, in ragged stores.
         selection: What was kept.
         full: Size and cost of the full cache.
-        compact_s: Wall seconds in which the stores were built.
+        steps: Seconds of each step of the eviction.
+        held: Per layer in the order of the prefill, the slots of all layers that were held when it was computed.
     """
 
     cache: StoreCache
     selection: Selection
     full: FullCache
+    steps: "EvictionSeconds"
+    held: Sequence[int]
+
+
+@dataclass(frozen=True)
+class EvictionSeconds:
+    """Seconds of an eviction, step by step, over all layers.
+
+    Attributes:
+        score_s: Of the scorer's own code.
+        allocate_s: Of the allocator's own code.
+        select_s: In which the kept positions were found.
+        compact_s: In which the stores were built.
+    """
+
+    score_s: float
+    allocate_s: float
+    select_s: float
     compact_s: float
 
 
@@ -57,6 +78,7 @@ def evict_alone(
     seed: int,
     n_sequence: int,
     barred: Barred | None = None,
+    n_rows: int = 1,
 ) -> Evicted:
     """Read a context and evict each layer as soon as the method decides it; its full keys and values are released.
 
@@ -67,6 +89,7 @@ def evict_alone(
         seed: The run's.
         n_sequence: Tokens of the whole sequence, from the context to the answer: the stores have room for all of them.
         barred: Plugins that are not called; a plugin that changes its inputs is added.
+        n_rows: Rows of the cache, each with a copy of its own of what is kept.
 
     Raises:
         ModelChanged: a plugin changed the model's weights, and they cannot be read again.
@@ -78,7 +101,7 @@ def evict_alone(
     table = None if method.scorer is None else method.table
     scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
     request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
-    sink = Evicting(policy.decide, table, compact, n_sequence - len(ids))
+    sink = Evicting(policy.decide, table, compact if n_rows == 1 else _copies(n_rows), n_sequence - len(ids))
     try:
         record = read_into(sink, request)
     except (Tainted, WriteError) as error:
@@ -87,13 +110,20 @@ def evict_alone(
     for failure in record.failures.values():
         raise failure
     order = range(loaded.shape.n_layers)
-    seconds = policy.seconds + sum(record.score_s.values())
+    steps = EvictionSeconds(sum(record.score_s.values()), policy.allocate_s, policy.select_s, sink.compact_s)
+    seconds = steps.score_s + steps.allocate_s + steps.select_s
     return Evicted(
-        cache=StoreCache([sink.stores[layer] for layer in order], 1, len(ids), n_sequence),
+        cache=StoreCache([sink.stores[layer] for layer in order], n_rows, len(ids), n_sequence),
         selection=Selection([sink.kept[layer] for layer in order], tuple(policy.events), seconds),
         full=FullCache(len(ids), sink.kv_bytes, record.prefill_s),
-        compact_s=sink.compact_s,
+        steps=steps,
+        held=sink.held,
     )
+
+
+def _copies(n_rows: int) -> StoreFactory:
+    """Makes stores of several rows that keep the same."""
+    return lambda keys, values, kept, room: compact(keys, values, stack([kept] * n_rows), room)
 
 
 def read_context(

@@ -56,7 +56,7 @@ class Worker:
         Raises:
             ModelChanged: a plugin changed the model's weights, and they cannot be read again.
         """
-        unit = replace(unit, configurations=tuple(map(self._bound, unit.configurations)))
+        unit = replace(unit, configurations=tuple(one.bound(self.profiles) for one in unit.configurations))
         report("prefill")
         if len(unit.configurations) == 1:
             (only,) = unit.configurations
@@ -155,11 +155,6 @@ class Worker:
                 yield from (failure(one.configuration, unit, again) for one in part)
             else:
                 yield from self._decode(unit, part, again, drafts, last=last and part[-1] is selected[-1])
-
-    def _bound(self, configuration: UnitConfiguration) -> UnitConfiguration:
-        """The configuration with its method's plugins bound to their profiles."""
-        profiles = {path: self.profiles[digest] for path, digest in configuration.profile_hashes.items()}
-        return replace(configuration, method=configuration.method.with_profiles(profiles))
 
 
 def _attempt(step: Callable[[], T]) -> T | Exception:
