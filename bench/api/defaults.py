@@ -5,3 +5,5 @@ MODEL = "smollm2-135m"
 TASKS = "niah_multikey_1"
 LENGTH = 1024
 LIMIT = 12
+REPEATS = 5
+NEW_TOKENS = 32
