@@ -1,6 +1,7 @@
 """A row per measurement of cost, as plain values: what `results --cost` and the site show."""
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from math import isfinite
 from statistics import fmean
 from typing import Any
@@ -11,10 +12,10 @@ from sqlalchemy import Connection, Text, cast, select
 from .cost_records import STEPS
 from .cost_tables import Cost, CostRepeat
 from .database import Database
-from .readable import parsed
+from .readable import Field, field, parsed
 from .results import Row
 from .schema import Environment
-from .stored_fields import ReadValues, missing_configuration, read_configurations
+from .stored_fields import ReadValues, missing_configuration, read_configurations, read_values
 
 SECONDS = (*STEPS, "ttft_s", "tpot_s")
 """Of which a row has the median over the repeats, and the quartiles under "_q1" and "_q3"."""
@@ -29,6 +30,12 @@ _STORED = (
     *("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept", "kv_bytes_allocated", "footprint"),
     *("clock", "memory", "model_bytes", "batch_rows"),
 )
+_FIELDS: Mapping[str, Field] = {
+    **{name: field(getattr(Cost, name)) for name in _STORED if name != "started_at"},
+    "environment": field(Cost.environment_id),
+    "machine": field(Environment.machine),
+    "device": field(Environment.device),
+}
 _COMPUTED = (
     *(f"{name}{end}" for name in SECONDS for end in ("", "_q1", "_q3")),
     *("tokens_per_s", "batch_tokens_per_s", "peak_bytes", "peak_reserved_bytes", "batch_peak_bytes", "energy_j"),
@@ -55,20 +62,20 @@ def read_costs(db: Database) -> list[Row]:
     with db.reading() as connection:
         stored = _stored(connection)
         repeats = _repeats(connection)
-        configurations = read_configurations(connection, {row["configuration"] for row in stored})
+        configurations = read_configurations(connection, {str(row["configuration"]) for row in stored})
     rows = []
     for row in stored:
         identity = row["configuration"]
-        configuration = configurations.get(identity) or missing_configuration(identity)
+        configuration = configurations.get(identity) or missing_configuration(str(identity))
         rows.append(_row(row, configuration, repeats.get(row["cost"], {})))
     return sorted(rows, key=_place)
 
 
 def _stored(connection: Connection) -> list[dict[str, Any]]:
-    columns = [Cost.__table__.c[name] for name in _STORED if name != "started_at"]
     query = select(
-        *(Cost.id.label("cost"), Cost.configuration_id.label("configuration"), *columns, Cost.started_at),
-        *(Environment.machine, Environment.device, Cost.environment_id.label("environment")),
+        *(Cost.id.label("cost"), Cost.configuration_id.label("configuration")),
+        *(column.as_stored.label(name) for name, column in _FIELDS.items()),
+        cast(Cost.started_at, Text).label("started_at"),
     ).outerjoin(Environment, Environment.id == Cost.environment_id)
     return [dict(row) for row in connection.execute(query).mappings()]
 
@@ -91,14 +98,17 @@ def _repeats(connection: Connection) -> dict[str, dict[str, list[dict[str, Any]]
 def _row(
     stored: Mapping[str, Any], configuration: ReadValues, repeats: Mapping[str, list[dict[str, Any]]]
 ) -> dict[str, Any]:
-    row = dict.fromkeys(COST_COLUMNS) | {name: configuration.values[name] for name in _OF_CONFIGURATION} | dict(stored)
-    row["started_at"] = row["started_at"].isoformat()
+    keys = {"cost": str(stored["cost"]), "environment": str(stored["environment"])}
+    read = read_values(_FIELDS, stored, keys)
+    row = dict.fromkeys(COST_COLUMNS) | {name: configuration.values[name] for name in _OF_CONFIGURATION} | read.values
+    row |= {"cost": keys["cost"], "configuration": str(stored["configuration"])}
+    row["started_at"] = _moment(stored["started_at"])
     alone, batch = repeats.get("alone", []), repeats.get("batch", [])
     row |= {"repeats": alone, "batch_repeats": batch}
-    errors = [*configuration.errors]
+    errors = [*configuration.errors, *read.errors]
     if row["status"] == "done":
-        wanted = ((alone, row["n_repeats"]), (batch, 0 if row["batch_rows"] is None else row["n_repeats"]))
-        if not all(len(some) == n and all(map(_is_whole, some)) for some, n in wanted):
+        n_batch = 0 if row["batch_rows"] is None else row["n_repeats"]
+        if not (_are_whole(alone, row["n_repeats"], STEPS) and _are_whole(batch, n_batch, STEPS[-1:])):
             errors.append(f'repeats of row {row["cost"][:12]} in table "cost_repeat" are missing or no numbers')
     if errors:
         row |= {"status": "unreadable", "error": "; ".join(errors)}
@@ -107,10 +117,30 @@ def _row(
     return row | _summary(row, alone, batch)
 
 
-def _is_whole(repeat: Mapping[str, Any]) -> bool:
-    tokens = repeat["token_s"]
-    numbers = [repeat["first_token_s"], *tokens] if isinstance(tokens, list) and tokens else [None]
-    return all(isinstance(one, int | float) and isfinite(one) for one in numbers)
+def _moment(text: Any) -> str:
+    """A stored moment in UTC; "" for what is none."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except (TypeError, ValueError):
+        return ""
+    return (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)).isoformat()
+
+
+def _are_whole(repeats: Sequence[Mapping[str, Any]], n: int, steps: Sequence[str]) -> bool:
+    """Whether so many repeats are there, and every number of them is one."""
+    if len(repeats) != n:
+        return False
+    for repeat in repeats:
+        tokens = repeat["token_s"]
+        there = [repeat[name] for name in steps] + (tokens if isinstance(tokens, list) and tokens else [None])
+        others = [repeat[name] for name in ("peak_bytes", "peak_reserved_bytes", "energy_j")]
+        if not all(map(_is_number, [*there, *(each for each in others if each is not None)])):
+            return False
+    return True
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and isfinite(value)
 
 
 def _summary(row: Mapping[str, Any], alone: list[dict[str, Any]], batch: list[dict[str, Any]]) -> dict[str, Any]:

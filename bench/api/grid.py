@@ -117,9 +117,11 @@ def run(grid: Grid) -> "pd.DataFrame":
     """Evict, answer and score as `lukv-bench run` does; gives a row per cell, with the columns of `Results.cells`.
 
     Each answer is stored as soon as it is complete. The same call again answers what is missing or failed and repeats
-    nothing, also after an interrupt. With `cost` the cells are measured instead, and there is a row per measurement,
-    with the columns of `results --cost --json`. The keywords are the attributes of `Grid`. Failed answers are counted in the
+    nothing, also after an interrupt. The keywords are the attributes of `Grid`. Failed answers are counted in the
     column `n_failed`, with the first reason in `error`, and a warning is issued for each cell that has any.
+
+    With `cost` the cells are measured instead: a row per measurement, with the columns of `results --cost --json`, and
+    a warning for each that failed.
 
     Raises:
         UserError: an option, the model or a task cannot be served; nothing was stored.

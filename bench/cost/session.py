@@ -29,9 +29,6 @@ from .request import COST_VERSION, CostRequest, CostSettings, Failed, Measured
 Report = Callable[[str, int, int], None]
 """Called with what is being done, the measurements done and those in all."""
 
-Measure = Callable[[CostRequest, Callable[[str], None]], Measured | Failed]
-"""Carries a measurement out."""
-
 
 @dataclass
 class CostOutcome:
@@ -59,13 +56,11 @@ class CostRun:
     Attributes:
         redo: Whether to measure again what is done.
         fail_fast: Whether the first failure ends the run.
-        measure: Carries one measurement out.
     """
 
     settings: CostSettings
     redo: bool = False
     fail_fast: bool = False
-    measure: Measure = measure_in_process
 
 
 def measure_plan(plan: Plan, store: Store, command: Sequence[str], run: CostRun, report: Report) -> CostOutcome:
@@ -173,7 +168,7 @@ class _Session:
         if cell.method.failure is not None:
             return Failed(str(cell.method.failure))
         unit = unit_of(cell, self.run.settings.n_new_tokens)
-        return self.run.measure(CostRequest(setup, unit, self.run.settings), step)
+        return measure_in_process(CostRequest(setup, unit, self.run.settings), step)
 
     def _put(self, cell: RunCell, record: CostRecord, result: Measured | Failed) -> None:
         try:

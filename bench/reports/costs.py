@@ -7,7 +7,7 @@ from ...db.comparable import IDENTITY, Row, Text, comparable, once_a_configurati
 from ..errors import printable
 from .columns import MIB, as_json
 from .layout import fitted
-from .table import print_note, terminal_width
+from .table import print_json, print_note, terminal_width
 
 NOTE = (
     "Medians over the repeats with quartiles, of one cell alone in a process of its own; ttft is prefill, score, "
@@ -25,6 +25,20 @@ def cost_groups(rows: Sequence[Row]) -> Iterator[tuple[str, list[Row]]]:
             machines.setdefault((str(row["machine"] or "unknown machine"), row["n_new_tokens"]), []).append(row)
         for (machine, n_new_tokens), some in machines.items():
             yield f"{setting}; {machine}; {n_new_tokens} tokens decoded", some
+
+
+def show_costs(rows: Sequence[Row], form: str) -> None:
+    """The measurements on stdout, as "json", "csv", "markdown" or "table"."""
+    if form == "json":
+        print_json(rows)
+    elif form == "csv":
+        print_costs_csv(rows)
+    elif not rows:
+        print('no measurements of cost yet; "lukv-bench run --cost" makes some')
+    elif form == "markdown":
+        print(costs_markdown(rows))
+    else:
+        print_costs(rows)
 
 
 def print_costs(rows: Sequence[Row]) -> None:
