@@ -4,6 +4,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from ..run.executors.local import manner_of
 from .request import CostRequest, Failed, Measured, Step
@@ -32,6 +33,9 @@ def measure_in_process(
             return _answer(process, request, report)
         finally:
             process.kill()
+            if process.stdin is not None:
+                with suppress(OSError):  # what it did not read
+                    process.stdin.close()
 
 
 def _answer(

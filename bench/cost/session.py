@@ -14,7 +14,7 @@ from ...db.store import Store
 from ..engine.decode import fed_at_most
 from ..engine.ready import refuse_sliding_window
 from ..engine.stop import Stop
-from ..errors import EXIT_INTERRUPTED, Interrupted
+from ..errors import EXIT_INTERRUPTED, Interrupted, reason_of
 from ..models.memory import measured_memory, size
 from ..record.hashing import content_hash
 from ..run.batching import Batching
@@ -154,13 +154,15 @@ class _Session:
         setup = replace(setup, n_threads=_threads())
         for number, (identity, cell) in enumerate(todo.items()):
             step = partial(self._show, cell, number, len(todo))
-            step("waiting for the device")
+            step("starting")
             with alone_on(device, step):
+                if not self.run.redo and done_costs(self.store, [identity]):  # by another run, meanwhile
+                    continue
                 began, started_at = time.monotonic(), datetime.now(UTC)
                 result = self._result(setup, cell, step)
                 finished_at = started_at + timedelta(seconds=time.monotonic() - began)
-                record = self._record(identity, cell, result, [device.id], started_at, finished_at)
-                self._put(cell, record, result)
+                asked = self._asked(identity, cell, [device.id], started_at, finished_at)
+                self._put(cell, asked, result)
             if self.outcome.stopped is not None:
                 return
 
@@ -170,16 +172,23 @@ class _Session:
         unit = unit_of(cell, self.run.settings.n_new_tokens)
         return measure_in_process(CostRequest(setup, unit, self.run.settings), step)
 
-    def _put(self, cell: RunCell, record: CostRecord, result: Measured | Failed) -> None:
+    def _put(self, cell: RunCell, asked: CostRecord, result: Measured | Failed) -> None:
+        """Store what came of a measurement; what the record refuses is a failure."""
         try:
-            put_cost(self.store, record, redo=self.run.redo)
+            record = _completed(asked, result)
+        except ValueError as error:
+            result = Failed(reason_of(error))
+            record = _completed(asked, result)
+        try:
+            is_stored = put_cost(self.store, record, redo=self.run.redo)
         except OverlapError as error:
-            return self._fail(cell, str(error))
+            self._fail(cell, str(error))
+            return
         if isinstance(result, Failed):
             self.outcome.traces += [result.trace] if result.trace else []
-            return self._fail(cell, result.error)
-        self.outcome.n_new += 1
-        return None
+            self._fail(cell, result.error)
+        else:
+            self.outcome.n_new += is_stored
 
     def _fail(self, cell: RunCell, reason: str) -> None:
         line = f"{_title(cell)}: {' '.join(reason.split())}"
@@ -190,17 +199,12 @@ class _Session:
     def _show(self, cell: RunCell, number: int, n_todo: int, step: str) -> None:
         self.report(f"{_title(cell)}: {step}", number, n_todo)
 
-    def _record(
-        self,
-        identity: str,
-        cell: RunCell,
-        result: Measured | Failed,
-        devices: Sequence[str],
-        started_at: datetime,
-        finished_at: datetime,
+    def _asked(
+        self, identity: str, cell: RunCell, devices: Sequence[str], started_at: datetime, finished_at: datetime
     ) -> CostRecord:
+        """A measurement of which it is not known yet what came of it."""
         task, sample, settings = cell.samples.task, cell.samples.first, self.run.settings
-        asked = CostRecord(
+        return CostRecord(
             id=identity,
             configuration_id=cell.method.configuration_id,
             task=task.info.name,
@@ -221,7 +225,6 @@ class _Session:
             n_repeats=settings.n_repeats,
             max_memory=settings.max_memory,
         )
-        return _completed(asked, result)
 
 
 def _completed(asked: CostRecord, result: Measured | Failed) -> CostRecord:

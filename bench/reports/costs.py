@@ -3,7 +3,7 @@
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 
-from ...db.comparable import IDENTITY, Row, Text, comparable, once_a_configuration
+from ...db.comparable import IDENTITY, Row, Text, comparable, once_a_configuration, varying
 from ..errors import printable
 from .columns import MIB, as_json
 from .layout import fitted
@@ -80,7 +80,11 @@ def _line(values: "Iterator[str] | Mapping[str, Text]") -> str:
 
 
 def _columns(group: Sequence[Row]) -> dict[str, Text]:
-    columns = dict(once_a_configuration(IDENTITY))
+    *first, budget = once_a_configuration(IDENTITY).items()
+    differing = varying([{**row, "cell": row["cost"]} for row in group])
+    if "cell" in differing:
+        differing["cell"] = lambda row: str(row["cost"])[:8]
+    columns = dict([*first, *differing.items(), budget])
     columns |= {
         "repeats": lambda row: str(row["n_repeats"]) if row["status"] == "done" else str(row["status"]),
         "ttft s": _quartiles("ttft_s"),

@@ -4,10 +4,12 @@ import pandas as pd
 import streamlit as st
 
 from lukv_bench.db.frames.costs import read_cost_frame
+from lukv_bench.db.frames.pages import read_method_pages
 from lukv_bench.leaderboard import definitions, state, text
 from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.figures.costs import AXES, cost_figure
 from lukv_bench.leaderboard.record import Record, current_record
+from lukv_bench.leaderboard.short_labels import with_short_methods
 from lukv_bench.leaderboard.tables.costs import ORDERS, at_conditions, cost_table, failed, newest
 from lukv_bench.leaderboard.theme import styles
 from lukv_bench.leaderboard.view import Place, place_label
@@ -39,7 +41,7 @@ OPTIONAL = ("batch_tokens_per_s", "batch_rows", "energy_j", "score")
 def show(record: Record) -> None:
     """Draw the page."""
     st.title("Cost")
-    costs = record.read(read_cost_frame)
+    costs = with_short_methods(record.read(read_cost_frame), record.read(read_method_pages))
     costs = costs.assign(machine=costs["machine"].fillna(UNKNOWN))
     if costs.empty:
         st.info("Nothing was measured yet. Accuracy runs share their work among configurations and rank no seconds.")

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from ..configurations import name_configurations
+
 MIB = 2**20
 ORDERS: Mapping[str, tuple[str, str, str]] = {
     "seconds per token": ("tpot_s", "tpot_s_q1", "tpot_s_q3"),
@@ -45,7 +47,7 @@ def cost_table(costs: pd.DataFrame, order: str) -> pd.DataFrame:
         order: A key of ORDERS.
     """
     table = costs.assign(
-        name=costs["method"].where(costs["budget"] == "-", costs["method"] + ", " + costs["budget"]),
+        name=costs["configuration"].map(name_configurations(costs)),
         peak_mib=_mib(costs["peak_bytes"]) - _mib(costs["model_bytes"]),
         kept_mib=_mib(costs["kv_bytes_kept"]),
         evict_s=costs[["score_s", "allocate_s", "select_s", "compact_s"]].astype(float).sum(axis=1),

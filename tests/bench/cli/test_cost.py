@@ -1,6 +1,7 @@
 """`run --cost`: cells measured one by one, resumed, refused and shown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,14 @@ COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--ratio", "0.5", "--d
 SHORT = ("--repeats", "2", "--new-tokens", "4")
 
 
+@pytest.fixture(autouse=True)
+def own_lock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Tests of other workers do not wait for these, nor these for a measurement of the machine's user."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+
+
 @pytest.fixture
-def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+def here(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Measures in this process, which has its libraries already; the labels of what was measured."""
     measured: list[str] = []
 
@@ -26,7 +33,6 @@ def here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
         return carry_out(request, lambda message: report(message.name) if isinstance(message, Step) else None)
 
     monkeypatch.setattr(session, "measure_in_process", measure)
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     return measured
 
 
@@ -99,6 +105,24 @@ def test_a_failed_cell_is_a_row_and_stops_no_other(lukv_bench: Any, tiny: Path, 
     assert healed.code == 0
     assert [row["status"] for row in healed.rows] == ["done"] * 3
     assert len(here) == 3
+
+
+def test_a_measurement_that_the_record_refuses_is_a_failure(lukv_bench: Any, tiny: Path, here: list[str]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        real = session.measure_in_process
+
+        def short(request: CostRequest, report: Callable[[str], None]) -> Measured | Failed:
+            measured = real(request, report)
+            assert isinstance(measured, Measured)
+            return replace(measured, repeats=measured.repeats[:1])
+
+        patch.setattr(session, "measure_in_process", short)
+        words = ("run", "--model", tiny, "--allocator", "full", "--no-baselines", *COMMAND, *SHORT, "--json")
+        ended = lukv_bench(*words)
+    assert ended.code == 1
+    assert [(row["status"], row["error"]) for row in ended.rows] == [
+        ("failed", "ValueError: 1 of 2 repeats were measured")
+    ]
 
 
 def test_ctrl_c_keeps_what_is_measured(lukv_bench: Any, tiny: Path, here: list[str]) -> None:

@@ -20,6 +20,7 @@ def frame(*rows: dict[str, Any]) -> pd.DataFrame:
         "method": "uniform x keydiff",
         "budget": "prune 0.5",
         "score": None,
+        "spec": {},
     }
     return pd.DataFrame(
         [usual | {"configuration": f"c{number}"} | row for number, row in enumerate(rows)], dtype="object"
