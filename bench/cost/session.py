@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from math import isfinite
 
 from ... import UserError
 from ...db.cost_records import CostRecord
@@ -251,8 +252,8 @@ def _completed(asked: CostRecord, result: Measured | Failed) -> CostRecord:
 
 
 def _storable(error: float) -> float | None:
-    """A database takes no NaN."""
-    return error if error == error else None
+    """A database takes neither NaN nor infinity."""
+    return error if isfinite(error) else None
 
 
 def _title(cell: RunCell) -> str:

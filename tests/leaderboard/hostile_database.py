@@ -184,7 +184,7 @@ WRONG_SHAPES = (
     "UPDATE cost_repeat SET token_s = '{\"a\": 1}' WHERE cost_id = 'cost 0'",
     "UPDATE cost_repeat SET prefill_s = 'much', peak_bytes = 9e999 WHERE cost_id = 'cost 2'",
     "UPDATE cost SET kv_bytes_kept = 'x', footprint = 'y', model_bytes = -1, length = 'z' WHERE id = 'cost 4'",
-    "UPDATE cost SET details = '[', n_new_tokens = 'many', started_at = 'never' WHERE id = 'cost 6'",
+    "UPDATE cost SET details = '[', n_new_tokens = 'many', started_at = '0' WHERE id = 'cost 6'",
 )
 
 
