@@ -10,7 +10,7 @@ import pytest
 import lukv_bench as lb
 from lukv_bench.bench.cost import session
 from lukv_bench.bench.cost.child import carry_out
-from lukv_bench.bench.cost.request import CostRequest, Failed, Measured, Step
+from lukv_bench.bench.cost.request import CostRequest, Failed, Gate, Measured, Step
 from lukv_bench.bench.errors import Interrupted
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--ratio", "0.5", "--db", "out.db", "--cost")
@@ -88,7 +88,7 @@ def test_a_failed_cell_is_a_row_and_stops_no_other(lukv_bench: Any, tiny: Path, 
 
         def breaking(request: CostRequest, report: Callable[[str], None]) -> Measured | Failed:
             if "uniform" in request.unit.configurations[0].method.label:
-                return Failed("ProcessError: the measurement's process was killed by SIGKILL (repeat 1 of 2)")
+                return Failed("GateError: its logits differ", gate=Gate(0.5, 0.001, 9))
             return real(request, report)
 
         patch.setattr(session, "measure_in_process", breaking)
@@ -99,7 +99,8 @@ def test_a_failed_cell_is_a_row_and_stops_no_other(lukv_bench: Any, tiny: Path, 
         ("uniform", "failed", True),
         ("adakv", "done", False),
     ]
-    assert "failed: uniform x keydiff @ 0.5 on niah_single_1 at 360: ProcessError: the measurement's" in ended.err
+    assert "failed: uniform x keydiff @ 0.5 on niah_single_1 at 360: GateError: its logits differ" in ended.err
+    assert query("SELECT gate_error, gate_tolerance FROM cost WHERE status = 'failed'") == [(0.5, 0.001)]
     assert query("SELECT COUNT(*) FROM cost_repeat") == [(4,)]
     healed = lukv_bench("run", "--model", tiny, "--allocator", "uniform,adakv", *COMMAND, *SHORT, "--json")
     assert healed.code == 0
