@@ -100,7 +100,8 @@ def _row(
 ) -> dict[str, Any]:
     keys = {"cost": str(stored["cost"]), "environment": str(stored["environment"])}
     read = read_values(_FIELDS, stored, keys)
-    row = dict.fromkeys(COST_COLUMNS) | {name: configuration.values[name] for name in _OF_CONFIGURATION} | read.values
+    row: dict[str, Any] = dict.fromkeys(COST_COLUMNS)
+    row |= {name: configuration.values[name] for name in _OF_CONFIGURATION} | read.values
     row |= {"cost": keys["cost"], "configuration": str(stored["configuration"])}
     row["started_at"] = _moment(stored["started_at"])
     alone, batch = repeats.get("alone", []), repeats.get("batch", [])

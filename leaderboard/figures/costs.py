@@ -1,6 +1,7 @@
 """Quality against what it costs."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -26,10 +27,10 @@ def cost_figure(table: pd.DataFrame, against: str, styles: Mapping[str, Mapping[
         styles: Of `theme.styles`, by allocator.
     """
     x, title = AXES[against]
-    traces = []
+    traces: list[dict[str, Any]] = []
     for allocator, rows in table.dropna(subset=[x, "score"]).groupby("allocator", sort=True):
         style = styles[str(allocator)]
-        trace = {
+        trace: dict[str, Any] = {
             "type": "scatter",
             "mode": "markers",
             "name": text.plotly(allocator),
@@ -43,6 +44,8 @@ def cost_figure(table: pd.DataFrame, against: str, styles: Mapping[str, Mapping[
             below, above = rows[x] - rows[f"{x}_q1"], rows[f"{x}_q3"] - rows[x]
             trace["error_x"] = {"array": above.tolist(), "arrayminus": below.tolist(), "thickness": 1, "width": 0}
         traces.append(trace)
-    axes = {"xaxis": {"title": {"text": title}, "rangemode": "tozero"}, "yaxis": {"title": {"text": "score"}}}
-    axes["yaxis"] |= {"range": [-2, 103]}
+    axes: dict[str, Any] = {
+        "xaxis": {"title": {"text": title}, "rangemode": "tozero"},
+        "yaxis": {"title": {"text": "score"}, "range": [-2, 103]},
+    }
     return go.Figure({"data": traces, "layout": {**axes, **frame(420)}})

@@ -68,7 +68,8 @@ def _chosen(costs: pd.DataFrame) -> pd.DataFrame:
         place = state.choice("measured", "Task and length", _places(costs), shown=place_label)
         costs = at_conditions(costs, setting, machine, place)
         n_tokens = state.choice("tokens", "Tokens decoded", sorted(costs["n_new_tokens"].unique()))
-    return costs[costs["n_new_tokens"] == n_tokens]
+    chosen: pd.DataFrame = costs[costs["n_new_tokens"] == n_tokens]
+    return chosen
 
 
 def _values(costs: pd.DataFrame, column: str) -> list[str]:
