@@ -164,7 +164,7 @@ def test_options_that_do_not_go_together_are_refused(
 
 
 def test_what_no_cell_can_be_measured_with_is_refused_before_the_first(refused: Callable[..., str], tiny: Path) -> None:
-    command = ["run", "--model", tiny, *COMMAND]
+    command = ["run", "--model", tiny, "--allocator", "uniform", *COMMAND]
     refused([*command, "--new-tokens", "1900"], "are more than the 2048 positions", "--length")
     refused([*command, "--max-memory", "900000"], "is more than is free on cpu")
     refused(["results", "--cost", "--areas", "--db", "out.db"], "--cost shows what was measured")
