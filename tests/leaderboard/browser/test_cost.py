@@ -21,7 +21,7 @@ def test_a_visitor_ranks_one_machine_saves_its_table_and_sends_a_link(
         assert [row["allocator"] for row in rows] == ["uniform", "lukv", "adakv", "full"]
         assert [row["rank"] for row in rows] == ["1", "1", "3", "4"]
         assert {row["machine"] for row in rows} == {DESKTOP}
-        screen.pick("peak memory")
+        screen.pick("KV footprint")
         assert {row["rank"] for row in screen.csv()} == {"1"}
         assert screen.plots.count() == 1
         assert visitors.open(screen.page.url).content() == screen.content()
