@@ -121,12 +121,13 @@ def _measure(
     measured: MeasuredRun,
 ) -> list[str]:
     """Measure on one model, and add to what is measured; the ids of its measurements."""
-    from ..cost.session import measure_plan
+    from ..cost.session import check_measurable, measure_plan
     from ..run.plan import make_plan
 
     grid = checked.grid
     loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
     plan = make_plan(spec, loaded, progress.report)
+    check_measurable(plan, settings_of(grid))
     checked.note_contexts(plan, progress)
     if not isinstance(model, Model):
         loaded.release_weights()

@@ -67,12 +67,17 @@ class CostRun:
 def measure_plan(plan: Plan, store: Store, command: Sequence[str], run: CostRun, report: Report) -> CostOutcome:
     """Measure what is missing of a plan.
 
+    Args:
+        plan: Passed by `check_measurable`.
+        store: Takes the measurements.
+        command: Recorded for the run.
+        run: How it is carried out.
+        report: Shows the progress.
+
     Raises:
-        UserError: the answers' room or the memory limit cannot be served; nothing was stored.
         Interrupted: the user stopped it; every measurement so far is stored.
         StoreError: the database failed.
     """
-    _check(plan, run.settings)
     environment = environment_row(plan.loaded)
     cells = {cost_id(cell, environment.id, run.settings): cell for cell in plan.cells}
     outcome = CostOutcome(ids=[*cells])
@@ -115,8 +120,12 @@ def unit_of(cell: RunCell, n_new_tokens: int) -> Unit:
     )
 
 
-def _check(plan: Plan, settings: CostSettings) -> None:
-    """Refuse what no cell could be measured with."""
+def check_measurable(plan: Plan, settings: CostSettings) -> None:
+    """Refuse settings that some cell cannot be measured with, while the model is in memory.
+
+    Raises:
+        UserError: more tokens than the model has positions, or more memory than is free beside the model.
+    """
     loaded = plan.loaded
     for samples in plan.sample_sets:
         n_prompt = len(samples.first.context) + len(samples.first.question)
