@@ -29,6 +29,9 @@ SUMMARY_TRIGGERS = frozenset(
 )
 """What keeps summaries true (see migration 0005). Some programs copy a database without its triggers."""
 
+TRIGGERS = SUMMARY_TRIGGERS | {"cost_alone_on_device"}
+"""All triggers of the newest schema; migration 0006 makes the one on measurements."""
+
 _VERSIONS = Path(__file__).parent / "migrations" / "versions"
 
 _TRIGGERS_ON = {
@@ -72,7 +75,7 @@ def judge(contents: Contents, where: str, taken: Set[str] | None = None) -> Stat
     revisions = schema_revisions()
     if contents.revision == revisions[-1]:
         _check_whole(contents, where)
-        return "current" if contents.triggers >= SUMMARY_TRIGGERS else "without triggers"
+        return "current" if contents.triggers >= TRIGGERS else "without triggers"
     if contents.revision in revisions:
         return "older"
     if contents.revision is not None:

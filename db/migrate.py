@@ -28,11 +28,13 @@ def restore_triggers(engine: Engine) -> None:
     from alembic.runtime.migration import MigrationContext
 
     from .migrations.versions.v0005_summaries_of_complete_cells import create_triggers
+    from .migrations.versions.v0006_measurements_of_cost import create_trigger
 
     with engine.begin() as connection:
         connection.execute(delete(CellSummary))
         with Operations.context(MigrationContext.configure(connection)):
             create_triggers()
+            create_trigger()
 
 
 def _run_scripts(connection: Connection) -> None:

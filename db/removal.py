@@ -7,6 +7,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from .. import UserError
 from .claims import live_claims
+from .costs import has_costs
 from .schema import Answer, Cell, Claim, Configuration
 from .shared_rows import delete_unused
 from .store import Store
@@ -44,7 +45,7 @@ def delete_cell(store: Store, prefix: str) -> Removed:
         connection.execute(delete(Claim).where(Claim.cell_id == cell_id))
         connection.execute(delete(Cell).where(Cell.id == cell_id))
         others = select(Cell.id).where(Cell.configuration_id == configuration)
-        if connection.execute(others.limit(1)).first() is None:
+        if connection.execute(others.limit(1)).first() is None and not has_costs(connection, configuration):
             connection.execute(delete(Configuration).where(Configuration.id == configuration))
     return Removed(cell_id, task, n_answers)
 

@@ -12,6 +12,9 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from .columns import Address, AnyText, Count, Hash, Json, Name, Number, VerbatimJson
 from .columns import Base as Base
+from .cost_tables import Cost as Cost
+from .cost_tables import CostDevice as CostDevice
+from .cost_tables import CostRepeat as CostRepeat
 from .derived import CellSummary as CellSummary
 from .derived import SampleList as SampleList
 

@@ -47,6 +47,14 @@ mean difference. Two intervals may overlap although the paired difference is cer
 
 **Loss.** What is lost of the full cache's score over the same samples, in percent. Negative where eviction helped.
 
-**Seconds.** Indicative: an accuracy run shares one prefill among many configurations, and machines differ. They are
-averaged over one machine only and never ranked.
+**Seconds.** Of an accuracy run: indicative, since it shares one prefill among many configurations, and machines differ.
+They are averaged over one machine only and never ranked. Those on the page Cost are measured and ranked.
+"""
+
+COST = """
+Each configuration was measured alone, in a process of its own, on a device that no other measurement used: its logits
+were compared with those of the masked full cache first, one repeat went before those that count, and every repeat read,
+evicted and decoded the same number of tokens. Numbers are medians over the repeats, with quartiles.
+*To first token* is the sum of prefill, eviction (score, allocate, select, compact) and the first pass over the
+question; *peak* is memory beside the model; *footprint* is slots held x time held, relative to the full cache.
 """

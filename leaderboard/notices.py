@@ -30,10 +30,15 @@ def show_failure(error: UserError | StoreError) -> None:
     st.caption("This page looks again by itself every few seconds.")
 
 
-def show_empty() -> None:
-    """A database with our tables and nothing in them."""
+def show_empty(*, has_costs: bool) -> None:
+    """A database with our tables and no answers in them; it may hold measurements of cost."""
     st.title("No results yet")
-    st.write("The database is there, and no run has stored a result in it. Make some with:")
+    if has_costs:
+        st.write(
+            "Cost was measured, and is shown on the page Cost. No run has stored answers beside it. Make some with:"
+        )
+    else:
+        st.write("The database is there, and no run has stored a result in it. Make some with:")
     st.code(FIRST_RUN, language="shell")
     st.caption("This page looks again by itself every few seconds.")
 

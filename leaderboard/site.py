@@ -7,6 +7,7 @@ from streamlit.navigation.page import StreamlitPage
 
 from .. import UserError
 from ..db.errors import StoreError
+from ..db.frames.costs import read_cost_frame
 from ..db.frames.settings import read_settings
 from . import notices
 from .filters import show_filters
@@ -19,6 +20,7 @@ LOOK_AGAIN_S = 5
 PAGES = {
     "ranking": "Leaderboard",
     "tradeoffs": "Trade-offs",
+    "cost": "Cost",
     "tasks": "Tasks",
     "budgets": "Budgets",
     "compare": "Compare",
@@ -30,7 +32,7 @@ PAGES = {
 
 STYLE = Path(__file__).with_name("style.css")
 
-UNFILTERED = ("Methods", "About the numbers")
+UNFILTERED = ("Cost", "Methods", "About the numbers")
 """Pages that show all that the record holds."""
 
 
@@ -54,7 +56,11 @@ def show_site(folder: Path) -> None:
 def _show_record(record: Record, page: StreamlitPage) -> None:
     """The page over the record, and what stands around it."""
     if record.read(read_settings).empty:
-        notices.show_empty()
+        has_costs = not record.read(read_cost_frame).empty
+        if has_costs and page.title == "Cost":
+            page.run()
+        else:
+            notices.show_empty(has_costs=has_costs)
         return
     if record.is_example:
         notices.show_example_notice()

@@ -13,6 +13,7 @@ from ..errors import Interrupted
 from ..reports.progress import Progress
 from .axes import AXES, Axes, parse_axes, parse_combinations
 from .batching import batching_of, check_batching
+from .cost import check_cost
 from .defaults import LENGTH
 from .finished import FinishedRun
 from .grid import Grid
@@ -198,6 +199,7 @@ def check_grid(grid: Grid) -> CheckedGrid:
     """
     grid = checked_types(grid)
     samples_limit(grid.limit)
+    check_cost(grid)
     check_batching(grid)
     one_of("--protocol", grid.protocol, ("agnostic", "aware"))
     if grid.samples is not None and grid.data_dir is not None:

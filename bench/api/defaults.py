@@ -6,3 +6,5 @@ TASKS = "niah_multikey_1"
 LENGTH = 1024
 LIMIT = 12
 SCHEDULE = "one-shot"
+REPEATS = 5
+NEW_TOKENS = 32

@@ -16,6 +16,8 @@ from .several import Names, Numbers, Shares
 if TYPE_CHECKING:
     import pandas as pd
 
+    from .checked import CheckedGrid
+
 Combinations = Mapping[str, Any]
 """Axes by name, each with one value or several: {"allocator": "adakv", "ratio": [0.8, 0.9]}."""
 
@@ -54,6 +56,7 @@ class Grid:
         batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
             alone and token by token, which is slower for many, and only then ttft and tpot are measured.
         max_memory: GiB that "auto" may fill on each device, all workers there together; None = half of what is free.
+            With `cost`, what the largest batch may take beside the model; None = only batch 1 is measured.
         drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Drafts are verified:
             an answer is what decoding token by token gives.
         redo: Whether to replace stored answers.
@@ -63,6 +66,10 @@ class Grid:
         executor: "local" (processes of this machine) or "ray"; None = this process.
         workers: Of the executor; None = one for each GPU.
         address: Of a running Ray cluster, "HOST:PORT" or "auto"; None = Ray is started on this machine.
+        cost: Whether to measure what each cell costs instead of answering: seconds, memory and bytes, on the first
+            sample of each task, alone in a process of its own (docs/cost.md).
+        repeats: Of each measurement; None = 5.
+        new_tokens: Tokens that each repeat decodes, whatever ends an answer otherwise; None = 32.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
     """
@@ -101,6 +108,9 @@ class Grid:
     executor: str | None = None
     workers: int | None = None
     address: str | None = None
+    cost: bool = False
+    repeats: int | None = None
+    new_tokens: int | None = None
     progress: ProgressOption = True
 
 
@@ -112,6 +122,9 @@ def run(grid: Grid) -> "pd.DataFrame":
     Each answer is stored as soon as it is complete. The same call again answers what is missing or failed and repeats
     nothing, also after an interrupt. The keywords are the attributes of `Grid`. Failed answers are counted in the
     column `n_failed`, with the first reason in `error`, and a warning is issued for each cell that has any.
+
+    With `cost` the cells are measured instead: a row per measurement, with the columns of `results --cost --json`, and
+    a warning for each that failed.
 
     Raises:
         UserError: an option, the model or a task cannot be served; nothing was stored.
@@ -126,8 +139,23 @@ def run(grid: Grid) -> "pd.DataFrame":
 
     checked = check_grid(grid)
     command = recorded_command(["lukv_bench.run", *words_of(checked.grid)], describe(checked.url))
+    if checked.grid.cost:
+        return _measured(checked, command)
     with shown_progress(grid.progress) as progress:
         finished = checked.carry_out(command, progress)
     for line in finished.failures:
         warnings.warn(line, RuntimeWarning, stacklevel=4)
     return rows_frame(finished.rows, COMPARED_COLUMNS)
+
+
+def _measured(checked: "CheckedGrid", command: list[str]) -> "pd.DataFrame":
+    """A row per measurement; a warning for each that failed."""
+    from ...db.cost_rows import COST_COLUMNS
+    from ...db.queries import rows_frame
+    from .cost import measure_grid
+
+    with shown_progress(checked.grid.progress) as progress:
+        measured = measure_grid(checked, command, progress)
+    for line in measured.failures:
+        warnings.warn(line, RuntimeWarning, stacklevel=5)
+    return rows_frame(measured.rows, COST_COLUMNS)

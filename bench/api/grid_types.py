@@ -34,9 +34,9 @@ def checked_types(grid: Grid) -> Grid:
         whole_number: ("limit",),
         auto_or_whole_number: ("batch",),
         optional_gib: ("max_memory",),
-        optional_number: ("sink", "window", "max_length", "workers"),
+        optional_number: ("sink", "window", "max_length", "workers", "repeats", "new_tokens"),
         optional_place: ("data_dir", "samples", "db"),
-        switch: ("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts"),
+        switch: ("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "cost"),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
     return replace(grid, **checked)

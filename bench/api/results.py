@@ -79,6 +79,25 @@ class Results:
             return rows_frame(answer_rows(store, cell_rows(store, names_of(task)), number), ANSWER_COLUMNS)
 
     @python_messages()
+    def costs(self, task: Names | None = None) -> "pd.DataFrame":
+        """A row per measurement of `run(cost=True)`, with the columns of `results --cost --json`.
+
+        Seconds are medians over the repeats, with quartiles in the columns that end in `_q1` and `_q3`; `repeats` has
+        every value. Only rows of one `machine` and of equal `n_new_tokens` can be compared.
+
+        Args:
+            task: Only these tasks or families.
+
+        Raises:
+            UserError: the database cannot be read, or `task` names nothing in it.
+        """
+        from ...db.cost_rows import COST_COLUMNS
+        from ...db.queries import rows_frame
+
+        with open_results(self.db) as store:
+            return rows_frame(cost_rows(store, names_of(task)), COST_COLUMNS)
+
+    @python_messages()
     def compare(self, a: str, b: str, task: Names | None = None) -> "pd.DataFrame":
         """Whether one configuration is better than another, over the samples that both answered.
 
@@ -153,6 +172,17 @@ def cell_rows(store: "Store", task: Sequence[str] | None = None, against: str | 
     from ...db.comparison import result_rows
 
     rows = result_rows(store, against=against)
+    if task is None:
+        return rows
+    tasks = _stored_tasks(task, {row["task"] for row in rows})
+    return [row for row in rows if row["task"] in tasks]
+
+
+def cost_rows(store: "Store", task: Sequence[str] | None = None) -> list[Row]:
+    """The rows of `Results.costs`, as plain values."""
+    from ...db.cost_rows import read_costs
+
+    rows = read_costs(store)
     if task is None:
         return rows
     tasks = _stored_tasks(task, {row["task"] for row in rows})

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..api.defaults import LENGTH, MODEL, TASKS
+from ..api.defaults import LENGTH, MODEL, NEW_TOKENS, REPEATS, TASKS
 
 
 def whole_number(text: str | int) -> int:
@@ -173,7 +173,8 @@ MaxMemory = Annotated[
     float | None,
     typer.Option(
         "--max-memory",
-        help="GiB that --batch auto may fill on a device.  [default: half of what is free]",
+        help="GiB that --batch auto may fill on a device.  [default: half of what is free]  With --cost, GiB that the "
+        "largest batch may take beside the model.  [default: only batch 1 is measured]",
         metavar="GIB",
     ),
 ]
@@ -206,6 +207,30 @@ Address = Annotated[
     str | None,
     typer.Option(
         "--address", help="A running Ray cluster: HOST:PORT, or auto.  [default: Ray is started here]", metavar="A"
+    ),
+]
+
+Cost = Annotated[
+    bool,
+    typer.Option(
+        "--cost",
+        help="Measure what each cell costs (seconds, memory, bytes) instead of answering: alone in a process of its "
+        "own, on the first sample of each task. See docs/cost.md.",
+    ),
+]
+Repeats = Annotated[
+    int | None,
+    typer.Option(
+        "--repeats", help=f"With --cost, measured repeats.  [default: {REPEATS}]", metavar="N", parser=whole_number
+    ),
+]
+NewTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--new-tokens",
+        help=f"With --cost, tokens that each repeat decodes; nothing ends it earlier.  [default: {NEW_TOKENS}]",
+        metavar="N",
+        parser=whole_number,
     ),
 ]
 

@@ -66,6 +66,13 @@ class ResultsOptions:
             "its loss relative to the full cache.",
         ),
     ] = False
+    cost: Annotated[
+        bool,
+        typer.Option(
+            "--cost",
+            help="A row per measurement of `run --cost` instead, a table per machine: seconds, memory and bytes.",
+        ),
+    ] = False
     latex: Annotated[bool, typer.Option("--latex", help="Print LaTeX tables (booktabs).")] = False
     plot: Annotated[
         Path | None,
@@ -107,15 +114,19 @@ def results(options: ResultsOptions) -> int:
 
       lukv-bench results --areas
 
+      lukv-bench results --cost
+
       lukv-bench results --plot quality.svg
     """
     _check(options)
-    from ..api.results import cell_rows, open_results
+    from ..api.results import cell_rows, cost_rows, open_results
 
     tasks = None if options.task is None else axis("--task", options.task)
     with open_results(options.db) as store:
         if options.delete is not None:
             return _delete(store, options.delete)
+        if options.cost:
+            return _show_costs(store, tasks, options)
         rows = cell_rows(store, tasks, options.against)
         if options.plot is not None:
             return _plot(store, rows, options.plot)
@@ -123,7 +134,8 @@ def results(options: ResultsOptions) -> int:
             from ...db.urls import describe
 
             named = "" if tasks is None else f" for {', '.join(tasks)}"
-            print(f'no results{named} in {describe(store.url)} yet; "lukv-bench run" makes some')
+            measured = '; "results --cost" shows what was measured' if cost_rows(store, tasks) else ""
+            print(f'no results{named} in {describe(store.url)} yet; "lukv-bench run" makes some{measured}')
         elif options.answers:
             _show_answers(store, rows, options)
         elif options.areas:
@@ -145,6 +157,10 @@ def _check(options: ResultsOptions) -> None:
     if sum(views) > 1:
         raise UserError("give one of --json, --csv, --markdown, --grid and --latex.")
     ranked = options.by is not None or options.pareto or options.areas
+    if options.cost and any(
+        (ranked, options.grid, options.latex, options.answers, options.against, options.plot, options.delete)
+    ):
+        raise UserError("--cost shows what was measured; give it --db, --task, --json, --csv or --markdown at most.")
     if options.delete is not None:
         if any((*views, options.answers, options.task, options.against, ranked, options.plot)):
             raise UserError("--delete stands alone beside --db: it shows nothing.")
@@ -260,6 +276,15 @@ def _show_answers(store: "Store", rows: "Sequence[Row]", options: ResultsOptions
         print(answers_markdown(answers))
     else:
         print_answers(answers, terminal_width())
+
+
+def _show_costs(store: "Store", tasks: "Sequence[str] | None", options: ResultsOptions) -> int:
+    from ..api.results import cost_rows
+    from ..reports.costs import show_costs
+
+    shown = [name for name in ("json", "csv", "markdown") if getattr(options, name)]
+    show_costs(cost_rows(store, tasks), shown[0] if shown else "table")
+    return 0
 
 
 def _delete(store: "Store", prefix: str) -> int:

@@ -5,6 +5,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from ... import UserError
 from ..api.checked import CheckedGrid, check_grid
 from ..api.defaults import LIMIT, MODEL, SCHEDULE, TASKS
 from ..api.finished import FinishedRun
@@ -19,6 +20,7 @@ from .options import (
     Allocators,
     Batch,
     Config,
+    Cost,
     Database,
     DataDir,
     Device,
@@ -36,12 +38,14 @@ from .options import (
     MaxLength,
     MaxMemory,
     Models,
+    NewTokens,
     NoBaselines,
     NoDrafts,
     NoTruncate,
     Protocol,
     Ratio,
     Redo,
+    Repeats,
     Samples,
     Schedules,
     Scorers,
@@ -95,6 +99,9 @@ class RunOptions:
     executor: Executor = None
     workers: Workers = None
     address: Address = None
+    cost: Cost = False
+    repeats: Repeats = None
+    new_tokens: NewTokens = None
     traceback: Traceback = False
     json: Json = False
     config: Config = None
@@ -109,9 +116,14 @@ def run(options: RunOptions) -> int:
     and repeats nothing; typed in several terminals at once, it shares the work among them.
     Without --ratio or --keep-tokens, 80% of the cache is pruned.
 
+    With --cost the same cells are measured, one after the other: time to the first token step by step, time per later
+    token, memory and bytes, every repeat kept. `results --cost` shows them, and only these seconds are ranked.
+
     Exit code 0: all cells done; 1: an answer or a cell failed; 2: the command was wrong; 130: interrupted (143 by
     SIGTERM).
     """
+    if options.cost and options.dry_run:
+        raise UserError("--dry-run tells what answers would take; leave it out with --cost.")
     checked = check_grid(_grid(options))
     if options.dry_run:
         return _forecast(checked, as_json=options.json)
@@ -120,10 +132,14 @@ def run(options: RunOptions) -> int:
 
     where = describe(checked.url)
     in_words = options.config or options.include or options.exclude
-    command = ["lukv-bench", "run", *words_of(checked.grid)] if in_words else sys.argv
+    command = recorded_command(["lukv-bench", "run", *words_of(checked.grid)] if in_words else sys.argv, where)
+    if options.cost:
+        from .cost import measure
+
+        return measure(checked, command, where, as_json=options.json, traceback=options.traceback)
     # What a plugin or a library prints is not part of our output.
     with redirect_stdout(sys.stderr), progress() as shown:
-        finished = checked.carry_out(recorded_command(command, where), shown)
+        finished = checked.carry_out(command, shown)
     _show(finished, where, options)
     return 1 if finished.failures else 0
 
@@ -164,6 +180,9 @@ def _grid(options: RunOptions) -> Grid:
         executor=options.executor,
         workers=options.workers,
         address=options.address,
+        cost=options.cost,
+        repeats=options.repeats,
+        new_tokens=options.new_tokens,
     )
 
 

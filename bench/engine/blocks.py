@@ -55,13 +55,15 @@ class BlockRecord:
         cache: What is kept, with room for the rest of the sequence.
         kept: Per layer that is evicted.
         prefill_s: Of the model's own forward passes.
-        select_s: Of scoring and selecting.
+        score_s: Of scoring.
+        select_s: Of selecting.
         compact_s: Of freeing what is not kept.
     """
 
     cache: StoreCache
     kept: list[Kept]
     prefill_s: float
+    score_s: float
     select_s: float
     compact_s: float
 
@@ -210,6 +212,7 @@ def read_blocks(request: BlockPrefill) -> BlockRecord:
         cache=StoreCache(reading.stores, 1, n_tokens, request.n_sequence, reading.beside, room),
         kept=[store.positions() for store in reading.stores],
         prefill_s=elapsed - reading.aside_s - reading.compact_s,
-        select_s=0.0 if trimmer is None else sum(trimmer.scoring.score_s.values()) + trimmer.select_s,
+        score_s=0.0 if trimmer is None else sum(trimmer.scoring.score_s.values()),
+        select_s=0.0 if trimmer is None else trimmer.select_s,
         compact_s=reading.compact_s,
     )

@@ -8,7 +8,7 @@ from ...kernels.select import Kept
 from ...kernels.store import KVStore, StoreFactory
 from ..errors import WriteError
 from ..guard.stamps import Stamps
-from .clock import now
+from .clock import Laps
 
 Decide = Callable[[int, Tensor | None], Iterable[tuple[int, Kept]]]
 """From a layer and its scores, float32 [1, H, T], to the layers that can be decided now, each with what it keeps."""
@@ -21,17 +21,28 @@ class Evicting:
         stores: By layer.
         kept: By layer.
         kv_bytes: Bytes of the full cache, including released layers.
-        compact_s: Wall seconds in which the stores were built.
-        aside_s: Wall seconds spent here, which do not count as the model's.
+        held: Per layer taken, the slots of all layers that are held before any of it is evicted.
     """
 
     def __init__(self, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
         self.stores: dict[int, KVStore] = {}
         self.kept: dict[int, Kept] = {}
         self.kv_bytes = 0
-        self.compact_s = self.aside_s = 0.0
+        self.held: list[int] = []
+        self._compacting, self._aside = Laps(), Laps()
+        self._n_kept = 0
         self._decide, self._table, self._store, self._room = decide, table, store, room
         self._waiting: dict[int, tuple[Tensor, Tensor, Stamps]] = {}
+
+    @property
+    def compact_s(self) -> float:
+        """Seconds in which the stores were built."""
+        return self._compacting.seconds
+
+    @property
+    def aside_s(self) -> float:
+        """Seconds spent here, which do not count as the model's."""
+        return self._aside.seconds
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
         """Take a layer and evict every layer that can be decided; nothing is evicted once its scorer has failed.
@@ -39,7 +50,10 @@ class Evicting:
         Raises:
             WriteError: a plugin wrote into a layer that was waiting.
         """
-        began = now(keys.device)
+        with self._aside.lap(keys.device):
+            self._take(index, keys, values, scores)
+
+    def _take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
         if self._table is not None and self._table not in scores:  # the scorer failed, and so has the answer
             self._waiting.clear()
             self.stores.clear()
@@ -47,18 +61,20 @@ class Evicting:
         self.kv_bytes += keys.nbytes + values.nbytes
         names = (f"keys of layer {index}", keys), (f"values of layer {index}", values)
         self._waiting[index] = keys, values, Stamps(names)
+        self.held.append(
+            self._n_kept + sum(waiting.shape[1] * waiting.shape[2] for waiting, *_ in self._waiting.values())
+        )
         for decided, kept in self._decide(index, None if self._table is None else scores[self._table]):
             self._evict(decided, kept)
-        self.aside_s += now(keys.device) - began
 
     def _evict(self, index: int, kept: Kept) -> None:
         keys, values, stamps = self._waiting.pop(index)
         if written := stamps.written():
             raise WriteError(f"it changed the {written[0]}, which is not an allocator's to change")
-        began = now(keys.device)
-        self.stores[index] = self._store(keys, values, kept, self._room)
+        with self._compacting.lap(keys.device):
+            self.stores[index] = self._store(keys, values, kept, self._room)
         self.kept[index] = kept
-        self.compact_s += now(keys.device) - began
+        self._n_kept += int(kept.counts.sum())
 
     def written(self) -> list[str]:
         """Names of the waiting tensors that were written into."""

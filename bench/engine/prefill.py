@@ -16,7 +16,7 @@ from ..errors import WriteError
 from ..models.load import LoadedModel
 from .beside import Beside, Window
 from .cache import PrefillLayer, PrefillObserver
-from .clock import now
+from .clock import Laps
 from .context import Context, Holding
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
@@ -30,7 +30,8 @@ class Sink(Protocol):
         aside_s: Wall seconds spent in it, which do not count as the model's.
     """
 
-    aside_s: float
+    @property
+    def aside_s(self) -> float: ...  # noqa: D102
 
     def take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
         """Receive a layer.
@@ -215,13 +216,11 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
         Tainted: a scorer changed something; the model is as it was loaded.
         ModelChanged: it changed the model's weights, and they cannot be read again.
     """
-    loaded, one = request.loaded, _Pass(request, sink)
-    with one.scoring.guarding():
-        started = now(loaded.device)
+    loaded, one, whole = request.loaded, _Pass(request, sink), Laps()
+    with one.scoring.guarding(), whole.lap(loaded.device):
         _feed(request, one)
-        elapsed = now(loaded.device) - started
     return PassRecord(
-        elapsed - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures, one.beside
+        whole.seconds - one.scoring.aside_s - sink.aside_s, one.scoring.score_s, one.scoring.failures, one.beside
     )
 
 

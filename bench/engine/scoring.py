@@ -14,7 +14,7 @@ from ..guard.module_state import ModuleState
 from ..guard.process import ProcessState
 from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
-from .clock import now
+from .clock import Laps
 from .views import LayerAtHand
 
 View = Callable[[str, Scorer, LayerAtHand], Any]
@@ -44,8 +44,6 @@ class Scoring:
 
     Attributes:
         failures: Per table what its scorer raised.
-        score_s: Per table the seconds of its scorer alone.
-        aside_s: Seconds spent here, which do not count as the model's.
     """
 
     def __init__(
@@ -53,10 +51,19 @@ class Scoring:
     ) -> None:
         """`written` returns the names of earlier layers' tensors that were written into."""
         self.failures: dict[str, Exception] = {}
-        self.score_s = dict.fromkeys(scorers, 0.0)
-        self.aside_s = 0.0
+        self._scoring, self._aside = {name: Laps() for name in scorers}, Laps()
         self._loaded, self._scorers, self._view, self._written = loaded, scorers, view, written
         self._process = ProcessState.take()
+
+    @property
+    def score_s(self) -> dict[str, float]:
+        """Per table the seconds of its scorer alone."""
+        return {name: laps.seconds for name, laps in self._scoring.items()}
+
+    @property
+    def aside_s(self) -> float:
+        """Seconds spent here, which do not count as the model's."""
+        return self._aside.seconds
 
     def score(self, layer: LayerAtHand) -> dict[str, Tensor]:
         """Every scorer's scores of a layer, float32 [B, H, T], except of those that failed.
@@ -66,12 +73,11 @@ class Scoring:
         """
         if not self._scorers:
             return {}
-        began = now(layer.keys.device)
         scores: dict[str, Tensor] = {}
-        for name, scorer in self._scorers.items():
-            if name not in self.failures:
-                self._score(name, scorer, layer, scores)
-        self.aside_s += now(layer.keys.device) - began
+        with self._aside.lap(layer.keys.device):
+            for name, scorer in self._scorers.items():
+                if name not in self.failures:
+                    self._score(name, scorer, layer, scores)
         return scores
 
     def _score(self, name: str, scorer: Scorer, layer: LayerAtHand, scores: dict[str, Tensor]) -> None:
@@ -87,13 +93,10 @@ class Scoring:
             raise Tainted(name, WriteError(reason))
 
     def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
-        began = now(layer.keys.device)
-        try:
+        with self._scoring[name].lap(layer.keys.device):
             view = self._view(name, scorer, layer)
             with plugin_code(package_of(scorer)), torch.no_grad():
                 return scorer.score(view)
-        finally:
-            self.score_s[name] += now(layer.keys.device) - began
 
     def check(self) -> None:
         """Check that earlier layers, the model's weights and torch itself are unchanged.

@@ -1,6 +1,5 @@
 """Calls an allocator and validates its keep counts."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...allocators.base import AllocationRequest, BudgetError, check_counts
+from ..engine.clock import Laps
 from ..errors import PluginFailure, WriteError
 from ..guard.read_only import reading
 from ..models.layers import ModelShape
@@ -23,7 +23,7 @@ class Allocation:
 
     Attributes:
         counts: int64 [layers, 1, H], passed by the validator.
-        allocate_s: Wall seconds of the allocator's own code.
+        allocate_s: Seconds of the allocator's own code.
         events: The allocator's notes on them.
     """
 
@@ -65,10 +65,13 @@ def allocate(allocator: Any, *requests: AllocationRequest) -> Allocation:
         BudgetError: its counts break the budget.
         NoteError: its notes on them cannot be stored.
     """
-    with reading(allocator, _tensors(*requests)):
-        began = time.perf_counter()
-        each = [_counts(allocator.allocate(request)) for request in requests]  # copying to the CPU waits for a device
-        allocate_s = time.perf_counter() - began
+    scores = requests[0].scores
+    allocating = Laps()
+    with (
+        reading(allocator, _tensors(*requests)),
+        allocating.lap(torch.device("cpu") if scores is None else scores.device),
+    ):
+        each = [_counts(allocator.allocate(request)) for request in requests]
     for counts, request in zip(each, requests, strict=True):
         check_counts(counts, request)
     events: list[Event] = []
@@ -76,7 +79,7 @@ def allocate(allocator: Any, *requests: AllocationRequest) -> Allocation:
         with reading(allocator, _tensors(*requests)):
             notes = [list(notes_of(request, counts.clone())) for counts, request in zip(each, requests, strict=True)]
         events = [event for some in notes for event in allocator_events(some)]
-    return Allocation(torch.cat(each), allocate_s, tuple(events))
+    return Allocation(torch.cat(each), allocating.seconds, tuple(events))
 
 
 def _tensors(*requests: AllocationRequest) -> Iterator[tuple[str, Tensor]]:

@@ -9,7 +9,7 @@ from ..engine.trimming import Trim
 from ..errors import WriteError, without_frames
 from ..models.load import DTYPES, LoadedModel
 from .estimate import CacheShape
-from .evicted import Barred, Evicted, refuse_barred
+from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
 from .method import Method
 from .policy import Policy
 from .selection import Selection
@@ -41,10 +41,12 @@ def evict_in_blocks(
     except (Tainted, WriteError) as error:
         barred[method.label] = without_frames(error.error if isinstance(error, Tainted) else error)
         raise barred[method.label] from None
+    steps = EvictionSeconds(record.score_s, policy.allocate_s, record.select_s, record.compact_s)
     sizes = CacheShape(loaded.shape, DTYPES[loaded.dtype].itemsize)
     return Evicted(
         cache=record.cache,
-        selection=Selection(record.kept, tuple(policy.events), policy.seconds + record.select_s),
+        selection=Selection(record.kept, tuple(policy.events), steps.choosing_s),
         full=FullCache(len(ids), sizes.full_bytes(len(ids)), record.prefill_s),
-        compact_s=record.compact_s,
+        steps=steps,
+        held=(),
     )

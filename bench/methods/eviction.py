@@ -9,6 +9,8 @@ from contextlib import contextmanager, nullcontext
 
 from ... import UserError
 from ...kernels.ragged_store import compact
+from ...kernels.select import stack
+from ...kernels.store import StoreFactory
 from ..engine.cache import StoreCache
 from ..engine.context import Context, FullCache
 from ..engine.evicting import Evicting
@@ -19,7 +21,7 @@ from ..errors import PluginError, WriteError, reason_of, without_frames
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .blockwise import evict_in_blocks
-from .evicted import Barred, Evicted, refuse_barred
+from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
 from .incremental import check_model, check_schedules
 from .method import Method
 from .policy import Policy
@@ -44,6 +46,7 @@ def evict_alone(
     seed: int,
     n_sequence: int,
     barred: Barred | None = None,
+    n_rows: int = 1,
 ) -> Evicted:
     """Read a context and evict each layer as soon as the method decides it; its full keys and values are released.
     Under a block schedule each layer is evicted after every block.
@@ -55,6 +58,7 @@ def evict_alone(
         seed: The run's.
         n_sequence: Tokens of the whole sequence, from the context to the answer: the stores have room for all of them.
         barred: Plugins that are not called; a plugin that changes its inputs is added.
+        n_rows: Rows of the cache, each with a copy of its own of what is kept.
 
     Raises:
         ModelChanged: a plugin changed the model's weights, and they cannot be read again.
@@ -68,7 +72,7 @@ def evict_alone(
     table = None if method.scorer is None else method.table
     scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
     request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
-    sink = Evicting(policy.decide, table, compact, n_sequence - len(ids))
+    sink = Evicting(policy.decide, table, compact if n_rows == 1 else _copies(n_rows), n_sequence - len(ids))
     try:
         record = read_into(sink, request)
     except (Tainted, WriteError) as error:
@@ -77,14 +81,20 @@ def evict_alone(
     for failure in record.failures.values():
         raise failure
     order, room = range(loaded.shape.n_layers), n_sequence - len(ids)
-    seconds = policy.seconds + sum(record.score_s.values())
+    steps = EvictionSeconds(sum(record.score_s.values()), policy.allocate_s, policy.select_s, sink.compact_s)
     stores = [sink.stores[layer] for layer in order]
     return Evicted(
-        cache=StoreCache(stores, 1, len(ids), n_sequence, record.beside, room),
-        selection=Selection([sink.kept[layer] for layer in order], tuple(policy.events), seconds),
+        cache=StoreCache(stores, n_rows, len(ids), n_sequence, record.beside, room),
+        selection=Selection([sink.kept[layer] for layer in order], tuple(policy.events), steps.choosing_s),
         full=FullCache(len(ids), sink.kv_bytes + record.beside.nbytes, record.prefill_s),
-        compact_s=sink.compact_s,
+        steps=steps,
+        held=sink.held,
     )
+
+
+def _copies(n_rows: int) -> StoreFactory:
+    """Makes stores of several rows that keep the same."""
+    return lambda keys, values, kept, room: compact(keys, values, stack([kept] * n_rows), room)
 
 
 def read_context(

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from ...allocators.base import AllocationRequest, Needs
 from ...kernels.select import Kept, keep_ranked, rank, select
-from ..engine.clock import now
+from ..engine.clock import Laps
 from ..models.load import LoadedModel
 from .allocation import allocate
 from .events import Event, harness_events
@@ -25,19 +25,30 @@ class Policy:
     Attributes:
         budget: Resolved over the context.
         events: Of the layers decided so far.
-        seconds: Wall seconds of allocation and selection so far.
+        allocate_s: Seconds of the allocator's own code so far.
     """
 
     def __init__(self, loaded: LoadedModel, method: Method, n_tokens: int, seed: int) -> None:
         """Raises UserError where the budget keeps fewer tokens than are protected."""
         self.budget = resolve_budget(method, loaded.shape, n_tokens)
         self.events: list[Event] = [] if method.scorer is None else harness_events(method, loaded, n_tokens)
-        self.seconds = 0.0
+        self.allocate_s = 0.0
+        self._selecting = Laps()
         self._method, self._device, self._n_layers = method, loaded.layer_devices[0], loaded.shape.n_layers
         self._requests = self.budget.requests(seed)
         self._counts: Tensor | None = None
         self._table: Tensor | None = None
         self._everything: Kept | None = None
+
+    @property
+    def select_s(self) -> float:
+        """Seconds of selection so far."""
+        return self._selecting.seconds
+
+    @property
+    def seconds(self) -> float:
+        """Of allocation and selection so far."""
+        return self.allocate_s + self.select_s
 
     def decide(self, layer: int, scores: Tensor | None) -> Iterator[tuple[int, Kept]]:
         """The layers that can be decided once this one is available, each with what it keeps.
@@ -78,10 +89,8 @@ class Policy:
             counts = self._allocate(
                 *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
             )
-        began = now(table.device)
-        kept = keep_ranked(rank(table, self._protected(table.device)) if ranks is None else ranks, counts)
-        self.seconds += now(table.device) - began
-        return kept
+        with self._selecting.lap(table.device):
+            return keep_ranked(rank(table, self._protected(table.device)) if ranks is None else ranks, counts)
 
     def keep_counts(self) -> Tensor:
         """int64 [L, 1, H] of an allocator that needs no scores. Raises as `decide`."""
@@ -105,15 +114,13 @@ class Policy:
             for request, scores in requests
         ]
         allocation = allocate(self._method.allocator.instance, *complete)
-        self.seconds += allocation.allocate_s
+        self.allocate_s += allocation.allocate_s
         self.events += allocation.events
         return allocation.counts
 
     def _select(self, scores: Tensor, counts: Tensor) -> Kept:
-        began = now(scores.device)
-        kept = select(scores, counts, self._protected(scores.device))
-        self.seconds += now(scores.device) - began
-        return kept
+        with self._selecting.lap(scores.device):
+            return select(scores, counts, self._protected(scores.device))
 
     def _protected(self, device: torch.device) -> Tensor:
         return self.budget.protected.to(device)

@@ -2,9 +2,11 @@
 
 import os
 import platform
+import re
 from collections import Counter
 from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -49,8 +51,21 @@ def _count(number: str | int, name: str) -> str:
     return f"{number} {name}" if number == 1 else f"{number} {name}s"
 
 
+DRIVER = Path("/proc/driver/nvidia/version")
+
+
+def driver() -> str | None:
+    """The version of NVIDIA's driver; None where there is none."""
+    try:
+        found = re.search(r"Kernel Module.*?(\d+\.\d[\d.]*)", DRIVER.read_text(encoding="utf-8", errors="replace"))
+    except OSError:
+        return None
+    return None if found is None else found[1]
+
+
 def machine(*devices: "torch.device") -> dict[str, str | int]:
-    """Processor, its logical cores and torch's threads; for CUDA devices also their names and torch's CUDA version."""
+    """Processor, its logical cores and torch's threads; for CUDA devices also their names, torch's CUDA version and the
+    driver's."""
     import torch
 
     facts: dict[str, str | int] = {
@@ -61,4 +76,6 @@ def machine(*devices: "torch.device") -> dict[str, str | int]:
     if gpus := Counter(torch.cuda.get_device_name(device) for device in devices if device.type == "cuda"):
         names = ", ".join(name if n == 1 else f"{n} x {name}" for name, n in gpus.items())
         facts |= {"gpu": names, "cuda": str(torch.version.cuda)}
+        if (version_of_driver := driver()) is not None:
+            facts["driver"] = version_of_driver
     return facts

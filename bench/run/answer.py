@@ -34,7 +34,7 @@ def answer_alone(
 ) -> UnitAnswer:
     """The answer over a context that the configuration evicted while it was read; without drafts, token by token."""
     selected = [Selected(configuration, evicted.selection)]
-    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.compact_s, drafts)[0]
+    return _decode(loaded, unit, selected, evicted.full, evicted.cache, evicted.steps.compact_s, drafts)[0]
 
 
 def answer_selected(

@@ -36,6 +36,13 @@ def environment_row(loaded: LoadedModel) -> schema.Environment:
 
 def plan_rows(plan: Plan) -> Iterator[PlanRow]:
     """All rows that answers refer to, except samples."""
+    yield from method_rows(plan)
+    for cell in plan.cells:
+        yield _cell(cell)
+
+
+def method_rows(plan: Plan) -> Iterator[PlanRow]:
+    """The rows of a plan that say what its methods and tasks are; no cell, which would ask for answers."""
     yield _model(plan.loaded)
     for description in _descriptions(plan.methods):
         yield method_page(description)
@@ -43,8 +50,6 @@ def plan_rows(plan: Plan) -> Iterator[PlanRow]:
         yield from _method(method)
     for info in {samples.task.info.name: samples.task.info for samples in plan.sample_sets}.values():
         yield _task(info)
-    for cell in plan.cells:
-        yield _cell(cell)
 
 
 def _model(loaded: LoadedModel) -> schema.Model:

@@ -1,9 +1,10 @@
 """A unit of work and its answers: what passes between the driver of a run and its workers. Both can be pickled."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
+from ...scorers.base import Profile
 from ..engine.decode import StopReason
 from ..engine.stop import Stop
 from ..methods.events import Event
@@ -23,6 +24,11 @@ class UnitConfiguration:
     id: str
     method: Method
     profile_hashes: Mapping[str, str] = field(default_factory=dict)
+
+    def bound(self, profiles: Mapping[str, Profile]) -> Self:
+        """A copy whose plugins are bound to their profiles, given by hash."""
+        own = {path: profiles[digest] for path, digest in self.profile_hashes.items()}
+        return replace(self, method=self.method.with_profiles(own))
 
 
 @dataclass(frozen=True)

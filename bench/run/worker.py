@@ -57,7 +57,7 @@ class Worker:
         Raises:
             ModelChanged: a plugin changed the model's weights, and they cannot be read again.
         """
-        configurations = tuple(map(self._bound, unit.configurations))
+        configurations = tuple(one.bound(self.profiles) for one in unit.configurations)
         in_blocks = [one for one in configurations if one.method.schedule.block is not None]
         together = [one for one in configurations if one.method.schedule.block is None]
         if len(together) > 1:
@@ -163,11 +163,6 @@ class Worker:
                 yield from (failure(one.configuration, unit, again) for one in part)
             else:
                 yield from self._decode(unit, part, again, drafts, last=last and part[-1] is selected[-1])
-
-    def _bound(self, configuration: UnitConfiguration) -> UnitConfiguration:
-        """The configuration with its method's plugins bound to their profiles."""
-        profiles = {path: self.profiles[digest] for path, digest in configuration.profile_hashes.items()}
-        return replace(configuration, method=configuration.method.with_profiles(profiles))
 
 
 def _attempt(step: Callable[[], T]) -> T | Exception:

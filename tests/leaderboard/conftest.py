@@ -19,6 +19,7 @@ from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
 from .hostile_database import write_hostile_texts, write_wrong_shapes
+from .measured_database import write_costs
 
 APP = Path(lukv_bench.leaderboard.site.__file__).with_name("app.py")
 PLACES = (("fwe", 1280), ("niah", 1280), ("niah", 2560))
@@ -200,6 +201,14 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         fill(store, run)
         store.finish_run(run, 0)
     return path
+
+
+@pytest.fixture(scope="session")
+def measured(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with the cost of the configurations of one scorer and budget measured on two machines."""
+    chosen = [each for each in METHODS if each.scorer in (None, "keydiff") and each.ratio in (None, "0.5")]
+    configurations = [(identity(each), each.allocator) for each in chosen]
+    return write_costs(filled, tmp_path_factory.mktemp("measured") / "results.db", configurations)
 
 
 @pytest.fixture

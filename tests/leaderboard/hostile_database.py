@@ -12,6 +12,7 @@ from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
 from .hostile import HOSTILE
+from .measured_database import write_hostile_costs
 
 TASK = "questions"
 
@@ -50,6 +51,7 @@ def write_hostile_texts(path: Path) -> Path:
         )
         run = store.start_run(["lukv-bench", "run", *map(storable, HOSTILE.values())], environment)
         _fill(store, run)
+        write_hostile_costs(store, run)
         store.finish_run(run, 0)
     return path
 
@@ -179,6 +181,10 @@ WRONG_SHAPES = (
     "UPDATE run SET command = '{\"x\": 1}'",
     "UPDATE model SET details = '[]'",
     "UPDATE configuration SET profile_hash = 'p' WHERE id = 'lukv'",
+    "UPDATE cost_repeat SET token_s = '{\"a\": 1}' WHERE cost_id = 'cost 0'",
+    "UPDATE cost_repeat SET prefill_s = 'much', peak_bytes = 9e999 WHERE cost_id = 'cost 2'",
+    "UPDATE cost SET kv_bytes_kept = 'x', footprint = 'y', model_bytes = -1, length = 'z' WHERE id = 'cost 4'",
+    "UPDATE cost SET details = '[', n_new_tokens = 'many', started_at = '0' WHERE id = 'cost 6'",
 )
 
 

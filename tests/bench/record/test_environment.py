@@ -1,5 +1,6 @@
 """What a run ran on, as the store remembers it."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -28,6 +29,17 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
 def row(device: str) -> Any:
     loaded: Any = On(device)
     return environment_row(loaded)
+
+
+@pytest.mark.parametrize("kind", ["NVIDIA UNIX x86_64 Kernel Module", "NVIDIA UNIX Open Kernel Module for x86_64"])
+@pytest.mark.usefixtures("gpus")
+def test_the_driver_of_a_gpu_is_recorded(kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "version"
+    monkeypatch.setattr(environment, "DRIVER", file)
+    assert "driver" not in row("cuda:0").details
+    file.write_text(f"NVRM version: {kind}  580.95.05  Release Build\nGCC version:  gcc 12.3.0\n")
+    assert row("cuda:0").details["driver"] == "580.95.05"
+    assert "driver" not in row("cpu").details
 
 
 @pytest.mark.usefixtures("gpus")
