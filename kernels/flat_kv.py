@@ -59,8 +59,8 @@ class FlatKV:
         segments = Segments.packed(lengths, capacities.max().expand_as(capacities) if level else capacities)
         n_slots = int(segments.capacities.sum())
         if not len(index):
-            empty = [flat.new_empty(n_slots, keys.shape[-1]) for flat in (keys, values)]
-            return cls(*empty, segments, level, backend)
+            shape = n_slots, keys.shape[-1]
+            return cls(keys.new_empty(shape), values.new_empty(shape), segments, level, backend)
         source = torch.zeros(n_slots, dtype=torch.int64, device=keys.device)
         source[segments.slots().to(keys.device)] = index.to(keys.device)
         return cls(keys.index_select(0, source), values.index_select(0, source), segments, level, backend)

@@ -1,5 +1,7 @@
 """The Triton kernel that merges partial results of attention."""
 
+# mypy: allow-untyped-decorators
+
 import triton
 from triton import language as tl
 

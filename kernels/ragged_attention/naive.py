@@ -60,7 +60,8 @@ def _sinks(sinks: Tensor | None, real: Tensor, index: Tensor, sizes: list[int]) 
     if sinks is None:
         return [None] * len(sizes)
     of_head = sinks.float().view(1, real.shape[1], real.shape[2], 1)
-    return of_head.expand(real.shape).flatten()[index].split(sizes)
+    parts: tuple[Tensor, ...] = of_head.expand(real.shape).flatten()[index].split(sizes)
+    return parts
 
 
 def _hide_old(logits: Tensor, n_new: int, window: int | None) -> None:
