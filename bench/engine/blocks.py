@@ -148,7 +148,8 @@ class _Reading:
         del cache
         began = now(*loaded.devices)
         for index, store in enumerate(self.stores):
-            store.keep(self._kept.pop(index, None) or store.positions(), room)
+            store.keep(self._kept.get(index) or store.positions(), room)
+        self._kept.clear()
         self.beside = Beside(self.beside.layers, self._windows)
         self._windows = {}
         self.compact_s += now(*loaded.devices) - began

@@ -22,7 +22,7 @@ from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .blockwise import evict_in_blocks
 from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
-from .incremental import check_model, check_schedules
+from .incremental import check_schedules
 from .method import Method
 from .policy import Policy
 from .selection import Selection
@@ -32,10 +32,9 @@ def check_methods(loaded: LoadedModel, methods: Sequence[Method]) -> None:
     """Refuse methods that cannot evict by their schedule, or whose scorer reads what the model does not have.
 
     Raises:
-        UserError: as `check_schedules`, `check_model` and `check_reads`.
+        UserError: as `check_schedules` and `check_reads`.
     """
     check_schedules(methods)
-    check_model(loaded, methods)
     check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
 
 

@@ -48,16 +48,3 @@ def _not_held(reads: Reads, block: int, *, has_profile: bool) -> Iterator[str]:
         yield "the attention module"
     if has_profile:
         yield "a profile of whole layers"
-
-
-def check_model(loaded: LoadedModel, methods: Sequence[Method]) -> None:
-    """Refuse a block schedule on a model that cannot be fed in blocks.
-
-    Raises:
-        UserError: it keeps states beside keys and values.
-    """
-    if loaded.shape.has_state and (schedules := [one.schedule for one in methods if one.schedule.block is not None]):
-        raise UserError(
-            f"{loaded.name} keeps states beside keys and values and is not fed in blocks (--schedule {schedules[0]}); "
-            f"use --schedule {DEFAULT_SCHEDULE}."
-        )
