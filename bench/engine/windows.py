@@ -66,10 +66,11 @@ class PartialMask:
 def with_windows(shape: ModelShape, masks: dict[int, PartialMask]) -> tuple[ModelShape, int]:
     """The shape in which the layers with a sliding window are not evicted, and the reach of the others.
 
-    Where every layer has a window, all are evicted, and the shortest window is the reach.
+    Where every layer has a window, all are evicted, and the shortest window is the reach. It is one, too, where the
+    model's own cache drops tokens that its mask shows, as Moshi's does.
 
     Args:
-        shape: As read, without windows.
+        shape: As read off the model's own cache.
         masks: By index of a layer its mask; layers with the causal one are not in it.
 
     Raises:
@@ -89,13 +90,13 @@ def with_windows(shape: ModelShape, masks: dict[int, PartialMask]) -> tuple[Mode
         different = ", ".join(f"{queries}/{heads} x {dim}" for queries, heads, dim in sorted(sizes))
         raise Unsupported(f"its layers that are evicted differ in query/KV heads x head dim ({different})")
     within = [n for index, n in short.items() if index not in windows]
+    held = {index: one.window for index, one in enumerate(shape.layers) if one.window is not None}
+    within += [n for index, n in held.items() if index not in windows and n < limit]
     return ModelShape.of(layers, limit), min(within, default=limit)
 
 
 def _windowed(layer: LayerShape, window: int | None) -> LayerShape:
-    if window is None:
-        return layer
-    return replace(layer, kind="window" if layer.kind == "full" else layer.kind, window=window)
+    return replace(layer, kind="window" if window is not None and layer.kind == "full" else layer.kind, window=window)
 
 
 @contextmanager

@@ -17,7 +17,7 @@ def config_layers(config: Any) -> ModelShape:
 
     text = config.get_text_config(decoder=True)
     positions = max_positions(text)
-    if getattr(text, "kv_lora_rank", None):
+    if layered(text, "kv_lora_rank"):
         raise Unsupported("its cache is compressed (MLA)")
     names = ("num_attention_heads", "num_hidden_layers", "hidden_size")
     numbers = [layered(text, name) for name in names if not isinstance(layered(text, name), list)]

@@ -70,7 +70,7 @@ class ModelShape:
             n_query_heads=first.n_query_heads,
             head_dim=first.head_dim,
             max_positions=max_positions,
-            layers=() if all(layer == first for layer in layers) else tuple(layers),
+            layers=() if first.window is None and all(layer == first for layer in layers) else tuple(layers),
         )
 
     @property

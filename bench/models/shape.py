@@ -58,15 +58,15 @@ def max_positions(config: Any) -> int | None:
 
 @torch.inference_mode()
 def read_shape(name: str, model: Any) -> ModelShape:
-    """The shape of a model's cache, read off the cache that it makes itself for one token. Sliding windows are not
-    known yet: they are read off its masks (`engine.windows`).
+    """The shape of a model's cache, read off the cache that it makes itself for one token. A window in it is what that
+    cache holds; which layers slide is read off the model's masks (`engine.windows`).
 
     Raises:
         UserError: it keeps something other than keys and values.
     """
     with one_sentence(name, model):
         config = model.config.get_text_config(decoder=True)
-        if getattr(config, "kv_lora_rank", None):
+        if layered(config, "kv_lora_rank"):
             raise Unsupported("it attends by latent vectors (MLA), which have no KV heads of their own to evict")
         ids = torch.tensor([[1009 % config.vocab_size]], device=model.device)
         cache = model(input_ids=ids, use_cache=True).get("past_key_values")
@@ -97,7 +97,8 @@ def _layer(index: int, layer: Any, attending: Collection[int], n_query_heads: in
     if layer.keys.shape[-1] != layer.values.shape[-1]:
         dims = f"{layer.keys.shape[-1]} and {layer.values.shape[-1]}"
         raise Unsupported(f"its keys and values differ in size ({dims} numbers a head)")
-    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads)
+    window = layer.sliding_window if isinstance(layer, DynamicSlidingWindowLayer) else None
+    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads, window)
 
 
 def _other_state(layer: Any) -> str:

@@ -117,12 +117,13 @@ def table(rows: Sequence[Row]) -> str:
     """The page."""
     ran = [row for row in rows if not (row.unbuilt or row.refused or row.wrong)]
     refused, unbuilt = [row for row in rows if row.refused], [row for row in rows if row.unbuilt]
+    n_more = sum(row.model_type in tiny.VARIANTS for row in rows)
     parts = [
         "# Architectures",
-        f"Of the {len(rows)} decoders that transformers {transformers.__version__} builds with `AutoModelForCausalLM`, "
-        f"{len(ran)} run here, {len(refused)} are refused when they are loaded and {len(unbuilt)} could not be built "
-        "tiny with random weights. Written by `python tests/benchmarks/architectures.py` "
-        f"(torch {torch.__version__.partition('+')[0]}).",
+        f"transformers {transformers.__version__} builds {len(rows) - n_more} decoders with `AutoModelForCausalLM`. "
+        f"With {n_more} more whose settings are not their type's own, {len(ran)} run here, {len(refused)} are refused "
+        f"when they are loaded and {len(unbuilt)} could not be built tiny with random weights. "
+        f"Written by `python tests/benchmarks/architectures.py` (torch {torch.__version__.partition('+')[0]}).",
         "## By name",
         _by_name({row.model_type: row for row in rows}),
         "## Run",
