@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from ... import UserError
 from ...allocators.base import Needs
 from ...scorers.base import Reads
-from ..models.load import LoadedModel
 from .method import Method
 from .schedule import DEFAULT_SCHEDULE
 
