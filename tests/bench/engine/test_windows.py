@@ -24,6 +24,8 @@ from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.methods.budget import Budget
 from lukv_bench.bench.methods.estimate import CacheShape, estimate
+from lukv_bench.bench.methods.eviction import evict_alone
+from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.kernels.form import Form
 
@@ -117,6 +119,20 @@ def test_a_window_holds_the_bytes_that_transformers_own_cache_holds(
         assert read.kv_bytes == n_bytes == sum(cache.kv_bytes_by_row())
         estimated = estimate(CacheShape(loaded.shape, 4), n_tokens, Budget(), None)
         assert estimated.kv_bytes_full == n_bytes
+
+
+def test_an_eviction_counts_the_layers_that_are_evicted_and_says_which(
+    windowed: tuple[LoadedModel, Any], some_ids: Callable[[int, int], list[int]]
+) -> None:
+    loaded, _ = windowed
+    (method,) = build_methods(["adakv"], ["keydiff"], [Budget(keep_tokens=10)], 2, 2, baselines=False)
+    evicted = evict_alone(loaded, some_ids(CONTEXT, 4), method, 0, CONTEXT + 8)
+    assert sum(map(sum, evicted.selection.keep_counts)) == 10 * 2
+    windows = 2 * (WINDOW - 1) * 2 * 2 * 12 * 4
+    said = {"event": "some_layers_evicted", "layers": [1], "n_layers": 3, "window_kv_bytes": windows}
+    assert evicted.selection.events == (said,)
+    assert evicted.cache.kv_bytes_by_row() == [10 * 2 * 2 * 12 * 4 + windows]
+    assert evicted.full.kv_bytes == CONTEXT * 2 * 2 * 12 * 4 + windows
 
 
 @torch.inference_mode()
