@@ -20,7 +20,7 @@ from .evict import evict, keep_everything
 from .packing import Packing
 from .prefill import prefill
 from .rotary import rotating_for
-from .windows import PartialMask, narrowed, with_windows
+from .windows import PartialMask, narrowed, own_reach, with_windows
 
 N_TOKENS = 24
 """Tokens of the text, fewer where a chunk is shorter; two thirds of them are its context."""
@@ -52,7 +52,7 @@ def prove(loaded: LoadedModel) -> LoadedModel:
     own = _OwnPass.of(loaded, N_TOKENS)
     use_store_attention(loaded.model)
     shape, reach = _windows(loaded)
-    proven = replace(loaded, shape=shape, reach=reach)
+    proven = replace(loaded, shape=shape, reach=min(reach, own_reach(loaded.shape, shape)))
     longest = max((layer.window or 0 for layer in shape.layers), default=0)
     if longest < N_TOKENS:
         _compare(proven, own, min(N_TOKENS, reach))

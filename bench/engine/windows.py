@@ -66,8 +66,7 @@ class PartialMask:
 def with_windows(shape: ModelShape, masks: dict[int, PartialMask]) -> tuple[ModelShape, int]:
     """The shape in which the layers with a sliding window are not evicted, and the reach of the others.
 
-    Where every layer has a window, all are evicted, and the shortest window is the reach. It is one, too, where the
-    model's own cache drops tokens that its mask shows, as Moshi's does.
+    Where every layer has a window, all are evicted, and the shortest window is the reach.
 
     Args:
         shape: As read off the model's own cache.
@@ -90,9 +89,20 @@ def with_windows(shape: ModelShape, masks: dict[int, PartialMask]) -> tuple[Mode
         different = ", ".join(f"{queries}/{heads} x {dim}" for queries, heads, dim in sorted(sizes))
         raise Unsupported(f"its layers that are evicted differ in query/KV heads x head dim ({different})")
     within = [n for index, n in short.items() if index not in windows]
-    held = {index: one.window for index, one in enumerate(shape.layers) if one.window is not None}
-    within += [n for index, n in held.items() if index not in windows and n < limit]
     return ModelShape.of(layers, limit), min(within, default=limit)
+
+
+def own_reach(read: ModelShape, shape: ModelShape) -> int:
+    """The longest sequence of which the model's own cache drops nothing that its masks show in layers that are evicted;
+    Moshi's does.
+
+    Args:
+        read: As read off that cache.
+        shape: With the windows of the masks.
+    """
+    windows = [layer.window for layer in read.layers]
+    held = [window for index, window in enumerate(windows) if window is not None and index in shape.evicted]
+    return min([*held, shape.max_positions])
 
 
 def _windowed(layer: LayerShape, window: int | None) -> LayerShape:

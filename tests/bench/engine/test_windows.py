@@ -33,7 +33,7 @@ Build = Callable[..., LoadedModel]
 HEADS = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12}
 TYPES = ["sliding_attention", "full_attention", "sliding_attention"]
 WINDOW = 9
-CONTEXT, QUESTION, ANSWER = 30, 4, 16
+CONTEXT, QUESTION, ANSWER = 30, 4, 12
 
 
 def gemma2(sizes: dict[str, Any], window: int = WINDOW) -> Gemma2Config:
@@ -198,7 +198,7 @@ def test_lost_sinks_are_refused(build: Build, sizes: dict[str, Any], monkeypatch
         prove_attention(build(gpt_oss(sizes), "eager"))
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("dtype", ["bfloat16"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_half_precision_is_served(build: Build, sizes: dict[str, Any], kind: Any, dtype: str) -> None:
     loaded = build(kind(sizes), "eager")
