@@ -30,7 +30,7 @@ class Laps:
     @contextmanager
     def lap(self, device: torch.device) -> Iterator[None]:
         """Add the block's work on a device; it counts also where it raises."""
-        if device.type != "cuda":
+        if not _has_events(device):
             began = now(device)
             try:
                 yield
@@ -53,6 +53,10 @@ class Laps:
         return self._seconds
 
 
+def _has_events(device: torch.device) -> bool:
+    return device.type == "cuda" and torch.cuda.is_available()
+
+
 def mark(device: torch.device) -> torch.cuda.Event:
     """An event behind all work that is queued on a CUDA device's current stream."""
     event = torch.cuda.Event(enable_timing=True)
@@ -73,14 +77,14 @@ class Marks:
 
     def add(self) -> None:
         """Mark the present moment."""
-        if self._device.type == "cuda":
+        if _has_events(self._device):
             self._events.append(mark(self._device))
         else:
             self._times.append(now(self._device))
 
     def intervals(self) -> list[float]:
         """Seconds from each moment to the next."""
-        if self._device.type != "cuda":
+        if not _has_events(self._device):
             return [after - before for before, after in zip(self._times, self._times[1:], strict=False)]
         for event in self._events[-1:]:
             event.synchronize()

@@ -46,7 +46,7 @@ def test_a_cell_is_measured_in_a_process_of_its_own(lukv_bench: Any, tiny: Path,
     assert row["peak_bytes"] > row["model_bytes"] > 0
     assert row["footprint"] == 1
     assert row["clock"] == "monotonic clock"
-    assert "full on niah_single_1 at 360: repeat 2 of 2" in ended.err
+    assert "full on niah_single_1 at 360: " in ended.err
     assert "1 new measurements; 1 are in" in ended.err
     assert query("SELECT COUNT(*) FROM cell") == [(0,)]
     assert query("SELECT status, exit_code FROM run") == [("finished", 0)]

@@ -66,7 +66,8 @@ def test_token_ids_are_the_user_turn_up_to_the_end_of_the_text(
 
 def check(found: dict[str, np.ndarray], total: int, sink: int, window: int) -> None:
     """Everything that holds of any file that `inspect` writes."""
-    assert set(found) == {"token_ids", "counts", "offsets", "positions"}
+    assert set(found) == {"layers", "token_ids", "counts", "offsets", "positions"}
+    assert found["layers"].tolist() == list(range(len(found["counts"])))
     assert {array.dtype for array in found.values()} == {np.dtype(np.int64)}
     counts, offsets, positions = found["counts"], found["offsets"], found["positions"]
     n_tokens = len(found["token_ids"])

@@ -41,6 +41,7 @@ def stream(monkeypatch: pytest.MonkeyPatch) -> Stream:
         def elapsed_time(self, end: Any) -> float:
             return float(end.ms - self.ms)
 
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(clock.torch.cuda, "Event", Event)
     monkeypatch.setattr(clock.torch.cuda, "current_stream", lambda device: made)
     return made
