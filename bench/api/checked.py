@@ -1,12 +1,12 @@
 """A grid whose options are checked, and how it is carried out: model after model."""
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ... import UserError
 from ..errors import Interrupted
@@ -68,18 +68,11 @@ class CheckedGrid:
         finished, cells = FinishedRun(), list[str]()
         with ExitStack() as undo:
             opened = cache(lambda: undo.enter_context(Store.open(self.url, create=True)))
-            for number, (model, spec) in enumerate(specs.items(), 1):
-                if number > 1:
-                    release()
-                try:
-                    with naming_model(model, number, len(specs)):
-                        cells += self._run(model, spec, opened, command, progress, finished)
-                except UserError as error:
-                    if number == 1:
-                        raise
-                    finished.failures.append(f"failed: {error}")
-                if finished.stopped:
-                    break
+            for_each_model(
+                specs,
+                finished,
+                lambda model, spec: cells.extend(self._run(model, spec, opened, command, progress, finished)),
+            )
             finished.rows = result_rows(opened(), cells)
         return finished
 
@@ -161,6 +154,42 @@ class CheckedGrid:
             truncate=grid.truncate,
             max_length=grid.max_length,
         )
+
+
+class OverModels(Protocol):
+    """The results of a command over several models.
+
+    Attributes:
+        failures: A line for each model that could not be run, among others.
+        stopped: What ended the command early; None while it goes on.
+    """
+
+    failures: list[str]
+    stopped: str | None
+
+
+def for_each_model(
+    specs: "Mapping[str | Model, RunSpec]", results: OverModels, carry_out: "Callable[[str | Model, RunSpec], None]"
+) -> None:
+    """Carry something out on each model in turn, which is released before the next, until the results say to stop.
+
+    A model after the first that cannot be served is a failure among the results.
+
+    Raises:
+        UserError: the first model cannot be served.
+    """
+    for number, (model, spec) in enumerate(specs.items(), 1):
+        if number > 1:
+            release()
+        try:
+            with naming_model(model, number, len(specs)):
+                carry_out(model, spec)
+        except UserError as error:
+            if number == 1:
+                raise
+            results.failures.append(f"failed: {error}")
+        if results.stopped:
+            break
 
 
 @contextmanager

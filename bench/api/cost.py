@@ -89,24 +89,17 @@ def measure_grid(checked: "CheckedGrid", command: Sequence[str], progress: Progr
     progress.report("loading torch and transformers", 0, 1)
     from ...db.cost_rows import read_costs
     from ...db.store import Store
-    from .checked import naming_model, release
+    from .checked import for_each_model
 
     specs = checked.specs(progress)
     measured, ids = MeasuredRun(), list[str]()
     with ExitStack() as undo:
         opened = cache(lambda: undo.enter_context(Store.open(checked.url, create=True)))
-        for number, (model, spec) in enumerate(specs.items(), 1):
-            if number > 1:
-                release()
-            try:
-                with naming_model(model, number, len(specs)):
-                    ids += _measure(checked, model, spec, opened, command, progress, measured)
-            except UserError as error:
-                if number == 1:
-                    raise
-                measured.failures.append(f"failed: {error}")
-            if measured.stopped:
-                break
+        for_each_model(
+            specs,
+            measured,
+            lambda model, spec: ids.extend(_measure(checked, model, spec, opened, command, progress, measured)),
+        )
         asked = set(ids)
         measured.rows = [row for row in read_costs(opened()) if row["cost"] in asked]
     return measured

@@ -1,4 +1,8 @@
-"""Runs one measurement in a process of its own: a fresh interpreter, which a crash ends without anything else."""
+"""Runs one measurement in a process of its own: a fresh interpreter, which a crash ends without anything else.
+
+It is no process of `multiprocessing`, which would import the caller's script again. As there, what passes between the
+two is pickled: it comes from no file and from no other process.
+"""
 
 import pickle
 import subprocess

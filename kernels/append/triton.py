@@ -8,6 +8,7 @@ from triton import language as tl
 
 from ..aot_case import Case
 from ..segments import Segments
+from ..work import power_of_two
 
 WIDE = 32
 """Tokens of a tile where a chunk has more than one."""
@@ -80,7 +81,7 @@ def append(
         *(new_lengths.to(keys.device, non_blocking=True), n_heads, *new_keys.stride()[:3], *new_values.stride()[:3]),
         DIM=dim,
         BLOCK_Q=block,
-        BLOCK_D=triton.next_power_of_2(dim),
+        BLOCK_D=power_of_two(dim),
         num_warps=1 if n_new == 1 else 4,
     )
 
@@ -94,5 +95,5 @@ def cases() -> Iterator[Case]:
         for dim in (64, 80, 96, 128, 256):
             for block, warps in ((1, 1), (WIDE, 4)):
                 types = {**dict.fromkeys(("keys", "values", "new_keys", "new_values"), f"*{name}"), **tables, **counts}
-                sizes = {"DIM": dim, "BLOCK_Q": block, "BLOCK_D": triton.next_power_of_2(dim)}
+                sizes = {"DIM": dim, "BLOCK_Q": block, "BLOCK_D": power_of_two(dim)}
                 yield Case(f"append-{name}-d{dim}-q{block}", append_kernel, types, sizes, {"num_warps": warps})

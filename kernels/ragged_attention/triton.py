@@ -11,6 +11,7 @@ from ..aot_case import Case
 from ..backend import interprets
 from ..form import Form
 from ..segments import Segments
+from ..work import power_of_two
 from .merge import merge_kernel
 from .plan import Plan, balanced
 from .tiles import Tiles, n_programs, tiles_for
@@ -162,7 +163,7 @@ def ragged_attention(
     if plan is None:
         plan = balanced(segments.lengths.cpu(), n_programs(device, n_row_tiles)).to(device)
     lifted = keys.dtype == torch.bfloat16 and interprets()  # the interpreter does no arithmetic in bfloat16
-    n_items, padded = plan.items.shape[1], triton.next_power_of_2(dim)
+    n_items, padded = plan.items.shape[1], power_of_two(dim)
     partial = torch.empty(n_items, n_rows, dim, dtype=torch.float32, device=device)
     sums = torch.empty(n_items, n_rows, dtype=torch.float32, device=device)
     where = segments.to(device)
@@ -216,7 +217,7 @@ def cases() -> Iterator[Case]:
     options = {"scale": "fp32", "softcap": "fp32", "window": "i32"}
     for dtype, name in NAMES.items():
         for dim in (64, 80, 96, 128, 256):
-            padded = triton.next_power_of_2(dim)
+            padded = power_of_two(dim)
             types = {**dict.fromkeys(("query", "keys", "values"), f"*{name}"), **tables, **results, **counts, **options}
             of_rows = {tiles.rows: tiles for tiles in (tiles_for(dtype, dim, n) for n in (16, 32, 64))}
             for rows, tiles in of_rows.items():

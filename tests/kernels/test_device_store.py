@@ -12,11 +12,13 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lukv_bench.kernels.append import triton as append_form
+from lukv_bench.kernels.backend import Backend
 from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.ragged_attention import triton as attention_form
 from lukv_bench.kernels.ragged_store import RaggedStore, compact
 from lukv_bench.kernels.select import Kept, select
 
+BACKENDS: tuple[Backend, ...] = ("torch", "triton-interpret")
 GROUP, DIM, N_TOKENS = 2, 64, 40
 READS = ("_local_scalar_dense", "nonzero", "masked_select", "equal")
 
@@ -31,7 +33,7 @@ def stores(n_batch: int, n_heads: int, room: int) -> list[RaggedStore]:
     """The same by torch and by interpreted kernels."""
     keys, values = torch.randn(2, 1, n_heads, N_TOKENS, DIM, generator=torch.Generator().manual_seed(1))
     kept = kept_at_random(n_batch, n_heads)
-    return [compact(keys, values, kept, room, backend=backend) for backend in ("torch", "triton-interpret")]  # type: ignore[arg-type]
+    return [compact(keys, values, kept, room, backend=backend) for backend in BACKENDS]
 
 
 def chunk(n_batch: int, n_heads: int, n_new: int, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
