@@ -1,6 +1,7 @@
 """The place of each (row, KV head) in a flat tensor of slots."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -51,12 +52,18 @@ class Segments:
 
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """The slots in use of a tensor [S, ...], a view for each segment in the order (row, head)."""
-        sizes, end = [], 0
+        sizes, end = self._sizes
+        pieces: tuple[Tensor, ...] = flat.split([*sizes, len(flat) - end])
+        return pieces[1::2]
+
+    @cached_property
+    def _sizes(self) -> tuple[list[int], int]:
+        """The sizes of the gap before each segment and of its slots in use, and where the last one ends."""
+        sizes, end = list[int](), 0
         for start, length in zip(self.starts.view(-1).tolist(), self.lengths.view(-1).tolist(), strict=True):
             sizes += [start - end, length]
             end = start + length
-        pieces: tuple[Tensor, ...] = flat.split([*sizes, len(flat) - end])
-        return pieces[1::2]
+        return sizes, end
 
     def extended(self, n: Tensor) -> "Segments":
         """The segments, those of row b longer by n[b], int64 [B]; they may then overflow."""

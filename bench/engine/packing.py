@@ -14,13 +14,20 @@ class Packing:
     Attributes:
         lengths: int64 [B] on the CPU, tokens of each chunk.
         ends: int64 [B] on the CPU, where each chunk ends in the line.
+        longest: Q.
+        is_level: Whether all chunks have Q tokens.
     """
 
     lengths: Tensor
     ends: Tensor = field(init=False)
+    longest: int = field(init=False)
+    is_level: bool = field(init=False)
 
     def __post_init__(self) -> None:
+        lengths = self.lengths.tolist()
         object.__setattr__(self, "ends", self.lengths.cumsum(0))
+        object.__setattr__(self, "longest", max(lengths))
+        object.__setattr__(self, "is_level", min(lengths) == max(lengths))
 
     @classmethod
     def of(cls, chunks: Sequence[Sequence[int]]) -> "Packing":
@@ -29,17 +36,18 @@ class Packing:
 
     def spread(self, line: Tensor) -> Tensor:
         """[1, X, N, D] -> [B, X, Q, D], in which a shorter chunk repeats its last token."""
-        n_rows, longest = len(self.lengths), int(self.lengths.max())
-        if self._is_level:
-            return line[0].view(line.shape[1], n_rows, longest, -1).transpose(0, 1)
+        if self.is_level:
+            return line[0].view(line.shape[1], len(self.lengths), self.longest, -1).transpose(0, 1)
         last = self.lengths.clamp_min(1) - 1
-        places = (self.ends - self.lengths).unsqueeze(-1) + torch.minimum(torch.arange(longest), last.unsqueeze(-1))
+        places = (self.ends - self.lengths).unsqueeze(-1) + torch.minimum(
+            torch.arange(self.longest), last.unsqueeze(-1)
+        )
         return line[0][:, places.clamp_max(line.shape[2] - 1).to(line.device)].transpose(0, 1)
 
     def join(self, rows: Tensor) -> Tensor:
         """[B, Q, X, D] -> [1, N, X, D]; what is past a chunk's length is left out."""
         flat = rows.flatten(0, 1)
-        if self._is_level:
+        if self.is_level:
             return flat.unsqueeze(0)
         real = torch.arange(rows.shape[1]) < self.lengths.unsqueeze(-1)
         return flat[real.flatten().nonzero()[:, 0].to(rows.device)].unsqueeze(0)
@@ -52,10 +60,6 @@ class Packing:
         """int64 [sum of n] on the CPU: the places of the last n[b] tokens of each chunk, chunk after chunk."""
         counts = torch.tensor(n)
         return _counted(self.ends - counts, counts)
-
-    @property
-    def _is_level(self) -> bool:
-        return bool((self.lengths == self.lengths[0]).all())
 
 
 def _counted(starts: Tensor, counts: Tensor) -> Tensor:

@@ -14,8 +14,8 @@ def append(
     slots = segments.next_slots(n_new)
     if int(new_lengths.min()) == n_new:
         index = slots.view(-1).to(keys.device)
-        keys[index] = new_keys.reshape(-1, dim)
-        values[index] = new_values.reshape(-1, dim)
+        keys.index_copy_(0, index, new_keys.reshape(-1, dim))
+        values.index_copy_(0, index, new_values.reshape(-1, dim))
     else:
         real = (torch.arange(n_new) < new_lengths.unsqueeze(-1)).unsqueeze(1).expand_as(slots)
         index, real = slots[real].to(keys.device), real.to(new_keys.device)
