@@ -2,9 +2,10 @@
 
 import os
 from importlib.util import find_spec
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 Backend = Literal["torch", "triton", "triton-interpret"]
 """Plain torch, the truth; compiled Triton; Triton interpreted on the CPU, which shows that a kernel is right."""
@@ -18,7 +19,7 @@ class BackendError(ValueError):
     """This process cannot serve the backend asked for; the message says what to do."""
 
 
-def resolve(name: str, device: torch.device) -> Backend:
+def resolve(name: str, device: "torch.device") -> Backend:
     """The backend for tensors on a device.
 
     "auto" is compiled Triton on a GPU where Triton is installed and does not interpret, else torch; never the

@@ -91,7 +91,7 @@ class CheckedGrid:
         from ..run.session import carry_out, failures
 
         grid = self.grid
-        loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
+        loaded = use_model(model, grid.device, grid.dtype, grid.backend, grid.thinking, progress)
         plan = make_plan(spec, loaded, progress.report)
         self.note_contexts(plan, progress)
         keeps_model = isinstance(model, Model)

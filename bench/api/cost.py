@@ -119,7 +119,7 @@ def _measure(
     from ..run.plan import make_plan
 
     grid = checked.grid
-    loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
+    loaded = use_model(model, grid.device, grid.dtype, grid.backend, grid.thinking, progress)
     plan = make_plan(spec, loaded, progress.report)
     check_measurable(plan, settings_of(grid))
     checked.note_contexts(plan, progress)

@@ -28,7 +28,7 @@ def forecast_grid(checked: CheckedGrid, progress: Progress) -> "list[Forecast]":
     for number, (model, spec) in enumerate(specs.items(), 1):
         with ExitStack() as undo:
             undo.enter_context(naming_model(model, number, len(specs)))
-            loaded = use_model(model, grid.device, grid.dtype, grid.thinking, progress)
+            loaded = use_model(model, grid.device, grid.dtype, grid.backend, grid.thinking, progress)
             plan = make_plan(spec, loaded, progress.report, make_profiles=False)
             checked.note_contexts(plan, progress)
             try:

@@ -52,6 +52,7 @@ class Grid:
         db: A SQLite file or the URL of a SQLite or PostgreSQL database; None = the file under the user's data folder.
         device: Such as "cpu" or "cuda:1"; "auto" = spread over all GPUs; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
+        backend: Of the kernels: "torch", "triton", "triton-interpret"; None = Triton on a GPU that has it, else torch.
         baselines: Whether the full cache and the uniform allocator are added.
         batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
             alone and token by token, which is slower for many, and only then ttft and tpot are measured.
@@ -97,6 +98,7 @@ class Grid:
     db: str | Path | None = None
     device: str | None = None
     dtype: str | None = None
+    backend: str | None = None
     baselines: bool = True
     batch: int | str = "auto"
     max_memory: float | None = None

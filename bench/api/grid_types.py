@@ -30,7 +30,7 @@ def checked_types(grid: Grid) -> Grid:
     checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
         lambda _, value: read_once(value): (*AXES, "include", "exclude"),
         text_of: ("protocol",),
-        optional_text: ("device", "dtype", "shard", "executor", "address"),
+        optional_text: ("device", "dtype", "backend", "shard", "executor", "address"),
         whole_number: ("limit",),
         auto_or_whole_number: ("batch",),
         optional_gib: ("max_memory",),

@@ -11,7 +11,7 @@ _SAME = (
     *("allocator", "scorer", "ratio", "keep-tokens", "sink", "window", "model", "tasks", "task", "length", "limit"),
     *("seed", "protocol", "thinking", "samples", "data-dir", "max-length", "db", "device", "dtype", "batch", "redo"),
     *("against", "context", "out", "include", "exclude", "fail-fast", "shard", "executor", "workers", "address"),
-    "max-memory",
+    *("max-memory", "backend"),
 )
 _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse=True)])})(?![\w-])")
 

@@ -131,6 +131,7 @@ def load(
     *,
     device: str | None = None,
     dtype: str | None = None,
+    backend: str | None = None,
     thinking: bool = False,
     progress: ProgressOption = True,
 ) -> Model:
@@ -140,6 +141,7 @@ def load(
         model: Alias, hub id or local folder.
         device: Such as "cpu" or "cuda:1"; "auto" = spread over all GPUs; None = CUDA where there is one.
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
+        backend: Of the kernels: "torch", "triton", "triton-interpret"; None = Triton on a GPU that has it, else torch.
         thinking: Whether to enable thinking if the chat template has a switch for it; answers do not include thoughts.
         progress: True = a bar (lines, where stderr is no terminal), False = nothing, or a function called with
             (stage, steps done, steps in all).
@@ -150,27 +152,30 @@ def load(
     text_of("model", model)
     optional_text("device", device)
     optional_text("dtype", dtype)
+    optional_text("backend", backend)
     switch("thinking", thinking)
     check_progress(progress)
     with shown_progress(progress) as shown:
-        return Model(load_ready(model, device, dtype, thinking, shown))
+        return Model(load_ready(model, device, dtype, backend, thinking, shown))
 
 
-def load_ready(name: str, device: str | None, dtype: str | None, thinking: bool, progress: Progress) -> "LoadedModel":
+def load_ready(
+    name: str, device: str | None, dtype: str | None, backend: str | None, thinking: bool, progress: Progress
+) -> "LoadedModel":
     """Load a model, switched to store attention. Raises UserError as `load`."""
     from ..models.find import check_model_name, loading
 
     check_model_name(name)
     progress.report("loading torch and transformers", 0, 1)
     from ..engine.ready import ready_model
-    from ..models.devices import resolve_place
+    from ..models.devices import resolve_backend, resolve_place
     from ..models.load import resolve_dtype
 
     place = resolve_place(device)
-    kind = resolve_dtype(dtype, place)
+    kind, kernels = resolve_dtype(dtype, place), resolve_backend(backend, place)
     progress.report(loading(name), 0, 1)
     with _without_bars():
-        return ready_model(name, place, kind, thinking)
+        return ready_model(name, place, kind, thinking, kernels)
 
 
 @contextmanager
@@ -188,7 +193,12 @@ def _without_bars() -> Iterator[None]:
 
 
 def use_model(
-    model: str | Model, device: str | None, dtype: str | None, thinking: bool, progress: Progress
+    model: str | Model,
+    device: str | None,
+    dtype: str | None,
+    backend: str | None,
+    thinking: bool,
+    progress: Progress,
 ) -> "LoadedModel":
     """Load a model by name, or return the loaded one.
 
@@ -196,7 +206,7 @@ def use_model(
         UserError: it cannot be loaded, or settings are given for one that is loaded.
     """
     if isinstance(model, str):
-        return load_ready(model, device, dtype, thinking, progress)
-    if device is not None or dtype is not None or thinking:
-        raise UserError(f"{model.name} is loaded already; give --device, --dtype and --thinking to `load`.")
+        return load_ready(model, device, dtype, backend, thinking, progress)
+    if thinking or not device is dtype is backend is None:
+        raise UserError(f"{model.name} is loaded already; give --device, --dtype, --backend and --thinking to `load`.")
     return model.loaded

@@ -3,7 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import or_
 
@@ -72,6 +72,8 @@ def calibrate(
         UserError: a document is too long for the model, or too short for the protected tokens.
         PluginError: a scorer failed.
     """
+    if loaded.backend != "torch":  # a profile does not depend on the run that needs it
+        loaded = replace(loaded, backend="torch")
     prompts = [prompts_of(loaded, document) for document in documents]
     for document, questions in zip(documents, prompts, strict=True):
         _check(loaded, document, questions, targets)

@@ -13,7 +13,7 @@ from ... import UserError
 from ..api.defaults import MODEL, SCHEDULE
 from ..api.values import apart, storable
 from ..reports.progress import progress
-from .options import Device, Dtype, Model, Sink, Thinking, Window, whole_number
+from .options import Backend, Device, Dtype, Model, Sink, Thinking, Window, whole_number
 
 if TYPE_CHECKING:
     from ..inspection.inspection import Inspection
@@ -59,6 +59,7 @@ def inspect(
     thinking: Thinking = False,
     device: Device = None,
     dtype: Dtype = None,
+    backend: Backend = None,
 ) -> int:
     """Show what one eviction keeps of a text: the budget of each head, and the text with what is kept of it.
 
@@ -96,15 +97,15 @@ def inspect(
         from ..inspection.inspection import inspect_context
         from ..methods.incremental import check_schedules
         from ..methods.method import build_methods
-        from ..models.devices import resolve_place
+        from ..models.devices import resolve_backend, resolve_place
         from ..models.load import resolve_dtype
 
         (method,) = build_methods([allocator], [scorer], budgets, sink, window, False, schedules)
         check_schedules([method])
         place = resolve_place(device)
-        kind = resolve_dtype(dtype, place)
+        kind, kernels = resolve_dtype(dtype, place), resolve_backend(backend, place)
         shown.report(loading(model), 0, 1)
-        loaded = ready_model(model, place, kind, thinking)
+        loaded = ready_model(model, place, kind, thinking, kernels)
         shown.report("evicting", 0, 1)
         inspection = inspect_context(loaded, method, text, seed, shown.report)
         if out is not None:

@@ -21,8 +21,8 @@ def lm_eval(context: typer.Context) -> int:
 
     --model_args of lukv: pretrained (alias, hub id or folder), allocator, scorer, ratio or keep_tokens, protocol
     (agnostic or aware), sink, window, truncation (refuse or middle), max_length, context_field, seed, device, dtype,
-    enable_thinking, think_end_token; defaults as in `lukv-bench run`. A plugin's arguments follow its name; from the
-    second on they are separated by semicolons, since lm-eval splits at commas: "scorer=NAME:a=1;b=2".
+    backend, enable_thinking, think_end_token; defaults as in `lukv-bench run`. A plugin's arguments follow its name;
+    from the second on they are separated by semicolons, since lm-eval splits at commas: "scorer=NAME:a=1;b=2".
 
     The context ends where the document's field `context` ends (context_field=NAME: that field), in RULER's tasks where
     the question opens. If a task does not show it, the whole prompt but its last token is evicted, with a note on

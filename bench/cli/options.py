@@ -44,6 +44,14 @@ Dtype = Annotated[
         "--dtype", help="float32, bfloat16 or float16.  [default: float32 on cpu, else bfloat16]", metavar="D"
     ),
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        "--backend",
+        help="Of the kernels: torch, triton or triton-interpret.  [default: triton on a GPU that has it, else torch]",
+        metavar="B",
+    ),
+]
 Database = Annotated[
     str | None,
     typer.Option(

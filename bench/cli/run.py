@@ -18,6 +18,7 @@ from .messages import sentence
 from .options import (
     Address,
     Allocators,
+    Backend,
     Batch,
     Config,
     Cost,
@@ -87,6 +88,7 @@ class RunOptions:
     db: Database = None
     device: Device = None
     dtype: Dtype = None
+    backend: Backend = None
     no_baselines: NoBaselines = False
     batch: Batch = "auto"
     max_memory: MaxMemory = None
@@ -169,6 +171,7 @@ def _grid(options: RunOptions) -> Grid:
         db=options.db,
         device=options.device,
         dtype=options.dtype,
+        backend=options.backend,
         baselines=not options.no_baselines,
         batch=auto_or_number("--batch", options.batch),
         max_memory=options.max_memory,

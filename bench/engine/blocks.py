@@ -125,7 +125,8 @@ class _Reading:
         context = empty_context(request.loaded, request.n_sequence)
         layers = zip(context.layers(), keep_everything(context), strict=True)
         room = min(request.block, len(request.ids))
-        self.stores: list[RaggedStore] = [compact(*layer, kept, room) for layer, kept in layers]
+        backend = request.loaded.backend
+        self.stores: list[RaggedStore] = [compact(*layer, kept, room, backend=backend) for layer, kept in layers]
         self.beside: Beside = context.beside
         self.n_seen, self.compact_s, self.aside_s = 0, 0.0, 0.0
         self._seed, self._kept = 0, dict[int, Kept]()

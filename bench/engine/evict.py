@@ -6,11 +6,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from ...kernels.backend import Backend
 from ...kernels.select import Kept
 from ...kernels.shared_store import SharedStore
 from .cache import StoreCache
 from .context import Context
-from .layouts import RAGGED
+from .layouts import ragged
 
 WatchLayer = Callable[[int, Tensor, Tensor], None]
 """Called with (place among the layers that are evicted, softmax weights of the context [B, H, G, Q, T], their rows'
@@ -24,9 +25,9 @@ def keep_everything(context: Context) -> list[Kept]:
     return [Kept.of_mask(everything)] * len(context.keys)
 
 
-def evict(context: Context, kept: Sequence[Kept], room: int) -> StoreCache:
+def evict(context: Context, kept: Sequence[Kept], room: int, backend: Backend) -> StoreCache:
     """A ragged cache of the kept slots alone, with `room` spare slots a head for what is fed later."""
-    return RAGGED.build(context, [kept], room)
+    return ragged(backend).build(context, [kept], room)
 
 
 def share(context: Context, n_rows: int, room: int, watch: WatchLayer | None = None) -> StoreCache:

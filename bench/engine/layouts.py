@@ -1,11 +1,13 @@
 """How the rows of several configurations are laid out in memory while they decode."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from torch import Tensor
 
+from ...kernels.backend import Backend
 from ...kernels.ragged_store import compact
 from ...kernels.select import Kept, stack
 from ...kernels.shared_store import hide
@@ -65,6 +67,12 @@ class Layout:
 
 RAGGED = Layout("ragged", compact)
 """Each configuration has its own copy of what it keeps; the full cache is not needed any more."""
+
+
+def ragged(backend: Backend) -> Layout:
+    """`RAGGED`, whose slots are copied, appended and attended to by a backend."""
+    return replace(RAGGED, store=partial(compact, backend=backend))
+
 
 SHARED = Layout("shared", hide)
 """All configurations attend to one context through a mask each, and store only their later tokens."""

@@ -194,8 +194,9 @@ class _Pass:
 
     def hand_over(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
         """Score a layer and pass it to the sink."""
-        model = self._request.loaded.model
-        scores = self.scoring.score(LayerAtHand(model, index, module, query, keys, values, self.inputs.kwargs))
+        loaded, kwargs = self._request.loaded, self.inputs.kwargs
+        layer = LayerAtHand(loaded.model, index, module, query, keys, values, kwargs, backend=loaded.backend)
+        scores = self.scoring.score(layer)
         self.inputs.kwargs = {}
         for observe in self._request.observers:
             observe(index, module, query, keys, values)

@@ -109,7 +109,7 @@ def _logits_over_stores(loaded: LoadedModel, ids: Sequence[int], positions: bool
     for layer in context.keys:
         if layer.shape[1::2] != (loaded.shape.n_kv_heads, loaded.shape.head_dim):
             raise Unsupported("its layers that are evicted differ in KV heads or head dim")
-    cache = evict(context, keep_everything(context), room=len(ids) - n_context)
+    cache = evict(context, keep_everything(context), room=len(ids) - n_context, backend=loaded.backend)
     chunk = torch.tensor([ids[n_context:]], device=loaded.device)
     position_ids = torch.arange(n_context, len(ids), device=loaded.device).unsqueeze(0) if positions else None
     chunk_cache = cache.chunk(Packing.of(chunk.tolist()))

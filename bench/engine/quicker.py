@@ -11,7 +11,7 @@ from ...kernels.select import Kept, stack
 from ..models.load import LoadedModel
 from .clock import now
 from .context import Context
-from .layouts import RAGGED, SHARED, Layout
+from .layouts import RAGGED, SHARED, Layout, ragged
 
 LAYOUTS = (RAGGED, SHARED)
 LEAST_SLOTS = 2**15
@@ -57,6 +57,8 @@ class QuickerLayout:
             n_chunk: Tokens of a row's first pass.
             room: Spare slots of each head.
         """
+        if loaded.backend != "torch":  # no other backend computes a shared context
+            return Measured(ragged(loaded.backend), {})
         n_slots = len(kept) * loaded.shape.n_kv_heads * context.n_tokens
         if n_slots < LEAST_SLOTS:
             return Measured(RAGGED, {})

@@ -1,19 +1,22 @@
 """Prepare a loaded model for our stores, and refuse one that they cannot serve."""
 
 from ... import UserError
+from ...kernels.backend import Backend
 from ..models.devices import Place
 from ..models.load import LoadedModel, load_model
 from ..models.shape import one_sentence
 from .proof import prove
 
 
-def ready_model(name: str, place: Place, dtype: str, thinking: bool = False) -> LoadedModel:
+def ready_model(name: str, place: Place, dtype: str, thinking: bool = False, backend: Backend = "torch") -> LoadedModel:
     """Load a model, switch it to store attention and prove on a short text that its outputs are the same.
+
+    The arguments are those of `load_model`.
 
     Raises:
         UserError: unknown, corrupt or unsupported model, or its weights do not fit.
     """
-    return prove_attention(load_model(name, place, dtype, thinking))
+    return prove_attention(load_model(name, place, dtype, thinking, backend))
 
 
 def prove_attention(loaded: LoadedModel) -> LoadedModel:

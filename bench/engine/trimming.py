@@ -74,7 +74,7 @@ class Trimmer:
     def __init__(self, loaded: LoadedModel, trim: Trim) -> None:
         self.scoring = Scoring(loaded, {TABLE: trim.scorer}, self._view, list)
         self.select_s = 0.0
-        self._model, self._trim, self._seed = loaded.model, trim, 0
+        self._loaded, self._trim, self._seed = loaded, trim, 0
         self._counts = torch.empty(0, dtype=torch.int64)
 
     @contextmanager
@@ -113,7 +113,7 @@ class Trimmer:
     def _of_all(self, layer: HeldLayer, counts: Tensor, seed: int) -> Tensor:
         """bool [tokens held], head after head: the best of each, where all hold equally many."""
         keys, values = (torch.stack(each).unsqueeze(0) for each in zip(*layer.heads, strict=True))
-        whole = LayerAtHand(self._model, layer.index, layer.module, layer.query, keys, values, {})
+        whole = self._at_hand(layer, layer.query, keys, values)
         return self._best(whole, counts, seed)
 
     def _of_each(self, layer: HeldLayer, counts: Tensor, seed: int) -> Tensor:
@@ -125,18 +125,21 @@ class Trimmer:
                 best.append(torch.ones(len(keys), dtype=torch.bool, device=keys.device))
                 continue
             first = head * group
-            one = LayerAtHand(
-                model=self._model,
-                index=layer.index,
-                module=layer.module,
-                query=layer.query[:, first : first + group],
-                keys=keys.view(1, 1, *keys.shape),
-                values=values.view(1, 1, *values.shape),
-                kwargs={},
-                part=(first, n_all),
+            of_head = layer.query[:, first : first + group]
+            one = self._at_hand(
+                layer, of_head, keys.view(1, 1, *keys.shape), values.view(1, 1, *values.shape), (first, n_all)
             )
             best.append(self._best(one, counts[head : head + 1], context_seed(seed, [head])))
         return torch.cat(best)
+
+    def _at_hand(
+        self, layer: HeldLayer, query: Tensor, keys: Tensor, values: Tensor, part: tuple[int, int] | None = None
+    ) -> LayerAtHand:
+        """What the scorer sees of a layer; `part` as in `LayerAtHand`."""
+        loaded = self._loaded
+        return LayerAtHand(
+            loaded.model, layer.index, layer.module, query, keys, values, {}, part=part, backend=loaded.backend
+        )
 
     def _best(self, layer: LayerAtHand, counts: Tensor, seed: int) -> Tensor:
         """bool [H * n]: the best tokens of each head, protected ones first."""
@@ -146,7 +149,7 @@ class Trimmer:
             raise failure
         began = now(layer.keys.device)
         protected = self._trim.protection.mask(layer.keys.shape[2]).to(layer.keys.device)
-        mask = select(scores[TABLE], counts.unsqueeze(0), protected).mask
+        mask = select(scores[TABLE], counts.unsqueeze(0), protected, backend=self._loaded.backend).mask
         self.select_s += now(layer.keys.device) - began
         return mask.flatten()
 

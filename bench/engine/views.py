@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...kernels.backend import Backend
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
 from ..errors import ViewError
@@ -52,6 +53,7 @@ class LayerAtHand:
         kwargs: The module's inputs; empty unless a scorer reads them.
         part: (First, all): where only some heads are at hand, the index of the first query head among them, and the
             number of query heads in the layer; None = all are.
+        backend: How ops that a scorer calls are computed.
     """
 
     model: Any
@@ -62,6 +64,7 @@ class LayerAtHand:
     values: Tensor
     kwargs: Mapping[str, Any]
     part: tuple[int, int] | None = None
+    backend: Backend = "torch"
 
     def view(self, reads: Reads, n_kept: int | None, seed: int) -> LayerView:
         """What a scorer sees.
@@ -87,6 +90,7 @@ class LayerAtHand:
             kwargs=dict(self.kwargs) if reads.module else None,
             seed=seed,
             scaling=getattr(self.module, "scaling", None),
+            backend=self.backend,
         )
 
     @property

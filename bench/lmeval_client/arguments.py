@@ -30,6 +30,7 @@ ARGUMENT_NAMES = (
     "seed",
     "device",
     "dtype",
+    "backend",
     "enable_thinking",
     "think_end_token",
 )
@@ -73,6 +74,7 @@ class ModelArguments:
     seed: int
     device: str | None
     dtype: str | None
+    backend: str | None
     context_field: str | None = None
     enable_thinking: bool = False
     think_end_token: str | None = None
@@ -105,6 +107,7 @@ def parse_arguments(values: dict[str, Any]) -> ModelArguments:
         seed=_count(values, "seed", least=0) or 0,
         device=str(values["device"]) if "device" in values else None,
         dtype=None if values.get("dtype", "auto") == "auto" else str(values["dtype"]),
+        backend=str(values["backend"]) if "backend" in values else None,
         context_field=_field(values),
         enable_thinking=_switch(values, "enable_thinking"),
         think_end_token=_think_end(values),

@@ -113,7 +113,7 @@ class Evictor:
         """
         if not ids:
             context = empty_context(self.loaded, n_sequence)
-            return Reading(evict(context, keep_everything(context), n_sequence), 0)
+            return Reading(evict(context, keep_everything(context), n_sequence, self.loaded.backend), 0)
         method, events = self.method, list[Event]()
         if self.keeps_whole(len(ids)):
             method, events = method.without_eviction, [{"event": KEPT_WHOLE, "n_tokens": len(ids)}]

@@ -15,7 +15,7 @@ from ..engine.prompt import adds_special_tokens, cut_at, ids_of, render_turns
 from ..engine.ready import ready_model, refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..methods.events import Event
-from ..models.devices import resolve_place
+from ..models.devices import resolve_backend, resolve_place
 from ..models.find import loading
 from ..models.load import resolve_dtype
 from ..models.template import conversation_heads
@@ -51,8 +51,8 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         self.arguments = arguments
         with progress() as shown:
             shown.report(loading(arguments.pretrained), 0, 1)
-            kind = resolve_dtype(arguments.dtype, place)
-            self.loaded = ready_model(arguments.pretrained, place, kind, arguments.enable_thinking)
+            kind, kernels = resolve_dtype(arguments.dtype, place), resolve_backend(arguments.backend, place)
+            self.loaded = ready_model(arguments.pretrained, place, kind, arguments.enable_thinking, kernels)
             self.evictor = Evictor.prepare(self.loaded, method, arguments.seed, shown.report)
         self.tokenizer = self.loaded.tokenizer
         self.window = self._window(arguments.max_length)
@@ -119,6 +119,7 @@ class LukvLM(LM):  # type: ignore[misc]  # lm-eval is untyped
         return {
             "model_revision": self.loaded.revision,
             "model_dtype": self.loaded.dtype,
+            "kernel_backend": self.loaded.backend,
             "chat_template_settings": list(self.loaded.template_record),
             **self.evictor.facts,
             "protocol": self.arguments.protocol,

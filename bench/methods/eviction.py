@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
 from ... import UserError
+from ...kernels.backend import Backend
 from ...kernels.ragged_store import compact
 from ...kernels.select import stack
 from ...kernels.store import StoreFactory
@@ -71,7 +72,7 @@ def evict_alone(
     table = None if method.scorer is None else method.table
     scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
     request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
-    sink = Evicting(policy.decide, table, compact if n_rows == 1 else _copies(n_rows), n_sequence - len(ids))
+    sink = Evicting(policy.decide, table, _copies(n_rows, loaded.backend), n_sequence - len(ids))
     try:
         record = read_into(sink, request)
     except (Tainted, WriteError) as error:
@@ -91,9 +92,9 @@ def evict_alone(
     )
 
 
-def _copies(n_rows: int) -> StoreFactory:
+def _copies(n_rows: int, backend: Backend) -> StoreFactory:
     """Makes stores of several rows that keep the same."""
-    return lambda keys, values, kept, room: compact(keys, values, stack([kept] * n_rows), room)
+    return lambda keys, values, kept, room: compact(keys, values, stack([kept] * n_rows), room, backend=backend)
 
 
 def read_context(

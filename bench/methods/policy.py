@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from ...allocators.base import AllocationRequest, Needs
-from ...kernels.select import Kept, keep_ranked, rank, select
+from ...kernels.select import Kept, keep_ranked, select, select_layers
 from ..engine.clock import Laps
 from ..models.load import LoadedModel
 from .allocation import allocate
@@ -35,6 +35,7 @@ class Policy:
         self.allocate_s = 0.0
         self._selecting = Laps()
         self._method, self._device, self._n_layers = method, loaded.layer_devices[0], loaded.shape.n_layers
+        self._backend = loaded.backend
         self._requests = self.budget.requests(seed)
         self._counts: Tensor | None = None
         self._table: Tensor | None = None
@@ -90,7 +91,9 @@ class Policy:
                 *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
             )
         with self._selecting.lap(table.device):
-            return keep_ranked(rank(table, self._protected(table.device)) if ranks is None else ranks, counts)
+            if ranks is not None:
+                return keep_ranked(ranks, counts)
+            return select_layers(table, counts, self._protected(table.device), backend=self._backend)
 
     def keep_counts(self) -> Tensor:
         """int64 [L, 1, H] of an allocator that needs no scores. Raises as `decide`."""
@@ -120,7 +123,7 @@ class Policy:
 
     def _select(self, scores: Tensor, counts: Tensor) -> Kept:
         with self._selecting.lap(scores.device):
-            return select(scores, counts, self._protected(scores.device))
+            return select(scores, counts, self._protected(scores.device), backend=self._backend)
 
     def _protected(self, device: torch.device) -> Tensor:
         return self.budget.protected.to(device)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from ... import UserError
+from ...kernels.backend import Backend, BackendError, resolve
 
 if TYPE_CHECKING:
     import torch
@@ -45,6 +46,19 @@ def resolve_place(name: str | None) -> Place:
     if n_gpus < 2:
         return resolve_device(None)
     return Spread(tuple(torch.device("cuda", index) for index in range(n_gpus)))
+
+
+def resolve_backend(name: str | None, place: Place) -> Backend:
+    """The backend of the kernels on the devices of a place; None = "auto".
+
+    Raises:
+        UserError: there is no such backend, or this process cannot serve it.
+    """
+    device = place.devices[0] if isinstance(place, Spread) else place
+    try:
+        return resolve(AUTO if name is None else name, device)
+    except BackendError as error:
+        raise UserError(str(error)) from None
 
 
 def resolve_device(name: str | None) -> "torch.device":

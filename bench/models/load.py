@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from ... import UserError
+from ...kernels.backend import Backend
 from ..errors import first_line
 from .aliases import ALIASES
 from .convert import check_tokenizer
@@ -69,6 +70,7 @@ class LoadedModel:
         template_record: How the chat template was fixed, as configurations record it.
         reach: The longest sequence in which every token of a layer that is evicted attends to all before it, set by
             `engine.ready`; chunks limit it, and sliding windows where every layer has one.
+        backend: How the kernels are computed: scoring, selection, and the ragged stores.
     """
 
     name: str
@@ -82,6 +84,7 @@ class LoadedModel:
     thinking: Thinking = NO_THINKING
     template_record: tuple[str, ...] = ()
     reach: int = sys.maxsize
+    backend: Backend = "torch"
 
     @property
     def title(self) -> str:
@@ -148,7 +151,7 @@ def resolve_dtype(name: str | None, place: Place) -> str:
     return name
 
 
-def load_model(name: str, place: Place, dtype: str, thinking: bool = False) -> LoadedModel:
+def load_model(name: str, place: Place, dtype: str, thinking: bool = False, backend: Backend = "torch") -> LoadedModel:
     """Load and verify a model; its attention is still transformers' own (`engine.ready` switches it).
 
     Args:
@@ -156,6 +159,7 @@ def load_model(name: str, place: Place, dtype: str, thinking: bool = False) -> L
         place: Where it is put.
         dtype: A name of `DTYPES`.
         thinking: Whether to enable thinking if its chat template has a switch for it.
+        backend: How the kernels are computed, one that `place` serves.
 
     Raises:
         UserError: the model is unknown, corrupt or unsupported, or its weights do not fit.
@@ -173,7 +177,19 @@ def load_model(name: str, place: Place, dtype: str, thinking: bool = False) -> L
         _move(name, model, place, dtype)
     model.eval()
     shape = read_shape(name, model)
-    return LoadedModel(name, path, revision, model, tokenizer, shape, dtype, eos, settled.thinking, settled.record)
+    return LoadedModel(
+        name=name,
+        path=path,
+        revision=revision,
+        model=model,
+        tokenizer=tokenizer,
+        shape=shape,
+        dtype=dtype,
+        eos=eos,
+        thinking=settled.thinking,
+        template_record=settled.record,
+        backend=backend,
+    )
 
 
 def _move(name: str, model: Any, device: torch.device, dtype: str) -> None:

@@ -10,8 +10,6 @@ from .hashing import content_hash
 
 RunProtocol = Literal["agnostic", "aware"]
 CODE_VERSION = f"{__version__}+results.{RESULTS_VERSION}"
-ATTENTION = "ragged-torch"
-"""The attention of accuracy runs after the eviction: the ragged store's plain torch form."""
 
 
 class _Content(BaseModel):
@@ -48,6 +46,7 @@ class Configuration(_Content):
     """Everything that determines an answer except the task. Same content, same id, same result up to rounding.
 
     Attributes:
+        attention: "ragged-" and the backend of the kernels that score, select, compact and attend.
         chat_form: "chat" with a hash of the template and what was fixed in it (a date, thinking); "plain" if the model
             has no template or the task forbids it; "plain-without-eos" if the tokenizer would append EOS to the prompt.
         truncation: How prompts that are too long are handled: "refuse", "middle" = the middle of the context is cut,
@@ -67,7 +66,7 @@ class Configuration(_Content):
 
     model_revision: str
     dtype: str
-    attention: str = ATTENTION
+    attention: str = "ragged-torch"
     protocol: RunProtocol
     chat_form: str
     truncation: str = "refuse"

@@ -77,9 +77,9 @@ def _package(package: str, module: str) -> Finding:
 
 def _triton() -> Finding:
     try:
-        return Finding("ok", "triton", f"{version('triton')} (not used yet: attention runs in plain torch)")
+        return Finding("ok", "triton", f"{version('triton')}, used by --backend triton, the default on a GPU")
     except PackageNotFoundError:
-        return Finding("missing", "triton", "not installed, and not needed: attention runs in plain torch")
+        return Finding("missing", "triton", "not installed, and not needed: the kernels run in plain torch")
 
 
 def _devices() -> Iterator[Finding]:

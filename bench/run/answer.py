@@ -8,7 +8,7 @@ from ..engine.clock import now
 from ..engine.context import Context, FullCache
 from ..engine.decode import Decoded, Decoding, decode, greedy
 from ..engine.drafts import Drafts
-from ..engine.layouts import RAGGED, SHARED
+from ..engine.layouts import SHARED, ragged
 from ..engine.quicker import QuickerLayout
 from ..methods.events import SHARED_CONTEXT, Event
 from ..methods.evicted import Evicted
@@ -59,7 +59,7 @@ def answer_selected(
         last: Whether this is the last batch.
     """
     kept, room = [one.selection.kept for one in selected], unit.n_sequence - len(unit.context)
-    layout = RAGGED
+    layout = ragged(loaded.backend)
     if len(selected) > 1:
         guess = [] if drafts is None else drafts.after([], unit.stop.max_new_tokens)
         measured = quicker.choose(loaded, context, kept, len(unit.question) + len(guess), room)

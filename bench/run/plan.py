@@ -204,6 +204,7 @@ def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Ob
     configuration = Configuration(
         model_revision=loaded.revision,
         dtype=loaded.dtype,
+        attention=f"ragged-{loaded.backend}",
         protocol=spec.protocol,
         chat_form="-".join((form, template, *loaded.template_record)) if form == "chat" else plain,
         truncation=truncation,

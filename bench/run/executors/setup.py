@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .... import UserError
+from ....kernels.backend import Backend
 from ....scorers.base import Profile
 from ...engine.ready import ready_model
 from ...models.aliases import ALIASES
-from ...models.devices import resolve_device
+from ...models.devices import resolve_backend, resolve_device
 from ...models.load import LoadedModel
 from ..batching import Batching
 from ..worker import Worker
@@ -24,6 +25,7 @@ class WorkerSetup:
         device: None = CUDA where there is one.
         dtype: A name of `DTYPES`.
         thinking: Whether thinking is enabled.
+        backend: Of the kernels, which the worker's device must serve.
         profiles: By hash.
         batching: How the configurations of a unit decode.
         n_threads: Of torch on the CPU; None = torch's default.
@@ -34,6 +36,7 @@ class WorkerSetup:
     device: str | None
     dtype: str
     thinking: bool
+    backend: Backend
     profiles: Mapping[str, Profile]
     batching: Batching
     n_threads: int | None = None
@@ -49,6 +52,7 @@ class WorkerSetup:
             device=device,
             dtype=loaded.dtype,
             thinking=loaded.thinking.on,
+            backend=loaded.backend,
             profiles=profiles,
             batching=batching,
         )
@@ -57,7 +61,7 @@ class WorkerSetup:
         """Load the model and make the worker.
 
         Raises:
-            UserError: the model or the device cannot be had here, or the model is another than the driver's.
+            UserError: the model, the device or the backend cannot be had here, or the model is not the driver's.
         """
         import torch
         from transformers.utils import logging
@@ -65,7 +69,9 @@ class WorkerSetup:
         logging.disable_progress_bar()
         if self.n_threads is not None:
             torch.set_num_threads(self.n_threads)
-        loaded = ready_model(self.model, resolve_device(self.device), self.dtype, self.thinking)
+        device = resolve_device(self.device)
+        backend = resolve_backend(self.backend, device)
+        loaded = ready_model(self.model, device, self.dtype, self.thinking, backend)
         if loaded.revision != self.revision:
             raise UserError(
                 f"the model {self.model} has another content where a worker runs ({loaded.revision[:12]}) than where "
