@@ -25,7 +25,7 @@ def keep_everything(context: Context) -> list[Kept]:
     return [Kept.of_mask(everything)] * len(context.keys)
 
 
-def evict(context: Context, kept: Sequence[Kept], room: int, backend: Backend) -> StoreCache:
+def evict(context: Context, kept: Sequence[Kept], room: int, backend: Backend = "torch") -> StoreCache:
     """A ragged cache of the kept slots alone, with `room` spare slots a head for what is fed later."""
     return ragged(backend).build(context, [kept], room)
 

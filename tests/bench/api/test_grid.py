@@ -147,5 +147,5 @@ def test_bad_options_are_refused_in_the_words_of_python(options: dict[str, Any],
 
 def test_a_loaded_model_takes_no_settings_of_loading(tiny: Path) -> None:
     model = lb.load(str(tiny), progress=False)
-    with pytest.raises(lb.UserError, match="give device, dtype and thinking to `load`"):
+    with pytest.raises(lb.UserError, match="give device, dtype, backend and thinking to `load`"):
         lb.run(model=model, dtype="bfloat16", db="x.db", progress=False, **SMALL)

@@ -93,8 +93,8 @@ def test_nothing_is_timed_when_the_evicted_cache_computes_something_else(
 ) -> None:
     real, said = eviction.compact, list[str]()
 
-    def spoilt(keys: Any, values: Any, kept: Any, room: int) -> Any:
-        store = real(keys, values, kept, room)
+    def spoilt(keys: Any, values: Any, kept: Any, room: int, **named: Any) -> Any:
+        store = real(keys, values, kept, room, **named)
         store.kv.values[3] = 0  # one slot of hundreds
         return store
 

@@ -67,8 +67,8 @@ class Peak:
 def measured_at_each_store(peak: Peak) -> Iterator[None]:
     """Measure when each layer's store was built, its full keys and values still at hand."""
 
-    def measuring(*arguments: Any) -> Any:
-        store = compact(*arguments)
+    def measuring(*arguments: Any, **named: Any) -> Any:
+        store = compact(*arguments, **named)
         peak.measure()
         return store
 

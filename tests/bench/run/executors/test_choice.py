@@ -16,7 +16,7 @@ from lukv_bench.bench.run.executors.choice import Workers, open_executor
 from lukv_bench.bench.run.executors.local import LocalProcesses
 from lukv_bench.bench.run.executors.setup import WorkerSetup
 
-SETUP = WorkerSetup("m", "r", None, "float32", False, {}, Batching(None, max_memory=600))
+SETUP = WorkerSetup("m", "r", None, "float32", False, "torch", {}, Batching(None, max_memory=600))
 
 
 def test_workers_on_one_device_share_what_a_batch_may_take_of_its_memory(monkeypatch: pytest.MonkeyPatch) -> None:
