@@ -121,7 +121,7 @@ def main() -> None:
         model = make_model(Path(folder) / "model")
         checked = step("check", lambda: check_grid(grid(options.cells, options.samples, model, Path(folder, "x.db"))))
         specs = step("specify", lambda: checked.specs(shown))
-        loaded = step("load the model", lambda: load_ready(str(model), "cpu", None, False, shown))
+        loaded = step("load the model", lambda: load_ready(str(model), "cpu", None, None, False, shown))
         (spec,) = specs.values()
         plan = step("plan", lambda: make_plan(spec, loaded, shown.report))
         with Store.open(checked.url, create=True) as store:
