@@ -19,9 +19,11 @@ def _note(length: int, sample_sets: Sequence[SampleSet]) -> str:
     questions = [len(samples.first.question) for samples in sample_sets]
     rooms = [samples.task.info.max_new_tokens for samples in sample_sets]
     empty = [length - sum(parts) for parts in zip(contexts, questions, rooms, strict=True)]
-    rest = f"{_span(rooms)} kept free for the answer count, too" + (
-        f"; {_span(empty)} stay empty" if any(empty) else ""
-    )
+    rest = f"{_span(rooms)} kept free for the answer count, too"
+    if max(empty) > 0:
+        rest += f"; {_span([max(n, 0) for n in empty])} stay empty"
+    if min(empty) < 0:
+        rest += f"; some samples are up to {-min(empty)} tokens longer than that"
     if sample_sets[0].protocol == "aware":
         return f"--length {length} leaves {_span(contexts)} tokens of context and question: {rest}"
     question = f"{_span(questions)} of the question with its template"
