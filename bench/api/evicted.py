@@ -35,8 +35,9 @@ class EvictedContext:
         counts: int64 [L, H], tokens kept in each KV head of the layers that are evicted.
         layers: The index in the model of each of these layers [L]: all, but for layers with a sliding window and others
             that do not keep every token.
-        kv_bytes: Bytes of the kept keys and values, measured on the stores; sliding windows are among them.
-        kv_bytes_full: Bytes of the full cache; sliding windows are among them.
+        kv_bytes: Bytes of the kept keys and values, measured on the stores; sliding windows and recurrent states are
+            among them.
+        kv_bytes_full: Bytes of the full cache; sliding windows and recurrent states are among them.
         events: Special cases of the eviction, such as a budget larger than the context.
     """
 

@@ -59,7 +59,7 @@ class Grid:
         max_memory: GiB that "auto" may fill on each device, all workers there together; None = half of what is free.
             With `cost`, what the largest batch may take beside the model; None = only batch 1 is measured.
         drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Drafts are verified:
-            an answer is what decoding token by token gives.
+            an answer is what decoding token by token gives. Models with recurrent layers draft nothing.
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.

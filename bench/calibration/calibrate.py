@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 
 import torch
@@ -184,12 +184,23 @@ def _importance(
     seed: int,
     step: Callable[[int], None],
 ) -> Tensor:
-    """float32 [answered questions, L, H, T], recorded while the model answers all questions as one batch."""
+    """float32 [answered questions, L, H, T], recorded while the model answers all questions as one batch; one by one
+    where layers have recurrent states, since questions differ in length."""
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
-    cache = share(context, len(prompts), room=128, watch=oracle.see_step)
-    sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in range(len(prompts))], step)
-    decode(loaded, cache, [prompt.question for prompt in prompts], Stop(MAX_NEW_TOKENS, loaded.eos), sample)
+    n = 1 if loaded.shape.stateful else len(prompts)
+    for first in range(0, len(prompts), n):
+        together = range(first, first + n)
+        cache = share(context, n, room=128, watch=partial(oracle.see_step, first=first))
+        on_average = partial(_step_on_average, step, first, n, len(prompts))
+        sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in together], on_average)
+        questions = [prompts[number].question for number in together]
+        decode(loaded, cache, questions, Stop(MAX_NEW_TOKENS, loaded.eos), sample)
     return _answered(document, oracle.importance)
+
+
+def _step_on_average(step: Callable[[int], None], n_before: int, n: int, n_questions: int, done: int) -> None:
+    """Report tokens of each answer on average: all of those before, `done` of the `n` at hand, none of those after."""
+    step(max((n_before * MAX_NEW_TOKENS + n * done) // n_questions, 1))
 
 
 def _stacked(layers: Sequence[Tensor], is_read: bool) -> Tensor | None:

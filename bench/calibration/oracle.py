@@ -39,11 +39,12 @@ class Oracle:
         """Begin to record the answers to a number of questions about the last context."""
         self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in self._value_terms]
 
-    def see_step(self, index: int, weights: Tensor, rows: Tensor) -> None:
-        """Record a layer's softmax weights [B, H, G, Q, T] of the questions `rows`; only single-token steps count."""
+    def see_step(self, index: int, weights: Tensor, rows: Tensor, first: int = 0) -> None:
+        """Record a layer's softmax weights [B, H, G, Q, T] of the questions `rows`, counted from the question `first`;
+        only single-token steps count."""
         if weights.shape[3] != 1:
             return
-        importance, rows = self._importance[index], rows.to(weights.device)
+        importance, rows = self._importance[index], rows.to(weights.device) + first
         value_term = self._value_terms[index].view(importance.shape[1], -1, importance.shape[2])
         weighed = (weights[:, :, :, 0] * value_term).amax(dim=2)
         importance[rows] = torch.maximum(importance[rows], weighed)

@@ -1,14 +1,16 @@
-"""What the layers that are not evicted hold of a context, beside those that are."""
+"""What is held of a context and not evicted: sliding windows and recurrent states."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from transformers.cache_utils import LinearAttentionLayer
 
 from ...kernels.shared_store import SharedStore
 from ...kernels.store import KVStore
 from ..models.layers import LayerShape
+from ..models.states import state_bytes
 
 
 @dataclass(frozen=True)
@@ -39,20 +41,33 @@ class Window:
 
 @dataclass(frozen=True)
 class Beside:
-    """What the layers that are not evicted hold of a context. All configurations share it.
+    """What is held of a context and not evicted. All configurations share it.
 
     Attributes:
-        layers: Every layer of the model, in order; empty where all of them are evicted.
+        layers: Every layer of the model, in order; empty where all of them are evicted and hold nothing else.
         windows: By layer with a sliding window the tokens that it shows.
+        states: By layer with a recurrent state, evicted or not, the state after the context.
     """
 
     layers: Sequence[LayerShape] = ()
     windows: Mapping[int, Window] = field(default_factory=dict)
+    states: Mapping[int, LinearAttentionLayer] = field(default_factory=dict)
+
+    @classmethod
+    def empty(cls, layers: Sequence[LayerShape], windows: Mapping[int, Window] | None = None) -> "Beside":
+        """What the layers hold before the first token; `windows` have no tokens."""
+        states = {index: LinearAttentionLayer(one.n_states) for index, one in enumerate(layers) if one.n_states}
+        return cls(layers, windows or {}, states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of all recurrent states."""
+        return sum(map(state_bytes, self.states.values()))
 
     @property
     def nbytes(self) -> int:
-        """Bytes of all keys and values."""
-        return sum(window.nbytes for window in self.windows.values())
+        """Bytes of all keys, values and states."""
+        return sum(window.nbytes for window in self.windows.values()) + self.state_bytes
 
     def between(self, evicted: Sequence[KVStore], n_rows: int, room: int) -> list[KVStore | None]:
         """The store of every layer of the model, in order; None for a layer that has none of its own.

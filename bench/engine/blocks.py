@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DummyLayer
+from transformers.cache_utils import Cache
 
 from ...kernels.form import Form
 from ...kernels.ragged_store import RaggedStore, compact
 from ...kernels.select import Kept
 from ...kernels.store import KVStore
 from ..models.load import LoadedModel
+from ..models.states import CacheLayer, with_state
 from .beside import Beside, Window
 from .cache import PrefillObserver, StoreCache, StoreLayer
 from .clock import now
@@ -114,7 +115,7 @@ class _Reading:
 
     Attributes:
         stores: By layer that is evicted, what it keeps, with room for the next block.
-        beside: What the other layers hold.
+        beside: What is not evicted; recurrent states go on in place.
         n_seen: Tokens read so far.
         compact_s: Wall seconds of freeing what is not kept.
         aside_s: Wall seconds within the forward passes that are not the model's own.
@@ -151,23 +152,23 @@ class _Reading:
         for index, store in enumerate(self.stores):
             store.keep(self._kept.get(index) or store.positions(), room)
         self._kept.clear()
-        self.beside = Beside(self.beside.layers, self._windows)
+        self.beside = replace(self.beside, windows=self._windows)
         self._windows = {}
         self.compact_s += now(*loaded.devices) - began
 
-    def _layers(self, packing: Packing, n_seen: Tensor) -> list[BlockLayer | DummyLayer]:
+    def _layers(self, packing: Packing, n_seen: Tensor) -> list[CacheLayer]:
         """A cache layer for each layer of the model."""
         shape = self._request.loaded.shape
         places = {index: place for place, index in enumerate(shape.evicted)}
-        layers: list[BlockLayer | DummyLayer] = []
+        layers: list[CacheLayer] = []
         for index, store in enumerate(self.beside.between(self.stores, 1, int(packing.lengths.max()))):
-            if store is None:
-                layers.append(DummyLayer())
-            elif index in places:
-                layers.append(BlockLayer(places[index], store, packing, n_seen, None, self._trim))
-            else:
+            attending = None
+            if store is not None and index in places:
+                attending = BlockLayer(places[index], store, packing, n_seen, None, self._trim)
+            elif store is not None:
                 window = shape.layers[index].window
-                layers.append(BlockLayer(index, store, packing, n_seen, window, self._hold_window))
+                attending = BlockLayer(index, store, packing, n_seen, window, self._hold_window)
+            layers.append(with_state(attending, self.beside.states.get(index)))
         return layers
 
     def _trim(self, index: int, module: Any, query: Tensor, keys: Tensor, _values: Tensor) -> None:

@@ -1,15 +1,16 @@
 """Our stores as transformers' caches."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, CacheLayerMixin, DummyLayer
+from transformers.cache_utils import Cache, CacheLayerMixin, LinearAttentionLayer
 
 from ...kernels.form import Form
 from ...kernels.store import KVStore
 from ..models.shape import Unsupported
+from ..models.states import take_rows, with_state
 from .beside import ALL_EVICTED, Beside
 from .full_attention import full_attention
 from .packing import Packing
@@ -186,22 +187,34 @@ class StoreCache:
         beside: Beside = ALL_EVICTED,
         room: int = 0,
     ) -> None:
-        """`evicted` are the stores of the layers that are evicted; `beside` is what the others hold, and `room` their
-        initial spare slots in each row."""
+        """`evicted` are the stores of the layers that are evicted; `beside` is what is not evicted, and `room` the
+        initial spare slots of its windows in each row."""
         self._by_layer = beside.between(evicted, n_rows, room)
         self.stores = [store for store in self._by_layer if store is not None]
         self.n_seen = torch.full((n_rows,), n_context)
         self._n_context, self._beside = n_context, beside
+        self._states: dict[int, LinearAttentionLayer] | None = None
+        """Of each row after the tokens fed so far; None = those after the context."""
         self.n_sequence = n_sequence
+
+    @property
+    def has_states(self) -> bool:
+        """Whether layers have recurrent states, which pass from each token of a row to the next."""
+        return bool(self._beside.states)
 
     def chunk(self, packing: Packing) -> Cache:
         """A transformers cache for one forward pass over the next chunk of each row; they are added to `n_seen`."""
         n_seen = self.n_seen
+        if self._states is None:
+            self._states = self._rows_of(self._beside.states, torch.zeros(len(n_seen), dtype=torch.int64))
         self.n_seen = n_seen + packing.lengths
         windows = [layer.window for layer in self._beside.layers] or [None] * len(self._by_layer)
         return Cache(
             layers=[
-                DummyLayer() if store is None else StoreLayer(index, store, packing, n_seen, window)
+                with_state(
+                    None if store is None else StoreLayer(index, store, packing, n_seen, window),
+                    self._states.get(index),
+                )
                 for index, (store, window) in enumerate(zip(self._by_layer, windows, strict=True))
             ]
         )
@@ -210,29 +223,43 @@ class StoreCache:
         """Drop all rows of the batch but these: int64, ascending indices in the present batch."""
         for store in self.stores:
             store.keep_rows(rows)
+        if self._states is not None:
+            self._states = self._rows_of(self._states, rows)
         self.n_seen = self.n_seen[rows]
+
+    @staticmethod
+    def _rows_of(states: Mapping[int, LinearAttentionLayer], rows: Tensor) -> dict[int, LinearAttentionLayer]:
+        return {index: take_rows(state, rows) for index, state in states.items()}
 
     def take_back(self, n: Tensor) -> None:
         """Drop the last n[b] tokens of each row, int64 [B].
 
         Raises:
-            ValueError: a row has fewer tokens after the context.
+            ValueError: a row has fewer tokens after the context, or some but not all are taken back from a state.
         """
+        if self.has_states and not torch.equal(n, self.n_seen - self._n_context):
+            raise ValueError("a recurrent state gives back all tokens fed after the context, or none")
         for store in self.stores:
             store.take_back(n)
+        self._states = None
         self.n_seen = self.n_seen - n
 
     def take_all_back(self) -> None:
         """Drop every token fed after the context, including those that an interrupt left in only some layers."""
         for store in self.stores:
             store.take_back(store.n_appended())
+        self._states = None
         self.n_seen = torch.full_like(self.n_seen, self._n_context)
 
     def kv_bytes_by_row(self) -> list[int]:
-        """Per row the bytes of the slots that it attends to: slots x (key + value) over all layers, no spare slots."""
-        return [sum(row) for row in zip(*(store.kv_bytes_by_row() for store in self.stores), strict=True)]
+        """Per row the bytes of the slots that it attends to, slots x (key + value) over all layers, no spare slots, and
+        those of its recurrent states."""
+        states = self._beside.state_bytes
+        return [states + sum(row) for row in zip(*(store.kv_bytes_by_row() for store in self.stores), strict=True)]
 
     @property
     def allocated_bytes(self) -> int:
-        """Bytes of all keys and values that the stores keep alive, spare slots included."""
-        return sum(store.allocated_bytes for store in self.stores)
+        """Bytes of all keys and values that the stores keep alive, spare slots included, and of the recurrent states
+        after the context and in each row."""
+        n_states = 1 + (0 if self._states is None else len(self.n_seen))
+        return sum(store.allocated_bytes for store in self.stores) + n_states * self._beside.state_bytes

@@ -19,7 +19,7 @@ class FullCache:
 
     Attributes:
         n_tokens: T.
-        kv_bytes: Bytes of all keys and values, those of sliding windows among them.
+        kv_bytes: Bytes of all keys and values, those of sliding windows and recurrent states among them.
         prefill_s: Wall seconds of the forward pass, without scoring and eviction.
     """
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from ..models.load import LoadedModel
 from .cache import StoreCache
-from .packing import Packing
+from .packing import Apart, Packing
 
 MESSAGE = "the model's logits are not finite"
 
@@ -15,7 +15,8 @@ MESSAGE = "the model's logits are not finite"
 def feed(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], n_last: Sequence[int]) -> Tensor:
     """Logits [sum of n_last, vocabulary] after the last tokens of each chunk, row after row.
 
-    The chunks pass through the model as one line, whatever their lengths.
+    The chunks pass through the model as one line, whatever their lengths; where layers have recurrent states, as a line
+    each, and then they have equally many tokens.
 
     Args:
         loaded: The model, switched to store attention.
@@ -23,16 +24,28 @@ def feed(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]]
         chunks: Token ids of each row, none empty.
         n_last: After how many of its last tokens each row's logits are needed, at least one in all.
     """
-    packing = Packing.of(chunks)
+    if not loaded.one_by_one or not bool(cache.n_seen.any()):
+        return _pass(loaded, cache, chunks, n_last)
+    level, columns = Apart.of(chunks), list[Tensor]()
+    needed = set(level.last(n_last).tolist())
+    for place in range(level.longest):
+        column = _pass(loaded, cache, [chunk[place : place + 1] for chunk in chunks], [1] * len(chunks))
+        if place in needed:
+            columns.append(column)
+    return torch.stack(columns, dim=1).flatten(0, 1)
+
+
+def _pass(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], n_last: Sequence[int]) -> Tensor:
+    packing = (Apart if cache.has_states else Packing).of(chunks)
     ids = torch.tensor([token for chunk in chunks for token in chunk])
     logits: Tensor = loaded.model(
-        input_ids=ids.unsqueeze(0).to(loaded.device),
-        position_ids=packing.continued(cache.n_seen).unsqueeze(0).to(loaded.device),
+        input_ids=packing.lines(ids).to(loaded.device),
+        position_ids=packing.lines(packing.continued(cache.n_seen)).to(loaded.device),
         past_key_values=cache.chunk(packing),
         use_cache=True,
         logits_to_keep=packing.last(n_last).tolist(),  # the head may be on another device than the inputs
     ).logits
-    return logits[0]
+    return logits.flatten(0, 1)
 
 
 def check_finite(logits: Tensor) -> None:

@@ -46,7 +46,7 @@ def empty_context(loaded: LoadedModel, n_sequence: int) -> Context:
         prefill_s=0.0,
         score_s={},
         n_sequence=n_sequence,
-        beside=Beside(shape.layers, {index: Window(empty, empty) for index, empty in windows.items()}),
+        beside=Beside.empty(shape.layers, {index: Window(empty, empty) for index, empty in windows.items()}),
     )
 
 

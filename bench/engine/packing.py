@@ -52,6 +52,10 @@ class Packing:
         real = torch.arange(rows.shape[1]) < self.lengths.unsqueeze(-1)
         return flat[real.flatten().nonzero()[:, 0].to(rows.device)].unsqueeze(0)
 
+    def lines(self, flat: Tensor) -> Tensor:
+        """[N] -> [1, N], as the model is fed."""
+        return flat.unsqueeze(0)
+
     def continued(self, n_before: Tensor) -> Tensor:
         """int64 [N] on the CPU: the position of each token where row b has `n_before[b]` tokens before its chunk."""
         return _counted(n_before, self.lengths)
@@ -60,6 +64,41 @@ class Packing:
         """int64 [sum of n] on the CPU: the places of the last n[b] tokens of each chunk, chunk after chunk."""
         counts = torch.tensor(n)
         return _counted(self.ends - counts, counts)
+
+
+class Apart(Packing):
+    """B chunks of equally many tokens, a line each: a recurrent state passes from one token of a line to the next.
+
+    Raises:
+        ValueError: the chunks differ in length.
+    """
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.is_level:
+            raise ValueError("chunks of a model with recurrent states have equally many tokens in every row")
+
+    def spread(self, line: Tensor) -> Tensor:
+        """[B, X, Q, D], as it is."""
+        return line
+
+    def join(self, rows: Tensor) -> Tensor:
+        """[B, Q, X, D], as it is."""
+        return rows
+
+    def lines(self, flat: Tensor) -> Tensor:
+        """[B x Q] -> [B, Q], as the model is fed."""
+        return flat.view(len(self.lengths), self.longest)
+
+    def last(self, n: Sequence[int]) -> Tensor:
+        """int64 [n] on the CPU: the places of the last n tokens in each line.
+
+        Raises:
+            ValueError: they are not equally many in every row.
+        """
+        if min(n) != max(n):
+            raise ValueError("rows of a model with recurrent states have logits after equally many tokens")
+        return torch.arange(self.longest - n[0], self.longest)
 
 
 def _counted(starts: Tensor, counts: Tensor) -> Tensor:

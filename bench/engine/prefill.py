@@ -9,11 +9,12 @@ from typing import Any, Protocol
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DummyLayer
+from transformers.cache_utils import Cache
 
 from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
 from ..models.load import LoadedModel
+from ..models.states import CacheLayer, with_state
 from .beside import Beside, Window
 from .cache import PrefillLayer, PrefillObserver
 from .clock import Laps
@@ -83,7 +84,7 @@ class PassRecord:
         prefill_s: Wall seconds of the model's own forward pass.
         score_s: Per table its scorer's wall seconds over all layers.
         failures: Per table what its scorer raised.
-        beside: What the layers that are not evicted hold.
+        beside: What the layers hold that is not evicted.
     """
 
     prefill_s: float
@@ -167,26 +168,27 @@ class _Pass:
         self._request, self._sink = request, sink
         self._drawn = context_seed(request.seed, request.ids)
         self._windows: dict[int, Window] = {}
+        self._states = Beside.empty(request.loaded.shape.layers).states
 
     @property
     def beside(self) -> Beside:
-        """What the layers that are not evicted hold, after the pass."""
-        return Beside(self._request.loaded.shape.layers, self._windows)
+        """What the layers hold that is not evicted, after the pass."""
+        return Beside(self._request.loaded.shape.layers, self._windows, self._states)
 
-    def layers(self) -> list[PrefillLayer | DummyLayer]:
+    def layers(self) -> list[CacheLayer]:
         """A cache layer for each layer of the model. Since a model does not say whose keys and values a layer borrows,
         all are held for it where one borrows."""
         shape = self._request.loaded.shape
         is_lent = any(layer.kind == "borrowed" for layer in shape.layers)
         places = {index: place for place, index in enumerate(shape.evicted)}
-        layers: list[PrefillLayer | DummyLayer] = []
+        layers: list[CacheLayer] = []
         for index, layer in enumerate(shape.every_layer):
+            attending = None
             if layer.kind == "full":
-                layers.append(PrefillLayer(places[index], self.hand_over, is_lent=is_lent))
+                attending = PrefillLayer(places[index], self.hand_over, is_lent=is_lent)
             elif layer.kind == "window":
-                layers.append(PrefillLayer(index, self.hold_window, layer.window, is_lent=is_lent))
-            else:
-                layers.append(DummyLayer())
+                attending = PrefillLayer(index, self.hold_window, layer.window, is_lent=is_lent)
+            layers.append(with_state(attending, self._states.get(index)))
         return layers
 
     def _view(self, name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:

@@ -40,9 +40,13 @@ class CacheShape:
         """Keys and values of a context in all layers with a sliding window, which no budget changes."""
         return self.model.window_numbers(n_tokens) * self.itemsize
 
+    def kept_whole_bytes(self, n_tokens: int) -> int:
+        """What no budget changes: sliding windows and recurrent states."""
+        return self.window_bytes(n_tokens) + self.model.state_bytes
+
     def full_bytes(self, n_tokens: int) -> int:
-        """Keys and values of a whole context, sliding windows included."""
-        return self.kv_bytes_per_token * n_tokens + self.window_bytes(n_tokens)
+        """Keys and values of a whole context, sliding windows and recurrent states included."""
+        return self.kv_bytes_per_token * n_tokens + self.kept_whole_bytes(n_tokens)
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,8 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
 
 def estimate(shape: CacheShape, n_tokens: int, budget: Budget, memory_bytes: int | None) -> Estimate:
     """The bytes of a context's cache before and after an eviction, and the batches that fit."""
-    windows = shape.window_bytes(n_tokens)
     full = shape.full_bytes(n_tokens)
-    kept = shape.kv_bytes_per_token * budget.per_head(n_tokens) + windows
+    kept = shape.kv_bytes_per_token * budget.per_head(n_tokens) + shape.kept_whole_bytes(n_tokens)
     if memory_bytes is None:
         return Estimate(n_tokens, budget, full, kept, None, None)
     free = max(memory_bytes - shape.weight_bytes, 0)

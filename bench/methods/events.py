@@ -20,15 +20,21 @@ SOME_LAYERS = "some_layers_evicted"
 """The event of an answer of a model that has layers which are not evicted, such as those with a sliding window. Counts
 and slots are those of the evicted `layers` alone; the answer's bytes include the windows', `window_kv_bytes`."""
 
+STATES = "recurrent_states"
+"""The event of an answer of a model that has `layers` with a recurrent state, such as linear attention, in place of or
+beside attention. No state is evicted; the answer's bytes include theirs, `state_bytes`. Nothing is drafted."""
+
 
 def harness_events(method: Method, loaded: LoadedModel, n_tokens: int) -> list[Event]:
-    """Events for layers that are not evicted, a budget larger than the context and profiles made with another
-    protection."""
+    """Events for layers that are not evicted, recurrent states, a budget larger than the context and profiles made with
+    another protection."""
     shape, events = loaded.shape, list[Event]()
     if shape.kept_whole:
         n_bytes = shape.window_numbers(n_tokens) * DTYPES[loaded.dtype].itemsize
         sizes = {"layers": list(shape.evicted), "n_layers": len(shape.layers), "window_kv_bytes": n_bytes}
         events.append({"event": SOME_LAYERS, **sizes})
+    if shape.stateful:
+        events.append({"event": STATES, "layers": list(shape.stateful), "state_bytes": shape.state_bytes})
     if method.budget.keeps_all(n_tokens):
         events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
     protection = (method.protection.sink, method.protection.window)

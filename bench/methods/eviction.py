@@ -26,6 +26,7 @@ from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
 from .incremental import check_schedules
 from .method import Method
 from .policy import Policy
+from .schedule import DEFAULT_SCHEDULE
 from .selection import Selection
 
 
@@ -33,9 +34,15 @@ def check_methods(loaded: LoadedModel, methods: Sequence[Method]) -> None:
     """Refuse methods that cannot evict by their schedule, or whose scorer reads what the model does not have.
 
     Raises:
-        UserError: as `check_schedules` and `check_reads`.
+        UserError: as `check_schedules` and `check_reads`, or the model cannot read a context in blocks.
     """
     check_schedules(methods)
+    for method in methods:
+        if loaded.one_by_one and method.schedule.block is not None:
+            raise UserError(
+                f"{loaded.name} cannot read a context in blocks: its recurrent layers lose their state between them; "
+                f"use --schedule {DEFAULT_SCHEDULE} in place of {method.schedule}."
+            )
     check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
 
 

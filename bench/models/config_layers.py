@@ -41,7 +41,7 @@ def _layer(kind: str, config: Any, window: int | None, positions: int) -> LayerS
     if kind == "chunked_attention":
         raise Unsupported("its attention is cut in chunks")
     if kind not in ("full_attention", "sliding_attention"):
-        raise Unsupported(f"it has layers of other kinds ({kind})")
+        raise Unsupported(f"it has layers of other kinds ({kind}), and does not say how much these hold")
     n_query_heads = config.num_attention_heads
     n_kv_heads = getattr(config, "num_key_value_heads", None) or n_query_heads
     head_dim = getattr(config, "head_dim", None) or config.hidden_size // n_query_heads

@@ -19,6 +19,8 @@ class LayerShape:
         head_dim: Of keys and of values; 0 where it keeps none.
         n_query_heads: 0 where it keeps none.
         window: Tokens that a query sees, its own included; None = all.
+        n_states: Recurrent states that it has, beside its attention or in place of it.
+        state_bytes: Bytes of these of one sequence, whatever its length.
     """
 
     kind: Kind
@@ -26,6 +28,8 @@ class LayerShape:
     head_dim: int = 0
     n_query_heads: int = 0
     window: int | None = None
+    n_states: int = 0
+    state_bytes: int = 0
 
     @property
     def attends(self) -> bool:
@@ -49,7 +53,7 @@ class ModelShape:
         n_query_heads: HQ, in each of them.
         head_dim: D, in each of them.
         max_positions: Tokens that the model says it can hold.
-        layers: Every layer of the model, in order; empty where all of them are evicted.
+        layers: Every layer of the model, in order; empty where all of them are evicted and hold nothing else.
     """
 
     n_layers: int
@@ -64,13 +68,14 @@ class ModelShape:
         """The shape of a model with these layers, at least one of them of kind "full"."""
         evicted = [layer for layer in layers if layer.kind == "full"]
         first = evicted[0]
+        is_plain = first.window is None and not first.n_states and all(layer == first for layer in layers)
         return cls(
             n_layers=len(evicted),
             n_kv_heads=first.n_kv_heads,
             n_query_heads=first.n_query_heads,
             head_dim=first.head_dim,
             max_positions=max_positions,
-            layers=() if first.window is None and all(layer == first for layer in layers) else tuple(layers),
+            layers=() if is_plain else tuple(layers),
         )
 
     @property
@@ -92,6 +97,16 @@ class ModelShape:
         """Numbers in the keys and values that the layers with a sliding window hold of a context."""
         windows = [layer for layer in self.layers if layer.kind == "window"]
         return sum(2 * layer.n_held(n_tokens) * layer.n_kv_heads * layer.head_dim for layer in windows)
+
+    @property
+    def stateful(self) -> tuple[int, ...]:
+        """Indices in the model of the layers that have a recurrent state, ascending."""
+        return tuple(index for index, layer in enumerate(self.layers) if layer.n_states)
+
+    @property
+    def state_bytes(self) -> int:
+        """Bytes of the recurrent states of one sequence."""
+        return sum(layer.state_bytes for layer in self.layers)
 
     @property
     def numbers_per_fed(self) -> int:

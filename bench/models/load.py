@@ -71,6 +71,8 @@ class LoadedModel:
         reach: The longest sequence in which every token of a layer that is evicted attends to all before it, set by
             `engine.ready`; chunks limit it, and sliding windows where every layer has one.
         backend: How the kernels are computed: scoring, selection, and the ragged stores.
+        one_by_one: Whether tokens after a context are fed one by one, set by `engine.ready`: where several are fed at
+            once, its recurrent layers lose their state.
     """
 
     name: str
@@ -85,6 +87,7 @@ class LoadedModel:
     template_record: tuple[str, ...] = ()
     reach: int = sys.maxsize
     backend: Backend = "torch"
+    one_by_one: bool = False
 
     @property
     def title(self) -> str:

@@ -1,18 +1,32 @@
 """The shape of a decoder's cache, read from its attention modules and from its own cache after one token."""
 
+import inspect
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
-from transformers.cache_utils import Cache, DummyLayer, DynamicLayer, DynamicSlidingWindowLayer
+from transformers.cache_utils import (
+    Cache,
+    DummyLayer,
+    DynamicLayer,
+    DynamicSlidingWindowLayer,
+    LinearAttentionAndFullAttentionLayer,
+    LinearAttentionAndSlidingWindowAttentionLayer,
+    LinearAttentionLayer,
+)
 from transformers.pytorch_utils import Conv1D
 
 from ... import UserError
 from ..errors import reason_of
 from .layers import LayerShape, ModelShape, layered
+from .states import state_bytes
 
+CACHE_ARGUMENTS = {"past_key_values", "cache_params"}
+"""Names of the cache where transformers' modules take one."""
+STATEFUL = (LinearAttentionAndFullAttentionLayer, LinearAttentionAndSlidingWindowAttentionLayer)
+"""transformers' cache layers that hold a recurrent state beside keys and values."""
 OUTPUT_PROJECTIONS = ("o_proj", "out_proj", "dense", "c_proj", "Wo", "attention_output")
 """Names of the output projection in transformers' attention modules."""
 
@@ -32,6 +46,30 @@ def attention_modules(model: Any) -> list[Any]:
         if hasattr(module, "layer_idx") and hasattr(module, "scaling") and module.layer_idx is not None:
             by_layer.setdefault(int(module.layer_idx), module)
     return [by_layer[index] for index in sorted(by_layer)]
+
+
+def state_modules(model: Any, shape: ModelShape) -> list[Any]:
+    """The modules that have a recurrent state, in order: the innermost ones that know their layer and take a cache,
+    outside of self-attention.
+
+    Raises:
+        Unsupported: a layer that has a state and does not attend is without one.
+    """
+    taking = [
+        module
+        for module in model.modules()
+        if getattr(module, "layer_idx", None) in shape.stateful
+        and not CACHE_ARGUMENTS.isdisjoint(inspect.signature(module.forward).parameters)
+    ]
+    ids = {id(module) for module in taking}
+    not_ours = {id(inner) for module in attention_modules(model) for inner in module.modules()}
+    not_ours |= {id(one) for one in taking if any(id(inner) in ids for inner in one.modules() if inner is not one)}
+    found = [module for module in taking if id(module) not in not_ours]
+    found_in = {module.layer_idx for module in found}
+    for index in shape.stateful:
+        if shape.layers[index].kind == "none" and index not in found_in:
+            raise Unsupported(f"the recurrent part of layer {index} cannot be told from its modules")
+    return found
 
 
 def output_projection(module: Any) -> Any | None:
@@ -90,7 +128,10 @@ def _layer(index: int, layer: Any, attending: Collection[int], n_query_heads: in
     """What a layer keeps, read off the model's own cache of it."""
     if type(layer) is DummyLayer:
         return LayerShape("borrowed" if index in attending else "none")
-    if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer):
+    states = {"n_states": layer.number_of_states, "state_bytes": state_bytes(layer)} if _has_states(layer) else {}
+    if type(layer) is LinearAttentionLayer:
+        return LayerShape("none", **states)
+    if type(layer) not in (DynamicLayer, DynamicSlidingWindowLayer, *STATEFUL):
         raise Unsupported(f"layer {index} keeps {_other_state(layer)}")
     if layer.keys is None or layer.keys.dim() != 4 or layer.keys.shape[2] != 1:
         raise Unsupported(f"layer {index} keeps no keys of its own for each token")
@@ -98,7 +139,11 @@ def _layer(index: int, layer: Any, attending: Collection[int], n_query_heads: in
         dims = f"{layer.keys.shape[-1]} and {layer.values.shape[-1]}"
         raise Unsupported(f"its keys and values differ in size ({dims} numbers a head)")
     window = layer.sliding_window if isinstance(layer, DynamicSlidingWindowLayer) else None
-    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads, window)
+    return LayerShape("full", layer.keys.shape[1], layer.keys.shape[3], n_query_heads, window, **states)
+
+
+def _has_states(layer: Any) -> bool:
+    return type(layer) in (LinearAttentionLayer, *STATEFUL)
 
 
 def _other_state(layer: Any) -> str:

@@ -64,7 +64,7 @@ def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfigurati
     per_slot = 2 * shape.head_dim * itemsize
     selection = kept * torch.int64.itemsize + n_context  # positions and mask
     fed = room * shape.numbers_per_fed * itemsize // shape.n_layers  # other layers keep what is fed, too
-    return shape.n_kv_heads * (kept * per_slot + selection) + fed
+    return shape.n_kv_heads * (kept * per_slot + selection) + fed + shape.state_bytes // shape.n_layers
 
 
 def _activation_bytes(loaded: LoadedModel, unit: Unit) -> int:

@@ -83,7 +83,7 @@ class Worker:
     def _over(self, unit: Unit, context: Context, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
         """The answers over a context, batch by batch. Where they draft each other, the configuration that keeps most
         comes first and alone: the full cache, if it is among them."""
-        waiting, drafts = list(unit.configurations), _drafts(unit, batching)
+        waiting, drafts = list(unit.configurations), self._drafts(unit, batching)
         if drafts is not None:
             waiting.sort(key=lambda one: one is not _most_kept(unit))
         leads = drafts is not None
@@ -105,7 +105,14 @@ class Worker:
     def _alone(self, unit: Unit, only: UnitConfiguration, batching: Batching, report: Progress) -> UnitAnswer:
         evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
         report(only.method.label)
-        return answer_alone(self.loaded, unit, only, evicted, _drafts(unit, batching))
+        return answer_alone(self.loaded, unit, only, evicted, self._drafts(unit, batching))
+
+    def _drafts(self, unit: Unit, batching: Batching) -> Drafts | None:
+        """Drafts from the unit's prompt, to which its answers are added as they are complete; None where a recurrent
+        state could not give back their wrong tokens."""
+        if not batching.drafts or self.loaded.shape.stateful:
+            return None
+        return Drafts((*unit.context, *unit.question))
 
     def _select(
         self, unit: Unit, together: Sequence[UnitConfiguration], context: Context
@@ -177,11 +184,6 @@ def _attempt(step: Callable[[], T]) -> T | Exception:
         raise
     except (Exception, SystemExit) as error:
         return without_frames(error)
-
-
-def _drafts(unit: Unit, batching: Batching) -> Drafts | None:
-    """Drafts from the unit's prompt; its answers are added as they are complete."""
-    return Drafts((*unit.context, *unit.question)) if batching.drafts else None
 
 
 def _most_kept(unit: Unit) -> UnitConfiguration:

@@ -36,7 +36,9 @@ KNOWN = {
     "Gemma 4": "gemma4_text", "Gemma 4 with borrowed layers": "gemma4_text with borrowed layers", "gpt-oss": "gpt_oss",
     "Cohere 2": "cohere2", "OLMo 2": "olmo2", "OLMo 3": "olmo3", "Phi-3": "phi3", "GLM-4": "glm4",
     "SmolLM3": "smollm3", "EXAONE 4": "exaone4", "Llama 4": "llama4_text", "Falcon": "falcon", "GPT-NeoX": "gpt_neox",
-    "StarCoder2": "starcoder2", "Granite 4": "granitemoehybrid", "Falcon-H1": "falcon_h1", "DeepSeek V3": "deepseek_v3",
+    "StarCoder2": "starcoder2", "Granite 4": "granitemoehybrid", "Falcon-H1": "falcon_h1", "Qwen3.5": "qwen3_5_text",
+    "Qwen3.5-MoE": "qwen3_5_moe_text", "Jamba": "jamba", "Nemotron-H": "nemotron_h", "LFM2": "lfm2",
+    "OLMo Hybrid": "olmo_hybrid", "DeepSeek V3": "deepseek_v3", "Kimi Linear": "kimi_linear", "MiniMax": "minimax",
     "Mamba": "mamba",
 }  # fmt: skip
 """By the name that people know: the type."""
@@ -130,8 +132,9 @@ def table(rows: Sequence[Row]) -> str:
         "Under the full cache each gives the tokens of `generate`, up to ties, and under eviction the logits of a "
         f"float64 mask over the whole sequence; sliding windows and chunks are made {tiny.WINDOW} tokens, and the "
         f"prompt has {tiny.PROMPT}. Evicted: the layers that are, by default of the type, where others keep a sliding "
-        "window, borrow the keys and values of an earlier layer or do not attend. Longest: the longest sequence served "
-        "where every layer slides or some attend in chunks; longer ones are refused, and the prompt is shorter. "
+        "window, borrow the keys and values of an earlier layer, have a recurrent state in place of attention, or "
+        "nothing. Longest: the longest sequence served where every layer slides or some attend in chunks; longer ones "
+        "are refused, and the prompt is shorter. "
         "Scorers: those that it cannot serve, of all installed; the others score it.",
         _rows(
             ["type", "evicted layers x HQ/H x D", "evicted", "longest", "scorers refused"],

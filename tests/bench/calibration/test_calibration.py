@@ -128,6 +128,20 @@ def silent(_doing: str, _done: int, _total: int) -> None:
     pass
 
 
+def test_questions_that_are_answered_one_by_one_give_the_same(
+    loaded: LoadedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those of a model with recurrent layers are."""
+    (together,) = calibrate(loaded, TARGETS, [DOCUMENT], seed=0, report=silent)["keydiff"]
+    told: list[int] = []
+    monkeypatch.setattr(ModelShape, "stateful", (0,))
+    (apart,) = calibrate(loaded, TARGETS, [DOCUMENT], seed=0, report=lambda _what, done, _total: told.append(done))[
+        "keydiff"
+    ]
+    assert torch.allclose(apart.importance, together.importance, atol=1e-7, rtol=1e-4)
+    assert told == sorted(told)
+
+
 def test_one_pass_serves_several_scorers_each_with_its_own_protection(loaded: LoadedModel) -> None:
     seen = calibrate(loaded, TARGETS, [DOCUMENT, DOCUMENT], seed=0, report=silent)
     assert set(seen) == set(TARGETS)

@@ -20,6 +20,8 @@ WINDOWED = [
     *("gemma4_text with borrowed layers", "qwen2 with windows"),
 ]
 """Some of their layers have a sliding window, and are not evicted."""
+HYBRID = ["bamba", "lfm2", "nemotron_h", "zaya"]
+"""Some of their layers have a recurrent state, in place of attention or beside it; more in `test_states.py`."""
 REFUSED = {
     "diffllama": "computes with the cached keys and values itself",
     "doge": "computes with the cached keys and values itself",
@@ -29,7 +31,7 @@ REFUSED = {
     "data2vec-text": "does not count positions from 0",
     "roberta": "does not count positions from 0",
     "falcon": "does not attend through transformers' attention interface",
-    "lfm2": "recurrent or convolution state",
+    "minimax": "keeps no keys of its own for each token",
     "mamba": "keeps no cache of keys and values",
 }
 
@@ -44,7 +46,7 @@ def oracle(script: Callable[[str], Any]) -> Any:
     return script("full_vs_oracle")
 
 
-@pytest.mark.parametrize("model_type", [*RUNS, *WINDOWED])
+@pytest.mark.parametrize("model_type", [*RUNS, *WINDOWED, *HYBRID])
 def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(
     tiny: Any, oracle: Any, model_type: str, tmp_path: Path
 ) -> None:
@@ -53,6 +55,7 @@ def test_it_runs_as_generate_does_and_evicts_as_a_mask_does(
     loaded = ready_model(str(tmp_path), CPU, "float32")
     windows = {layer.window for layer in loaded.shape.layers if layer.window is not None}
     assert windows == ({tiny.WINDOW} if model_type in WINDOWED else set())
+    assert bool(loaded.shape.stateful) == (model_type in HYBRID)
     n = tiny.prompt_length(loaded.reach)
     assert n > tiny.WINDOW or model_type == "mistral"
     plain = AutoModelForCausalLM.from_pretrained(tmp_path).eval()

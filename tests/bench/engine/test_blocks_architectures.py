@@ -1,4 +1,5 @@
-"""Models with sliding windows, softcaps, sinks and borrowed keys and values are fed in blocks as in one pass."""
+"""Models with sliding windows, softcaps, sinks, borrowed keys and values and recurrent states are fed in blocks as in
+one pass."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,9 +18,10 @@ from lukv_bench.bench.methods.schedule import ONE_SHOT, Schedule
 
 N_CONTEXT, N_ANSWER = 90, 6
 """More than two windows."""
+HYBRID = ["qwen3_next", "falcon_h1"]
 
 
-@pytest.mark.parametrize("model_type", ["gpt_oss", "gemma3n_text", "gemma4_text with borrowed layers"])
+@pytest.mark.parametrize("model_type", ["gpt_oss", "gemma3n_text", "gemma4_text with borrowed layers", *HYBRID])
 def test_blocks_that_evict_nothing_answer_as_the_full_cache(
     script: Callable[[str], Any], forced: Any, some_ids: Callable[..., list[int]], tmp_path: Path, model_type: str
 ) -> None:
