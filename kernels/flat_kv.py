@@ -22,6 +22,7 @@ class FlatKV:
         level: Whether all segments have one capacity C and follow each other, so that [S, D] is also [B, H, C, D].
         backend: How tokens are appended.
         mirror: The segments as kernels read them, beside the keys; None = the backend is torch, which has none.
+        least_spare: Every segment has at least so many spare slots.
     """
 
     keys: Tensor
@@ -30,6 +31,7 @@ class FlatKV:
     level: bool = False
     backend: Backend = "torch"
     mirror: Mirror | None = field(init=False)
+    least_spare: int = field(init=False, default=0)
 
     def __post_init__(self) -> None:
         self._reflect()
@@ -77,15 +79,21 @@ class FlatKV:
 
     def append(self, keys: Tensor, values: Tensor, new_lengths: Tensor) -> None:
         """Append a chunk to each segment (see `store.KVStore`); stored tokens are copied only if a segment is full."""
+        if keys.shape[2] > self.least_spare:
+            self._make_room(new_lengths)
+        where, new = self.read(new_lengths)
+        append(self.keys, self.values, where, keys, values, new, backend=self.backend)
+        self.segments = self.segments.extended(new_lengths)
+        self.least_spare -= keys.shape[2]
+        if self.mirror is not None:
+            self.mirror.extend()
+
+    def _make_room(self, new_lengths: Tensor) -> None:
+        """Grow the segments if a chunk does not fit."""
         longer = self.segments.extended(new_lengths)
         if longer.overflow:
             self._move(self.segments.slots(), torch.maximum(2 * self.segments.capacities, longer.lengths))
-            longer = self.segments.extended(new_lengths)
-        where, new = self.read(new_lengths)
-        append(self.keys, self.values, where, keys, values, new, backend=self.backend)
-        self.segments = longer
-        if self.mirror is not None:
-            self.mirror.extend()
+        self.least_spare = int(self.segments.spare.min())
 
     def read(self, new_lengths: Tensor) -> tuple[Segments, Tensor]:
         """The segments and a chunk's new lengths, int64 [B] on the CPU, where the backend reads them."""
@@ -125,6 +133,7 @@ class FlatKV:
         lengths, level = self.segments.lengths, self.level
         moved = FlatKV.gathered(self.keys, self.values, slots, lengths, capacities, level, self.backend)
         self.keys, self.values, self.segments, self.mirror = moved.keys, moved.values, moved.segments, moved.mirror
+        self.least_spare = 0
 
     def _reflect(self) -> None:
         """Mirror segments that are new."""

@@ -48,13 +48,13 @@ class Segments:
 
     def next_slots(self, n: int) -> Tensor:
         """int64 [B, H, n]: the slots after those in use."""
-        return (self.starts + self.lengths).unsqueeze(-1) + torch.arange(n)
+        first = (self.starts + self.lengths).unsqueeze(-1)
+        return first if n == 1 else first + torch.arange(n)
 
     def split(self, flat: Tensor) -> tuple[Tensor, ...]:
         """The slots in use of a tensor [S, ...], a view for each segment in the order (row, head)."""
         sizes, end = self._sizes
-        pieces: tuple[Tensor, ...] = flat.split([*sizes, len(flat) - end])
-        return pieces[1::2]
+        return flat.split_with_sizes([*sizes, flat.shape[0] - end])[1::2]
 
     @cached_property
     def _sizes(self) -> tuple[list[int], int]:

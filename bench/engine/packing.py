@@ -36,6 +36,8 @@ class Packing:
 
     def spread(self, line: Tensor) -> Tensor:
         """[1, X, N, D] -> [B, X, Q, D], in which a shorter chunk repeats its last token."""
+        if len(self.lengths) == 1:
+            return line
         if self.is_level:
             return line[0].view(line.shape[1], len(self.lengths), self.longest, -1).transpose(0, 1)
         last = self.lengths.clamp_min(1) - 1
@@ -46,6 +48,8 @@ class Packing:
 
     def join(self, rows: Tensor) -> Tensor:
         """[B, Q, X, D] -> [1, N, X, D]; what is past a chunk's length is left out."""
+        if len(self.lengths) == 1:
+            return rows
         flat = rows.flatten(0, 1)
         if self.is_level:
             return flat.unsqueeze(0)

@@ -1,10 +1,7 @@
 """Load a model from its folder, verified."""
 
 import gc
-import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,6 +20,7 @@ from .fitting import device_map, stored_bytes
 from .layers import ModelShape
 from .memory import size
 from .revision import model_revision, weight_files
+from .settings import corrupt, model_settings, readable
 from .shape import attention_modules, max_positions, read_shape
 from .template import NO_THINKING, Thinking, settle_template
 from .weights import Weights
@@ -168,13 +166,13 @@ def load_model(name: str, place: Place, dtype: str, thinking: bool = False, back
         UserError: the model is unknown, corrupt or unsupported, or its weights do not fit.
     """
     path = find_model(name)
-    config, tokenizer, eos = _settings(name, path)
-    with _readable(name, path):
+    config, tokenizer, eos = model_settings(name, path)
+    with readable(name, path):
         stored = stored_bytes(weight_files(path, config), DTYPES[dtype])
     modules = device_map(name, config, stored, DTYPES[dtype], place)
     revision = _verified(name, path, tokenizer, config, eos)
     settled = settle_template(tokenizer, thinking)
-    with _readable(name, path):
+    with readable(name, path):
         model = _read_weights(path, config, dtype, modules)
     if isinstance(place, torch.device):
         _move(name, model, place, dtype)
@@ -219,64 +217,12 @@ def load_prompt_model(name: str, thinking: bool = False) -> PromptModel:
         UserError: the model is unknown or unsupported.
     """
     path = find_model(name)
-    config, tokenizer, _ = _settings(name, path)
+    config, tokenizer, _ = model_settings(name, path)
     if name in ALIASES:
         check_tokenizer(ALIASES[name], tokenizer)
     if (positions := max_positions(config)) is None:
         raise UserError(f"{name} ({config.model_type}) does not say how many tokens it can hold.")
     return PromptModel(name, path, tokenizer, positions, settle_template(tokenizer, thinking).thinking)
-
-
-def _settings(name: str, path: Path) -> tuple[Any, Any, frozenset[int]]:
-    """(configuration, tokenizer, EOS ids); refuses a tokenizer that cannot tell where the context ends."""
-    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    _refuse_stripped_python()
-    with _readable(name, path):
-        config, tokenizer, eos = _read_settings(path)
-    if not tokenizer.is_fast:
-        raise UserError(f"{name} has no fast tokenizer, and the context's end cannot be found without one.")
-    return config, tokenizer, eos
-
-
-def _refuse_stripped_python() -> None:
-    """transformers reads its own docstrings at import."""
-    if sys.flags.optimize >= 2:
-        raise UserError("Python runs without docstrings, and transformers needs its own; unset PYTHONOPTIMIZE (-OO).")
-
-
-@contextmanager
-def _readable(name: str, path: Path) -> Iterator[None]:
-    """Turn any exception of a library over a model's files into one sentence."""
-    try:
-        yield
-    except Exception as error:  # transformers and tokenizers raise anything, bare Exception included
-        reason = first_line(error)
-        if name in ALIASES:
-            raise _corrupt(name, path, reason) from error
-        if isinstance(error, UserError):
-            raise
-        raise UserError(f"the model in {path} cannot be loaded ({reason.rstrip('.')}).") from error
-
-
-def _corrupt(name: str, path: Path, reason: str) -> UserError:
-    """The error for corrupt files of an alias."""
-    return UserError(
-        f"the files of {name} in {path} are corrupt ({reason.rstrip('.')}); delete that folder and run the command "
-        "again."
-    )
-
-
-def _read_settings(path: Path) -> tuple[Any, Any, frozenset[int]]:
-    """(configuration, tokenizer, EOS ids)."""
-    from transformers import AutoConfig, AutoTokenizer, GenerationConfig
-
-    config = AutoConfig.from_pretrained(path, trust_remote_code=False)
-    tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=False)
-    eos = getattr(config.get_text_config(decoder=True), "eos_token_id", None)
-    if (path / "generation_config.json").is_file():
-        eos = GenerationConfig.from_pretrained(path).eos_token_id
-    ids = eos if isinstance(eos, list) else [eos]
-    return config, tokenizer, frozenset(int(i) for i in [*ids, tokenizer.eos_token_id] if i is not None)
 
 
 def _read_weights(path: Path, config: Any, dtype: str, modules: dict[str, int] | None) -> Any:
@@ -301,11 +247,11 @@ def _read_weights(path: Path, config: Any, dtype: str, modules: dict[str, int] |
 
 
 def _verified(name: str, path: Path, tokenizer: Any, config: Any, eos: frozenset[int]) -> str:
-    with _readable(name, path):
+    with readable(name, path):
         revision = model_revision(path, tokenizer, config, eos)
     alias = ALIASES.get(name)
     if alias is not None:
         check_tokenizer(alias, tokenizer)
         if revision != alias.revision:
-            raise _corrupt(name, path, "their content is not the model's")
+            raise corrupt(name, path, "their content is not the model's")
     return revision

@@ -37,7 +37,7 @@ def ragged_attention(
     for n_new, q, k, v, sink in zip(new, chunks, segments.split(keys), segments.split(values), sinks, strict=True):
         if form.window is not None:
             k, v = (flat[-(form.window + max(n_new, 1) - 1) :] for flat in (k, v))
-        if not len(k):
+        if not k.shape[0]:
             outs.append(torch.zeros_like(q))
             if with_lse:
                 sums.append(q.new_full(q.shape[:1], float("-inf")) if sink is None else sink)
@@ -45,7 +45,7 @@ def ragged_attention(
         logits = q @ k.float().T
         cap(logits, form.softcap)
         if n_new > 1:  # all that came before the chunk is seen
-            logits[:, len(k) - n_new :].masked_fill_(hidden[n_new], float("-inf"))
+            logits[:, k.shape[0] - n_new :].masked_fill_(hidden[n_new], float("-inf"))
             _hide_old(logits, n_new, form.window)
         outs.append(softmax(logits, sink) @ v.float())
         if with_lse:
@@ -82,8 +82,7 @@ class _Real:
     def split(self, values: Tensor) -> Sequence[Tensor]:
         """For each segment [n, ...] of a tensor [B, H, G, Q, ...]."""
         flat = values.flatten(0, 3)
-        parts: Sequence[Tensor] = (flat if self.index is None else flat[self.index]).split(self.sizes)
-        return parts
+        return (flat if self.index is None else flat[self.index]).split_with_sizes(self.sizes)
 
     def join(self, parts: Sequence[Tensor]) -> Tensor:
         """[B * H * G * Q, ...] from a tensor [n, ...] for each segment; the other places hold anything."""
