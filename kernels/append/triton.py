@@ -10,8 +10,13 @@ from ..aot_case import Case
 from ..segments import Segments
 from ..work import power_of_two
 
-WIDE = 32
-"""Tokens of a tile where a chunk has more than one."""
+TILE = 4096
+"""Numbers of a tile where a chunk has more than one token; with twice as many some types spill registers."""
+
+
+def tile_tokens(n_new: int, dim: int) -> int:
+    """Tokens of a tile, for a chunk of `n_new` tokens and a head dim."""
+    return 1 if n_new == 1 else min(TILE // power_of_two(dim), 32)
 
 
 @triton.jit(do_not_specialize=["n_heads"])
@@ -75,7 +80,7 @@ def append(
     """See `kernels.append`; what is not on the keys' device is copied there."""
     new_keys, new_values = (new if new.stride(3) == 1 else new.contiguous() for new in (new_keys, new_values))
     n_batch, n_heads, n_new, dim = new_keys.shape
-    where, block = segments.to(keys.device), 1 if n_new == 1 else WIDE
+    where, block = segments.to(keys.device), tile_tokens(n_new, dim)
     append_kernel[n_batch * n_heads, triton.cdiv(n_new, block)](
         *(keys, values, where.starts, where.lengths, new_keys, new_values),
         *(new_lengths.to(keys.device, non_blocking=True), n_heads, *new_keys.stride()[:3], *new_values.stride()[:3]),
@@ -93,7 +98,7 @@ def cases() -> Iterator[Case]:
     counts = dict.fromkeys(("n_heads", *strides), "i32")
     for name in ("fp32", "fp16", "bf16"):
         for dim in (64, 80, 96, 128, 256):
-            for block, warps in ((1, 1), (WIDE, 4)):
+            for block, warps in ((1, 1), (tile_tokens(2, dim), 4)):
                 types = {**dict.fromkeys(("keys", "values", "new_keys", "new_values"), f"*{name}"), **tables, **counts}
                 sizes = {"DIM": dim, "BLOCK_Q": block, "BLOCK_D": power_of_two(dim)}
                 yield Case(f"append-{name}-d{dim}-q{block}", append_kernel, types, sizes, {"num_warps": warps})

@@ -42,6 +42,12 @@ def tiles_for(dtype: torch.dtype, dim: int, n_rows: int) -> Tiles:
     return Tiles(32 if wide > 128 else 64, 4096 // wide, 4, 3)
 
 
+def merged_items(width: int) -> int:
+    """Partial results of a query row that a merging program loads at once, for a head dim padded to `width`. Their
+    numbers must fit the registers."""
+    return 16 if width <= 128 else 8
+
+
 def n_programs(device: torch.device, n_row_tiles: int) -> int:
     """Programs that keep a device busy, where each of them works on one of several tiles of query rows."""
     if device.type != "cuda":

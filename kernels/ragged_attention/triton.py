@@ -14,10 +14,8 @@ from ..segments import Segments
 from ..work import power_of_two
 from .merge import merge_kernel
 from .plan import Plan, balanced
-from .tiles import Tiles, n_programs, tiles_for
+from .tiles import Tiles, merged_items, n_programs, tiles_for
 
-MERGED_ITEMS = 16
-"""Partial results that a merging program loads at once."""
 DOT_TYPES = {torch.float32: tl.float32, torch.float16: tl.float16, torch.bfloat16: tl.bfloat16}
 """Of the operands of dot products, by the keys' type."""
 NO_WINDOW = 2**30
@@ -197,7 +195,7 @@ def ragged_attention(
         *(n_heads, n_queries, n_rows),
         DIM=dim,
         BLOCK_R=tiles.merged_rows,
-        BLOCK_I=MERGED_ITEMS,
+        BLOCK_I=merged_items(padded),
         BLOCK_D=padded,
         SINKS=form.sinks is not None,
         num_warps=4,
@@ -231,6 +229,6 @@ def cases() -> Iterator[Case]:
             merged |= dict.fromkeys(("n_heads", "n_queries", "n_rows"), "i32")
             for sinks in (False, True):  # without sinks the launch hands over the log-sum-exps in their place
                 kinds = merged if sinks else {**merged, "sinks": "*fp32"}
-                sizes = {"DIM": dim, "BLOCK_R": 1, "BLOCK_I": MERGED_ITEMS, "BLOCK_D": padded, "SINKS": sinks}
+                sizes = {"DIM": dim, "BLOCK_R": 1, "BLOCK_I": merged_items(padded), "BLOCK_D": padded, "SINKS": sinks}
                 called = f"ragged-attention-merge-{name}-d{dim}{'-sinks' if sinks else ''}"
                 yield Case(called, merge_kernel, kinds, sizes, {"num_warps": 4})
