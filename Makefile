@@ -5,6 +5,7 @@
 # make docs   write docs/methods/README.md from the docstrings
 # make aot    compile every Triton kernel for four kinds of cards, without a card: the tests compile a part of it
 # make bench-kernels  what the kernels take and move at real models' shapes; ARGS="--budgets FOLDER --json PATH"
+# make gpu-check      on a machine with a GPU: is all right, and what does it cost? Installs nothing (docs/gpu-check.md)
 
 PYTHON ?= python3
 VENV := .venv
@@ -15,7 +16,7 @@ COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformer
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
 SOURCES := pyproject.toml constraints.txt __init__.py
 
-.PHONY: run test check lint types format docs aot bench-kernels
+.PHONY: run test check lint types format docs aot bench-kernels gpu-check
 
 run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff --batch 1
@@ -45,6 +46,11 @@ aot: $(VENV)/installed-dev
 
 bench-kernels: $(VENV)/installed-dev
 	$(BIN)/python tests/benchmarks/kernels.py $(ARGS)
+
+# With the environment that is there: a machine with a GPU may have no network.
+GPU_PYTHON ?= $(if $(wildcard $(BIN)/python),$(BIN)/python,$(PYTHON))
+gpu-check: .typing/lukv_bench
+	PYTHONPATH=$(CURDIR)/.typing:$(PYTHONPATH) $(GPU_PYTHON) tests/benchmarks/gpu_check.py $(ARGS)
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "lukv-bench needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)"; exit 1; }

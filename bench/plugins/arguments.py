@@ -6,16 +6,15 @@ import re
 import typing
 from typing import Any
 
-from pydantic import PydanticUserError, ValidationError
-
 from ... import UserError
 from ..errors import message_of
 from ..suggest import unknown
 from .commas import has_open_bracket, split_at_commas, unmatched_brackets
 from .contract import Kind, is_required
 
-NOT_OF_THE_TYPE = (ValidationError, PydanticUserError)
-"""Raised by pydantic for a value of the wrong type, and for a type that it cannot make from a text."""
+
+class NotOfTheType(Exception):
+    """A value is not of the annotated type, or no value of that type can be made from a text."""
 
 
 def read_arguments(kind: Kind, name: str, plugin: Any, text: str) -> dict[str, str]:
@@ -85,7 +84,7 @@ def typed_value(kind: Kind, name: str, plugin: Any, key: str, value: str) -> Any
     hint = typing.get_type_hints(plugin)[key]
     try:
         typed = _typed(hint, value)
-    except NOT_OF_THE_TYPE:
+    except NotOfTheType:
         raise UserError(
             f"the argument {key} of the {kind} {name!r} takes a {type_name(hint)}, not {value!r}."
         ) from None
@@ -102,14 +101,21 @@ def type_name(hint: Any) -> str:
 
 
 def _typed(hint: Any, value: Any) -> Any:
-    """A value of the annotated type, from a value or its text. Raises one of `NOT_OF_THE_TYPE`."""
-    from pydantic import TypeAdapter
+    """A value of the annotated type, from a value or its text.
+
+    Raises:
+        NotOfTheType: there is none.
+    """
+    from pydantic import PydanticUserError, TypeAdapter, ValidationError
 
     if typing.get_origin(hint) is typing.Literal:  # of numbers, too, which pydantic takes no text for
         for option in typing.get_args(hint):
             if value in (option, str(option)):
                 return option
-    return TypeAdapter(hint).validate_python(value)
+    try:
+        return TypeAdapter(hint).validate_python(value)
+    except (ValidationError, PydanticUserError) as error:
+        raise NotOfTheType from error
 
 
 def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
@@ -120,7 +126,7 @@ def typed_default(plugin: Any, f: "dataclasses.Field[Any]") -> Any:
     for value in (str(plain(default)), default):
         try:
             typed = _typed(hint, value)
-        except NOT_OF_THE_TYPE:
+        except NotOfTheType:
             continue
         if typed == default:
             return typed

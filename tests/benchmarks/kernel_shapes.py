@@ -10,8 +10,6 @@ from torch import Tensor
 
 from lukv_bench import bench
 from lukv_bench.allocators.base import AllocationRequest
-from lukv_bench.allocators.lukv import LUKV
-from lukv_bench.bench.profiles.file import load_profile
 from lukv_bench.scorers.base import Protection
 
 PROTECTION = Protection(4, 32)
@@ -87,6 +85,9 @@ def head_counts(shape: Shape, n_tokens: int, evicted: float, folder: Path | None
 
 def lukv_counts(shape: Shape, n_tokens: int, total: int) -> Tensor:
     """int64 [L, H] of LU-KV with the profile that is shipped."""
+    from lukv_bench.allocators.lukv import LUKV  # SciPy, which a machine for `make gpu-check` may not have
+    from lukv_bench.bench.profiles.file import load_profile
+
     protected = PROTECTION.mask(n_tokens)
     request = AllocationRequest(
         tuple(range(shape.n_layers)), shape.n_layers, 1, shape.n_heads, n_tokens, total, protected

@@ -1,10 +1,12 @@
 """Compaction against boolean indexing, one head at a time."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lukv_bench.kernels.compact import compact
 from lukv_bench.kernels.compact.triton import compact as in_triton
@@ -42,3 +44,33 @@ def test_the_kept_tokens_lie_in_their_segments(case: tuple, room: int, amid_nan:
             assert torch.equal(of_torch[start : start + length], expected)
             assert torch.equal(of_triton[start : start + length], expected)
             assert of_triton[start + length : start + length + room].isnan().all(), "room was written"
+
+
+class Largest(TorchDispatchMode):
+    """The most floats of a tensor that an operation makes."""
+
+    n = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        out = func(*args, **(kwargs or {}))
+        given = [each.untyped_storage().data_ptr() for each in args if isinstance(each, Tensor)]
+        if isinstance(out, Tensor) and out.is_floating_point() and out.untyped_storage().data_ptr() not in given:
+            self.n = max(self.n, out.numel())
+        return out
+
+
+@pytest.mark.parametrize("n_contexts", [1, 2])
+def test_in_torch_states_made_token_by_token_are_not_copied_whole(n_contexts: int) -> None:
+    random, (n_heads, n_tokens, dim) = torch.Generator().manual_seed(3), (3, 50, 16)
+    keys = torch.randn(n_contexts, n_tokens, n_heads, dim, generator=random).transpose(1, 2)
+    values = torch.randn(n_contexts, n_heads, n_tokens, dim, generator=random)  # not all models do
+    kept = Kept.of_mask(torch.rand(2, n_heads, n_tokens, generator=random) < 0.1)
+    segments = Segments.packed(kept.counts, kept.counts + 1)
+    with Largest() as largest:
+        flat = compact(keys, values, kept, segments)
+    assert largest.n == int(segments.capacities.sum()) * dim < keys.numel() // 2
+    rows = torch.arange(2) if n_contexts > 1 else torch.zeros(2, dtype=torch.int64)
+    for source, of_torch in zip((keys, values), flat, strict=True):
+        assert torch.equal(of_torch[segments.slots()], source[rows][kept.mask])
