@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from ...db.recommendation import Candidates
     from ...db.store import Store
     from ..methods.estimate import CacheShape
+    from ..reports.recommendation import Recommended
 
 Row = Mapping[str, Any]
 
@@ -40,21 +41,6 @@ class Need:
     task: Sequence[str] | None = None
 
 
-@dataclass(frozen=True)
-class Recommended:
-    """Candidates that are held against one full cache, with what the budgets mean at the length asked for.
-
-    Attributes:
-        candidates: See there.
-        full_bytes: Of the full cache at that length.
-        most_per_head: Tokens of each head that fit, less than 1 where nothing does.
-    """
-
-    candidates: "Candidates"
-    full_bytes: int
-    most_per_head: int
-
-
 def need_of(
     model: str, n_tokens: int, memory: str, quality: str, dtype: str | None, db: str | None, task: Sequence[str] | None
 ) -> Need:
@@ -74,7 +60,7 @@ def need_of(
     return Need(model, n_tokens, n_bytes, share, dtype, db, task)
 
 
-def recommended(store: "Store", need: Need) -> list[Recommended]:
+def recommended(store: "Store", need: Need) -> "list[Recommended]":
     """What a database says of a need, for each full cache that the model's configurations are held against.
 
     Raises:
@@ -107,7 +93,7 @@ def recommended(store: "Store", need: Need) -> list[Recommended]:
     return [_recommended(candidates, shapes, need) for candidates in found]
 
 
-def recommended_rows(found: Sequence[Recommended]) -> list[dict[str, Any]]:
+def recommended_rows(found: "Sequence[Recommended]") -> list[dict[str, Any]]:
     """All candidates, with `db.recommendation.RECOMMENDED_COLUMNS`."""
     return [row for each in found for row in each.candidates.rows]
 
@@ -134,7 +120,9 @@ def _kept_bytes(shape: "CacheShape", row: Row, n_tokens: int) -> int:
     return estimate(shape, n_tokens, budget, None).kv_bytes_kept
 
 
-def _recommended(candidates: "Candidates", shapes: "Mapping[str, CacheShape]", need: Need) -> Recommended:
+def _recommended(candidates: "Candidates", shapes: "Mapping[str, CacheShape]", need: Need) -> "Recommended":
+    from ..reports.recommendation import Recommended
+
     shape = shapes[need.dtype or candidates.full["dtype"]]
     left = need.memory_bytes - shape.window_bytes(need.n_tokens)
     rows = [row | {"command": _command(need, row, candidates)} for row in candidates.rows]

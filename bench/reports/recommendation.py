@@ -1,16 +1,14 @@
 """A recommendation in plain words: what fits and keeps enough, the decision, and the run that would tell."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
-from ...db.recommendation import NOT_MET, SO_FAR, SURE
+from ...db.recommendation import NOT_MET, SO_FAR, SURE, Candidates
 from ..errors import printable
 from ..models.memory import size
 from .layout import fitted
 from .table import print_note, terminal_width
-
-if TYPE_CHECKING:
-    from ..api.recommend import Recommended
 
 MOST = 10
 """Candidates that are shown; the rest are counted."""
@@ -23,7 +21,22 @@ NOTE = (
 )
 
 
-def print_recommendation(found: "Sequence[Recommended]", n_tokens: int, memory_bytes: int, share: float) -> None:
+@dataclass(frozen=True)
+class Recommended:
+    """Candidates that are held against one full cache, with what the budgets mean at the length asked for.
+
+    Attributes:
+        candidates: See there.
+        full_bytes: Of the full cache at that length.
+        most_per_head: Tokens of each head that fit, less than 1 where nothing does.
+    """
+
+    candidates: Candidates
+    full_bytes: int
+    most_per_head: int
+
+
+def print_recommendation(found: Sequence[Recommended], n_tokens: int, memory_bytes: int, share: float) -> None:
     """A table and a decision on stdout for every full cache."""
     for each in found:
         rows = each.candidates.rows
@@ -41,7 +54,7 @@ def print_recommendation(found: "Sequence[Recommended]", n_tokens: int, memory_b
     print_note(NOTE)
 
 
-def _heading(each: "Recommended", n_tokens: int, memory_bytes: int) -> str:
+def _heading(each: Recommended, n_tokens: int, memory_bytes: int) -> str:
     full = f"{n_tokens} tokens: full cache {size(each.full_bytes)}"
     if each.full_bytes <= memory_bytes:
         return f"{full}, within {size(memory_bytes)}"
@@ -67,7 +80,7 @@ def _columns(rows: Sequence[Mapping[str, Any]], n_tokens: int) -> dict[str, list
     }
 
 
-def _remarks(each: "Recommended", n_tokens: int) -> Iterator[str]:
+def _remarks(each: Recommended, n_tokens: int) -> Iterator[str]:
     rows, candidates = each.candidates.rows, each.candidates
     if len(rows) > MOST:
         yield f"{len(rows) - MOST} more fit; --json has them all."
@@ -87,7 +100,7 @@ def _tokens(lengths: Sequence[int]) -> str:
     return f"{', '.join(map(str, lengths))} tokens"
 
 
-def _decision(each: "Recommended", n_tokens: int, memory_bytes: int, share: float) -> Iterator[str]:
+def _decision(each: Recommended, n_tokens: int, memory_bytes: int, share: float) -> Iterator[str]:
     """What to take, in one sentence, and what introduces the command where there is one."""
     rows, target = each.candidates.rows, f"{100 * share:g}% of the full cache's score"
     if each.full_bytes <= memory_bytes:
@@ -118,7 +131,7 @@ def _decision(each: "Recommended", n_tokens: int, memory_bytes: int, share: floa
         yield "More memory or another method is needed."
 
 
-def _command(each: "Recommended", n_tokens: int, memory_bytes: int, share: float) -> str | None:
+def _command(each: Recommended, n_tokens: int, memory_bytes: int, share: float) -> str | None:
     """The best candidate's run, where it would tell what is not known yet; None where the full cache fits."""
     rows = each.candidates.rows
     if not rows or each.full_bytes <= memory_bytes:
