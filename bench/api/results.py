@@ -123,6 +123,47 @@ class Results:
             return pd.DataFrame(compared_rows(pairs), columns=COMPARED_COLUMNS)
 
     @python_messages()
+    def recommend(
+        self,
+        model: str,
+        context_length: int,
+        memory: str,
+        min_quality: str = "98%",
+        dtype: str | None = None,
+        task: Names | None = None,
+    ) -> "pd.DataFrame":
+        """The configurations that fit a memory at a context length, those that keep enough of the score first.
+
+        A row per configuration, with the columns of `recommend --json`: `quality` is percent of the full cache's score
+        over the same samples, with its 95% interval `low`, `high`; `standing` is "met", "met so far" or "not met",
+        `p_holm` the corrected p of the first; `command` is the run that would tell.
+
+        Args:
+            model: An alias, a hub id or a folder.
+            context_length: Tokens of one sequence's context.
+            memory: For the keys and values that it keeps, such as "2GiB" or "512MiB".
+            min_quality: Percent of the full cache's score to keep.
+            dtype: Of the cache; None = as measured.
+            task: Only these tasks or families.
+
+        Raises:
+            UserError: the database cannot be read, has no complete results of the model or of its full cache, or an
+                argument makes no sense.
+        """
+        import pandas as pd
+
+        from ...db.recommendation import RECOMMENDED_COLUMNS
+        from .recommend import need_of, recommended, recommended_rows
+
+        dtype = optional_text("--dtype", dtype)
+        length = optional_number("--context-length", context_length)
+        texts = text_of("--model", model), text_of("--memory", memory), text_of("--min-quality", min_quality)
+        need = need_of(texts[0], length or 0, *texts[1:], dtype, self.db, names_of(task))
+        with open_results(self.db) as store:
+            rows = recommended_rows(recommended(store, need))
+        return pd.DataFrame(rows, columns=RECOMMENDED_COLUMNS)
+
+    @python_messages()
     def keep_counts(self, task: Names | None = None) -> "pd.DataFrame":
         """A row per done answer: cell, sample, ordinal, and `counts`, a list per layer with a number per KV head.
 

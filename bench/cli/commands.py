@@ -42,6 +42,7 @@ COMMANDS: Mapping[str, Place] = {
     "run": Place("run", "run", "Evict, answer, score and store: any mix of methods.", FileCommand),
     "results": Place("results", "results", "Show what was measured, a row per cell."),
     "compare": Place("compare", "compare", "Say which differences are real, over the same samples."),
+    "recommend": Place("recommend", "recommend", "Say which method fits a memory and keeps enough quality."),
     "leaderboard": Place("leaderboard", "leaderboard", "Open the leaderboard, a site over the results."),
     "profile": Place("profile", "profile", "Make the profile of a fitted plugin for a model: LU-KV by default."),
     "inspect": Place("inspect", "inspect", "Show what one eviction keeps of a text."),

@@ -103,7 +103,7 @@ def compare_pair(a: Floats, b: Floats, task: Integers, document: Integers, seed:
     low, high = difference_intervals(differences[None], task, document)
     resampled = np.quantile(_bootstrap(units, seed), [0.025, 0.975])
     test = one_pair(np.concatenate([values / (len(units) * len(values)) for values in units]), seed=seed)
-    stderr = float(np.sqrt(sum(_variance(values) for values in units)) / len(units))
+    stderr = float(np.sqrt(sum(variance_of_mean(values) for values in units)) / len(units))
     means = table.means()
     difference = float(means[0] - means[1])
     return Paired(
@@ -151,7 +151,7 @@ def _difference_table(differences: Floats, table: ScoreTable) -> ScoreTable:
     return ScoreTable(["a - b"], differences[None], table.task, table.document)
 
 
-def _variance(units: Floats) -> float:
+def variance_of_mean(units: Floats) -> float:
     """Of the mean of a task's documents, with Bonett and Price's two added ones, so that it is never 0."""
     nonzero = units[units != 0]
     size = float((nonzero * nonzero).mean()) if len(nonzero) else 100.0**2

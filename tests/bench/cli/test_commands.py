@@ -13,7 +13,7 @@ from lukv_bench import __version__
 
 SHORT = ("--tasks", "niah_single_1", "--length", "360")
 
-COMMANDS = ("run", "results", "profile", "inspect", "estimate", "list", "doctor", "tasks", "lm-eval")
+COMMANDS = ("run", "results", "recommend", "profile", "inspect", "estimate", "list", "doctor", "tasks", "lm-eval")
 FIELDS = {"name", "summary", "arguments", "source", "origin", "broken"}
 NEEDLES = {
     *("niah_single_1", "niah_single_2", "niah_single_3"),

@@ -129,6 +129,7 @@ def base(command: str, model: Path) -> dict[str, str | None]:
         "run": {"--model": str(model), "--db": "out.db", "--executor": "local", **short, **cheap},
         "results": {"--db": "half.db"},
         "compare": {"A": "lukv", "B": "uniform", "--db": "half.db"},
+        "recommend": {"--db": "half.db", "--model": str(model), "--context-length": "1000", "--memory": "1MiB"},
         "leaderboard": {"--check": None, "--port": "9"},
         "doctor": {"--db": "out.db"},
         "estimate": {"--model": str(model), "--ratio": "0.5"},

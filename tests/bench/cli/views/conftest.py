@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -45,26 +46,32 @@ def _configuration(name: str, seed: int) -> Configuration:
     )
 
 
+def make_database(
+    path: Path, scores: Scores, seeds: Sequence[int] = (0,), document: Callable[[int], str] | None = None
+) -> Path:
+    """A database of {configuration: {task: scores [0, 100]}}; a sample's document by its ordinal."""
+    with Store.open(resolve_url(str(path)), create=True) as store:
+        store.put(Model(revision="m", name="tiny", n_layers=2, n_kv_heads=2, n_query_heads=4, head_dim=8))
+        run = store.start_run(["run"], Environment(id="e", python="3.11", platform="linux", machine="a", packages={}))
+        for seed in seeds:
+            for name, tasks in scores.items():
+                configuration = _configuration(name, seed)
+                store.put(configuration)
+                for task, values in tasks.items():
+                    _put(store, run, configuration, task, values, document)
+    return path
+
+
 @pytest.fixture
 def database(tmp_path: Path) -> MakeDatabase:
-    """Makes a database of {configuration: {task: scores [0, 100]}}; a sample's document by its ordinal."""
+    """`make_database` in a folder of the test's own."""
+    return partial(make_database, tmp_path / "views.db")
 
-    def make(scores: Scores, seeds: Sequence[int] = (0,), document: Callable[[int], str] | None = None) -> Path:
-        path = tmp_path / "views.db"
-        with Store.open(resolve_url(str(path)), create=True) as store:
-            store.put(Model(revision="m", name="tiny", n_layers=2, n_kv_heads=2, n_query_heads=4, head_dim=8))
-            run = store.start_run(
-                ["run"], Environment(id="e", python="3.11", platform="linux", machine="a", packages={})
-            )
-            for seed in seeds:
-                for name, tasks in scores.items():
-                    configuration = _configuration(name, seed)
-                    store.put(configuration)
-                    for task, values in tasks.items():
-                        _put(store, run, configuration, task, values, document)
-        return path
 
-    return make
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory) -> MakeDatabase:
+    """`make_database` for all tests of a module, which read it alone."""
+    return partial(make_database, tmp_path_factory.mktemp("once") / "views.db")
 
 
 def _put(
