@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from lukv_bench.bench.lmeval_client.model import LukvLM
-from lukv_bench.bench.models import load
+from lukv_bench.bench.models import settings
 
 TURNS = "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
 OPEN = TURNS + "{% if add_generation_prompt %}<|im_start|>assistant\n"
@@ -159,7 +159,7 @@ def test_what_a_run_could_not_cut_is_not_exported(
 def test_python_without_docstrings_is_told_so_and_no_model_is_blamed(
     refused: Any, tiny: Path, rows: tuple[object, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(load, "sys", SimpleNamespace(flags=SimpleNamespace(optimize=2)))
+    monkeypatch.setattr(settings, "sys", SimpleNamespace(flags=SimpleNamespace(optimize=2)))
     refused(("run", "--model", tiny, *rows, *FULL), "PYTHONOPTIMIZE")
 
 
