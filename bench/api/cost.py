@@ -89,7 +89,7 @@ def measure_grid(checked: "CheckedGrid", command: Sequence[str], progress: Progr
     progress.report("loading torch and transformers", 0, 1)
     from ...db.cost_rows import read_costs
     from ...db.store import Store
-    from .checked import for_each_model
+    from .in_turn import for_each_model
 
     specs = checked.specs(progress)
     measured, ids = MeasuredRun(), list[str]()

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 
 from ...db.errors import NoResultsError
 from ..reports.progress import Progress
-from .checked import CheckedGrid, naming_model, release
+from .checked import CheckedGrid
+from .in_turn import naming_model, release
 from .model import use_model
 
 if TYPE_CHECKING:
