@@ -124,7 +124,7 @@ def _recommended(candidates: "Candidates", shapes: "Mapping[str, CacheShape]", n
     from ..reports.recommendation import Recommended
 
     shape = shapes[need.dtype or candidates.full["dtype"]]
-    left = need.memory_bytes - shape.window_bytes(need.n_tokens)
+    left = need.memory_bytes - shape.kept_whole_bytes(need.n_tokens)
     rows = [row | {"command": _command(need, row, candidates)} for row in candidates.rows]
     return Recommended(
         replace(candidates, rows=rows), shape.full_bytes(need.n_tokens), left // shape.kv_bytes_per_token

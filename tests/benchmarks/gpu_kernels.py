@@ -20,6 +20,7 @@ from lukv_bench.kernels.aot_case import SHIPPED
 from lukv_bench.kernels.backend import Backend
 from lukv_bench.kernels.segments import Segments
 from lukv_bench.kernels.select import Kept
+from lukv_bench.tests.amid_nan import amid_nan
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 GROUPS = {64: 3, 80: 1, 96: 7, 128: 4, 256: 8}
@@ -54,19 +55,10 @@ def _normal(place: Place, *shape: int) -> Tensor:
     return torch.randn(shape, generator=generator, device=place.device)
 
 
-def _amid_nan(tensor: Tensor) -> Tensor:
-    """The same [B, H, T, D] as a view of a tensor [B, T, H, D], as a model has it, with NaN around every axis."""
-    n_batch, n_heads, n_tokens, dim = tensor.shape
-    whole = tensor.new_full((n_batch + 1, n_tokens + 3, n_heads + 1, dim + 8), float("nan"))
-    view = whole[:n_batch, :n_tokens, :n_heads, :dim].transpose(1, 2)
-    view.copy_(tensor)
-    return view
-
-
 def _scorings(place: Place, dtype: torch.dtype, dim: int, name: str) -> Iterator[Job]:
     n_batch, n_heads, n_tokens, group = (1, 2, 70, 2) if place.is_small else (2, 4, 3001, GROUPS[dim])
     keys = _normal(place, n_batch, n_heads, n_tokens, dim) + 0.5
-    keys = _amid_nan((keys * (10 * _normal(place, n_batch, n_heads, n_tokens, 1).sigmoid())).to(dtype))
+    keys = amid_nan((keys * (10 * _normal(place, n_batch, n_heads, n_tokens, 1).sigmoid())).to(dtype))
 
     def run(op: str, backend: Backend) -> Results:
         with poisoned():
@@ -76,7 +68,7 @@ def _scorings(place: Place, dtype: torch.dtype, dim: int, name: str) -> Iterator
                 weight = _normal(place, n_heads * group, dim, HIDDEN).to(dtype)
                 return (projected_norm.projected_norm(keys, weight, backend=backend),)
             n_window = int(op)
-            queries = _amid_nan(_normal(place, n_batch, n_heads * group, n_window, dim).to(dtype))
+            queries = amid_nan(_normal(place, n_batch, n_heads * group, n_window, dim).to(dtype))
             return (window_attention.window_attention(queries, keys, dim**-0.5, backend=backend),)
 
     yield Job(f"keydiff {name}", partial(run, "keydiff"), 0, atol=4e-6)
@@ -130,7 +122,7 @@ def _compaction(place: Place, dtype: torch.dtype, dim: int, name: str) -> Job:
 
     def run(backend: Backend) -> Results:
         with poisoned():
-            flat = compact.compact(_amid_nan(keys), _amid_nan(values), kept, segments, backend=backend)
+            flat = compact.compact(amid_nan(keys), amid_nan(values), kept, segments, backend=backend)
         spare = [each.index_fill(0, slots, float("nan")) for each in flat]  # what is not kept stays unwritten
         is_free = [torch.tensor(backend == "torch" or bool(each.isnan().all())) for each in spare]
         return (*(each[slots] for each in flat), *is_free)
@@ -143,7 +135,7 @@ def _append(place: Place, dtype: torch.dtype, dim: int, name: str, n_new: int) -
     lengths = torch.tensor([[5, 0], [33, 1]])
     segments = Segments.packed(lengths, lengths + n_new)
     new = torch.tensor([n_new, n_new if n_new == 1 else n_new // 5])
-    chunk = [_amid_nan(_normal(place, 2, 2, n_new + more, dim)[:, :, more:].to(dtype)) for more in (0, 1)]
+    chunk = [amid_nan(_normal(place, 2, 2, n_new + more, dim)[:, :, more:].to(dtype)) for more in (0, 1)]
 
     def run(backend: Backend) -> Results:
         flat = [torch.zeros(int(segments.capacities.sum()), dim, dtype=dtype, device=place.device) for _ in range(2)]
