@@ -26,8 +26,10 @@ class SampleList(Base):
 class CellSummary(Base):
     """What the answers of a complete cell amount to; its columns are those of `db.totals.totals`.
 
-    Seconds are those of one `machine`, see `db.results.read_results`. `events` says on how many answers each was
-    recorded. `scores` packs a float64 in [0, 1] for each of the cell's scored answers, in the order of its samples.
+    `kept_hash` depends on the samples and on what was kept of each; null where that is not known. Counts and means of
+    fidelity and evidence are over the answers that have some. Seconds are those of one `machine`, see
+    `db.results.read_results`. `events` says on how many answers each was recorded. `scores` packs a float64 in [0, 1]
+    for each of the cell's scored answers, in the order of its samples.
     """
 
     __tablename__ = "cell_summary"
@@ -49,5 +51,17 @@ class CellSummary(Base):
     prefill_s: Mapped[float | None] = mapped_column(Double)
     evict_s: Mapped[float | None] = mapped_column(Double)
     events: Mapped[Any] = mapped_column(VerbatimJson, nullable=False)
+    kept_hash: Mapped[Hash | None]
+    kl_nats: Mapped[float | None] = mapped_column(Double)
+    agreement: Mapped[float | None] = mapped_column(Double)
+    reference_nll: Mapped[float | None] = mapped_column(Double)
+    full_reference_nll: Mapped[float | None] = mapped_column(Double)
+    evidence_kept_share: Mapped[float | None] = mapped_column(Double)
+    evidence_half_share: Mapped[float | None] = mapped_column(Double)
+    n_fidelity: Mapped[int] = mapped_column(server_default="0")
+    n_evidence: Mapped[int] = mapped_column(server_default="0")
+    n_found: Mapped[int] = mapped_column(server_default="0")
+    n_miscopied: Mapped[int] = mapped_column(server_default="0")
+    n_missed: Mapped[int] = mapped_column(server_default="0")
     sample_list_id: Mapped[Address] = mapped_column(ForeignKey("sample_list.id"))
     scores: Mapped[bytes] = mapped_column(LargeBinary)

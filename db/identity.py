@@ -25,9 +25,10 @@ SUMMARY_TRIGGERS = frozenset(
         *("insert_of_answer", "update_of_answer", "delete_of_answer", "insert_of_timing", "update_of_timing"),
         *("delete_of_timing", "update_of_cell", "update_of_sample", "delete_of_sample", "update_of_run"),
         *("delete_of_run", "update_of_environment", "delete_of_environment"),
+        *(f"{change}_of_{table}" for table in ("fidelity", "evidence") for change in ("insert", "update", "delete")),
     )
 )
-"""What keeps summaries true (see migration 0005). Some programs copy a database without its triggers."""
+"""What keeps summaries true (see migrations 0005 and 0007). Some programs copy a database without its triggers."""
 
 TRIGGERS = SUMMARY_TRIGGERS | {"cost_alone_on_device"}
 """All triggers of the newest schema; migration 0006 makes the one on measurements."""

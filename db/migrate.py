@@ -29,12 +29,14 @@ def restore_triggers(engine: Engine) -> None:
 
     from .migrations.versions.v0005_summaries_of_complete_cells import create_triggers
     from .migrations.versions.v0006_measurements_of_cost import create_trigger
+    from .migrations.versions.v0007_fidelity_and_evidence import create_triggers as create_measure_triggers
 
     with engine.begin() as connection:
         connection.execute(delete(CellSummary))
         with Operations.context(MigrationContext.configure(connection)):
             create_triggers()
             create_trigger()
+            create_measure_triggers()
 
 
 def _run_scripts(connection: Connection) -> None:

@@ -25,6 +25,9 @@ _DTYPES = {
     **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink", "ordinal"), "int64"),
     **dict.fromkeys(("ratio", "score", "stderr"), "float64"),
     **dict.fromkeys(("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept"), "float64"),
+    **dict.fromkeys(("kl_nats", "agreement", "reference_nll", "full_reference_nll"), "float64"),
+    **dict.fromkeys(("evidence_kept_share", "evidence_half_share"), "float64"),
+    **dict.fromkeys(("n_fidelity", "n_evidence", "n_found", "n_miscopied", "n_missed"), "int64"),
     **dict.fromkeys(("ttft_s", "tpot_s", "prefill_s", "evict_s"), "float64"),
 }
 """Any other column holds texts or JSON, of dtype object, so that a missing one is None in any pandas."""

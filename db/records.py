@@ -1,4 +1,4 @@
-"""What passes between a run and the store: an answer with its seconds and keep counts."""
+"""What passes between a run and the store: an answer with what was measured of it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,6 +14,32 @@ class TimingRecord:
     ttft_s: float | None = None
     tpot_s: float | None = None
     kind: str = "indicative"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FidelityRecord:
+    """How the next tokens over an answer's cache differ from those over the full cache; see `measure_tables`."""
+
+    n_tokens: int
+    kl_nats: float
+    agreement: float
+    parted_at: int | None = None
+    n_reference_tokens: int | None = None
+    reference_nll: float | None = None
+    full_reference_nll: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvidenceRecord:
+    """What an answer's cache keeps of its evidence, and whether the answer was copied; see `measure_tables`."""
+
+    n_tokens: int
+    kept_share: float | None = None
+    half_share: float | None = None
+    layer_shares: Sequence[float] | None = None
+    outcome: Literal["found", "miscopied", "missed"] | None = None
+    n_right_characters: int | None = None
+    n_characters: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +67,9 @@ class AnswerRecord:
     kv_bytes_kept: int | None = None
     events: Sequence[Mapping[str, Any]] = ()
     timing: TimingRecord | None = None
+    fidelity: FidelityRecord | None = None
+    evidence: EvidenceRecord | None = None
+    kept_hash: str | None = None
     keep_counts: Sequence[Sequence[int]] | None = None
 
     def __post_init__(self) -> None:

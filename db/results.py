@@ -16,7 +16,7 @@ from .readable import parsed
 from .schema import Cell, CellSummary
 from .standing import status
 from .stored_fields import OF_CELL, ReadValues, missing_configuration, read_configurations, read_values
-from .totals import MEANS, SECONDS, read_totals
+from .totals import COUNTS, MEANS, MEASURES, SECONDS, read_totals
 
 Row = dict[str, Any]
 """A cell's results, every value one that JSON takes."""
@@ -26,14 +26,18 @@ COLUMNS = (
     *("n", "score", "stderr", "status", *MEANS, "ttft_s", "tpot_s"),
     *("allocator_args", "scorer_args", "dtype", "seed", "samples_asked", "error", "model_revision", "profile_hash"),
     *("sink", "window", "prefill_s", "evict_s", "code_version", "label", "task_version", "data_revision", "spec"),
-    *("events", "n_failed", "n_timed", "machine", "environment"),
+    *("events", "n_failed", "n_timed", "machine", "environment", *MEASURES, *COUNTS),
+    "kept_hash",
 )
 """The columns of a row, in order."""
 
-_SUMMARY = ("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment", *MEANS, *SECONDS)
+_MEANS = (*MEANS, *SECONDS, *MEASURES)
+_SUMMARY = (
+    *("n", "n_failed", "n_covered", "n_timed", "answer_error", "machine", "environment"),
+    *(*_MEANS, *COUNTS, "kept_hash"),
+)
 _TOTALS = (*_SUMMARY, "events", "broken_events")
-_MEANS = (*MEANS, *SECONDS)
-_OF_COMPLETE = ("score", "stderr", *MEANS, *SECONDS, "machine", "environment")
+_OF_COMPLETE = ("score", "stderr", *_MEANS, "machine", "environment")
 """Columns that are null unless the cell is complete."""
 
 _NUMBERS = ("score", "stderr", *_MEANS)
@@ -55,6 +59,9 @@ def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
       indicative: an accuracy run shares one prefill among many cells. `environment` is null where the packages of that
       machine changed between its answers.
     - `ratio` is the share pruned: 0 for a full cache, null where the budget is in `keep_tokens` per head.
+    - Means of fidelity and evidence are over those answers that have some, `n_fidelity` and `n_evidence` of them.
+    - `kept_hash` is equal for complete cells that kept the same positions of the same samples; null where that is not
+      known.
     - `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     - `status` "unreadable" is a cell with a value that another program broke: `error` names the value.
     """
@@ -99,7 +106,10 @@ def _template(configuration: ReadValues) -> ReadValues:
 def _stored_cells(connection: Connection, condition: ColumnElement[bool] | None) -> list[Row]:
     """Cells as stored, with their summaries; those that have none lack `n`."""
     of_cell = [*(column.as_stored.label(name) for name, column in OF_CELL.items()), Cell.error.label("error")]
-    of_summary = [*(CellSummary.__table__.c[name] for name in _SUMMARY), cast(CellSummary.events, Text).label("events")]
+    of_summary = [
+        *(CellSummary.__table__.c[name] for name in _SUMMARY),
+        cast(CellSummary.events, Text).label("events"),
+    ]
     cells, summaries = select(*of_cell), select(CellSummary.cell_id, *of_summary)
     if condition is not None:
         cells = cells.where(condition)

@@ -17,6 +17,8 @@ from .cost_tables import CostDevice as CostDevice
 from .cost_tables import CostRepeat as CostRepeat
 from .derived import CellSummary as CellSummary
 from .derived import SampleList as SampleList
+from .measure_tables import Evidence as Evidence
+from .measure_tables import Fidelity as Fidelity
 
 
 class Environment(Base):
@@ -227,7 +229,11 @@ class Claim(Base):
 
 
 class Answer(Base):
-    """The text that a cell gave for a sample, with its score [0, 1], or the error that it gave instead."""
+    """The text that a cell gave for a sample, with its score [0, 1], or the error that it gave instead.
+
+    `kept_hash` is made of the positions kept in every head: equal ones are the same cache of the same context. It is
+    null in a row of an older schema.
+    """
 
     __tablename__ = "answer"
     __table_args__ = (
@@ -257,6 +263,7 @@ class Answer(Base):
     kv_bytes_kept: Mapped[Count | None]
     events: Mapped[Json]
     created_at: Mapped[datetime]
+    kept_hash: Mapped[Hash | None] = mapped_column(default=None)
 
 
 class Timing(Base):

@@ -20,11 +20,26 @@ from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
 from .portions import portions
 from .records import AnswerRecord
-from .schema import Allocation, Answer, AnswerAllocation, Cell, Environment, Run, Sample, Timing
+from .schema import (
+    Allocation,
+    Answer,
+    AnswerAllocation,
+    Base,
+    Cell,
+    Environment,
+    Evidence,
+    Fidelity,
+    Run,
+    Sample,
+    Timing,
+)
 from .shared_rows import shared_row
 from .standing import DONE, FAILED
 from .summaries import write_missing_summaries
 from .urls import check_writable, sqlite_path
+
+_MEASURED: dict[str, type[Base]] = {"timing": Timing, "fidelity": Fidelity, "evidence": Evidence}
+"""The table of each part of an answer's record that is a row of its own."""
 
 _BY_SIGNAL = 128
 """An exit code above it is that of a signal: 130 is Ctrl-C, 143 SIGTERM."""
@@ -215,12 +230,14 @@ def _next_number(connection: Connection) -> dict[str, int]:
 
 def _insert_answer(connection: Connection, answer: AnswerRecord, number: Mapping[str, int]) -> None:
     values = asdict(answer)
-    timing, counts = values.pop("timing"), values.pop("keep_counts")
+    counts = values.pop("keep_counts")
+    measured = {table: values.pop(name) for name, table in _MEASURED.items()}
     values["events"] = list(values["events"])
     inserted = connection.execute(insert(Answer).values(created_at=moment(connection), **number, **values))
     (answer_id,) = inserted.inserted_primary_key or (None,)
-    if timing is not None:
-        connection.execute(insert(Timing).values(answer_id=answer_id, **timing))
+    for table, row in measured.items():
+        if row is not None:
+            connection.execute(insert(table).values(answer_id=answer_id, **row))
     if counts is not None:
         allocation = shared_row(connection, Allocation.counts, counts)
         connection.execute(insert(AnswerAllocation).values(answer_id=answer_id, allocation_id=allocation))

@@ -17,7 +17,7 @@ from .portions import portions, read_rows
 from .schema import Answer, Cell, CellSummary, Configuration, Sample, SampleList
 from .shared_rows import shared_row
 from .standing import DONE
-from .totals import MEANS, SECONDS, read_totals
+from .totals import MEANS, MEASURES, SECONDS, read_totals
 
 _PACKED = np.dtype("<f8")
 
@@ -63,7 +63,7 @@ def unpacked_scores(packed: bytes) -> npt.NDArray[np.float64]:
 
 
 def _is_summable(row: dict[str, Any]) -> bool:
-    numbers = (row[name] for name in (*MEANS, *SECONDS))
+    numbers = (row[name] for name in (*MEANS, *SECONDS, *MEASURES))
     return (
         row["n_covered"] == row["samples_asked"]
         and row["broken_events"] is None

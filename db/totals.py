@@ -2,13 +2,15 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Double, Select, Subquery, Text, and_, case, cast, func, select
 
+from .measure_tables import OUTCOMES
 from .portions import read_rows
 from .readable import parsed
-from .schema import Answer, Cell, Environment, Run, Sample, Timing
+from .schema import Answer, Cell, Environment, Evidence, Fidelity, Run, Sample, Timing
 from .standing import DONE, n_covered, n_done, n_failed
 
 MEANS = {
@@ -17,6 +19,20 @@ MEANS = {
     "kv_bytes_full": Answer.kv_bytes_full,
     "kv_bytes_kept": Answer.kv_bytes_kept,
 }
+MEASURES = {
+    "kl_nats": Fidelity.kl_nats,
+    "agreement": Fidelity.agreement,
+    "reference_nll": Fidelity.reference_nll,
+    "full_reference_nll": Fidelity.full_reference_nll,
+    "evidence_kept_share": Evidence.kept_share,
+    "evidence_half_share": Evidence.half_share,
+}
+COUNTS = {
+    "n_fidelity": Fidelity.answer_id,
+    "n_evidence": Evidence.answer_id,
+    **{f"n_{outcome}": case((Evidence.outcome == outcome, Evidence.answer_id)) for outcome in OUTCOMES},
+}
+"""On how many done answers each is not null."""
 SECONDS = {
     "ttft_s": Timing.ttft_s,
     "tpot_s": Timing.tpot_s,
@@ -32,7 +48,9 @@ def read_totals(connection: Connection, cells: Sequence[str]) -> list[dict[str, 
     """What the answers of each cell amount to, no more cells than one statement may name.
 
     - `cell_id` and `samples_asked`; counts `n` (done), `n_failed`, `n_covered`; `answer_error`, a failed one's reason;
-    - MEANS over done answers; SECONDS over those that `machine` timed, `n_timed` of them, in one `environment` or null;
+    - MEANS over done answers, MEASURES over those that have them, COUNTS of these;
+    - SECONDS over those that `machine` timed, `n_timed` of them, in one `environment` or null;
+    - `kept_hash` of a cell whose answers are all done, which depends on its samples and what was kept of each, or null;
     - `events`: on how many done answers each event was recorded; `broken_events`: a sentence where some cannot be read.
 
     A cell without answers has counts of 0.
@@ -44,11 +62,13 @@ def read_totals(connection: Connection, cells: Sequence[str]) -> list[dict[str, 
     several = [row["cell_id"] for row in rows if row["machine"] != row["other_machine"]]
     seconds = _read_seconds(connection, several) if several else {}
     events, broken = _read_events(connection, cells)
+    kept = _read_kept(connection, cells)
     for row in rows:
         cell = row["cell_id"]
         row |= seconds.get(cell, {})
-        row |= {name: row[name] or 0 for name in ("n", "n_failed", "n_covered", "n_timed")}
+        row |= {name: row[name] or 0 for name in ("n", "n_failed", "n_covered", "n_timed", *COUNTS)}
         row |= {"events": dict(sorted(events.get(cell, {}).items())), "broken_events": broken.get(cell)}
+        row["kept_hash"] = kept.get(cell) if row["n"] == row["samples_asked"] else None
     return rows
 
 
@@ -67,13 +87,16 @@ def _totals(cells: Sequence[str]) -> Subquery:
             func.min(timed_on).label("machine"),
             func.max(timed_on).label("other_machine"),
             _only(timed_in).label("environment"),
-            *_means(MEANS | SECONDS),
+            *_means(MEANS | SECONDS | MEASURES),
+            *(func.count(case((DONE, column))).label(name) for name, column in COUNTS.items()),
         )
         .join(Sample, Sample.id == Answer.sample_id)
         .join(Cell, Cell.id == Answer.cell_id)
         .outerjoin(Run, Run.id == Answer.run_id)
         .outerjoin(Environment, Environment.id == Run.environment_id)
         .outerjoin(Timing, Timing.answer_id == Answer.id)
+        .outerjoin(Fidelity, Fidelity.answer_id == Answer.id)
+        .outerjoin(Evidence, Evidence.answer_id == Answer.id)
         .where(Answer.cell_id.in_(cells))
         .group_by(Answer.cell_id)
         .subquery()
@@ -123,6 +146,19 @@ def _read_events(connection: Connection, cells: Sequence[str]) -> tuple[dict[str
         else:
             counts[cell].update(names)
     return counts, broken
+
+
+def _read_kept(connection: Connection, cells: Sequence[str]) -> dict[str, str]:
+    """By cell a hash of its samples and of what was kept of each; cells with an answer that lacks it are left out."""
+    kept: defaultdict[str, list[str | None]] = defaultdict(list)
+    query = select(Answer.cell_id, Answer.sample_id, Answer.kept_hash).where(DONE, Answer.cell_id.in_(cells))
+    for cell, sample, kept_hash in read_rows(connection, query.order_by(Answer.cell_id, Answer.sample_id)):
+        kept[cell] += [sample, kept_hash]
+    return {cell: _hash(texts) for cell, texts in kept.items() if None not in texts}
+
+
+def _hash(texts: Sequence[str | None]) -> str:
+    return sha256("\0".join(map(str, texts)).encode()).hexdigest()
 
 
 def of_cells(query: Any, column: Any, cells: Sequence[str] | None) -> Select[Any]:

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import event
 
 from lukv_bench.db.queries import RESULTS_COLUMNS, results_frame, scores_frame, to_records
-from lukv_bench.db.records import AnswerRecord, TimingRecord
+from lukv_bench.db.records import AnswerRecord, EvidenceRecord, FidelityRecord, TimingRecord
 from lukv_bench.db.schema import Environment, Model
 from lukv_bench.db.store import Store
 
@@ -62,6 +62,33 @@ def test_results(filled: Store) -> None:
     assert (broken["ratio"], broken["keep_tokens"], broken["window"]) == (None, 128, 8)
     for incomplete in (lukv, broken):
         assert {incomplete[name] for name in ("score", "stderr", "kv_bytes_kept", "ttft_s", "prefill_s")} == {None}
+
+
+def test_measures_are_means_over_the_answers_that_have_them(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    fidelity = FidelityRecord(n_tokens=4, kl_nats=0.5, agreement=0.75, parted_at=3, reference_nll=2.0)
+    for ordinal, outcome in enumerate(("found", "miscopied", "found")):
+        evidence = EvidenceRecord(n_tokens=8, kept_share=ordinal / 4, outcome=outcome)
+        measured = {"fidelity": fidelity if ordinal == 1 else None, "evidence": evidence}
+        store.put(rows.cell(samples=3), *rows.samples(3))
+        store.put_answer(rows.answer(run, ordinal, kept_hash=f"h{ordinal}", **measured))
+    (row,) = to_records(results_frame(store))
+    names = ("n_fidelity", "kl_nats", "agreement", "reference_nll", "full_reference_nll")
+    assert [row[name] for name in names] == [1, 0.5, 0.75, 2.0, None]
+    names = ("n_evidence", "evidence_kept_share", "evidence_half_share", "n_found", "n_miscopied", "n_missed")
+    assert [row[name] for name in names] == [3, 0.25, None, 2, 1, 0]
+
+
+@pytest.mark.parametrize(("kept", "is_equal"), [("h0 h1", True), ("h0 h2", False), ("h1 h0", False), ("h0 ", False)])
+def test_cells_that_kept_the_same_have_the_same_hash(store: Store, rows: "Rows", kept: str, is_equal: bool) -> None:
+    run = rows.put_all(store)
+    for cell, hashes in (("cell", "h0 h1"), ("other", kept)):
+        store.put(rows.cell(cell))
+        for ordinal, kept_hash in enumerate(hashes.split(" ")):
+            store.put_answer(rows.answer(run, ordinal, cell, kept_hash=kept_hash or None))
+    first, other = (row["kept_hash"] for row in to_records(results_frame(store, ["cell", "other"])))
+    assert first is not None
+    assert (first == other) is is_equal
 
 
 def test_results_of_some_cells(filled: Store) -> None:

@@ -1,18 +1,21 @@
 import math
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import delete, func, select
 from sqlalchemy.exc import IntegrityError, StatementError
 
 from lukv_bench.db.queries import results_frame
-from lukv_bench.db.records import AnswerRecord
+from lukv_bench.db.records import AnswerRecord, EvidenceRecord, FidelityRecord
 from lukv_bench.db.schema import (
     Allocation,
     Answer,
     AnswerAllocation,
     Cell,
     Configuration,
+    Evidence,
+    Fidelity,
     MethodPage,
     Model,
     Run,
@@ -100,6 +103,29 @@ def test_answer_is_stored_whole(store: Store, rows: "Rows") -> None:
     assert (answer.kv_bytes_full, answer.events, answer.run_id) == (2**33, [{"event": "clamp", "n": 1}], run)
     assert (timing.prefill_s, timing.tpot_s, timing.kind) == (2.0, None, "indicative")
     assert store.done_ordinals(["cell"]) == {"cell": {0}}
+
+
+_MEASURED = (Fidelity.__table__, Evidence.__table__)
+
+
+def test_what_was_measured_of_an_answer_is_stored_whole_and_goes_with_it(store: Store, rows: "Rows") -> None:
+    run = rows.put_all(store)
+    fidelity = FidelityRecord(
+        n_tokens=5, kl_nats=0.25, agreement=0.8, parted_at=4, n_reference_tokens=3, reference_nll=1.5,
+        full_reference_nll=0.5,
+    )  # fmt: skip
+    evidence = EvidenceRecord(
+        n_tokens=9, kept_share=0.5, half_share=0.25, layer_shares=[0.25, 0.75], outcome="miscopied",
+        n_right_characters=4, n_characters=7,
+    )  # fmt: skip
+    assert store.put_answer(rows.answer(run, fidelity=fidelity, evidence=evidence, kept_hash="k"))
+    with store.reading() as connection:
+        stored = [dict(connection.execute(select(table)).mappings().one()) for table in _MEASURED]
+        assert connection.scalar(select(Answer.kept_hash)) == "k"
+    assert stored == [{"answer_id": 1} | asdict(fidelity), {"answer_id": 1} | asdict(evidence)]
+    with store.writing() as connection:
+        connection.execute(delete(Answer))
+        assert [connection.execute(select(table)).all() for table in _MEASURED] == [[], []]
 
 
 def test_done_answer_is_never_replaced(store: Store, rows: "Rows") -> None:

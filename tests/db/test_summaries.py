@@ -17,7 +17,7 @@ from lukv_bench.db.comparison import result_rows
 from lukv_bench.db.identity import SUMMARY_TRIGGERS
 from lukv_bench.db.queries import scores_frame, to_records
 from lukv_bench.db.reader import Reader
-from lukv_bench.db.records import AnswerRecord, TimingRecord
+from lukv_bench.db.records import AnswerRecord, EvidenceRecord, FidelityRecord, TimingRecord
 from lukv_bench.db.schema import CellSummary, Environment, SampleList
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
@@ -53,6 +53,10 @@ def assert_as_without_summaries(store: Store) -> None:
         assert shown(store) == read
 
 
+FIDELITY = FidelityRecord(n_tokens=4, kl_nats=0.5, agreement=0.75, parted_at=2, reference_nll=1.5)
+EVIDENCE = (EvidenceRecord(n_tokens=8, kept_share=0.25, outcome="found"), EvidenceRecord(n_tokens=0))
+
+
 def two_cells(store: Store, rows: "Rows") -> str:
     """Two complete cells of two samples."""
     run = rows.put_all(store)
@@ -60,7 +64,8 @@ def two_cells(store: Store, rows: "Rows") -> str:
         store.put(rows.cell(cell, length=number))
         for ordinal in range(2):
             seconds = TimingRecord(ttft_s=1 / (ordinal + 3), tpot_s=0.1)
-            store.put_answer(rows.answer(run, ordinal, cell, score=ordinal / 3, timing=seconds))
+            measured = {"fidelity": FIDELITY, "evidence": EVIDENCE[ordinal], "kept_hash": f"{cell} {ordinal}"}
+            store.put_answer(rows.answer(run, ordinal, cell, score=ordinal / 3, timing=seconds, **measured))
     return run
 
 
@@ -85,6 +90,11 @@ CHANGES = (
     "SELECT 99, cell_id, 's7', run_id, 'failed', 'by hand', events, created_at FROM answer WHERE id = 1",
     "UPDATE timing SET ttft_s = 9 WHERE answer_id = 1",
     "DELETE FROM timing WHERE answer_id = 2",
+    "UPDATE fidelity SET kl_nats = 9 WHERE answer_id = 1",
+    "DELETE FROM fidelity WHERE answer_id = 2",
+    "UPDATE evidence SET outcome = 'missed' WHERE answer_id = 1",
+    "DELETE FROM evidence",
+    "UPDATE answer SET kept_hash = NULL WHERE cell_id = 'one'",
     "UPDATE cell SET samples_asked = 1 WHERE id = 'one'",
     "UPDATE cell SET samples_asked = 3",
     "UPDATE cell SET score = 1, stderr = NULL, error = 'by hand' WHERE id = 'one'",
