@@ -5,12 +5,17 @@ from functools import cache
 from importlib import import_module
 
 from .. import UserError
+from .catalog import task_info
 from .definitions import definition_files, read_definition
 from .document import Document
 
 Metric = Callable[[str, Sequence[str], Sequence[str]], float]
 """(prediction, references, all_classes) -> score in [0, 1]. `metric: module:function` in a definition's
 metadata names it, the module relative to this package; it is imported when it is first used."""
+
+
+EXPECTS_ALL = "string_match_all"
+"""The metric whose references are all expected in one answer."""
 
 
 def score_prediction(task_name: str, prediction: str, answers: Sequence[str], all_classes: Sequence[str]) -> float:
@@ -28,6 +33,15 @@ def score_prediction(task_name: str, prediction: str, answers: Sequence[str], al
 def score_answer(document: Document, text: str) -> float:
     """The score of a text that answers a document, in [0, 1]."""
     return score_prediction(document["task"], text, document["outputs"], document["all_classes"])
+
+
+def reference_text(document: Document) -> str | None:
+    """A text that answers a document rightly: its first reference, or all of them where all are expected; None without
+    any."""
+    references = [text for text in document["outputs"] if text]
+    if not references:
+        return None
+    return ", ".join(references) if task_info(document["task"]).metric == EXPECTS_ALL else references[0]
 
 
 def score_answers(document: Document, texts: Sequence[str]) -> dict[str, float]:

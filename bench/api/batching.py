@@ -20,6 +20,9 @@ def check_batching(grid: Grid) -> None:
         at_least_one("--batch", grid.batch)
         if grid.max_memory is not None:
             raise UserError("--max-memory is for --batch auto; leave one of the two out.")
+    if grid.fidelity and (grid.batch == 1 or not grid.drafts):
+        option = "--no-drafts" if not grid.drafts else "--batch 1"
+        raise UserError(f"--fidelity needs drafts, and {option} has none; leave one of the two out.")
     if grid.max_memory is not None and not 0 < grid.max_memory < 2**20:
         raise UserError(f"--max-memory takes a number of GiB such as 8, not {grid.max_memory:g}.")
 
@@ -30,4 +33,4 @@ def batching_of(grid: Grid) -> "Batching":
 
     most = None if isinstance(grid.batch, str) else grid.batch
     max_memory = None if grid.max_memory is None else int(grid.max_memory * 2**30)
-    return Batching(most, grid.drafts and most != 1, max_memory)
+    return Batching(most, grid.drafts and most != 1, grid.fidelity, max_memory)

@@ -26,6 +26,7 @@ MOST = 100_000
 _OF_ANSWERS = {
     "batch": "configurations are measured one at a time",
     "drafts": "every token is decoded by itself",
+    "fidelity": "its gate compares the logits",
     "keep_prompts": "no answer is stored",
     "shard": "one sample of each task is measured",
     "executor": "every measurement has a process of its own",

@@ -60,6 +60,8 @@ class Grid:
             With `cost`, what the largest batch may take beside the model; None = only batch 1 is measured.
         drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Drafts are verified:
             an answer is what decoding token by token gives. Models with recurrent layers draft nothing.
+        fidelity: Whether each answer's next tokens are compared with the full cache's, which then answers, too; None =
+            where several configurations of a sample share its prefill. It needs drafts.
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.
@@ -103,6 +105,7 @@ class Grid:
     batch: int | str = "auto"
     max_memory: float | None = None
     drafts: bool = True
+    fidelity: bool | None = None
     redo: bool = False
     fail_fast: bool = False
     keep_prompts: bool = False

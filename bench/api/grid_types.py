@@ -13,6 +13,7 @@ from .single import (
     optional_gib,
     optional_number,
     optional_place,
+    optional_switch,
     optional_text,
     switch,
     text_of,
@@ -36,6 +37,7 @@ def checked_types(grid: Grid) -> Grid:
         optional_gib: ("max_memory",),
         optional_number: ("sink", "window", "max_length", "workers", "repeats", "new_tokens"),
         optional_place: ("data_dir", "samples", "db"),
+        optional_switch: ("fidelity",),
         switch: ("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "cost"),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}

@@ -6,12 +6,17 @@ from contextlib import contextmanager
 
 from ... import UserError
 
-_NEGATED = {"no-truncate": "truncate=False", "no-baselines": "baselines=False", "no-drafts": "drafts=False"}
+_NEGATED = {
+    "no-truncate": "truncate=False",
+    "no-baselines": "baselines=False",
+    "no-drafts": "drafts=False",
+    "no-fidelity": "fidelity=False",
+}
 _SAME = (
     *("allocator", "scorer", "ratio", "keep-tokens", "sink", "window", "model", "tasks", "task", "length", "limit"),
     *("seed", "protocol", "thinking", "samples", "data-dir", "max-length", "db", "device", "dtype", "batch", "redo"),
     *("against", "context", "out", "include", "exclude", "fail-fast", "shard", "executor", "workers", "address"),
-    *("max-memory", "backend"),
+    *("max-memory", "backend", "fidelity"),
 )
 _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse=True)])})(?![\w-])")
 

@@ -28,9 +28,10 @@ def words_of(grid: "Grid") -> list[str]:
         value = getattr(grid, field.name)
         if field.name == "progress" or value == field.default:
             continue
-        option = SWITCHES.get(field.name, "--" + field.name.replace("_", "-"))
+        name = field.name.replace("_", "-")
+        option = SWITCHES.get(field.name, f"--{name}")
         if isinstance(value, bool):
-            words.append(option)
+            words.append(f"--no-{name}" if field.default is None and not value else option)
         else:
             words += [
                 word for each in (value if isinstance(value, list) else [value]) for word in (option, _word(each))

@@ -81,6 +81,11 @@ def switch(option: str, value: object) -> bool:
     return value
 
 
+def optional_switch(option: str, value: object) -> bool | None:
+    """None, or a `bool`. Raises as `switch`."""
+    return None if value is None else switch(option, value)
+
+
 def optional_place(option: str, value: object) -> str | Path | None:
     """None, or a path or URL as a `str` or `Path`.
 

@@ -192,6 +192,15 @@ NoDrafts = Annotated[
         "--no-drafts", help="Decode token by token: draft nothing from other answers, the prompt or the answer so far."
     ),
 ]
+Fidelity = Annotated[
+    bool | None,
+    typer.Option(
+        "--fidelity/--no-fidelity",
+        help="Compare each answer's next tokens with the full cache's, which then answers, too.  [default: where "
+        "several configurations share a prefill]",
+        show_default=False,
+    ),
+]
 
 Shard = Annotated[
     str | None,

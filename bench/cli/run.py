@@ -30,6 +30,7 @@ from .options import (
     Exclude,
     Executor,
     FailFast,
+    Fidelity,
     Include,
     Json,
     KeepPrompts,
@@ -93,6 +94,7 @@ class RunOptions:
     batch: Batch = "auto"
     max_memory: MaxMemory = None
     no_drafts: NoDrafts = False
+    fidelity: Fidelity = None
     redo: Redo = False
     fail_fast: FailFast = False
     dry_run: DryRun = False
@@ -176,6 +178,7 @@ def _grid(options: RunOptions) -> Grid:
         batch=auto_or_number("--batch", options.batch),
         max_memory=options.max_memory,
         drafts=not options.no_drafts,
+        fidelity=options.fidelity,
         redo=options.redo,
         fail_fast=options.fail_fast,
         keep_prompts=options.keep_prompts,

@@ -62,6 +62,27 @@ class Decoding:
     tpot_s: float | None
 
 
+@dataclass(frozen=True)
+class Pass:
+    """A forward pass of a batch, as observers see it.
+
+    Attributes:
+        rows: The rows that were in it.
+        logits: One [n, vocabulary] a row: after its last token, and after each token of its draft.
+        tokens: The n tokens that each row chose; `NOT_FINITE` where the logits are not.
+        n_accepted: How many of them became part of its answer, an EOS included.
+    """
+
+    rows: Sequence[int]
+    logits: Sequence[Tensor]
+    tokens: Sequence[Sequence[int]]
+    n_accepted: Sequence[int]
+
+
+Observer = Callable[[Pass], None]
+"""Called after each forward pass."""
+
+
 def fed_at_most(max_new_tokens: int) -> int:
     """The most tokens of an answer that are fed: all but the last."""
     return max(max_new_tokens - 1, 0)
@@ -80,6 +101,8 @@ def decode(
     stop: Stop,
     choose: Choose = greedy,
     drafts: Drafts | None = None,
+    first_draft: Sequence[int] | None = None,
+    observer: Observer | None = None,
 ) -> Decoding:
     """Feed each row's chunk in one pass, then generate until every row has stopped.
 
@@ -94,9 +117,13 @@ def decode(
         stop: When a row ends.
         choose: How the next tokens are picked; with drafts, a function of the logits alone.
         drafts: Answers to the same question; those of the rows are added. None = token by token.
+        first_draft: What every row's first pass feeds as its draft, shorter than the longest answer; None = from
+            `drafts`.
+        observer: Called after each pass.
     """
     n_fed = int(cache.n_seen.max()) + max(map(len, chunks)) + fed_at_most(stop.max_new_tokens)
-    batch = _Batch(loaded, cache, stop, choose, drafts, [Decoded() for _ in chunks], dict(enumerate(chunks)))
+    rows, pending = [Decoded() for _ in chunks], dict(enumerate(chunks))
+    batch = _Batch(loaded, cache, stop, choose, drafts, rows, pending, first_draft, observer)
     with rotating_for(loaded.model, cache.n_sequence, n_fed):
         started = now(loaded.device)
         batch.advance()
@@ -128,11 +155,15 @@ class _Batch:
     drafts: Drafts | None
     rows: list[Decoded]
     pending: dict[int, Sequence[int]]
+    first_draft: Sequence[int] | None
+    observer: Observer | None
 
     def advance(self) -> None:
         """One forward pass; rows that stop leave the batch."""
         guesses = {row: self._guess(self.rows[row]) for row in self.pending}
-        chosen = self._chosen(guesses)
+        n_places = [len(guess) + 1 for guess in guesses.values()]
+        logits = self._logits(guesses, n_places)
+        chosen = self._chosen(logits, list(guesses), n_places)
         n_wrong, going_on = [], dict[int, Sequence[int]]()
         for (row, guess), tokens in zip(guesses.items(), chosen, strict=True):
             generated, n_before = self.rows[row], self.rows[row].n_chosen
@@ -141,6 +172,9 @@ class _Batch:
             elif self.drafts is not None:
                 self.drafts.add(generated.ids)
             n_wrong.append(len(guess) + 1 - (generated.n_chosen - n_before))
+        if self.observer is not None:
+            n_accepted = [n - wrong for n, wrong in zip(n_places, n_wrong, strict=True)]
+            self.observer(Pass(list(guesses), logits.split(n_places), chosen, n_accepted))
         if any(n_wrong):
             self.cache.take_back(torch.tensor(n_wrong))
         if 0 < len(going_on) < len(guesses):
@@ -149,26 +183,31 @@ class _Batch:
 
     def _guess(self, generated: Decoded) -> list[int]:
         """A draft of what a row generates next, so long that there is room for one more token."""
+        if self.first_draft is not None and not generated.n_chosen:
+            return list(self.first_draft)
         if self.drafts is None:
             return []
         return self.drafts.after(generated.ids, max(self.stop.max_new_tokens - len(generated.ids) - 1, 0))
 
-    def _chosen(self, guesses: Mapping[int, Sequence[int]]) -> list[list[int]]:
-        """Feed what is pending and the drafts. Per row the tokens chosen after what was pending and after each token of
-        its draft, `NOT_FINITE` where the logits are not.
+    def _logits(self, guesses: Mapping[int, Sequence[int]], n_places: Sequence[int]) -> Tensor:
+        """Feed what is pending and the drafts: float32 [sum of n_places, vocabulary], row after row."""
+        chunks = [[*self.pending[row], *guess] for row, guess in guesses.items()]
+        return feed(self.loaded, self.cache, chunks, n_places).float()
+
+    def _chosen(self, logits: Tensor, rows: Sequence[int], n_places: Sequence[int]) -> list[list[int]]:
+        """Per row the tokens chosen after what was pending and after each token of its draft, `NOT_FINITE` where the
+        logits are not.
 
         Raises:
             ArithmeticError: the logits after what was pending are not finite.
         """
-        chunks = [[*self.pending[row], *guess] for row, guess in guesses.items()]
-        n_places = [len(guess) + 1 for guess in guesses.values()]
-        logits = feed(self.loaded, self.cache, chunks, n_places).float()
-        rows = torch.tensor(list(guesses)).repeat_interleave(torch.tensor(n_places))
-        first = torch.tensor(n_places).cumsum(0) - torch.tensor(n_places)
+        sizes = torch.tensor(n_places)
+        first = sizes.cumsum(0) - sizes
         usable = finite(logits)
         if not bool(usable[first.to(logits.device)].all()):
             raise ArithmeticError(MESSAGE)
-        tokens = iter(self.choose(logits, rows).masked_fill(~usable, NOT_FINITE).tolist())
+        of_row = torch.tensor(rows).repeat_interleave(sizes)
+        tokens = iter(self.choose(logits, of_row).masked_fill(~usable, NOT_FINITE).tolist())
         return [list(islice(tokens, n)) for n in n_places]
 
     def _accept(self, generated: Decoded, guess: Sequence[int], tokens: Sequence[int]) -> bool:

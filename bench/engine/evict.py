@@ -22,7 +22,8 @@ def keep_everything(context: Context) -> list[Kept]:
     """Every position of every layer that is evicted: the full cache."""
     n_batch, n_heads, n_tokens, _ = context.keys[0].shape
     everything = torch.ones(n_batch, n_heads, n_tokens, dtype=torch.bool, device=context.keys[0].device)
-    return [Kept.of_mask(everything)] * len(context.keys)
+    kept = Kept.of_mask(everything)
+    return [kept.to(keys.device) for keys in context.keys]
 
 
 def evict(context: Context, kept: Sequence[Kept], room: int, backend: Backend = "torch") -> StoreCache:

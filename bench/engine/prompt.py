@@ -129,6 +129,22 @@ def _n_behind(tokenizer: Any) -> int:
     return next((n for n, is_special in enumerate(reversed(added)) if not is_special), 0)
 
 
+ANCHOR = 32
+"""Characters of a prompt that its continuation is tokenised with: a tokenizer may write the first word of a text in
+other tokens."""
+
+
+def continuation_ids(tokenizer: Any, prompt: str, text: str) -> tuple[int, ...]:
+    """Token ids of a text as they would follow a rendered prompt, a space between them where neither has white
+    space."""
+    anchor = prompt[-ANCHOR:]
+    joined = not anchor or anchor[-1].isspace() or text[0].isspace()
+    own = text if joined else f" {text}"
+    before, whole = (tuple(ids_of(tokenizer, part, False)) for part in (anchor, anchor + own))
+    n = len(before)
+    return whole[n:] if whole[:n] == before else tuple(ids_of(tokenizer, own, False))
+
+
 def encode(tokenizer: Any, prompt: str, chat: bool = True) -> list[int]:
     """Token ids of a rendered prompt, BOS once."""
     return ids_of(tokenizer, prompt, adds_special_tokens(tokenizer, prompt, chat))

@@ -20,6 +20,9 @@ SOME_LAYERS = "some_layers_evicted"
 """The event of an answer of a model that has layers which are not evicted, such as those with a sliding window. Counts
 and slots are those of the evicted `layers` alone; the answer's bytes include the windows', `window_kv_bytes`."""
 
+NO_FIDELITY = "no_fidelity"
+"""The event of an answer that was not compared with the full cache's, which failed."""
+
 STATES = "recurrent_states"
 """The event of an answer of a model that has `layers` with a recurrent state, such as linear attention, in place of or
 beside attention. No state is evicted; the answer's bytes include theirs, `state_bytes`. Nothing is drafted."""

@@ -2,6 +2,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from hashlib import sha256
+
+import torch
 
 from ...kernels.select import Kept
 from .events import Event
@@ -25,6 +28,15 @@ class Selection:
     def keep_counts(self) -> tuple[tuple[int, ...], ...]:
         """Per layer the slots kept in each KV head."""
         return tuple(tuple(layer.counts[0].tolist()) for layer in self.kept)
+
+    @property
+    def kept_hash(self) -> str:
+        """A hash of the positions kept in every head: equal ones keep the same of a context."""
+        digest = sha256()
+        for layer in self.kept:
+            digest.update(layer.offsets.numpy().astype("<i8").tobytes())
+            digest.update(layer.positions.to(torch.int32).cpu().numpy().astype("<i4").tobytes())
+        return digest.hexdigest()
 
     def with_event(self, event: Event) -> "Selection":
         """A copy with one more event."""

@@ -56,6 +56,17 @@ def _seconds(name: str, digits: int) -> Text:
     return lambda row: "" if row[name] is None else f"{row[name]:.{digits}f}"
 
 
+def _number(name: str, form: str) -> Text:
+    return lambda row: "" if row[name] is None else form.format(row[name])
+
+
+def _nll(row: Row) -> str:
+    """Of the reference over the evicted and over the full cache."""
+    if row["reference_nll"] is None or row["full_reference_nll"] is None:
+        return ""
+    return f"{row['reference_nll']:.3f} of {row['full_reference_nll']:.3f}"
+
+
 def _events(row: Row) -> str:
     return ", ".join(f"{event} ({n} of {row['n']})" for event, n in row["events"].items()) or "-"
 
@@ -79,6 +90,8 @@ def _columns(group: Sequence[Row], against: str) -> dict[str, Text]:
     }
     if len({row["machine"] for row in group if row["machine"]}) > 1:
         columns["machine"] = lambda row: row["machine"] or "-"
+    if any(row["n_fidelity"] for row in group):
+        columns |= {"KL": _number("kl_nats", "{:.4f}"), "same token": _number("agreement", "{:.1%}"), "NLL": _nll}
     if any(row["events"] for row in group):
         columns["events"] = _events
     return columns

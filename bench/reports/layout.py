@@ -3,7 +3,7 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-DROPPABLE = ("tpot s", "ttft s", "machine", "KV kept, MiB")
+DROPPABLE = ("tpot s", "ttft s", "machine", "NLL", "same token", "KV kept, MiB", "KL")
 """Columns that a narrow table goes without, first to last."""
 
 LEFT = ("task", "method", "allocator", "scorer", "machine", "events")

@@ -1,8 +1,9 @@
 """What stands under a table: the columns in plain words, what is not shown, what failed."""
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
-from ...db.comparable import Row, row_label
+from ...db.comparable import SETTING, Row, row_label
 
 SCORE_INTERVAL = "95% interval (Wilson's for right and wrong answers, narrower for graded ones)"
 DIFFERENCE_INTERVAL = "95% interval (Bonett and Price's)"
@@ -14,14 +15,21 @@ NOTE = (
     "further one, indicative (one prefill is shared by all cells of a sample), never ranked, and empty where "
     "configurations decoded together (--batch 1 takes them)."
 )
+FIDELITY = (
+    "KL: of the evicted from the full cache's next token, in nats, mean over the full cache's answer; same token: the "
+    "share of it on which both choose the same; NLL: of the reference's tokens in nats, and over the full cache."
+)
 
 MOST = 10
-"""Cells whose reasons are printed; the rest are counted."""
+"""Lines of one kind that are printed; the rest are counted."""
+
+_PLACE = ("task", "length", "task_version", "data_revision")
 
 
-def note(against: str = "uniform") -> str:
-    """The columns in plain words."""
-    return NOTE.format(against=against)
+def note(rows: Sequence[Row], against: str = "uniform") -> str:
+    """The columns of some rows in plain words."""
+    text = NOTE.format(against=against)
+    return f"{text} {FIDELITY}" if any(row["n_fidelity"] for row in rows) else text
 
 
 def shared_documents(rows: Sequence[Row]) -> Iterator[str]:
@@ -33,6 +41,24 @@ def shared_documents(rows: Sequence[Row]) -> Iterator[str]:
     }
     if tasks:
         yield f"intervals count the samples of one document together: {', '.join(tasks)}"
+
+
+def equal_kept(rows: Sequence[Row]) -> Iterator[str]:
+    """A line for each set of configurations that kept the same positions of every sample of a task: their scores are
+    those of one cache, whatever their names claim."""
+    alike: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row["kept_hash"] is not None:
+            alike.setdefault((*(row[name] for name in (*_PLACE, *SETTING)), row["kept_hash"]), []).append(row)
+    places: dict[tuple[str, ...], list[str]] = {}
+    for same in alike.values():
+        if len(same) > 1:
+            at = "" if same[0]["length"] is None else f" at {same[0]['length']}"
+            places.setdefault(tuple(str(row["label"]) for row in same), []).append(f"{same[0]['task']}{at}")
+    for labels, tasks in list(places.items())[:MOST]:
+        yield f"kept the same positions of every sample: {', '.join(labels)} ({', '.join(dict.fromkeys(tasks))})"
+    if len(places) > MOST:
+        yield f"... and {len(places) - MOST} more sets; --json has the hash of what each cell kept"
 
 
 def dropped_note(names: Sequence[str]) -> str:

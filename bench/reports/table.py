@@ -11,7 +11,7 @@ from ..errors import printable
 from .columns import as_json, groups
 from .latex import latex_table
 from .layout import fitted
-from .notes import dropped_note, note, reasons, shared_documents
+from .notes import dropped_note, equal_kept, note, reasons, shared_documents
 
 _NOTE_WIDTH = 120
 
@@ -35,9 +35,9 @@ def print_table(rows: Sequence[Row], against: str = "uniform", explained: Collec
             print_note(dropped_note(dropped))
     for line in reasons([row for row in rows if row["cell"] not in explained]):
         print_note(line)
-    for line in shared_documents(rows):
+    for line in (*shared_documents(rows), *equal_kept(rows)):
         print_note(line)
-    print_note(note(against))
+    print_note(note(rows, against))
 
 
 def _texts(text: Text, rows: Sequence[Row]) -> list[str]:
@@ -58,8 +58,8 @@ def markdown(rows: Sequence[Row], against: str = "uniform") -> str:
         lines += [f"{printable(group.title)}:", "", _markdown_line(group.columns), "|" + "---|" * len(group.columns)]
         lines += [_markdown_line(text(row) for text in group.columns.values()) for row in group.rows]
         lines.append("")
-    failures = [f"- {printable(line)}" for line in (*reasons(rows), *shared_documents(rows))]
-    return "\n".join([*lines, *failures, *([""] if failures else []), note(against)])
+    failures = [f"- {printable(line)}" for line in (*reasons(rows), *shared_documents(rows), *equal_kept(rows))]
+    return "\n".join([*lines, *failures, *([""] if failures else []), note(rows, against)])
 
 
 def latex(rows: Sequence[Row], against: str = "uniform") -> str:

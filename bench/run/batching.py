@@ -23,25 +23,39 @@ class Batching:
         most: The most that decode together; None = as many as memory holds. One by one, decoding is timed.
         drafts: Whether answers are drafted from others to the sample, the prompt and themselves. Then decoding is not
             timed.
+        fidelity: Whether answers are compared with the full cache's, which needs drafts; None = where configurations of
+            a sample share its context.
         max_memory: Bytes that batches may take on a device where `most` is None; None = half of what is free there.
         n_sharing: Workers that share each device, and its memory.
     """
 
     most: int | None = 1
     drafts: bool = False
+    fidelity: bool | None = None
     max_memory: int | None = None
     n_sharing: int = 1
+
+    def shares_context(self, n_configurations: int) -> bool:
+        """Whether a context is held in memory for so many configurations; else each evicts while it is read."""
+        return n_configurations > 1 or (bool(self.fidelity) and n_configurations == 1)
 
     def limit(self, device: torch.device) -> int:
         """Bytes that a batch may take on a device."""
         return (int(SHARE * free_memory(device)) if self.max_memory is None else self.max_memory) // self.n_sharing
 
 
-def n_fitting(loaded: LoadedModel, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
-    """How many of the first configurations fit together into the memory of every device, at least one."""
+def n_fitting(
+    loaded: LoadedModel,
+    unit: Unit,
+    waiting: Sequence[UnitConfiguration],
+    batching: Batching,
+    n_draft: int | None = None,
+) -> int:
+    """How many of the first configurations fit together into the memory of every device, at least one. `n_draft` are
+    the tokens of their first draft, where these are known."""
     layers = Counter(loaded.layer_devices)
     limits = {device: batching.limit(device) for device in layers}
-    activations, layer = _activation_bytes(loaded, unit), 0
+    activations, layer = _activation_bytes(loaded, unit, n_draft), 0
     for n, configuration in enumerate(waiting):
         layer += _layer_bytes(loaded, unit, configuration)
         if any(layer * layers[device] + (n + 1) * activations > limit for device, limit in limits.items()):
@@ -67,10 +81,11 @@ def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfigurati
     return shape.n_kv_heads * (kept * per_slot + selection) + fed + shape.state_bytes // shape.n_layers
 
 
-def _activation_bytes(loaded: LoadedModel, unit: Unit) -> int:
+def _activation_bytes(loaded: LoadedModel, unit: Unit, n_draft: int | None) -> int:
     """What a row's first pass takes at its peak: the logits after each drafted token, and one layer."""
     config, itemsize = loaded.model.config.get_text_config(decoder=True), DTYPES[loaded.dtype].itemsize
-    n_places = 1 + max(min(FIRST, unit.stop.max_new_tokens), unit.stop.max_new_tokens // 2)
+    first = min(FIRST, unit.stop.max_new_tokens) if n_draft is None else max(n_draft, len(unit.reference))
+    n_places = 1 + max(first, unit.stop.max_new_tokens // 2)
     n_fed = len(unit.question) + n_places
     logits = n_places * config.vocab_size * (itemsize + 2 * torch.float32.itemsize)
     hidden = n_fed * (8 * config.hidden_size + 3 * getattr(config, "intermediate_size", 4 * config.hidden_size))

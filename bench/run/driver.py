@@ -275,4 +275,5 @@ def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:
         configurations=tuple(
             UnitConfiguration(cell.id, cell.method.method, cell.method.profile_hashes) for cell in cells
         ),
+        reference=sample.reference,
     )

@@ -6,7 +6,7 @@ scores it without decoding.
 
 from dataclasses import asdict
 
-from ...db.records import AnswerRecord, TimingRecord
+from ...db.records import AnswerRecord, FidelityRecord, TimingRecord
 from ...tasks.scoring import score_answer
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample
@@ -50,5 +50,7 @@ def record_of(answer: UnitAnswer, sample: Sample, run_id: str) -> AnswerRecord:
         kv_bytes_kept=answer.kv_bytes_kept,
         events=[*sample.events, *answer.events],
         timing=TimingRecord(**asdict(answer.seconds)),
+        fidelity=None if answer.fidelity is None else FidelityRecord(**asdict(answer.fidelity)),
+        kept_hash=answer.kept_hash,
         keep_counts=answer.keep_counts,
     )

@@ -6,6 +6,7 @@ from typing import Self
 
 from ...scorers.base import Profile
 from ..engine.decode import StopReason
+from ..engine.fidelity import Fidelity
 from ..engine.stop import Stop
 from ..methods.events import Event
 from ..methods.method import Method
@@ -44,6 +45,7 @@ class Unit:
         stop: When an answer ends.
         seed: For scorers and allocators that draw at random.
         configurations: At least one.
+        reference: Token ids of a right answer, no more than may be generated; empty without one.
     """
 
     sample_id: str
@@ -53,6 +55,7 @@ class Unit:
     stop: Stop
     seed: int
     configurations: tuple[UnitConfiguration, ...]
+    reference: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,6 +94,8 @@ class UnitAnswer:
         kv_bytes_kept: Bytes of the slots that were kept, without spare room, and of sliding windows.
         events: Events of the method and of the decoding.
         keep_counts: Per layer that is evicted the slots kept in each KV head.
+        kept_hash: A hash of the positions kept in every head.
+        fidelity: How its cache differs from the full cache; None where that was not measured.
     """
 
     configuration_id: str
@@ -111,6 +116,8 @@ class UnitAnswer:
     events: Sequence[Event] = ()
     seconds: Seconds = Seconds()
     keep_counts: tuple[tuple[int, ...], ...] | None = None
+    kept_hash: str | None = None
+    fidelity: Fidelity | None = None
 
     @classmethod
     def failure(cls, configuration: UnitConfiguration, unit: Unit, error: str, trace: str = "") -> Self:

@@ -8,14 +8,16 @@ from typing import TypeVar
 from ...scorers.base import Profile
 from ..engine.context import Context
 from ..engine.drafts import Drafts
+from ..engine.fidelity import FullAnswer
 from ..engine.quicker import QuickerLayout
 from ..errors import PluginFailure, reason_of, without_frames
+from ..methods.events import NO_FIDELITY, Event
 from ..methods.evicted import Barred
 from ..methods.eviction import evict_alone, read_context, select_kept
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
-from .answer import Selected, answer_alone, answer_selected
+from .answer import Selected, answer_alone, answer_full, answer_selected
 from .batching import Batching, is_out_of_memory, n_fitting
 from .unit import Unit, UnitAnswer, UnitConfiguration
 
@@ -60,16 +62,20 @@ class Worker:
         configurations = tuple(one.bound(self.profiles) for one in unit.configurations)
         in_blocks = [one for one in configurations if one.method.schedule.block is not None]
         together = [one for one in configurations if one.method.schedule.block is None]
-        if len(together) > 1:
-            yield from self._together(replace(unit, configurations=tuple(together)), batching, report)
+        full_answer = None
+        if batching.shares_context(len(together)):
+            full_answer = yield from self._together(replace(unit, configurations=tuple(together)), batching, report)
             together = []
         for only in (*together, *in_blocks):
             report("prefill")
-            result = _attempt(partial(self._alone, unit, only, batching, report))
+            result = _attempt(partial(self._alone, unit, only, batching, report, full_answer))
             yield failure(only, unit, result) if isinstance(result, Exception) else result
 
-    def _together(self, unit: Unit, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
-        """The answers of configurations that share a context."""
+    def _together(
+        self, unit: Unit, batching: Batching, report: Progress
+    ) -> Generator[UnitAnswer, None, FullAnswer | None]:
+        """The answers of configurations that share a context; returns the full cache's, if they were compared with
+        it."""
         report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
         context = _attempt(
@@ -77,35 +83,77 @@ class Worker:
         )
         if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(configuration, unit, context) for configuration in unit.configurations)
-            return
-        yield from self._over(unit, context, batching, report)
+            return None
+        return (yield from self._over(unit, context, batching, report))
 
-    def _over(self, unit: Unit, context: Context, batching: Batching, report: Progress) -> Iterator[UnitAnswer]:
-        """The answers over a context, batch by batch. Where they draft each other, the configuration that keeps most
-        comes first and alone: the full cache, if it is among them."""
+    def _over(
+        self, unit: Unit, context: Context, batching: Batching, report: Progress
+    ) -> Generator[UnitAnswer, None, FullAnswer | None]:
+        """The answers over a context, batch by batch. Where they draft each other, the full cache comes first and
+        alone; where they are not compared with it and it is not among them, the configuration that keeps most."""
         waiting, drafts = list(unit.configurations), self._drafts(unit, batching)
+        full_answer, event = None, None
         if drafts is not None:
             waiting.sort(key=lambda one: one is not _most_kept(unit))
-        leads = drafts is not None
+            if batching.fidelity is not False:
+                report("full cache")
+                full_answer, event, waiting = yield from self._full(unit, waiting, context, drafts)
+        leads = drafts is not None and full_answer is None
         while waiting:
-            n = 1 if leads else self._n(unit, waiting, batching)
+            n = 1 if leads else self._n(unit, waiting, batching, full_answer)
             leads = False
             together, waiting = waiting[:n], waiting[n:]
             rest = f" and {n - 1} more" if n > 1 else ""
             report(f"{together[0].method.label}{rest}")
             selected = yield from self._select(unit, together, context)
             context.drop_tables({configuration.method.table for configuration in waiting})
-            yield from self._decode(unit, selected, context, drafts, last=not waiting)
+            selected = selected if event is None else [one.with_event(event) for one in selected]
+            yield from self._decode(unit, selected, context, drafts, full_answer, last=not waiting)
+        return full_answer
 
-    def _n(self, unit: Unit, waiting: Sequence[UnitConfiguration], batching: Batching) -> int:
+    def _full(
+        self, unit: Unit, waiting: list[UnitConfiguration], context: Context, drafts: Drafts
+    ) -> Generator[UnitAnswer, None, tuple[FullAnswer | None, Event | None, list[UnitConfiguration]]]:
+        """Decode the full cache, whether or not its configuration waits; yields its answer if it does. Returns the
+        full answer, or an event of the others' answers where it failed, and the configurations that wait still."""
+        own, rest = waiting[:1], waiting[1:]
+        if own[0].method.scorer is not None:
+            own, rest = [], waiting
+        selected = yield from self._select(unit, own, context)
+        if len(selected) < len(own):
+            return None, {"event": NO_FIDELITY}, rest
+        step = partial(answer_full, self.loaded, unit, context, drafts, next(iter(selected), None), last=not rest)
+        result = _attempt(step)
+        if not isinstance(result, Exception):
+            full_answer, answers = result
+            yield from answers
+            return full_answer, None, rest
+        yield from (failure(one, unit, result) for one in own)
+        return None, {"event": NO_FIDELITY, "error": reason_of(result)}, rest
+
+    def _n(
+        self,
+        unit: Unit,
+        waiting: Sequence[UnitConfiguration],
+        batching: Batching,
+        full_answer: FullAnswer | None,
+    ) -> int:
         """How many of the waiting configurations decode together; no more than memory held before."""
-        most = batching.most or n_fitting(self.loaded, unit, waiting, batching)
+        n_draft = None if full_answer is None else len(full_answer.draft)
+        most = batching.most or n_fitting(self.loaded, unit, waiting, batching, n_draft)
         return min(most, len(waiting), *self.too_many)
 
-    def _alone(self, unit: Unit, only: UnitConfiguration, batching: Batching, report: Progress) -> UnitAnswer:
+    def _alone(
+        self,
+        unit: Unit,
+        only: UnitConfiguration,
+        batching: Batching,
+        report: Progress,
+        full_answer: FullAnswer | None,
+    ) -> UnitAnswer:
         evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
         report(only.method.label)
-        return answer_alone(self.loaded, unit, only, evicted, self._drafts(unit, batching))
+        return answer_alone(self.loaded, unit, only, evicted, self._drafts(unit, batching), full_answer)
 
     def _drafts(self, unit: Unit, batching: Batching) -> Drafts | None:
         """Drafts from the unit's prompt, to which its answers are added as they are complete; None where a recurrent
@@ -131,20 +179,29 @@ class Worker:
         return select_kept(self.loaded, one.method, context, unit.seed, self.barred)
 
     def _decode(
-        self, unit: Unit, selected: Sequence[Selected], context: Context, drafts: Drafts | None, *, last: bool
+        self,
+        unit: Unit,
+        selected: Sequence[Selected],
+        context: Context,
+        drafts: Drafts | None,
+        full_answer: FullAnswer | None,
+        *,
+        last: bool,
     ) -> Iterator[UnitAnswer]:
         """Decode several configurations as one batch. If it fails, decode its halves if memory ran out, else each
         configuration alone."""
         if not selected:
             return
-        step = partial(answer_selected, self.loaded, unit, selected, context, self.quicker, drafts, last=last)
+        step = partial(
+            answer_selected, self.loaded, unit, selected, context, self.quicker, drafts, full_answer, last=last
+        )
         answers = _attempt(step)
         if not isinstance(answers, Exception):
             yield from answers
         elif len(selected) == 1:
             yield failure(selected[0].configuration, unit, answers)
         else:
-            yield from self._decode_parts(unit, selected, context, drafts, answers, last=last)
+            yield from self._decode_parts(unit, selected, context, drafts, full_answer, answers, last=last)
 
     def _decode_parts(
         self,
@@ -152,6 +209,7 @@ class Worker:
         selected: Sequence[Selected],
         context: Context,
         drafts: Drafts | None,
+        full_answer: FullAnswer | None,
         error: Exception,
         *,
         last: bool,
@@ -169,7 +227,7 @@ class Worker:
             if isinstance(again, Exception):
                 yield from (failure(one.configuration, unit, again) for one in part)
             else:
-                yield from self._decode(unit, part, again, drafts, last=last and part[-1] is selected[-1])
+                yield from self._decode(unit, part, again, drafts, full_answer, last=last and part[-1] is selected[-1])
 
 
 def _attempt(step: Callable[[], T]) -> T | Exception:

@@ -7,8 +7,9 @@ from typing import Any
 
 from ... import UserError
 from ...tasks.load import LoadedTask
+from ...tasks.scoring import reference_text
 from ..engine.decode import fed_at_most
-from ..engine.prompt import Prompt, chat_form
+from ..engine.prompt import Prompt, chat_form, continuation_ids
 from ..engine.ready import refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..engine.stop import Stop, stop_strings
@@ -30,6 +31,7 @@ class Sample:
         question: Token ids fed after it.
         n_sequence: Tokens of prompt and answer that may be fed.
         stop: When an answer ends.
+        reference: Token ids of a right answer, the first that may be generated; empty without one.
         events: Recorded with each of its answers.
     """
 
@@ -39,6 +41,7 @@ class Sample:
     question: tuple[int, ...]
     n_sequence: int
     stop: Stop
+    reference: tuple[int, ...] = ()
     events: tuple[Event, ...] = ()
 
 
@@ -127,15 +130,25 @@ class SampleSet:
         fed = prompt.aware() if self.protocol == "aware" else prompt
         n_sequence = fed.n_tokens + fed_at_most(int(rendered.generation["max_gen_toks"]))
         cut: Event = {"event": "truncated_middle", "n_cut": prompt.n_cut, "n_kept": len(prompt.context)}
+        stop = _stop(self.task, rendered, loaded)
         return Sample(
             id=sample_id(info.name, info.version, rendered.prompt, rendered.generation, ordinal),
             rendered=rendered,
             context=fed.context,
             question=fed.question,
             n_sequence=n_sequence,
-            stop=_stop(self.task, rendered, loaded),
+            stop=stop,
+            reference=_reference(rendered, loaded.tokenizer, stop),
             events=(*([cut] if prompt.n_cut else []), *switch_events(loaded.model, fed.n_tokens, n_sequence)),
         )
+
+
+def _reference(rendered: RenderedDocument, tokenizer: Any, stop: Stop) -> tuple[int, ...]:
+    """A right answer's tokens. None where thoughts come before it, since their likelihood would be measured."""
+    text = reference_text(rendered.document)
+    if not text or stop.thinking.on:
+        return ()
+    return continuation_ids(tokenizer, rendered.prompt, text)[: stop.max_new_tokens]
 
 
 def _stop(task: LoadedTask, rendered: RenderedDocument, loaded: LoadedModel) -> Stop:

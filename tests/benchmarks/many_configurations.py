@@ -38,6 +38,7 @@ from lukv_bench.bench.run.unit import Unit, UnitAnswer, UnitConfiguration
 RATIOS = ("0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.75", "0.8", "0.85", "0.9", "0.95")
 MODES = {
     "auto": Batching(None, drafts=True),
+    "no-fidelity": Batching(None, drafts=True, fidelity=False),
     "no-drafts": Batching(None),
     "alone": Batching(1),
 }

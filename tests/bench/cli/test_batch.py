@@ -13,6 +13,8 @@ from lukv_bench.bench.run import answer, worker
 
 COMMAND = ("--tasks", "niah_single_1", "--length", "360", "--limit", "2", "--ratio", "0.3", "--ratio", "0.6", "--json")
 
+FIDELITY = ("n_fidelity", "kl_nats", "agreement", "reference_nll", "full_reference_nll")
+
 
 @pytest.fixture(scope="module")
 def run_batch(tiny: Path, lukv_bench: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -31,10 +33,28 @@ def test_a_batch_gives_the_scores_bytes_and_ids_of_each_alone_but_no_seconds(run
         together = run_batch(*batch)
         assert len(alone.rows) == len(together.rows) == 3
         for one, other in zip(alone.rows, together.rows, strict=True):
-            same = [name for name in one if not name.endswith("_s")]
+            same = [name for name in one if not name.endswith("_s") and name not in FIDELITY]
+            assert (other["n_fidelity"] > 0) == ("--no-drafts" not in batch)
             assert {name: one[name] for name in same} == {name: other[name] for name in same}
             assert other["prefill_s"] > 0
             assert (other["evict_s"], other["ttft_s"], other["tpot_s"]) == (None, None, None)
+
+
+def test_fidelity_is_measured_unless_it_is_left_out(run_batch: Any) -> None:
+    compared, plain = run_batch(), run_batch("--no-fidelity")
+    assert [row["n_fidelity"] for row in compared.rows] == [row["n"] for row in compared.rows]
+    assert [row["n_fidelity"] for row in plain.rows] == [0] * len(plain.rows)
+    full, *others = compared.rows
+    assert (full["kl_nats"], full["agreement"]) == (0, 1)
+    assert all(row["kl_nats"] > 0 and row["full_reference_nll"] == full["reference_nll"] for row in others)
+    assert [row["score"] for row in plain.rows] == [row["score"] for row in compared.rows]
+
+
+@pytest.mark.parametrize("other", [("--batch", "1"), ("--no-drafts",)])
+def test_fidelity_without_drafts_is_refused(run_batch: Any, other: tuple[str, ...]) -> None:
+    ended = run_batch("--fidelity", *other)
+    assert ended.code == 2
+    assert f"--fidelity needs drafts, and {' '.join(other)} has none" in ended.err
 
 
 @pytest.mark.parametrize(("n_saved", "said"), [(4, "; 4 of 9 decoding steps saved by drafts;"), (0, ";")])

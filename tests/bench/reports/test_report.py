@@ -42,6 +42,9 @@ def row(**more: Any) -> dict[str, Any]:
         "window": 1,
         "profile_hash": "abcdef0123",
         "events": {},
+        "n_fidelity": 0,
+        "kept_hash": None,
+        "label": "lukv x keydiff @ 0.8",
         "n_failed": 0,
         "error": None,
         "machine": "cpu",
@@ -175,6 +178,27 @@ def test_the_reason_of_a_failure_stands_under_the_table() -> None:
 def test_seconds_of_two_machines_in_one_table_name_them() -> None:
     assert "machine" not in markdown([row(), row(ratio=0.9, machine=None)])
     assert "| machine |" in markdown([row(), row(ratio=0.9, machine="H900")])
+
+
+MEASURED = {"n_fidelity": 12, "kl_nats": 0.25, "agreement": 0.875, "reference_nll": 1.5, "full_reference_nll": 0.25}
+
+
+def test_fidelity_is_shown_and_explained_where_it_was_measured() -> None:
+    assert "KL" not in markdown([row()])
+    text = markdown([row(**MEASURED), row(ratio=0.9, kl_nats=None, agreement=None, reference_nll=None)])
+    assert "| KL | same token | NLL |" in text
+    assert "| 0.2500 | 87.5% | 1.500 of 0.250 |" in text
+    assert "|  |  |  |" in text
+    assert "KL: of the evicted from the full cache's next token" in text
+
+
+def test_configurations_that_kept_the_same_are_named_once_with_their_tasks() -> None:
+    same = [row(label=label, allocator=label, task=task, kept_hash="h") for task in "ab" for label in ("x", "y")]
+    other = [row(label="z", allocator="z", kept_hash="other"), row(label="w", allocator="w", seed=1, kept_hash="h")]
+    text = markdown([*same, *other])
+    assert text.count("kept the same positions of every sample") == 1
+    assert "kept the same positions of every sample: x, y (a at 1024, b at 1024)" in text
+    assert "kept the same" not in markdown([row(label="x"), row(label="y", allocator="y")])
 
 
 def test_columns_are_explained_in_plain_words() -> None:
