@@ -9,9 +9,10 @@ from .. import UserError
 from .comparable import place_label
 from .database import Database
 from .documents import read_documents
+from .measures import SCORE, Measure, read_values
 from .results import Row, read_results
 from .rivals import Against, check_unambiguous, find_rivals, parse_against
-from .sample_scores import Scores, read_scores
+from .sample_scores import Scores
 from .statistics.families import holm
 from .statistics.paired import Paired, TaskScores, compare_tasks
 
@@ -33,6 +34,7 @@ class ConfigurationPair:
     Attributes:
         tasks: One a (task, length), in order.
         incomplete: Titles of the tasks that one of the two has begun and not answered in full: they are left out.
+        measure: What was compared.
         whole: Over all of these tasks; they weigh the same.
         p_holm: Its p-value, corrected for all pairs of configurations that were asked for together. A task's is
             corrected for all tasks of these pairs.
@@ -42,9 +44,12 @@ class ConfigurationPair:
     whole: Paired
     p_holm: float
     incomplete: Sequence[str] = ()
+    measure: Measure = SCORE
 
 
-def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed: int = 0) -> list[ConfigurationPair]:
+def read_pairs(
+    db: Database, a: str, b: str, tasks: set[str] | None = None, seed: int = 0, measure: Measure = SCORE
+) -> list[ConfigurationPair]:
     """Every configuration that `a` names with the one that `b` names, which differs in nothing but what was named.
 
     Args:
@@ -53,6 +58,7 @@ def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed
         b: The same.
         tasks: Only on these; None = on all.
         seed: Of what the statistics draw.
+        measure: What is compared.
 
     Raises:
         UserError: one of them names nothing or too much, both name the same, or no two of their cells can be paired.
@@ -66,9 +72,9 @@ def read_pairs(db: Database, a: str, b: str, tasks: set[str] | None = None, seed
     for one, other in of.items():
         pair = by_id[one], by_id[other]
         groups.setdefault((pair[0]["configuration"], pair[1]["configuration"]), []).append(pair)
-    scores = read_scores(db, [*of, *of.values()])
+    scores = read_values(db, [*of, *of.values()], measure)
     documents = read_documents(db, scores.samples)
-    compared = [_compared(pairs, scores, documents, seed) for pairs in groups.values()]
+    compared = [_compared(pairs, scores, documents, seed, measure) for pairs in groups.values()]
     lacking = [_incomplete(rows, *pair) for pair in groups]
     return [replace(pair, incomplete=titles) for pair, titles in zip(_corrected(compared), lacking, strict=True)]
 
@@ -103,20 +109,25 @@ def _paired_cells(rows: Sequence[Row], a: Against, b: Against) -> dict[str, str]
 
 
 def _compared(
-    pairs: Sequence[tuple[Row, Row]], scores: Scores, documents: Mapping[str, str], seed: int
+    pairs: Sequence[tuple[Row, Row]], scores: Scores, documents: Mapping[str, str], seed: int, measure: Measure
 ) -> ConfigurationPair:
-    shared = [_shared(scores, str(a["cell"]), str(b["cell"]), documents) for a, b in pairs]
-    compared = [compare_tasks([each], seed) for each in shared]
+    shared = [_shared(scores, str(a["cell"]), str(b["cell"]), documents, measure) for a, b in pairs]
+    compared = [measure.shown(compare_tasks([each], seed)) for each in shared]
     tasks = [TaskPair(a, b, paired, paired.p_value) for (a, b), paired in zip(pairs, compared, strict=True)]
-    whole = compared[0] if len(compared) == 1 else compare_tasks(shared, seed)
-    return ConfigurationPair(tasks, whole, whole.p_value)
+    whole = compared[0] if len(compared) == 1 else measure.shown(compare_tasks(shared, seed))
+    return ConfigurationPair(tasks, whole, whole.p_value, measure=measure)
 
 
-def _shared(scores: Scores, a: str, b: str, documents: Mapping[str, str]) -> TaskScores:
+def _shared(scores: Scores, a: str, b: str, documents: Mapping[str, str], measure: Measure) -> TaskScores:
     """The scores of the samples that both cells answered."""
     of_a, of_b = (scores.cell == scores.cells[cell] for cell in (a, b))
     shared, in_a, in_b = np.intersect1d(scores.sample[of_a], scores.sample[of_b], return_indices=True)
     if not len(shared):
+        if measure is not SCORE:
+            raise UserError(
+                f"cells {a[:8]} and {b[:8]} share no sample of which {measure.name} was measured; run them again with "
+                "--redo --fidelity."
+            )
         raise UserError(f"cells {a[:8]} and {b[:8]} share no scored sample; another data revision answers both.")
     names = [documents.get(scores.samples[place], scores.samples[place]) for place in shared]
     return TaskScores(scores.score[of_a][in_a], scores.score[of_b][in_b], np.array(names))
@@ -127,6 +138,6 @@ def _corrected(pairs: Sequence[ConfigurationPair]) -> list[ConfigurationPair]:
     wholes = holm(np.array([pair.whole.p_value for pair in pairs]))[1].tolist()
     tasks = iter(holm(np.array([task.paired.p_value for pair in pairs for task in pair.tasks]))[1].tolist())
     return [
-        ConfigurationPair([TaskPair(task.a, task.b, task.paired, next(tasks)) for task in pair.tasks], pair.whole, p)
+        replace(pair, tasks=[replace(task, p_holm=next(tasks)) for task in pair.tasks], p_holm=p)
         for pair, p in zip(pairs, wholes, strict=True)
     ]

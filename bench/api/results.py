@@ -9,7 +9,7 @@ from ... import UserError
 from .messages import python_messages
 from .several import Names, names_of
 from .single import optional_number, optional_place, optional_text, text_of
-from .values import samples_limit
+from .values import one_of, samples_limit
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,7 +98,7 @@ class Results:
             return rows_frame(cost_rows(store, names_of(task)), COST_COLUMNS)
 
     @python_messages()
-    def compare(self, a: str, b: str, task: Names | None = None) -> "pd.DataFrame":
+    def compare(self, a: str, b: str, task: Names | None = None, by: str = "score") -> "pd.DataFrame":
         """Whether one configuration is better than another, over the samples that both answered.
 
         A row per task, and for several tasks one over all of them (`task` missing; tasks weigh the same), with the
@@ -110,6 +110,7 @@ class Results:
                 id.
             b: What it is compared with, named likewise.
             task: Only these tasks or families.
+            by: What is compared: "score", or "kl", "agreement" or "nll", how the caches differ from the full one.
 
         Raises:
             UserError: the database cannot be read, a name is none of its, or no two cells can be paired.
@@ -119,7 +120,7 @@ class Results:
         from ..reports.comparison import COMPARED_COLUMNS, compared_rows
 
         with open_results(self.db) as store:
-            pairs = compared_pairs(store, text_of("a", a), text_of("b", b), names_of(task))
+            pairs = compared_pairs(store, text_of("a", a), text_of("b", b), names_of(task), text_of("by", by))
             return pd.DataFrame(compared_rows(pairs), columns=COMPARED_COLUMNS)
 
     @python_messages()
@@ -248,18 +249,23 @@ def boards(store: "Store", rows: Sequence[Row], against: str | None, by: str | N
     return read_boards(store, rows, find_rivals(rows, rule), cast("By | None", by))
 
 
-def compared_pairs(store: "Store", a: str, b: str, task: Sequence[str] | None = None) -> "list[ConfigurationPair]":
+def compared_pairs(
+    store: "Store", a: str, b: str, task: Sequence[str] | None = None, measure: str = "score"
+) -> "list[ConfigurationPair]":
     """What `compare A B` shows. Raises UserError where a name is none, or nothing can be compared."""
+    from ...db.measures import MEASURES
     from ...db.pairs import read_pairs
     from ...db.results import read_results
 
+    one_of("--by", measure, tuple(MEASURES))
+    chosen = MEASURES[measure]
     if task is None:
-        return read_pairs(store, a, b)
+        return read_pairs(store, a, b, measure=chosen)
     stored = {row["task"] for row in read_results(store)}
     tasks = _stored_tasks(task, stored)
     if tasks.isdisjoint(stored):
         raise UserError(f"there are no results for {', '.join(task)}; leave --task out to compare over all tasks.")
-    return read_pairs(store, a, b, tasks)
+    return read_pairs(store, a, b, tasks, measure=chosen)
 
 
 def _stored_tasks(names: Sequence[str], stored: Collection[str]) -> set[str]:

@@ -28,6 +28,14 @@ class CompareOptions:
     task: Annotated[list[str] | None, typer.Option("--task", help="Only these tasks or families.", metavar="T,T")] = (
         None
     )
+    by: Annotated[
+        str,
+        typer.Option(
+            "--by",
+            help="What is compared: the score, KL to the full cache, agreement with it, or the reference's NLL.",
+            metavar="score|kl|agreement|nll",
+        ),
+    ] = "score"
     flips: Annotated[
         bool,
         typer.Option("--flips", help="Show the samples on which A and B differ, with both answers and the references."),
@@ -53,14 +61,18 @@ def compare(options: CompareOptions) -> int:
       lukv-bench compare "lukv x keydiff, prune 0.8" full --task ruler
 
       lukv-bench compare 3f2a9c 77b0d1 --flips
+
+      lukv-bench compare lukv uniform --by kl
     """
     if sum((options.json, options.csv, options.markdown)) > 1:
         raise UserError("give one of --json, --csv and --markdown.")
+    if options.flips and options.by != "score":
+        raise UserError("--flips shows samples that score otherwise; leave --by out.")
     tasks = None if options.task is None else axis("--task", options.task)
     from ..api.results import compared_pairs, open_results
 
     with open_results(options.db) as store:
-        pairs = compared_pairs(store, options.a, options.b, tasks)
+        pairs = compared_pairs(store, options.a, options.b, tasks, options.by)
         if options.flips:
             _show_flips(store, pairs, options)
         else:

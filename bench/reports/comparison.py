@@ -8,6 +8,7 @@ from typing import Any
 
 from ...db.comparable import Row, comparable, row_label
 from ...db.labels import budget_label, method_name
+from ...db.measures import SCORE, Measure
 from ...db.pairs import ConfigurationPair
 from ...db.statistics.paired import Paired
 from ..errors import printable
@@ -20,15 +21,16 @@ COMPARED_COLUMNS = (
     *("a", "b", "configuration_a", "configuration_b", "model", "protocol", "task", "length", "cell_a", "cell_b"),
     *("n_tasks", "n_samples", "n_documents", "score_a", "score_b", "difference", "low", "high", "bootstrap_low"),
     *("bootstrap_high", "p_value", "p_holm", "n_drawn", "won", "lost", "tied", "samples_needed", "detectable"),
-    "incomplete",
+    *("incomplete", "measure"),
 )
 """The columns of a comparison, in order. `task`, `length` and the cells are null in the row over all tasks;
-`incomplete` are the tasks that were left out, in one text, null for none."""
+`incomplete` are the tasks that were left out, in one text, null for none. Scores and differences are those of the
+`measure`."""
 
 NOTE = (
     "difference: mean over the same samples, tasks weighing the same, with its 95% interval; p: of the sign-flip test, "
     "how often chance alone would make a difference this large, were A and B alike on every sample; {holm}won, lost: "
-    "samples on which A scores more, and less; needs: samples that would find this difference four times of five."
+    "samples on which A {wins}, and {loses}; needs: samples that would find this difference four times of five."
 )
 _HOLM = (
     "Holm: p corrected for the number of rows here that are about a task, and for the number that are about all tasks; "
@@ -42,7 +44,8 @@ def compared_rows(pairs: Sequence[ConfigurationPair]) -> list[dict[str, Any]]:
         whole = len(pair.tasks) > 1
         of_pair = [_row(task.a, task.b, task.paired, task.p_holm, whole=False) for task in pair.tasks]
         of_pair += [_row(pair.tasks[0].a, pair.tasks[0].b, pair.whole, pair.p_holm, whole=True)] * whole
-        rows += [row | {"incomplete": "; ".join(pair.incomplete) or None} for row in of_pair]
+        of_all = {"incomplete": "; ".join(pair.incomplete) or None, "measure": pair.measure.name}
+        rows += [row | of_all for row in of_pair]
     return rows
 
 
@@ -91,6 +94,7 @@ def _row(a: Row, b: Row, paired: Paired, p_holm: float, whole: bool) -> dict[str
         **asdict(paired),
         "p_holm": p_holm,
         "incomplete": None,
+        "measure": None,
     }
     if not whole:
         values |= {"task": a["task"], "length": a["length"], "cell_a": a["cell"], "cell_b": b["cell"]}
@@ -113,19 +117,23 @@ def _names(pair: ConfigurationPair) -> tuple[str, str]:
 def _heading(pair: ConfigurationPair) -> str:
     a, b = _names(pair)
     title = next(iter(comparable([pair.tasks[0].a])))[0]
-    return printable(f"A: {a}; B: {b}; {title}")
+    of = "" if pair.measure is SCORE else f"; {pair.measure.unit}"
+    return printable(f"A: {a}; B: {b}{of}; {title}")
 
 
 def _columns(pair: ConfigurationPair) -> dict[str, list[str]]:
+    digits = pair.measure.digits
     rows = [(_place(task.a), task.paired, task.p_holm) for task in pair.tasks]
     if len(rows) > 1:
         rows.append((f"all {len(rows)} tasks", pair.whole, pair.p_holm))
     return {
         "task": [name for name, _, _ in rows],
         "n": [str(paired.n_samples) for _, paired, _ in rows],
-        "A": [f"{paired.score_a:.1f}" for _, paired, _ in rows],
-        "B": [f"{paired.score_b:.1f}" for _, paired, _ in rows],
-        "difference [95%]": [f"{p.difference:+.1f} [{p.low:+.1f}, {p.high:+.1f}]" for _, p, _ in rows],
+        "A": [f"{paired.score_a:.{digits}f}" for _, paired, _ in rows],
+        "B": [f"{paired.score_b:.{digits}f}" for _, paired, _ in rows],
+        "difference [95%]": [
+            f"{p.difference:+.{digits}f} [{p.low:+.{digits}f}, {p.high:+.{digits}f}]" for _, p, _ in rows
+        ],
         "p": [_p(paired.p_value) for _, paired, _ in rows],
         "Holm": [_p(p_holm) for *_, p_holm in rows],
         "won": [str(paired.won) for _, paired, _ in rows],
@@ -144,29 +152,31 @@ def _p(p_value: float) -> str:
 
 def _verdict(pair: ConfigurationPair) -> str:
     """What the samples say, in words."""
-    (a, b), whole = _names(pair), pair.whole
+    (a, b), whole, measure = _names(pair), pair.whole, pair.measure
     where = (
         f"over {len(pair.tasks)} tasks that weigh the same" if len(pair.tasks) > 1 else f"on {_place(pair.tasks[0].a)}"
     )
-    better, worse = (a, b) if whole.difference > 0 else (b, a)
+    better, worse = (a, b) if measure.favours_a(whole) else (b, a)
     counts = f"A won {whole.won} of {whole.n_samples} samples, lost {whole.lost} and tied on {whole.tied}"
     if whole.n_documents < whole.n_samples:
         counts += f", which ask about {whole.n_documents} documents"
     if pair.p_holm < LEVEL:
-        return (
-            f"{better} is better than {worse} {where}: by {abs(whole.difference):.1f} points (p = {_p(pair.p_holm)}, "
-            f"{_how(whole)}). {counts}."
-        )
+        size = _size(abs(whole.difference), measure)
+        return f"{better} is better than {worse} {where}: by {size} (p = {_p(pair.p_holm)}, {_how(whole)}). {counts}."
     alone = f"; p = {_p(whole.p_value)} alone, before Holm's correction" if whole.p_value < LEVEL else ""
     needs = (
-        f"a difference of {abs(whole.difference):.1f} points takes about {whole.samples_needed:,} samples"
+        f"a difference of {_size(abs(whole.difference), measure)} takes about {whole.samples_needed:,} samples"
         if whole.samples_needed is not None
         else "their means are the same"
     )
     return (
         f"These samples do not tell {a} and {b} apart {where} (p = {_p(pair.p_holm)}, {_how(whole)}{alone}): {needs}, "
-        f"and {whole.n_samples} find one of {whole.detectable:.1f} points four times of five. {counts}."
+        f"and {whole.n_samples} find one of {_size(whole.detectable, measure)} four times of five. {counts}."
     )
+
+
+def _size(number: float, measure: Measure) -> str:
+    return f"{number:.{measure.digits}f}{'' if measure.unit.startswith('%') else ' '}{measure.unit}"
 
 
 def _incomplete(pair: ConfigurationPair) -> list[str]:
@@ -179,4 +189,6 @@ def _how(paired: Paired) -> str:
 
 def _note(pairs: Sequence[ConfigurationPair]) -> str:
     several = sum(len(pair.tasks) for pair in pairs) > 1
-    return NOTE.format(holm=_HOLM if several else "")
+    score = all(pair.measure is SCORE for pair in pairs)
+    wins, loses = ("scores more", "less") if score else ("is better", "worse")
+    return NOTE.format(holm=_HOLM if several else "", wins=wins, loses=loses)

@@ -2,7 +2,9 @@
 
 import csv
 import io
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,3 +138,49 @@ def test_from_python(two_tasks: Path) -> None:
 
     frame = lukv_bench.read(two_tasks).compare("lukv", "uniform")
     assert frame["won"].tolist() == [4, 11, 15]
+
+
+def with_fidelity(path: Path) -> Path:
+    """Every answer that says how its cache differs from the full one: A's a little, B's much, whatever they scored."""
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO fidelity (answer_id, n_tokens, kl_nats, agreement, reference_nll, full_reference_nll) "
+            "SELECT answer.id, 4, base + 0.01 * (answer.id % 5), 1 - base / 2, 1 + base, 1 FROM answer JOIN cell ON "
+            "cell.id = cell_id JOIN (SELECT id, CASE allocator WHEN 'lukv' THEN 0.1 WHEN 'uniform' THEN 0.5 ELSE 0 END "
+            "AS base FROM configuration) AS of ON of.id = configuration_id"
+        )
+        connection.commit()
+    return path
+
+
+def test_a_difference_in_fidelity_is_better_where_it_is_less(two_tasks: Path, lukv_bench: Any) -> None:
+    path = with_fidelity(two_tasks)
+    command = ("compare", "lukv", "uniform", "--db", path, "--task", "fwe", "--by", "kl")
+    text = " ".join(lukv_bench(*command).out.split())
+    assert f"{A} is better than {B} on fwe 1024: by 0." in text
+    assert "nats of KL (p = 0.0005, " in text
+    assert "A won 12 of 12 samples" in text
+    (row,) = lukv_bench(*command, "--json").rows
+    assert (row["measure"], row["won"], row["score_a"] < row["score_b"]) == ("kl", 12, True)
+    assert row["difference"] == pytest.approx(-0.4, abs=0.02)
+    assert row["low"] < row["difference"] < row["high"] < 0
+    assert row["bootstrap_low"] <= row["difference"] <= row["bootstrap_high"]
+
+
+@pytest.mark.parametrize(("measure", "a", "b"), [("agreement", 95, 75), ("nll", 1.1, 1.5)])
+def test_agreement_and_likelihood_are_compared_likewise(
+    two_tasks: Path, lukv_bench: Any, measure: str, a: float, b: float
+) -> None:
+    path = with_fidelity(two_tasks)
+    rows = lukv_bench("compare", "lukv", "uniform", "--db", path, "--by", measure, "--json").rows
+    wanted = (pytest.approx(a), pytest.approx(b), 0)
+    assert [(row["score_a"], row["score_b"], row["lost"]) for row in rows] == [wanted] * 3
+
+
+def test_fidelity_that_was_not_measured_or_goes_with_nothing_is_refused(two_tasks: Path, lukv_bench: Any) -> None:
+    ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "kl")
+    assert (ended.code, "of which kl was measured; run them again with --redo --fidelity" in ended.err) == (2, True)
+    ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "luck")
+    assert (ended.code, "--by is score or kl or agreement or nll" in ended.err) == (2, True)
+    ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "kl", "--flips")
+    assert (ended.code, "leave --by out" in ended.err) == (2, True)
