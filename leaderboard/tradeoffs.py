@@ -4,6 +4,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from ..db.statistics.table import ScoreTable
+from .figures.fidelity import divergence_lines
 from .figures.tradeoffs import frontier_figure, quality_lines
 from .ranks import table_of
 from .tables.tradeoffs import area_table, points_of, with_band, with_frontier
@@ -33,6 +34,13 @@ def panel_figures(
     return view.keep(_panels, x, panel, line, values, inputs=(points, x, panel, line, full, values))
 
 
+def divergence_figures(
+    view: View, points: pd.DataFrame, x: str, panel: str, line: str, values: tuple[str, ...]
+) -> dict[str, go.Figure]:
+    """As `panel_figures`, of KL to the full cache in the place of scores."""
+    return view.keep(_divergences, x, panel, line, values, inputs=(points, x, panel, line, values))
+
+
 def frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> tuple[pd.DataFrame, go.Figure]:
     """(points with `is_frontier` and the ends of the band, their figure). Arguments as of `panel_figures`."""
     return view.keep(_frontier, x, inputs=(points, x, full, table_of(view)))
@@ -53,6 +61,11 @@ def _panels(
 ) -> dict[str, go.Figure]:
     looks = styles(points[line].astype(str))  # a line looks alike in every panel
     return {value: quality_lines(points[points[panel] == value], x, line, looks, full) for value in values}
+
+
+def _divergences(points: pd.DataFrame, x: str, panel: str, line: str, values: tuple[str, ...]) -> dict[str, go.Figure]:
+    looks = styles(points[line].astype(str))
+    return {value: divergence_lines(points[points[panel] == value], x, line, looks) for value in values}
 
 
 def _frontier(points: pd.DataFrame, x: str, full: float | None, table: ScoreTable) -> tuple[pd.DataFrame, go.Figure]:

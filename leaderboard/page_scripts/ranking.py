@@ -29,6 +29,14 @@ COLUMNS = {
     ),
     "95% of loss": st.column_config.TextColumn(width=97, help="95% interval of the loss, over the same samples."),
     "Kept, MiB": st.column_config.NumberColumn(width=76, format="%.2f", help="Bytes of the cache that are kept."),
+    "KL, nats": st.column_config.NumberColumn(
+        width=70,
+        format="%.4f",
+        help="Of the evicted cache's next token from the full cache's, mean over the full answers; 0 = the same.",
+    ),
+    "Same token, %": st.column_config.NumberColumn(
+        width=98, format="%.1f", help="On how many tokens of the full cache's answers both choose the same."
+    ),
     "Places": st.column_config.TextColumn(
         width=68, help="The places that the comparisons leave open, for all configurations at once, at 95%."
     ),

@@ -10,11 +10,22 @@ from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of, ranks_of
 from lukv_bench.leaderboard.tables.ranking import full_score
 from lukv_bench.leaderboard.tables.tradeoffs import common_budgets, frontier_table, shown_areas
-from lukv_bench.leaderboard.tradeoffs import frontier, method_areas, panel_figures, shown_points
+from lukv_bench.leaderboard.tradeoffs import divergence_figures, frontier, method_areas, panel_figures, shown_points
 from lukv_bench.leaderboard.view import View, current_view
 
 X = {"share of bytes": "kept_percent", "bytes": "kept_mib"}
+MEASURES = ("score", "KL")
 PANELS = {"by scorer": ("scorer", "allocator"), "by allocator": ("allocator", "scorer")}
+CAPTIONS = {
+    "score": (
+        "Bands are 95% intervals of the score; the dashed level is the full cache. A panel's lines share samples, so "
+        "bands that overlap may still differ: see Compare."
+    ),
+    "KL": (
+        "KL of the evicted cache's next token from the full cache's, mean over the full cache's answers; tasks weigh "
+        "the same; the axis is logarithmic. It tells apart what scores alike, and says nothing about the task."
+    ),
+}
 COLUMNS = {
     "name": "Configuration",
     "score": "Score",
@@ -51,13 +62,17 @@ def show(view: View) -> None:
     with st.container(horizontal=True):
         x = X[state.segments("against", "Quality against", list(X))]
         panel, line = PANELS[state.segments("panels", "Panels", list(PANELS))]
+        measures = MEASURES if points["kl_nats"].notna().any() else MEASURES[:1]
+        measure = state.segments("measure", "Quality", list(measures))
     full = full_score(ranked, about)
-    _show_lines(view, points, x, panel, line, full)
+    _show_lines(view, points, x, panel, line, full, measure)
     _show_frontier(view, points, x, full)
     _show_areas(view, about)
 
 
-def _show_lines(view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None) -> None:
+def _show_lines(
+    view: View, points: pd.DataFrame, x: str, panel: str, line: str, full: float | None, measure: str
+) -> None:
     values = sorted(points[panel].unique())
     best = str(points[panel].iloc[0])  # of the configuration that scores most
     chosen = state.some(
@@ -67,17 +82,17 @@ def _show_lines(view: View, points: pd.DataFrame, x: str, panel: str, line: str,
         placeholder=f"{text.line(best)}, the best one's; choose others, or several",
         most=len(values),
     )
-    panels = panel_figures(view, points, x, panel, line, full, tuple(chosen or [best]))
+    shown = tuple(chosen or [best])
+    if measure == "score":
+        panels, what = panel_figures(view, points, x, panel, line, full, shown), "Score"
+    else:
+        panels, what = divergence_figures(view, points, x, panel, line, shown), "KL to the full cache"
     columns = st.columns(2) if len(panels) > 1 else [st.container()]
     for place, (value, figure) in enumerate(panels.items()):
         with columns[place % len(columns)]:
             st.subheader(text.markdown(value))
-            st.plotly_chart(figure, key=f"lines-{place}", alt=f"Score against bytes kept, {panel} {text.line(value)}")
-    st.caption(
-        f"A line for each {line}, a panel for each {panel}: {len(panels)} of {len(values)}. Bands are 95% intervals of "
-        "the score; the dashed level is the full cache. A panel's lines share samples, so bands that overlap may still "
-        "differ: see Compare."
-    )
+            st.plotly_chart(figure, key=f"lines-{place}", alt=f"{what} against bytes kept, {panel} {text.line(value)}")
+    st.caption(f"A line for each {line}, a panel for each {panel}: {len(panels)} of {len(values)}. {CAPTIONS[measure]}")
 
 
 def _show_frontier(view: View, points: pd.DataFrame, x: str, full: float | None) -> None:

@@ -10,6 +10,7 @@ _DIGITS = 9
 
 _ABOUT = ("method", "budget", "allocator", "scorer", "ratio", "keep_tokens", "spec")
 _MEANS = ("kv_bytes_kept", "kv_bytes_full")
+FIDELITY = ("kl_nats", "agreement")
 SECONDS = ("prefill_s", "evict_s", "ttft_s", "tpot_s")
 
 
@@ -17,6 +18,7 @@ def describe_configurations(cells: pd.DataFrame, names: Mapping[str, str]) -> pd
     """A row per configuration, by its id: name, method, budget, details and what it keeps.
 
     `kv_bytes_kept` and `kv_bytes_full` are means over the tasks, which weigh the same; missing where none is complete.
+    So are `kl_nats` and `agreement`; missing where some complete task has an answer without them.
 
     Args:
         cells: With the columns of `read_cells`.
@@ -24,12 +26,19 @@ def describe_configurations(cells: pd.DataFrame, names: Mapping[str, str]) -> pd
     """
     groups = cells.groupby("configuration", sort=False)
     about = groups[list(_ABOUT)].first()
-    about = about.join(groups[list(_MEANS)].mean())
+    about = about.join(groups[list(_MEANS)].mean()).join(_fidelity(cells))
     about.insert(0, "name", [names[str(each)] for each in about.index])
     heads = about["method"].where(about["budget"] == "-", about["method"] + ", " + about["budget"])
     details = [name.removeprefix(head).lstrip(", ") for name, head in zip(about["name"], heads, strict=True)]
     about["details"] = details
     return about
+
+
+def _fidelity(cells: pd.DataFrame) -> pd.DataFrame:
+    complete = cells[cells["status"] == "complete"]
+    measured = complete[list(FIDELITY)].where(complete["n_fidelity"] == complete["n"])
+    groups = measured.groupby(complete["configuration"], sort=False)
+    return groups.mean().where(groups.count().eq(groups.size(), axis=0))
 
 
 def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
@@ -47,7 +56,7 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     columns = (
         *("rank", "best_place", "worst_place", "method", "budget", "details", "score", "interval_low"),
         *("interval_high", "loss_percent", "loss_low", "loss_high", "kept_percent", "kept_mib"),
-        *("n_tasks", "n_samples", "configuration"),
+        *(*FIDELITY, "n_tasks", "n_samples", "configuration"),
     )
     return table[list(columns)]
 
@@ -99,10 +108,13 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
             "Loss, %": table["loss_percent"],
             "95% of loss": losses,
             "Kept, MiB": table["kept_mib"],
+            "KL, nats": table["kl_nats"],
+            "Same token, %": 100 * table["agreement"],
             "Places": places,
         }
     )
-    empty = [name for name in ("Details", "Loss, %", "95% of loss") if not shown[name].replace("", None).notna().any()]
+    optional = ("Details", "Loss, %", "95% of loss", "KL, nats", "Same token, %")
+    empty = [name for name in optional if not shown[name].replace("", None).notna().any()]
     return shown.drop(columns=empty)
 
 

@@ -3,6 +3,7 @@
 import pandas as pd
 import pytest
 
+from lukv_bench.leaderboard.figures.fidelity import divergence_lines
 from lukv_bench.leaderboard.figures.tradeoffs import frontier_figure, quality_lines
 from lukv_bench.leaderboard.theme import styles
 
@@ -56,3 +57,12 @@ def test_the_frontier_stands_in_its_band(points: pd.DataFrame) -> None:
     assert (list(low.y), list(high.y)) == ([45.0, 78.0, 77.0], [70.0, 95.0, 95.0])
     assert high.fill == "tonexty"
     assert {each.line.shape for each in (low, high, stair)} == {"hv"}
+
+
+def test_divergence_is_drawn_on_a_logarithm_without_what_has_none(points: pd.DataFrame) -> None:
+    measured = points.assign(kl_nats=[0.01, 0.5, None])
+    figure = divergence_lines(measured, "kept_percent", "allocator", styles(points["allocator"]))
+    (line,) = figure.data
+    assert (list(line.x), list(line.y)) == ([20.0, 50.0], [0.5, 0.01])
+    assert figure.layout.yaxis.type == "log"
+    assert line.customdata[1][0] == "&lt;b&gt;a&lt;/b&gt;"

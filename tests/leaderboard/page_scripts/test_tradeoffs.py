@@ -1,7 +1,10 @@
 """The trade-offs page."""
 
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from streamlit.testing.v1 import AppTest
@@ -61,3 +64,22 @@ def test_areas_and_the_band_stand_in_tables(filled: Path, visit: Visit) -> None:
     assert areas["Area"].is_monotonic_decreasing
     assert "Budgets" not in areas  # all have the same, which the caption names
     assert any(r"the budgets prune 0\.5\, prune 0\.8" in caption.value for caption in site.caption)
+
+
+def test_the_figures_show_kl_where_it_was_measured(filled: Path, visit: Visit, tmp_path: Path) -> None:
+    assert [group.options for group in visit(filled, "tradeoffs").button_group if group.key == "measure"] == [["score"]]
+    path = tmp_path / "measured.db"
+    shutil.copy(filled, path)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "INSERT INTO fidelity (answer_id, n_tokens, kl_nats, agreement) SELECT id, 4, 0.25, 0.75 FROM answer"
+        )
+        connection.commit()
+    site = visit(path, "tradeoffs")
+    before = site.get("plotly_chart")[0].proto.spec
+    site.button_group(key="measure").set_value("KL").run()
+    lines = json.loads(site.get("plotly_chart")[0].proto.spec)
+    assert (lines["layout"]["yaxis"]["type"], before == json.dumps(lines)) == ("log", False)
+    assert {y for trace in lines["data"] for y in trace["y"]} == {0.25}
+    assert any("logarithmic" in caption.value for caption in site.caption)
+    assert not site.exception

@@ -28,6 +28,10 @@ def cells(**other: list[object]) -> pd.DataFrame:
         "status": ["complete"] * 3,
         "kv_bytes_kept": [row[4] for row in ABOUT.values()],
         "kv_bytes_full": [400.0] * 3,
+        "n": [12] * 3,
+        "n_fidelity": [0] * 3,
+        "kl_nats": [None] * 3,
+        "agreement": [None] * 3,
         "machine": ["m"] * 3,
         "prefill_s": [3.0, 2.0, 1.0],
         "evict_s": [None, 0.1, 0.1],
@@ -138,3 +142,20 @@ def test_what_an_incomplete_configuration_lacks_is_said(about: pd.DataFrame) -> 
     )
     table = tables.incomplete_table(incomplete, about)
     assert list(table["missing"]) == ["fwe: 11 of 12 samples", "fwe: 1 of 12 samples; niah: 0 of 12 samples"]
+
+
+def test_fidelity_is_a_mean_over_tasks_of_configurations_that_have_it_on_every_answer() -> None:
+    """b lacks it on one of its twelve answers to one of two tasks."""
+    measured = {"n_fidelity": [12] * 3, "kl_nats": [0.0, 0.5, 0.25], "agreement": [1.0, 0.5, 0.75]}
+    second = measured | {"task": ["vt"] * 3, "n_fidelity": [12, 12, 11], "kl_nats": [0.0, 1.5, 0.25]}
+    both = pd.concat([cells(**measured), cells(**second)], ignore_index=True)
+    about = tables.describe_configurations(both, {each: row[0] for each, row in ABOUT.items()})
+    table = tables.ranking_table(ranked({"f": 90.0, "a": 60.0, "b": 50.0}), about).set_index("configuration")
+    assert table["kl_nats"].fillna(-1).to_dict() == {"f": 0.0, "a": 1.0, "b": -1.0}
+    shown = tables.shown_ranking(table.reset_index())
+    assert shown["Same token, %"].fillna(-1).tolist() == [100.0, 50.0, -1.0]
+
+
+def test_fidelity_that_nobody_measured_has_no_column(about: pd.DataFrame) -> None:
+    shown = tables.shown_ranking(tables.ranking_table(ranked({"f": 90.0, "a": 60.0, "b": 50.0}), about))
+    assert {"KL, nats", "Same token, %"}.isdisjoint(shown.columns)
