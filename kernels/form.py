@@ -32,6 +32,11 @@ class Form:
         if self.softcap is not None and not self.softcap > 0:
             raise ValueError(f"a softcap of {self.softcap}; it bounds the logits, so above 0")
 
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What changes the weights of the tokens that a query sees, besides the scale: "softcap", "sinks"."""
+        return ("softcap",) * (self.softcap is not None) + ("sinks",) * (self.sinks is not None)
+
 
 def cap(logits: Tensor, softcap: float | None) -> None:
     """Cap float32 logits in place."""

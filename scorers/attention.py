@@ -8,17 +8,18 @@ from .base import LayerView
 
 
 def attention(layer: LayerView, queries: Tensor, end: int) -> Tensor:
-    """Causal softmax weights of some queries in a row.
+    """Causal softmax weights of some queries in a row, as the model's attention computes them: with its scale, its
+    softcap and its sinks.
 
     Args:
-        layer: Its keys and scale.
+        layer: Its keys and the form of its attention.
         queries: [B, HQ, n, D], after the rotary embedding.
         end: The position after the last of them.
 
     Returns:
-        float32 [B, H, G, n, end], zero where a query does not see.
+        float32 [B, H, G, n, end], zero where a query does not see; with sinks they add up to less than 1.
     """
-    return causal_weights(queries, layer.keys[:, :, :end], layer.scale)
+    return causal_weights(queries, layer.keys[:, :, :end], layer.form)
 
 
 def on_top(scores: Tensor, before: int, after: int) -> Tensor:

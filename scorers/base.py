@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ..kernels.backend import Backend
+from ..kernels.form import Form
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,10 @@ class LayerView:
         kwargs: The keyword arguments of its forward, `hidden_states` and `position_embeddings` among them.
         seed: For scorers that draw at random; determined by the run's seed and the context's tokens.
         scaling: The model's factor on q . k; None = 1 / sqrt(D). Set without a declaration.
+        softcap: The model's bound of its logits, softcap * tanh(logits / softcap); None = there is none. Set without a
+            declaration.
+        sinks: [HQ], the model's own logits that take their share of each softmax and have no token; None = there are
+            none. Set without a declaration.
         profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
         backend: How ops of `kernels` that a scorer calls are computed: `keydiff(layer.keys, backend=layer.backend)`.
             Set without a declaration.
@@ -128,6 +133,8 @@ class LayerView:
     kwargs: Mapping[str, Any] | None = None
     seed: int = 0
     scaling: float | None = None
+    softcap: float | None = None
+    sinks: Tensor | None = None
     profile: Profile | None = None
     backend: Backend = "torch"
 
@@ -135,6 +142,11 @@ class LayerView:
     def scale(self) -> float:
         """Factor on q . k."""
         return self.keys.shape[-1] ** -0.5 if self.scaling is None else self.scaling
+
+    @property
+    def form(self) -> Form:
+        """What the model's attention does to q . k in this layer, for ops of `kernels` and the weights it gives."""
+        return Form(self.scale, softcap=self.softcap, sinks=self.sinks)
 
 
 class Scorer(Protocol):

@@ -60,7 +60,7 @@ class SnapKV:
         if layer.queries is None:
             raise ValueError("SnapKV was given no queries")
         queries = layer.queries[:, :, -self.window :]
-        votes = window_attention(queries, layer.keys, layer.scale, backend=layer.backend)
+        votes = window_attention(queries, layer.keys, layer.form, backend=layer.backend)
         return on_top(self._pooled(votes).mean(dim=2), before=0, after=queries.shape[2])
 
     def _pooled(self, votes: Tensor) -> Tensor:

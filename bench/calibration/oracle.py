@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from ... import UserError
+from ...kernels.form import Form
 from ...kernels.projected_norm import projected_norm
 from ..models.shape import output_weights
 
@@ -22,7 +23,7 @@ class Oracle:
         self._value_terms: list[Tensor] = []
         self._importance: list[Tensor] = []
 
-    def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+    def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor, _: Form) -> None:
         """Prefill observer: record the layer's value term, float32 [HQ, T]; layer 0 begins a new pass."""
         if index == 0:
             self._value_terms.clear()

@@ -24,7 +24,7 @@ from .likelihood import empty_context
 from .packing import Packing
 from .prefill import context_seed
 from .rotary import rotating_for
-from .trimming import Trim, Trimmer
+from .trimming import HeldLayer, Trim, Trimmer
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class BlockLayer(StoreLayer):
             out = super().attend(module, query, form)
         else:
             out = full_attention(query, *block, form).transpose(1, 2)
-        self._hand_over(self.index, module, query, *block)
+        self._hand_over(self.index, module, query, *block, form)
         return out
 
 
@@ -171,17 +171,17 @@ class _Reading:
             layers.append(with_state(attending, self.beside.states.get(index)))
         return layers
 
-    def _trim(self, index: int, module: Any, query: Tensor, keys: Tensor, _values: Tensor) -> None:
+    def _trim(self, index: int, module: Any, query: Tensor, keys: Tensor, _values: Tensor, form: Form) -> None:
         """Decide what a layer keeps; it is freed after the pass, since later layers may attend to it, too."""
         if self._trimmer is None:
             return
         began = now(keys.device)
-        kept = self._trimmer.kept(index, module, query, self.stores[index], self._seed)
+        kept = self._trimmer.kept(HeldLayer.of(index, module, query, self.stores[index], form), self._seed)
         if kept is not None:
             self._kept[index] = kept
         self.aside_s += now(keys.device) - began
 
-    def _hold_window(self, index: int, _module: Any, _query: Tensor, keys: Tensor, values: Tensor) -> None:
+    def _hold_window(self, index: int, _module: Any, _query: Tensor, keys: Tensor, values: Tensor, _: Form) -> None:
         """Hold the end of a layer with a sliding window."""
         before, window = self.beside.windows[index], self._request.loaded.shape.layers[index].window
         keys, values = torch.cat([before.keys, keys], dim=2), torch.cat([before.values, values], dim=2)

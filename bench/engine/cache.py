@@ -22,8 +22,8 @@ class UnsupportedAttribute(Unsupported, AttributeError):
     """A model uses an attribute of a cache layer that only tensors or other cache layers have."""
 
 
-PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor], None]
-"""Called once a layer with (layer index, attention module, query, keys, values)."""
+PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor, Form], None]
+"""Called once a layer with (layer index, attention module, query, keys, values, form of its attention)."""
 
 
 class _Layer(CacheLayerMixin):
@@ -115,7 +115,7 @@ class PrefillLayer(_Layer):
         out = full_attention(query, keys, values, form)
         if not self._is_handed_over:
             self._is_handed_over = True
-            self._hand_over(self.index, module, query, keys, values)
+            self._hand_over(self.index, module, query, keys, values, form)
         return out.transpose(1, 2)
 
     def get_seq_length(self) -> int:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from transformers.cache_utils import Cache
 
+from ...kernels.form import Form
 from ...scorers.base import LayerView, Scorer
 from ..errors import WriteError
 from ..models.load import LoadedModel
@@ -194,17 +195,17 @@ class _Pass:
     def _view(self, name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
         return layer.view(scorer.reads, self._request.n_kept.get(name), self._drawn)
 
-    def hand_over(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor) -> None:
+    def hand_over(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor, form: Form) -> None:
         """Score a layer and pass it to the sink."""
         loaded, kwargs = self._request.loaded, self.inputs.kwargs
-        layer = LayerAtHand(loaded.model, index, module, query, keys, values, kwargs, backend=loaded.backend)
+        layer = LayerAtHand(loaded.model, index, module, query, keys, values, form, kwargs, backend=loaded.backend)
         scores = self.scoring.score(layer)
         self.inputs.kwargs = {}
         for observe in self._request.observers:
-            observe(index, module, query, keys, values)
+            observe(index, module, query, keys, values, form)
         self._sink.take(index, keys, values, scores)
 
-    def hold_window(self, index: int, _module: Any, _query: Tensor, keys: Tensor, values: Tensor) -> None:
+    def hold_window(self, index: int, _module: Any, _query: Tensor, keys: Tensor, values: Tensor, _: Form) -> None:
         """Hold the end of a layer with a sliding window."""
         window = self._request.loaded.shape.layers[index].window
         self._windows[index] = Window.of(keys, values, window or keys.shape[2])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...kernels.form import Form
 from ..models.layers import ModelShape
 from ..models.load import LoadedModel
 from ..models.shape import Unsupported
@@ -35,8 +36,8 @@ def prove(loaded: LoadedModel) -> LoadedModel:
 
     Returns:
         The model, with the windows of its layers in its shape, its reach: the longest sequence in which every token
-        of a layer that is evicted attends to all before it, at most the model's positions; and whether tokens after a
-        context must be fed one by one.
+        of a layer that is evicted attends to all before it, at most the model's positions; what the attention of these
+        layers does to its logits; and whether tokens after a context must be fed one by one.
 
     Raises:
         Unsupported: something differs by more than rounding.
@@ -45,13 +46,14 @@ def prove(loaded: LoadedModel) -> LoadedModel:
     own_attention = loaded.model.config.get_text_config(decoder=True)._attn_implementation
     own = OwnPass.of(loaded, N_TOKENS)
     use_store_attention(loaded.model)
-    shape, reach = _windows(loaded)
-    proven = replace(loaded, shape=shape, reach=min(reach, own_reach(loaded.shape, shape)))
+    shape, reach, options = _windows(loaded)
+    reach_held = min(reach, own_reach(loaded.shape, shape))
+    proven = replace(loaded, shape=shape, reach=reach_held, logit_options=options)
     longest = max((layer.window or 0 for layer in shape.layers), default=0)
     if longest < N_TOKENS:
         return replace(proven, one_by_one=_compare(proven, own, min(N_TOKENS, reach)))
     with narrowed(loaded.model, NARROW):
-        shape, _ = _windows(loaded)
+        shape, *_ = _windows(loaded)
         if all(layer.window in (None, NARROW) for layer in shape.layers):
             one_by_one = _compare_anew(replace(proven, shape=shape), own_attention, min(N_TOKENS, reach))
             return replace(proven, one_by_one=one_by_one)
@@ -138,9 +140,11 @@ def _logits_error(ours: Tensor, own: Tensor) -> float:
     return float((ours - own).square().mean().sqrt() / own.std())
 
 
-def _windows(loaded: LoadedModel) -> tuple[ModelShape, int]:
-    """The model's shape with its windows, and its reach, read off the masks of one token."""
+def _windows(loaded: LoadedModel) -> tuple[ModelShape, int, tuple[str, ...]]:
+    """The model's shape with its windows, its reach, and what the layers that are evicted do to their logits; read off
+    the masks and the calls of attention for one token."""
     masks: dict[int, PartialMask] = {}
+    forms: dict[int, Form] = {}
 
     def collect_mask(_index: int, module: Any, forward: Forward, *args: Any, **kwargs: Any) -> Any:
         for value in (*args, *kwargs.values()):
@@ -148,6 +152,11 @@ def _windows(loaded: LoadedModel) -> tuple[ModelShape, int]:
                 masks[int(module.layer_idx)] = value
         return forward(*args, **kwargs)
 
+    def collect_form(_index: int, module: Any, _query: Tensor, _keys: Tensor, _values: Tensor, form: Form) -> None:
+        forms[int(module.layer_idx)] = form
+
     with replace_forward(loaded.attention_modules, collect_mask):
-        prefill(loaded, [token(loaded, 0)], {})
-    return with_windows(loaded.shape, masks)
+        prefill(loaded, [token(loaded, 0)], {}, [collect_form])
+    shape, reach = with_windows(loaded.shape, masks)
+    options = {option for index in shape.evicted for option in forms[index].options}
+    return shape, reach, tuple(sorted(options))

@@ -146,6 +146,8 @@ def _shown(layer: LayerAtHand, scorer: Scorer) -> Iterator[tuple[str, Tensor]]:
     """Every tensor of the model that a scorer can reach from its view of the layer."""
     yield from _cached(layer)
     yield "queries", layer.query
+    if layer.sinks is not None:
+        yield "sinks", layer.sinks
     yield from _tensors("", layer.kwargs)
     if scorer.reads.module:
         yield from layer.module.named_parameters()

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ...kernels.form import Form
 from ...kernels.ragged_store import RaggedStore
 from ...kernels.select import Kept, select
 from ...scorers.base import LayerView, Protection, Scorer
@@ -46,13 +47,22 @@ class HeldLayer:
         index: Its place among the layers that are evicted.
         module: Its attention module.
         query: [1, HQ, N, D], the block's queries after the rotary embedding.
-        heads: Keys and values [n, D] that each KV head holds, the block's included.
+        store: What it holds, the block included; one row.
+        heads: Keys and values [n, D] of each KV head of the store.
+        form: Of its attention.
     """
 
     index: int
     module: Any
     query: Tensor
+    store: RaggedStore
     heads: list[tuple[Tensor, Tensor]]
+    form: Form
+
+    @classmethod
+    def of(cls, index: int, module: Any, query: Tensor, store: RaggedStore, form: Form) -> "HeldLayer":
+        """The layer over a store."""
+        return cls(index, module, query, store, store.by_head(), form)
 
     @property
     def lengths(self) -> Tensor:
@@ -84,28 +94,24 @@ class Trimmer:
             self._counts = self._trim.counts()
             yield
 
-    def kept(self, index: int, module: Any, query: Tensor, store: RaggedStore, seed: int) -> Kept | None:
+    def kept(self, layer: HeldLayer, seed: int) -> Kept | None:
         """What a layer keeps; None = everything.
 
         Args:
-            index: Its place among the layers that are evicted.
-            module: Its attention module.
-            query: [1, HQ, N, D], the block's queries.
-            store: What the layer holds, the block included; one row.
+            layer: During the forward of a block.
             seed: For scorers that draw at random; of the tokens so far.
 
         Raises:
             Tainted: the scorer changed what it was shown.
             Exception: what the scorer raised.
         """
-        layer = HeldLayer(index, module, query, store.by_head())
-        lengths, most = layer.lengths, self._counts[index, 0]
+        lengths, most = layer.lengths, self._counts[layer.index, 0]
         counts = most.minimum(lengths)
         if bool((counts == lengths).all()):
             return None
         is_level = bool((most == most[0]).all())
         best = self._of_all(layer, counts, seed) if is_level else self._of_each(layer, counts, seed)
-        held = store.positions().mask
+        held = layer.store.positions().mask
         mask = held.clone()
         mask[held] = best
         return Kept.of_mask(mask)
@@ -138,7 +144,7 @@ class Trimmer:
         """What the scorer sees of a layer; `part` as in `LayerAtHand`."""
         loaded = self._loaded
         return LayerAtHand(
-            loaded.model, layer.index, layer.module, query, keys, values, {}, part=part, backend=loaded.backend
+            loaded.model, layer.index, layer.module, query, keys, values, layer.form, {}, part, loaded.backend
         )
 
     def _best(self, layer: LayerAtHand, counts: Tensor, seed: int) -> Tensor:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ...kernels.backend import Backend
+from ...kernels.form import Form
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
 from ..errors import ViewError
@@ -50,6 +51,7 @@ class LayerAtHand:
         query: [B, HQ, T, D], after the rotary embedding.
         keys: [B, H, T, D], after the rotary embedding.
         values: [B, H, T, D].
+        form: What its attention does to the logits.
         kwargs: The module's inputs; empty unless a scorer reads them.
         part: (First, all): where only some heads are at hand, the index of the first query head among them, and the
             number of query heads in the layer; None = all are.
@@ -62,6 +64,7 @@ class LayerAtHand:
     query: Tensor
     keys: Tensor
     values: Tensor
+    form: Form
     kwargs: Mapping[str, Any]
     part: tuple[int, int] | None = None
     backend: Backend = "torch"
@@ -89,9 +92,18 @@ class LayerAtHand:
             module=self.module if reads.module else None,
             kwargs=dict(self.kwargs) if reads.module else None,
             seed=seed,
-            scaling=getattr(self.module, "scaling", None),
+            scaling=self.form.scale,
+            softcap=self.form.softcap,
+            sinks=self.sinks,
             backend=self.backend,
         )
+
+    @property
+    def sinks(self) -> Tensor | None:
+        """[HQ], the model's own; None where it has none."""
+        if self.form.sinks is None or self.part is None:
+            return self.form.sinks
+        return self.form.sinks[self.part[0] : self.part[0] + self.query.shape[1]]
 
     @property
     def output_weight(self) -> Tensor | None:

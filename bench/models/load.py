@@ -11,6 +11,7 @@ import torch
 
 from ... import UserError
 from ...kernels.backend import Backend
+from ...scorers.base import Reads
 from ..errors import first_line
 from .aliases import ALIASES
 from .convert import check_tokenizer
@@ -71,6 +72,7 @@ class LoadedModel:
         backend: How the kernels are computed: scoring, selection, and the ragged stores.
         one_by_one: Whether tokens after a context are fed one by one, set by `engine.ready`: where several are fed at
             once, its recurrent layers lose their state.
+        logit_options: `kernels.form.Form.options` of the layers that are evicted, set by `engine.ready`.
     """
 
     name: str
@@ -86,6 +88,7 @@ class LoadedModel:
     reach: int = sys.maxsize
     backend: Backend = "torch"
     one_by_one: bool = False
+    logit_options: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
@@ -106,6 +109,10 @@ class LoadedModel:
     def layer_devices(self) -> tuple[torch.device, ...]:
         """The device of each layer that is evicted."""
         return tuple(self.device_of[index] for index in self.shape.evicted)
+
+    def scored_logits(self, reads: Reads) -> tuple[str, ...]:
+        """Of its `logit_options` those that the ranking of a scorer with such reads may depend on."""
+        return self.logit_options if reads.queries else ()
 
     @property
     def devices(self) -> tuple[torch.device, ...]:

@@ -40,6 +40,7 @@ def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: Loa
         (f"other arguments of {plugin.name}", "arguments", expected["arguments"]),
         (f"other code of {plugin.name}", code, expected[code]),
         ("another chat template", "chat_template", template_hash(loaded)),
+        ("other attention weights", "scored_logits", [*_scored_logits(owner, loaded)] or None),
         ("other profiles of the plugins that it depends on", "profiles", expected.get("profiles")),
     ):
         if origin.get(name) != value:
@@ -47,6 +48,10 @@ def check_profile(profile: Profile, path: Path, owner: ProfileOwner, loaded: Loa
                 f"{path} was made with {what} ({_text(origin.get(name))}, here {_text(value)}); leave out profile= and "
                 "the run makes one of its own."
             )
+
+
+def _scored_logits(owner: ProfileOwner, loaded: LoadedModel) -> tuple[str, ...]:
+    return () if owner.scorer is None else loaded.scored_logits(owner.scorer.instance.reads)
 
 
 def _options(owner: ProfileOwner) -> str:

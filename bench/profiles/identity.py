@@ -41,6 +41,8 @@ def profile_identity(
     }
     if loaded.shape.kept_whole:
         facts |= {"evicted_layers": list(loaded.shape.evicted)}
+    if owner.scorer is not None and (options := loaded.scored_logits(owner.scorer.instance.reads)):
+        facts |= {"scored_logits": list(options)}
     # float32 is left out, as it was before the dtype was recorded.
     return facts if loaded.dtype == "float32" else facts | {"dtype": loaded.dtype}
 

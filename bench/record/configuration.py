@@ -59,10 +59,12 @@ class Configuration(_Content):
         profiles: The hashes of all other profiles by the path of their plugin: "scorer", "allocator.of"; None if there
             are none.
         evicted_layers: The layers that are evicted; None if all are.
+        scored_logits: What the model's attention does to its logits ("sinks", "softcap"), which a scorer that reads
+            queries knows; None if it does nothing or the scorer reads none.
         rotation: "whole-sequence" if the model's rotary embedding depends on the length of the sequence, else None.
     """
 
-    ADDED = frozenset({"rotation", "profiles", "evicted_layers"})
+    ADDED = frozenset({"rotation", "profiles", "evicted_layers", "scored_logits"})
 
     model_revision: str
     dtype: str
@@ -83,6 +85,7 @@ class Configuration(_Content):
     rotation: Literal["whole-sequence"] | None = None
     profiles: Mapping[str, str] | None = None
     evicted_layers: tuple[int, ...] | None = None
+    scored_logits: tuple[str, ...] | None = None
 
     @property
     def id(self) -> str:

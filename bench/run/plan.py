@@ -220,6 +220,7 @@ def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Ob
         seed=seed,
         rotation="whole-sequence" if depends_on_length(loaded.model) else None,
         evicted_layers=loaded.shape.evicted if loaded.shape.kept_whole else None,
+        scored_logits=None if method.scorer is None else loaded.scored_logits(method.scorer.instance.reads) or None,
     )
     return RunMethod(method, profiles, failure, configuration)
 

@@ -22,16 +22,18 @@ class Tiles:
     warps: int
 
     @classmethod
-    def for_card(cls, itemsize: int, dim: int, group: int, n_window: int) -> "Tiles":
+    def for_card(cls, itemsize: int, dim: int, group: int, n_window: int, *, capped: bool = False) -> "Tiles":
         """The queries of a whole group in one block where they fit, so that keys are read once.
 
         128 rows in half precision, where tensor cores multiply. In float32 every thread holds its rows' operands in
-        registers: few rows and many threads, or they spill.
+        registers: few rows and many threads, or they spill; capped logits of few rows, too, take fewer tokens.
         """
         most = (128 if dim <= 128 else 64) if itemsize == 2 else 32
         window = min(power_of_two(n_window), most)
         rows = max(16, min(most, window * power_of_two(group)))
         tokens = (64 if dim <= 128 else 32) if itemsize == 2 else (32 if dim <= 64 else 16)
+        if capped and rows == 16:
+            tokens = min(tokens, 32)
         return cls(rows, window, tokens, warps=8 if rows > 64 or (itemsize == 4 and dim > 64) else 4)
 
     def parts(self, n_window: int) -> int:

@@ -9,6 +9,7 @@ from triton import language as tl
 
 from ..aot_case import SHIPPED, Case
 from ..backend import interprets
+from ..form import Form, log_sum_exp
 from ..work import chunk_of, power_of_two
 from .tiles import Tiles
 
@@ -53,17 +54,22 @@ def _logits(
     n_tokens: tl.tensor,
     stride_t: tl.tensor,
     scale: tl.tensor,
+    softcap: tl.tensor,
     DIM: tl.constexpr,
     BLOCK_D: tl.constexpr,
     LIFT: tl.constexpr,
+    CAPPED: tl.constexpr,
 ) -> tl.tensor:
-    """float32 [ROWS, TOKENS]: products of queries with the keys of some tokens, read here."""
+    """float32 [ROWS, TOKENS]: logits of queries on some tokens, whose keys are read here."""
     dims = tl.arange(0, BLOCK_D)[None, :]
     real = (tokens < n_tokens)[:, None] & (dims < DIM)
     k = tl.load(keys + tokens.to(tl.int64)[:, None] * stride_t + dims, real, 0)
     if LIFT:
         k = k.to(tl.float32)
-    return tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    logits = tl.dot(q, tl.trans(k), input_precision="ieee") * scale
+    if CAPPED:
+        logits = softcap * (1 - 2 / (tl.exp(2 * logits / softcap) + 1))  # softcap * tanh(logits / softcap)
+    return logits
 
 
 @triton.jit
@@ -78,6 +84,7 @@ def log_sum_exp_kernel(
     parts: tl.tensor,
     chunk: tl.tensor,
     scale: tl.tensor,
+    softcap: tl.tensor,
     q_stride_b: tl.tensor,
     q_stride_h: tl.tensor,
     q_stride_t: tl.tensor,
@@ -90,6 +97,7 @@ def log_sum_exp_kernel(
     WINDOW: tl.constexpr,
     TOKENS: tl.constexpr,
     LIFT: tl.constexpr,
+    CAPPED: tl.constexpr,
 ) -> None:
     """Log-sum-exp of the visible logits of each query over chunks of tokens, float32 [B, HQ, W, chunks]; -inf where a
     query sees none of a chunk.
@@ -107,7 +115,7 @@ def log_sum_exp_kernel(
     largest, total = tl.full([ROWS], float("-inf"), tl.float32), tl.zeros([ROWS], tl.float32)
     for first in range(begin, tl.minimum(begin + chunk, n_tokens), TOKENS):
         tokens = first + tl.arange(0, TOKENS)
-        logits = _logits(q, k_head, tokens, n_tokens, k_stride_t, scale, DIM, BLOCK_D, LIFT)
+        logits = _logits(q, k_head, tokens, n_tokens, k_stride_t, scale, softcap, DIM, BLOCK_D, LIFT, CAPPED)
         seen = (tokens[None, :] <= (n_tokens - n_window + query)[:, None]) & (tokens < n_tokens)[None, :]
         logits = tl.where(seen, logits, float("-inf"))
         larger = tl.maximum(largest, tl.max(logits, axis=1))
@@ -131,6 +139,7 @@ def column_means_kernel(
     parts: tl.tensor,
     chunk: tl.tensor,
     scale: tl.tensor,
+    softcap: tl.tensor,
     q_stride_b: tl.tensor,
     q_stride_h: tl.tensor,
     q_stride_t: tl.tensor,
@@ -143,6 +152,7 @@ def column_means_kernel(
     WINDOW: tl.constexpr,
     TOKENS: tl.constexpr,
     LIFT: tl.constexpr,
+    CAPPED: tl.constexpr,
 ) -> None:
     """The queries' softmax weights on the first `n_tokens` positions, which all of them see, added up over each part
     of the window and divided by W: float32 [parts, B, HQ, n_tokens], given the log-sum-exps float32 [B, HQ, W].
@@ -161,40 +171,41 @@ def column_means_kernel(
     out = means + (((part + segment) * group + members) * n_tokens)[:, None]
     for first in range(begin, tl.minimum(begin + chunk, n_tokens), TOKENS):
         tokens = first + tl.arange(0, TOKENS)
-        logits = _logits(q, k_head, tokens, n_tokens, k_stride_t, scale, DIM, BLOCK_D, LIFT)
+        logits = _logits(q, k_head, tokens, n_tokens, k_stride_t, scale, softcap, DIM, BLOCK_D, LIFT, CAPPED)
         weights = tl.exp(logits - own_lse[:, None])
         columns = tl.sum(tl.reshape(weights, [ROWS // WINDOW, WINDOW, TOKENS]), axis=1) / n_window
         tl.store(out + tokens[None, :], columns, (members < group)[:, None] & (tokens < n_tokens)[None, :])
 
 
 def window_attention(
-    queries: Tensor, keys: Tensor, scale: float, tiles: Tiles | None = None, chunk: int | None = None
+    queries: Tensor, keys: Tensor, form: Form, tiles: Tiles | None = None, chunk: int | None = None
 ) -> Tensor:
     """float32 [B, H, G, T - W]; see `kernels.window_attention`.
 
     Args:
         queries: [B, HQ, W, D]; copied only if the numbers of a query are not side by side.
         keys: [B, H, T, D]; likewise.
-        scale: Factor on the dot products.
+        form: Scale, softcap and sinks, which join the log-sum-exps between the two passes.
         tiles: None = for a card.
         chunk: Tokens of a program; None = for a card.
     """
     queries, keys = (each if each.stride(3) == 1 else each.contiguous() for each in (queries, keys))
     (n_batch, n_heads, n_tokens, dim), n_window = keys.shape, queries.shape[2]
     group, n_before = queries.shape[1] // n_heads, n_tokens - n_window
-    tiles = tiles or Tiles.for_card(keys.itemsize, dim, group, n_window)
+    tiles = tiles or Tiles.for_card(keys.itemsize, dim, group, n_window, capped=form.softcap is not None)
     blocks, parts = tiles.blocks(group, n_window), tiles.parts(n_window)
     chunk = chunk or chunk_of(n_tokens, tiles.tokens, blocks * n_batch * n_heads)
     sizes = {"DIM": dim, "BLOCK_D": power_of_two(dim), **_constants(tiles)}
-    sizes |= {"LIFT": keys.dtype == torch.bfloat16 and interprets(), "num_warps": tiles.warps}
-    rest = parts, chunk, scale, *queries.stride()[:3], *keys.stride()[:3]
+    sizes |= {"LIFT": keys.dtype == torch.bfloat16 and interprets(), "CAPPED": form.softcap is not None}
+    sizes |= {"num_warps": tiles.warps}
+    rest = parts, chunk, form.scale, form.softcap or 1.0, *queries.stride()[:3], *keys.stride()[:3]
     n_chunks = triton.cdiv(n_tokens, chunk)
     sums = keys.new_empty(*queries.shape[:3], n_chunks, dtype=torch.float32)
     grid = blocks, n_batch * n_heads, n_chunks
     log_sum_exp_kernel[grid](queries, keys, sums, n_heads, group, n_window, n_tokens, *rest, **sizes)
     means = keys.new_empty(parts, n_batch, n_heads, group, n_before, dtype=torch.float32)
     if n_before:
-        lse = sums.logsumexp(dim=-1)
+        lse = log_sum_exp(sums, None if form.sinks is None else form.sinks.float().view(1, -1, 1))
         grid = blocks, n_batch * n_heads, triton.cdiv(n_before, chunk)
         column_means_kernel[grid](queries, keys, lse, means, n_heads, group, n_window, n_before, *rest, **sizes)
     return means[0] if parts == 1 else means.sum(dim=0)
@@ -208,11 +219,13 @@ def cases() -> Iterator[Case]:
     """The largest tiles of each type and head dim, and the smallest ones once."""
     strides = (f"{each}_stride_{axis}" for each in "qk" for axis in "bht")
     names = ("n_heads", "group", "n_window", "n_tokens", "parts", "chunk", *strides)
-    others = {**dict.fromkeys(names, "i32"), "scale": "fp32", **dict.fromkeys(("sums", "lse", "means"), "*fp32")}
+    others = {**dict.fromkeys(names, "i32"), "scale": "fp32", "softcap": "fp32"}
+    others |= dict.fromkeys(("sums", "lse", "means"), "*fp32")
     for dtype, dim, group, n_window in (*((*shipped, 4, 32) for shipped in SHIPPED), ("bf16", 128, 1, 1)):
-        tiles = Tiles.for_card(4 if dtype == "fp32" else 2, dim, group, n_window)
-        constants = {"DIM": dim, "BLOCK_D": power_of_two(dim), **_constants(tiles), "LIFT": False}
         types = {"queries": f"*{dtype}", "keys": f"*{dtype}", **others}
-        for what, kernel in (("lse", log_sum_exp_kernel), ("means", column_means_kernel)):
-            name = f"window-{what}-{dtype}-d{dim}-g{group}-w{n_window}"
-            yield Case(name, kernel, types, constants, {"num_warps": tiles.warps})
+        for capped in (False, True):
+            tiles = Tiles.for_card(4 if dtype == "fp32" else 2, dim, group, n_window, capped=capped)
+            for what, kernel in (("lse", log_sum_exp_kernel), ("means", column_means_kernel)):
+                constants = {"DIM": dim, "BLOCK_D": power_of_two(dim), **_constants(tiles), "LIFT": False}
+                name = f"window-{what}-{dtype}-d{dim}-g{group}-w{n_window}{'-capped' if capped else ''}"
+                yield Case(name, kernel, types, constants | {"CAPPED": capped}, {"num_warps": tiles.warps})

@@ -18,6 +18,7 @@ from torch import Tensor
 from lukv_bench.kernels import append, compact, keydiff, projected_norm, select, window_attention
 from lukv_bench.kernels.aot_case import SHIPPED
 from lukv_bench.kernels.backend import Backend
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.segments import Segments
 from lukv_bench.kernels.select import Kept
 from lukv_bench.tests.amid_nan import amid_nan
@@ -67,13 +68,16 @@ def _scorings(place: Place, dtype: torch.dtype, dim: int, name: str) -> Iterator
             if op == "norm":
                 weight = _normal(place, n_heads * group, dim, HIDDEN).to(dtype)
                 return (projected_norm.projected_norm(keys, weight, backend=backend),)
-            n_window = int(op)
+            n_window, is_capped = int(op.removesuffix("-capped")), op.endswith("-capped")
             queries = amid_nan(_normal(place, n_batch, n_heads * group, n_window, dim).to(dtype))
-            return (window_attention.window_attention(queries, keys, dim**-0.5, backend=backend),)
+            form = Form(dim**-0.5)
+            if is_capped:
+                form = Form(dim**-0.5, softcap=3.0, sinks=_normal(place, n_heads * group).to(dtype))
+            return (window_attention.window_attention(queries, keys, form, backend=backend),)
 
     yield Job(f"keydiff {name}", partial(run, "keydiff"), 0, atol=4e-6)
-    for n_window in (32, 1):
-        yield Job(f"window_attention W{n_window} {name}", partial(run, str(n_window)), 0, 2e-6, 4e-5)
+    for window in ("32", "1", "32-capped"):
+        yield Job(f"window_attention W{window} {name}", partial(run, window), 0, 2e-6, 4e-5)
     yield Job(f"projected_norm {name}", partial(run, "norm"), 0, 2e-5, 4e-5)
 
 

@@ -84,7 +84,7 @@ class Layer:
 def scoring_jobs(layer: Layer) -> Iterator[Job]:
     """What runs before a budget is known."""
     shape, n, dim, size = layer.shape, layer.n_tokens, layer.shape.dim, layer.keys.itemsize
-    heads, scale = (1, shape.n_heads), shape.dim**-0.5
+    heads, form = (1, shape.n_heads), Form(shape.dim**-0.5)
     yield Job(
         "keydiff",
         lambda backend: (keydiff.keydiff(layer.keys, backend=backend),),
@@ -93,7 +93,7 @@ def scoring_jobs(layer: Layer) -> Iterator[Job]:
     )
     yield Job(
         "window_attention",
-        lambda backend: (window_attention.window_attention(layer.queries, layer.keys, scale, backend=backend),),
+        lambda backend: (window_attention.window_attention(layer.queries, layer.keys, form, backend=backend),),
         window_attention.floor_bytes(*heads, shape.group, n, layer.queries.shape[2], dim, size),
         *(2e-6, 4e-5),
     )

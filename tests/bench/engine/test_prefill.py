@@ -133,7 +133,8 @@ def test_observers_see_every_layer_once_in_order(llama: Any, some_ids: Callable[
     context = prefill(llama.loaded, some_ids(9, 2), {}, observers=[lambda *shown: seen.append(shown)])
     modules = llama.loaded.attention_modules
     assert [(index, module) for index, module, *_ in seen] == list(enumerate(modules))
-    for index, _, query, keys, values in seen:
+    for index, module, query, keys, values, form in seen:
+        assert (form.scale, form.options) == (module.scaling, ())
         assert query.shape == (1, 6, 9, 20)
         assert torch.equal(keys, context.keys[index])
         assert torch.equal(values, context.values[index])

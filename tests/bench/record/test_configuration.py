@@ -41,6 +41,7 @@ CHANGED: dict[str, Any] = {
     "code_version": "9+results.9",
     "rotation": "whole-sequence",
     "evicted_layers": (1, 3),
+    "scored_logits": ("softcap",),
     "profiles": {"scorer": "d" * 64},
 }
 METHODS = [

@@ -61,9 +61,10 @@ def run_all(keys: Tensor, queries: Tensor) -> None:
     keydiff.keydiff(keys, backend="triton")
     compact.compact(keys, keys, kept, Segments.packed(counts, counts), backend="triton")
     projected_norm.projected_norm(keys, torch.zeros(queries.shape[1], dim, 8), backend="triton")
-    window_attention.window_attention(queries, keys, 1.0, backend="triton")
     flat, where = keys.flatten(0, 2), Segments.packed(counts, counts + 40)
     sinks = torch.zeros(queries.shape[1], dtype=keys.dtype)
+    for options in ({}, {"softcap": 2.0, "sinks": sinks}):
+        window_attention.window_attention(queries, keys, Form(1.0, **options), backend="triton")
     for n_new in (1, 4, 32):
         new = keys[:, :, :n_new]
         append.append(flat, flat, where, new, new, torch.tensor([n_new]), backend="triton")

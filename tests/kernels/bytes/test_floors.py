@@ -42,7 +42,7 @@ def test_keydiff_reads_the_keys_twice(byte_counter: ModuleType, dtype: torch.dty
 def test_window_attention_reads_the_keys_twice_and_writes_no_matrix(byte_counter: ModuleType) -> None:
     keys, queries = random(1, 2, 250, 64, dtype=torch.bfloat16), random(1, 8, 16, 64, dtype=torch.bfloat16)
     with byte_counter.bytes_moved() as moved:
-        window_kernels.window_attention(queries, keys, 0.125, chunk=256)
+        window_kernels.window_attention(queries, keys, Form(0.125), chunk=256)
     floor = window_attention.floor_bytes(1, 2, 4, 250, 16, 64, 2)
     assert floor <= moved.total <= 1.05 * floor
     assert moved.read["log_sum_exp_kernel.keys"] == keys.nbytes

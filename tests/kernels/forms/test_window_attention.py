@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from lukv_bench.kernels.form import Form
 from lukv_bench.kernels.window_attention import window_attention
 from lukv_bench.kernels.window_attention.tiles import Tiles
 from lukv_bench.kernels.window_attention.triton import window_attention as in_triton
@@ -24,6 +25,8 @@ class Case:
     tiles: Tiles | None = None
     chunk: int | None = None
     size: float = 1.0
+    softcap: float | None = None
+    sinks: bool = False
 
 
 CASES = [
@@ -33,11 +36,14 @@ CASES = [
     Case(1, 1, 7, 90, 40, 128, torch.float32, Tiles(128, 16, 128, 4), 128),  # a window in three parts
     Case(1, 1, 8, 64, 9, 256, torch.bfloat16, Tiles(128, 16, 64, 4), 64),
     Case(1, 1, 3, 100, 33, 64, torch.float16, Tiles(64, 64, 16, 4), 80, size=8),  # a last chunk that few queries see
+    Case(1, 2, 3, 50, 7, 64, torch.float32, Tiles(32, 8, 16, 4), 32, size=2, softcap=2.0),
+    Case(2, 2, 2, 45, 12, 80, torch.bfloat16, Tiles(16, 8, 32, 4), 32, size=2, sinks=True),
+    Case(1, 1, 4, 60, 20, 128, torch.float16, Tiles(64, 16, 32, 4), 32, size=4, softcap=1.5, sinks=True),
     Case(1, 2, 1, 16, 16, 64, torch.float32, Tiles(16, 16, 16, 4), 16),  # nothing is before the window
 ]
 
 
-def by_hand(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
+def by_hand(queries: Tensor, keys: Tensor, form: Form) -> Tensor:
     (n_batch, n_heads, n_tokens, _), n_window = keys.shape, queries.shape[2]
     group, n_before = queries.shape[1] // n_heads, n_tokens - n_window
     total = torch.zeros(n_batch, n_heads, group, n_before, dtype=torch.float64)
@@ -46,8 +52,12 @@ def by_hand(queries: Tensor, keys: Tensor, scale: float) -> Tensor:
             h, member = divmod(q_head, group)
             for w in range(n_window):
                 seen = keys[b, h, : n_before + w + 1].double()
-                weights = (seen @ queries[b, q_head, w].double() * scale).softmax(0)
-                total[b, h, member] += weights[:n_before]
+                logits = seen @ queries[b, q_head, w].double() * form.scale
+                if form.softcap is not None:
+                    logits = form.softcap * (logits / form.softcap).tanh()
+                if form.sinks is not None:
+                    logits = torch.cat([logits, form.sinks[q_head : q_head + 1].double()])
+                total[b, h, member] += logits.softmax(0)[:n_before]
     return total / n_window
 
 
@@ -58,11 +68,12 @@ def test_means_are_those_of_softmax(case: Case, amid_nan: Callable[[Tensor], Ten
     keys = amid_nan((case.size * torch.randn(shape, generator=random)).to(case.dtype))
     q_shape = case.batch, case.heads * case.group, case.window, case.dim
     queries = amid_nan((case.size * torch.randn(q_shape, generator=random)).to(case.dtype))
-    scale = case.dim**-0.5
-    expected = by_hand(queries, keys, scale)
+    sinks = torch.randn(q_shape[1], generator=random).to(case.dtype) + 2 if case.sinks else None
+    form = Form(case.dim**-0.5, softcap=case.softcap, sinks=sinks)
+    expected = by_hand(queries, keys, form)
     for got in (
-        window_attention(queries, keys, scale),
-        in_triton(queries, keys, scale, case.tiles, case.chunk),
+        window_attention(queries, keys, form),
+        in_triton(queries, keys, form, case.tiles, case.chunk),
     ):
         assert got.dtype == torch.float32
         torch.testing.assert_close(got.double(), expected, atol=1e-6, rtol=2e-5)
@@ -79,3 +90,9 @@ def test_the_tiles_cover_every_group_and_window(itemsize: int, dim: int) -> None
             assert members * n_member_blocks >= group
             assert tiles.window * tiles.parts(n_window) >= n_window
             assert tiles.rows >= 16
+
+
+def test_a_form_with_a_window_is_refused() -> None:
+    keys = torch.zeros(1, 1, 9, 4)
+    with pytest.raises(ValueError, match="window of 5 tokens"):
+        window_attention(keys[:, :, :2], keys, Form(1.0, window=5))
