@@ -34,8 +34,8 @@ def estimate(
 ) -> int:
     """Estimate the bytes that a budget keeps and the batch that fits on a card, before any weights are fetched.
 
-    Of a hub model config.json alone is read. Layers with a sliding window are counted whole. Models that keep other
-    than keys and values are refused.
+    Of a hub model config.json alone is read. Sliding windows and recurrent states are counted whole. Models that keep
+    something else are refused.
     """
     from ..methods.budget import parse_budgets
     from ..models.find import check_model_name
@@ -74,6 +74,7 @@ def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, 
         "dtype": dtype,
         "kv_bytes_per_token": shape.kv_bytes_per_token,
         "window_bytes": shape.window_bytes(row.n_tokens),
+        "state_bytes": shape.model.state_bytes,
         "weight_bytes": shape.weight_bytes,
         "memory_bytes": memory_bytes,
         "n_context_tokens": row.n_tokens,
@@ -86,12 +87,19 @@ def _row(model: str, dtype: str, shape: "CacheShape", memory_bytes: int | None, 
     }
 
 
+def _on_top(shape: "CacheShape") -> str:
+    """What the other layers take, in words."""
+    windows, states = shape.window_bytes(shape.max_positions), shape.model.state_bytes
+    found = [f"sliding windows take up to {size(windows)}"] * bool(windows)
+    found += [f"recurrent states take {size(states)}"] * bool(states)
+    return f"; {' and '.join(found)} on top" if found else ""
+
+
 def _print(model: str, dtype: str, shape: "CacheShape", rows: "list[Estimate]") -> None:
     print(f"{model}, {dtype}: weights {size(shape.weight_bytes)}, KV {size(shape.kv_bytes_per_token)} a token")
-    if shape.model.kept_whole:
+    if shape.model.kept_whole or shape.model.state_bytes:
         evicted, n_all = shape.model.n_layers, len(shape.model.layers)
-        windows = size(shape.window_bytes(shape.max_positions))
-        print(f"of {n_all} layers {evicted} are evicted; the sliding windows of others take up to {windows} on top")
+        print(f"of {n_all} layers {evicted} are evicted{_on_top(shape)}")
     for row in rows:
         prune = row.budget.keep_tokens is None
         budget = f"prune {row.budget}" if prune else f"keep {row.budget}"

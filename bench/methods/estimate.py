@@ -5,7 +5,7 @@ from typing import Any
 
 from ... import UserError
 from ..models.config import empty_model
-from ..models.config_layers import config_layers
+from ..models.config_layers import config_layers, empty_layers, has_states
 from ..models.layers import ModelShape
 from ..models.load import DTYPES
 from ..models.shape import Unsupported
@@ -72,10 +72,10 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
     """Read a configuration.
 
     Raises:
-        UserError: some layers keep other than keys and values, so that these numbers would be wrong.
+        UserError: some layers keep other than keys, values and recurrent states, so that these numbers would be wrong.
     """
     try:
-        shape = config_layers(config)
+        shape = empty_layers(name, config, DTYPES[dtype]) if has_states(config) else config_layers(config)
     except Unsupported as error:
         raise UserError(
             f"{name} ({config.model_type}) cannot be estimated: {error}; name a decoder with full attention."

@@ -1,9 +1,51 @@
 """What each layer keeps, read off a configuration alone, before there are weights."""
 
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
+from .config import empty_model
 from .layers import LayerShape, ModelShape, layered
-from .shape import Unsupported, max_positions
+from .shape import Unsupported, max_positions, read_shape
+
+if TYPE_CHECKING:
+    import torch
+
+STATEFUL = frozenset({"conv", "linear_attention", "hybrid", "hybrid_sliding"})
+"""transformers' names of layers that hold a recurrent state."""
+NO_LAYER = "the attention of all its layers slides, so that none is evicted beyond the window"
+
+
+def has_states(config: Any) -> bool:
+    """Whether layers of the model that a configuration describes hold a recurrent state."""
+    from transformers.cache_utils import get_layer_types_and_kwargs
+
+    kinds, _ = get_layer_types_and_kwargs(config.get_text_config(decoder=True))
+    return not STATEFUL.isdisjoint(kinds)
+
+
+def empty_layers(name: str, config: Any, dtype: "torch.dtype") -> ModelShape:
+    """The shape of the model that a configuration describes, read off the cache that it makes itself for one token on
+    the meta device: no memory is taken and nothing computed. A configuration does not say how large a state is.
+
+    Args:
+        name: The model, for messages.
+        config: It is not changed.
+        dtype: Of the weights; that of a state is the model's own affair.
+
+    Raises:
+        Unsupported: no layer is evicted beyond its window.
+        UserError: it keeps something other than keys, values and states, or its code cannot run without memory.
+    """
+    model = empty_model(name, config, dtype).eval()
+    model.set_experts_implementation("batched_mm")  # the grouped one has no meta form in float32
+    shape = read_shape(name, model)
+    layers = [
+        replace(layer, kind="window") if layer.window is not None and layer.window < shape.max_positions else layer
+        for layer in shape.every_layer
+    ]
+    if not any(layer.kind == "full" for layer in layers):
+        raise Unsupported(NO_LAYER)
+    return ModelShape.of(layers, shape.max_positions)
 
 
 def config_layers(config: Any) -> ModelShape:
@@ -31,7 +73,7 @@ def config_layers(config: Any) -> ModelShape:
         for kind, own, one in zip(kinds, text.per_layer_config, settings, strict=True)
     ]
     if not any(layer.kind == "full" for layer in layers):
-        raise Unsupported("the attention of all its layers slides, so that none is evicted beyond the window")
+        raise Unsupported(NO_LAYER)
     return ModelShape.of(layers, positions)
 
 

@@ -1,6 +1,7 @@
 """`estimate`: before any weights are fetched."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -69,3 +70,16 @@ def test_a_configuration_that_says_too_little_is_one_sentence(
 )
 def test_what_makes_no_sense_is_refused(refused: Any, arguments: tuple[str, ...], words: tuple[str, ...]) -> None:
     refused(["estimate", *arguments], *words)
+
+
+def test_what_recurrent_states_take_is_said(lukv_bench: Any, script: Callable[[str], Any], home: Path) -> None:
+    folder = home / "work" / "hybrid"
+    script("tiny_architectures").tiny_config("qwen3_next").save_pretrained(folder)
+    command = ("estimate", "--model", "hybrid", "--context", "100", "--ratio", "0.5", "--dtype", "float32")
+    ended = lukv_bench(*command, "--json")
+    assert ended.code == 0, ended.err
+    (row,) = json.loads(ended.out)
+    assert row["kv_bytes_full"] == 100 * row["kv_bytes_per_token"] + row["state_bytes"]
+    assert row["kv_bytes_kept"] == 50 * row["kv_bytes_per_token"] + row["state_bytes"]
+    shown = lukv_bench(*command).out
+    assert "of 4 layers 1 are evicted; recurrent states take " in shown

@@ -2,8 +2,6 @@
 
 import copy
 import gc
-import importlib.util
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -80,23 +78,6 @@ def as_loaded(model: Any, name: str = "tiny") -> LoadedModel:
     """What load_model would say of it."""
     shape, dtype = read_shape(name, model), str(model.dtype).removeprefix("torch.")
     return LoadedModel(name, Path("nowhere"), "none", model, LetterTokenizer(), shape, dtype, frozenset())
-
-
-@pytest.fixture(scope="session")
-def script() -> Callable[[str], Any]:
-    """A benchmark by its name, as a module that others of them import."""
-
-    def load(name: str) -> Any:
-        path = Path(__file__).resolve().parents[2] / "benchmarks" / f"{name}.py"
-        spec = importlib.util.spec_from_file_location(name, path)
-        assert spec is not None
-        assert spec.loader is not None
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[name] = module
-        spec.loader.exec_module(module)
-        return module
-
-    return load
 
 
 @pytest.fixture(scope="session")

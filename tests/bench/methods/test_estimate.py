@@ -1,9 +1,12 @@
 """What is estimated from a configuration is what the engine's own tensors take."""
 
+from collections.abc import Callable
 from itertools import repeat
+from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from transformers import (
     AutoConfig,
     DeepseekV2Config,
@@ -11,6 +14,7 @@ from transformers import (
     Gemma4TextConfig,
     Llama4TextConfig,
     LlamaConfig,
+    Mamba2Config,
     MistralConfig,
     Qwen3NextConfig,
 )
@@ -19,8 +23,11 @@ from lukv_bench import UserError
 from lukv_bench.allocators.base import AllocationRequest
 from lukv_bench.bench.engine.evict import evict
 from lukv_bench.bench.engine.prefill import prefill
+from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.methods.budget import Budget, parse_budgets
 from lukv_bench.bench.methods.estimate import cache_shape, estimate
+from lukv_bench.bench.methods.eviction import evict_alone
+from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.models.aliases import SMOLLM2_135M
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.registry import build
@@ -83,13 +90,13 @@ def test_a_batch_leaves_room_for_one_cache_that_is_not_evicted_yet() -> None:
         (DeepseekV2Config(), "compressed"),
         (Llama4TextConfig(), "chunks"),
         (MistralConfig(sliding_window=4096), "slid"),
-        (Qwen3NextConfig(), "linear_attention"),
+        (Mamba2Config(), "cache of keys and values"),
     ],
 )
 def test_models_of_which_no_layer_or_other_than_keys_and_values_would_be_evicted_are_refused(
     config: Any, words: str
 ) -> None:
-    with pytest.raises(UserError, match=f"cannot be (estimated|built from its configuration): .*{words}"):
+    with pytest.raises(UserError, match=f"cannot be (estimated|served|built from its configuration): .*({words})"):
         cache_shape("m", config, "bfloat16")
 
 
@@ -110,3 +117,34 @@ def test_layers_of_other_sizes_are_counted_as_they_are() -> None:
     config = Gemma4TextConfig(**small, head_dim=8, global_head_dim=24, layer_types=types, sliding_window=10)
     made = estimate(cache_shape("m", config, "float32"), 50, Budget(), None)
     assert made.kv_bytes_full == 2 * 2 * 4 * (9 * 8 + 50 * 24)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+@pytest.mark.parametrize("model_type", ["qwen3_next", "falcon_h1", "lfm2", "zaya"])
+def test_recurrent_states_are_counted_as_a_run_measures_them(
+    script: Callable[[str], Any], tmp_path: Path, model_type: str, dtype: str
+) -> None:
+    """Linear attention, a state space beside attention, short convolutions, and states of another dtype than the keys;
+    from config.json alone against the tensors of an eviction."""
+    n_tokens, budget = 30, Budget(keep_tokens=11)
+    script("tiny_architectures").save_tiny(model_type, tmp_path)
+    shape = cache_shape("m", AutoConfig.from_pretrained(tmp_path), dtype)
+    made = estimate(shape, n_tokens, budget, None)
+    loaded = ready_model(str(tmp_path), torch.device("cpu"), dtype)
+    (method,) = build_methods(["uniform"], ["keydiff"], [budget], 2, 2, baselines=False)
+    evicted = evict_alone(loaded, range(3, 3 + n_tokens), method, 0, n_tokens + 8)
+    assert made.kv_bytes_full == evicted.full.kv_bytes
+    assert [made.kv_bytes_kept] == evicted.cache.kv_bytes_by_row()
+    (said,) = (event for event in evicted.selection.events if event["event"] == "recurrent_states")
+    assert said["state_bytes"] == shape.model.state_bytes > 0
+    assert shape.model == loaded.shape
+    assert shape.weight_bytes == sum(weight.nbytes for weight in loaded.model.parameters())
+
+
+def test_a_hybrid_too_large_for_this_machine_is_estimated() -> None:
+    """Written out for Qwen3-Next 80B: 36 of 48 layers have linear attention, whose state is float32 whatever the dtype
+    of the weights: 32 heads of 128 x 128, beside the last 4 inputs of a convolution over 8192 channels."""
+    shape = cache_shape("m", Qwen3NextConfig(), "bfloat16")
+    assert shape.model.n_layers == 12
+    assert shape.model.state_bytes == 36 * (32 * 128 * 128 * 4 + 8192 * 4 * 2)
+    assert shape.weight_bytes > 150e9
