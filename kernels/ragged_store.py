@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from .backend import Backend
@@ -68,6 +69,18 @@ class RaggedStore:
     def positions(self) -> Kept:
         """See `store.KVStore`."""
         return self.base.now(self.kv.segments.lengths)
+
+    def copies(self, n_rows: int) -> "RaggedStore":
+        """A store of so many rows from a store of one, each with a copy of its own and room as here."""
+        segments = self.kv.segments
+        rows, of_rows = torch.zeros(n_rows, dtype=torch.int64), (n_rows, 1)
+        kv = FlatKV.gathered(
+            *(self.kv.keys, self.kv.values, segments.slots().repeat(n_rows)),
+            *(segments.lengths.repeat(of_rows), segments.capacities.repeat(of_rows)),
+            self.kv.level,
+            self.kv.backend,
+        )
+        return RaggedStore(kv, self.base.take_rows(rows))
 
     def by_head(self) -> list[tuple[Tensor, Tensor]]:
         """Keys and values [n, D] that each (row, KV head) holds, views."""

@@ -6,6 +6,7 @@ many questions decode over it as one batch.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -46,7 +47,7 @@ class SharedStore:
     @classmethod
     def over(
         cls, keys: Tensor, values: Tensor, n_rows: int, mask: Tensor | None, room: int, watch: Watch | None = None
-    ) -> "SharedStore":
+    ) -> Self:
         """A store of `n_rows` rows over a context, with initially `room` tail slots."""
         _, n_heads, n_tokens, dim = keys.shape
         no_slots = torch.zeros(n_rows, n_heads, dtype=torch.int64)

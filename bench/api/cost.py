@@ -30,7 +30,6 @@ _OF_ANSWERS = {
     "keep_prompts": "no answer is stored",
     "shard": "one sample of each task is measured",
     "executor": "every measurement has a process of its own",
-    "schedule": "eviction is measured once, after the whole context",
 }
 """Options that say how answers are given, and why a measurement has none of it."""
 

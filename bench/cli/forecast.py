@@ -11,9 +11,11 @@ from ..reports.progress import duration
 from ..reports.table import print_note, terminal_width
 
 if TYPE_CHECKING:
+    from ..cost.forecast import CellForecast, CostForecast
     from ..run.forecast import Forecast, TaskForecast
 
 SUFFIX = "Nothing was answered, and nothing was stored."
+SUFFIX_OF_COST = "Nothing was measured, and nothing was stored; how long it takes is not estimated."
 
 
 def print_forecasts(forecasts: "Sequence[Forecast]", *, as_json: bool) -> None:
@@ -69,3 +71,45 @@ def _notes(one: "Forecast") -> Iterator[str]:
         f"Memory: {size(whole)}, {size(one.weight_bytes)} of it weights and the rest the longest context's cache and "
         "what is kept of it; the activations of a prefill come on top."
     )
+
+
+def print_cost_forecasts(forecasts: "Sequence[CostForecast]", *, as_json: bool) -> None:
+    """Print what a run would measure on each model."""
+    if as_json:
+        print(json.dumps([asdict(one) | {"n_todo": one.n_todo} for one in forecasts], indent=1))
+        return
+    for one in forecasts:
+        title = f"{one.model} ({one.revision[:8]}), {one.dtype}, {one.device}: {one.n_todo} cells to measure"
+        lines, _ = fitted(title, _columns_of_cells(one.cells), terminal_width())
+        print("\n".join(lines), end="\n\n")
+        for line in _notes_of_cost(one):
+            print_note(line)
+    print_note(SUFFIX_OF_COST)
+
+
+def _columns_of_cells(cells: "Sequence[CellForecast]") -> dict[str, list[str]]:
+    """The columns of the table, a row for each cell."""
+    return {
+        "method": [cell.method for cell in cells],
+        "task": [cell.task for cell in cells],
+        "length": ["-" if cell.length is None else str(cell.length) for cell in cells],
+        "seed": [str(cell.seed) for cell in cells],
+        "context tokens": [str(cell.n_context) for cell in cells],
+        "question tokens": [str(cell.n_question) for cell in cells],
+        "": ["done" if cell.is_done else "to measure" for cell in cells],
+    }
+
+
+def _notes_of_cost(one: "CostForecast") -> Iterator[str]:
+    settings = one.settings
+    if not one.n_todo:
+        yield "Everything is done."
+    else:
+        batch = "" if settings.max_memory is None else f", then the largest batch within {size(settings.max_memory)}"
+        yield (
+            "Each in a process of its own: the gate, a repeat that does not count and "
+            f"{settings.n_repeats} that do, each of the prefill, the eviction and {settings.n_new_tokens} tokens"
+            f"{batch}."
+        )
+    if one.to_make:
+        yield f"Made first: {'; '.join(one.to_make)}, which takes minutes."

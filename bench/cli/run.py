@@ -5,7 +5,6 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
-from ... import UserError
 from ..api.checked import CheckedGrid, check_grid
 from ..api.defaults import LIMIT, MODEL, SCHEDULE, TASKS
 from ..api.finished import FinishedRun
@@ -126,8 +125,6 @@ def run(options: RunOptions) -> int:
     Exit code 0: all cells done; 1: an answer or a cell failed; 2: the command was wrong; 130: interrupted (143 by
     SIGTERM).
     """
-    if options.cost and options.dry_run:
-        raise UserError("--dry-run tells what answers would take; leave it out with --cost.")
     checked = check_grid(_grid(options))
     if options.dry_run:
         return _forecast(checked, as_json=options.json)
@@ -201,12 +198,17 @@ def _combinations(option: str, texts: list[str] | None) -> list[dict[str, list[A
 
 
 def _forecast(checked: CheckedGrid, *, as_json: bool) -> int:
-    from ..api.forecast import forecast_grid
-    from .forecast import print_forecasts
+    from ..api.forecast import forecast_grid, forecast_measurements
+    from .forecast import print_cost_forecasts, print_forecasts
 
+    # What a plugin or a library prints is not part of our output.
     with redirect_stdout(sys.stderr), progress() as shown:
-        forecasts = forecast_grid(checked, shown)
-    print_forecasts(forecasts, as_json=as_json)
+        costs = forecast_measurements(checked, shown) if checked.grid.cost else []
+        forecasts = [] if checked.grid.cost else forecast_grid(checked, shown)
+    if checked.grid.cost:
+        print_cost_forecasts(costs, as_json=as_json)
+    else:
+        print_forecasts(forecasts, as_json=as_json)
     return 0
 
 

@@ -5,12 +5,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ...kernels.select import Kept
+from ..engine.blocks import BlockPrefill
 from ..engine.cache import StoreCache
 from ..engine.decode import decode
+from ..engine.eviction_times import EvictionTimes
 from ..engine.feed import feed
 from ..engine.layouts import SHARED
+from ..engine.masked_blocks import read_masked
 from ..engine.prefill import prefill
 from ..engine.rotary import rotating_for
+from ..methods.blockwise import evict_in_blocks
 from ..methods.eviction import evict_alone
 from ..models.load import LoadedModel
 from ..run.unit import Unit
@@ -24,7 +29,8 @@ def check_gate(loaded: LoadedModel, unit: Unit) -> Gate:
     """Compare the cache that is measured with the full one, from which a mask hides what was evicted.
 
     Both are fed the same tokens: the question, and what the evicted cache answers. The evicted cache is fed as it is in
-    decoding, the other one in one pass.
+    decoding, the other one in one pass. Under a block schedule the full cache is read in the same blocks, and each of
+    them is masked as the eviction left those before it.
 
     Args:
         loaded: The model, switched to store attention.
@@ -34,18 +40,31 @@ def check_gate(loaded: LoadedModel, unit: Unit) -> Gate:
         Exception: what a plugin raised.
     """
     (configuration,) = unit.configurations
-    evicted = evict_alone(loaded, unit.context, configuration.method, unit.seed, unit.n_sequence)
+    method, block = configuration.method, configuration.method.schedule.block
+    times = EvictionTimes.of(loaded, 0 if block is None else len(unit.context))
+    if block is None:
+        evicted = evict_alone(loaded, unit.context, method, unit.seed, unit.n_sequence)
+    else:
+        evicted = evict_in_blocks(loaded, unit.context, method, block, unit.seed, unit.n_sequence, {}, times=times)
     answer = decode(loaded, evicted.cache, [unit.question], unit.stop).rows[0].ids
     evicted.cache.take_all_back()
     pieces = [unit.question, *([token] for token in answer[:-1])]
     ours = torch.cat([_logits(loaded, evicted.cache, piece) for piece in pieces])
     kept = evicted.selection.kept
     del evicted
-    context = prefill(loaded, unit.context, {}, seed=unit.seed, n_sequence=unit.n_sequence)
-    oracle = SHARED.build(context, [kept], unit.n_sequence - len(unit.context))
+    oracle = _whole(loaded, unit, kept) if block is None else _in_blocks(loaded, unit, block, times)
     masked = _logits(loaded, oracle, [token for piece in pieces for token in piece])
     error = float((ours - masked).abs().max() / masked.std())
     return Gate(error, TOLERANCE[loaded.dtype], len(masked))
+
+
+def _whole(loaded: LoadedModel, unit: Unit, kept: Sequence[Kept]) -> StoreCache:
+    context = prefill(loaded, unit.context, {}, seed=unit.seed, n_sequence=unit.n_sequence)
+    return SHARED.build(context, [kept], unit.n_sequence - len(unit.context))
+
+
+def _in_blocks(loaded: LoadedModel, unit: Unit, block: int, times: EvictionTimes) -> StoreCache:
+    return read_masked(BlockPrefill(loaded, unit.context, unit.n_sequence, block, None, unit.seed), times)
 
 
 @torch.inference_mode()

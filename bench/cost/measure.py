@@ -85,7 +85,9 @@ def _repeat(loaded: LoadedModel, unit: Unit, instruments: Instruments) -> tuple[
         kv_bytes_full=evicted.full.kv_bytes,
         kv_bytes_kept=kv_bytes_kept,
         kv_bytes_allocated=evicted.cache.allocated_bytes,
-        footprint=kv_footprint(evicted.held, n_context, slots_per_token, kept, n_fed),
+        footprint=kv_footprint(
+            evicted.held, n_context, slots_per_token, kept, n_fed, configuration.method.schedule.block
+        ),
     )
     return repeat, sizes
 

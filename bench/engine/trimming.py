@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,7 +14,7 @@ from ...kernels.ragged_store import RaggedStore
 from ...kernels.select import Kept, select
 from ...scorers.base import LayerView, Protection, Scorer
 from ..models.load import LoadedModel
-from .clock import now
+from .clock import Laps
 from .prefill import context_seed
 from .scoring import Scoring
 from .views import LayerAtHand
@@ -48,7 +49,6 @@ class HeldLayer:
         module: Its attention module.
         query: [1, HQ, N, D], the block's queries after the rotary embedding.
         store: What it holds, the block included; one row.
-        heads: Keys and values [n, D] of each KV head of the store.
         form: Of its attention.
     """
 
@@ -56,13 +56,12 @@ class HeldLayer:
     module: Any
     query: Tensor
     store: RaggedStore
-    heads: list[tuple[Tensor, Tensor]]
     form: Form
 
-    @classmethod
-    def of(cls, index: int, module: Any, query: Tensor, store: RaggedStore, form: Form) -> "HeldLayer":
-        """The layer over a store."""
-        return cls(index, module, query, store, store.by_head(), form)
+    @cached_property
+    def heads(self) -> list[tuple[Tensor, Tensor]]:
+        """Keys and values [n, D] that each KV head holds."""
+        return self.store.by_head()
 
     @property
     def lengths(self) -> Tensor:
@@ -78,14 +77,18 @@ class Trimmer:
 
     Attributes:
         scoring: Calls the scorer.
-        select_s: Wall seconds of selecting.
     """
 
     def __init__(self, loaded: LoadedModel, trim: Trim) -> None:
         self.scoring = Scoring(loaded, {TABLE: trim.scorer}, self._view, list)
-        self.select_s = 0.0
+        self._selecting = Laps()
         self._loaded, self._trim, self._seed = loaded, trim, 0
         self._counts = torch.empty(0, dtype=torch.int64)
+
+    @property
+    def select_s(self) -> float:
+        """Seconds of selecting."""
+        return self._selecting.seconds
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -153,11 +156,9 @@ class Trimmer:
         scores = self.scoring.score(layer)
         for failure in self.scoring.failures.values():
             raise failure
-        began = now(layer.keys.device)
-        protected = self._trim.protection.mask(layer.keys.shape[2]).to(layer.keys.device)
-        mask = select(scores[TABLE], counts.unsqueeze(0), protected, backend=self._loaded.backend).mask
-        self.select_s += now(layer.keys.device) - began
-        return mask.flatten()
+        with self._selecting.lap(layer.keys.device):
+            protected = self._trim.protection.mask(layer.keys.shape[2]).to(layer.keys.device)
+            return select(scores[TABLE], counts.unsqueeze(0), protected, backend=self._loaded.backend).mask.flatten()
 
     def _view(self, _name: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
         return layer.view(scorer.reads, self._trim.n_kept, self._seed)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from ..engine.blocks import BlockPrefill, read_blocks
 from ..engine.context import FullCache
+from ..engine.eviction_times import EvictionTimes
 from ..engine.scoring import Tainted
 from ..engine.trimming import Trim
 from ..errors import WriteError, without_frames
@@ -23,10 +24,13 @@ def evict_in_blocks(
     seed: int,
     n_sequence: int,
     barred: Barred,
+    n_rows: int = 1,
+    times: EvictionTimes | None = None,
 ) -> Evicted:
     """Read a context in blocks of so many tokens and evict every layer after each.
 
-    The allocator is asked once, for the whole context's length. The other arguments are those of `evict_alone`.
+    The allocator is asked once, for the whole context's length. When tokens are evicted is noted in `times`. The other
+    arguments are those of `evict_alone`.
 
     Raises:
         ModelChanged: a plugin changed the model's weights, and they cannot be read again.
@@ -37,7 +41,7 @@ def evict_in_blocks(
     if method.scorer is not None:
         trim = Trim(method.scorer.instance, policy.keep_counts, method.protection, policy.budget.per_head)
     try:
-        record = read_blocks(BlockPrefill(loaded, tuple(ids), n_sequence, block, trim, seed))
+        record = read_blocks(BlockPrefill(loaded, tuple(ids), n_sequence, block, trim, seed, times), n_rows)
     except (Tainted, WriteError) as error:
         barred[method.label] = without_frames(error.error if isinstance(error, Tainted) else error)
         raise barred[method.label] from None
@@ -48,5 +52,5 @@ def evict_in_blocks(
         selection=Selection(record.kept, tuple(policy.events), steps.choosing_s),
         full=FullCache(len(ids), sizes.full_bytes(len(ids)), record.prefill_s),
         steps=steps,
-        held=(),
+        held=record.held,
     )

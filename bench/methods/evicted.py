@@ -44,8 +44,8 @@ class Evicted:
         selection: What was kept.
         full: Size and cost of the full cache.
         steps: Seconds of each step of the eviction.
-        held: Per layer in the order of the prefill, the slots of all layers that were held when it was computed; empty
-            under a block schedule.
+        held: Per layer in the order of the prefill, the slots of all layers that were held when it was computed; under
+            a block schedule per layer in each block, one block after the other.
     """
 
     cache: StoreCache

@@ -73,7 +73,7 @@ def evict_alone(
     """
     barred = {} if barred is None else barred
     if method.schedule.block is not None:
-        return evict_in_blocks(loaded, ids, method, method.schedule.block, seed, n_sequence, barred)
+        return evict_in_blocks(loaded, ids, method, method.schedule.block, seed, n_sequence, barred, n_rows)
     refuse_barred(method, barred)
     policy = Policy(loaded, method, len(ids), seed)
     table = None if method.scorer is None else method.table

@@ -143,6 +143,46 @@ def test_ctrl_c_keeps_what_is_measured(lukv_bench: Any, tiny: Path, here: list[s
     assert len(here) == 2
 
 
+def test_a_block_schedule_is_measured_beside_one_shot(lukv_bench: Any, tiny: Path, here: list[str]) -> None:
+    words = ("run", "--model", tiny, "--allocator", "uniform", "--schedule", "block:64,one-shot", "--no-baselines")
+    ended = lukv_bench(*words, *COMMAND, *SHORT, "--json")
+    assert ended.code == 0, ended.err
+    assert here == ["uniform x keydiff @ 0.5, block:64", "uniform x keydiff @ 0.5"]
+    blocks, one_shot = sorted(ended.rows, key=lambda row: row["label"] != here[0])
+    assert blocks["gate_error"] < 1e-4
+    assert blocks["kv_bytes_kept"] == one_shot["kv_bytes_kept"]
+    assert 0 < blocks["footprint"] < one_shot["footprint"] < 1
+    assert blocks["ttft_s"] > blocks["prefill_s"] > 0
+    shown = lukv_bench("results", "--cost", "--db", "out.db").out
+    assert "block:64" in shown
+
+
+def test_a_dry_run_tells_what_would_be_measured(lukv_bench: Any, tiny: Path, here: list[str], home: Path) -> None:
+    words = ("run", "--model", tiny, "--allocator", "uniform", "--schedule", "block:64", *COMMAND, *SHORT)
+    ended = lukv_bench(*words, "--dry-run", "--max-memory", "0.001")
+    assert ended.code == 0, ended.err
+    assert "float32, cpu: 2 cells to measure" in ended.out
+    assert "uniform x keydiff @ 0.5, block:64" in ended.out
+    said = " ".join(ended.out.split())
+    assert "2 that do, each of the prefill, the eviction and 4 tokens, then the largest batch within 1.02 MiB." in said
+    assert "Nothing was measured, and nothing was stored" in said
+    assert not here
+    assert not (home / "work" / "out.db").exists()
+    assert lukv_bench(*words).code == 0
+    (forecast,) = lukv_bench(*words, "--dry-run", "--json").rows
+    assert [(cell["method"], cell["is_done"]) for cell in forecast["cells"]] == [
+        ("full", True),
+        ("uniform x keydiff @ 0.5, block:64", True),
+    ]
+    assert forecast["n_todo"] == 0
+    assert forecast["cells"][0]["n_context"] + forecast["cells"][0]["n_question"] <= 360
+    (again,) = lukv_bench(*words, "--dry-run", "--json", "--redo").rows
+    assert again["n_todo"] == 2
+    too_many = lukv_bench(*words[:-1], "1900", "--dry-run")
+    assert too_many.code == 2
+    assert "are more than the 2048 positions" in too_many.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -154,7 +194,6 @@ def test_ctrl_c_keeps_what_is_measured(lukv_bench: Any, tiny: Path, here: list[s
         (("--cost", "--no-drafts"), "--no-drafts is for answers"),
         (("--cost", "--executor", "local"), "--executor is for answers"),
         (("--cost", "--device", "auto"), "--cost measures on one device"),
-        (("--cost", "--dry-run"), "--dry-run tells what answers would take"),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(

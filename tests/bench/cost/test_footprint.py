@@ -58,3 +58,34 @@ def test_the_full_cache_is_one_and_evicting_during_the_prefill_is_less_than_afte
 
     assert footprint([0, 1, 2], kept=40) == 1
     assert footprint([0, 1, 2]) < footprint([2, 2, 2]) < 1
+
+
+def counted_in_blocks(n_context: int, block: int, n_heads: int, most: list[int], n_fed: int) -> tuple[float, list[int]]:
+    """Slot by slot, with what is held at each layer of each block: a head keeps at most `most[layer]` slots, and the
+    others are freed when the block has passed all layers."""
+    n_layers, ours, full, seen = len(most), 0.0, 0.0, list[int]()
+    slots = [0] * n_layers
+    for start in range(0, n_context, block):
+        n = min(block, n_context - start)
+        for layer in range(n_layers):
+            slots[layer] += n
+            seen.append(n_heads * sum(slots))
+            for _ in range(n):  # its n / L steps, a L-th each
+                ours += n_heads * sum(slots) / n_layers
+        slots = [min(held, n_most) for held, n_most in zip(slots, most, strict=True)]
+    for layer in range(n_layers):
+        for _ in range(n_context):
+            full += (layer + 1) * n_heads * n_context / n_layers
+    for fed in range(1, n_fed + 1):
+        ours += n_heads * sum(held + fed for held in slots)
+        full += n_layers * n_heads * (n_context + fed)
+    return ours / full, seen
+
+
+@pytest.mark.parametrize("block", [1, 7, 20, 25])
+@pytest.mark.parametrize("most", [[6, 6, 6], [2, 11, 5], [20, 20, 20]])
+def test_blocks_count_as_many_steps_as_they_have_tokens(block: int, most: list[int]) -> None:
+    expected, seen = counted_in_blocks(20, block, 2, most, 7)
+    footprint = kv_footprint(seen, 20, 6, 2 * sum(most), 7, block)
+    assert footprint == pytest.approx(expected, rel=1e-12)
+    assert block < 20 or footprint == kv_footprint(seen, 20, 6, 2 * sum(most), 7)

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 import torch
 
+from lukv_bench.bench.engine.blocks import BlockPrefill
 from lukv_bench.bench.engine.decode import decode
+from lukv_bench.bench.engine.eviction_times import EvictionTimes
+from lukv_bench.bench.engine.masked_blocks import read_masked
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.stop import Stop
+from lukv_bench.bench.methods.blockwise import evict_in_blocks
 from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import evict_alone
 from lukv_bench.bench.methods.method import build_methods
@@ -46,3 +50,13 @@ def test_blocks_that_evict_nothing_answer_as_the_full_cache(
     assert ours.full.kv_bytes == one_shot.full.kv_bytes
     assert ours.cache.kv_bytes_by_row() == one_shot.cache.kv_bytes_by_row()
     assert ours.selection.keep_counts == one_shot.selection.keep_counts
+    times = EvictionTimes.of(loaded, N_CONTEXT)
+    n_sequence = N_CONTEXT + 20
+    evicted = evict_in_blocks(loaded, ids, pair[0], 16, 0, n_sequence, {}, times=times)
+    masked = read_masked(BlockPrefill(loaded, tuple(ids), n_sequence, 16, None), times)
+    logits = []
+    for cache in (evicted.cache, masked):
+        chosen = forced(answer)
+        decode(loaded, cache, [question], Stop(N_ANSWER, frozenset()), chosen)
+        logits.append(chosen.seen)
+    assert torch.allclose(*logits, atol=1e-3 * float(logits[0].std()))
