@@ -38,8 +38,8 @@ def small_tokenizer() -> Any:
     return made
 
 
-def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
-    """A Llama with random weights; nothing but "<|im_end|>" ends its answers early."""
+def make_model(folder: Path, seed: int = 0, kind: Any = LlamaConfig, **config: Any) -> Path:
+    """A Llama, or another model, with random weights; nothing but "<|im_end|>" ends its answers early."""
     tokenizer = small_tokenizer()
     torch.manual_seed(seed)
     settings: dict[str, Any] = {
@@ -56,7 +56,7 @@ def make_model(folder: Path, seed: int = 0, **config: Any) -> Path:
         "tie_word_embeddings": True,
         "initializer_range": 0.1,
     }
-    model = AutoModelForCausalLM.from_config(LlamaConfig(**settings | config))
+    model = AutoModelForCausalLM.from_config(kind(**settings | config))
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

@@ -5,7 +5,12 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import pytest
+from transformers import Gemma2Config, Gemma3TextConfig
+
 from lukv_bench.bench.profiles.file import load_profile
+
+from ...tiny_model import H, change_json, make_model
 
 
 def test_the_command_that_profile_prints_runs_under_the_profiles_own_protection(
@@ -44,3 +49,34 @@ def test_a_model_shorter_than_the_built_in_texts_runs_by_default_and_its_profile
     again = lukv_bench(*command)
     assert (again.code, again.sentences[-1][:13]) == (0, "0 new answers")
     assert not [line for line in again.progress if "calibrating" in line]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "scored"),
+    [(Gemma2Config, {"attn_logit_softcapping": 5.0}, ["softcap"]), (Gemma3TextConfig, {}, None)],
+)
+def test_a_model_with_sliding_windows_has_a_profile_of_the_layers_that_are_evicted(
+    lukv_bench: Any, home: Path, texts: tuple[Path, Path], kind: Any, options: dict[str, Any], scored: list[str] | None
+) -> None:
+    """Its windows are shorter than the texts and the contexts."""
+    types = ["sliding_attention", "full_attention", "sliding_attention", "full_attention", "sliding_attention"]
+    windows = {"num_hidden_layers": 5, "layer_types": types, "sliding_window": 32, "query_pre_attn_scalar": 16}
+    folder = make_model(home / "work" / "windowed", kind=kind, **windows, **options)
+    change_json(folder / "generation_config.json", eos_token_id=list(range(0, 4000, 9)))
+    make = ("profile", "--model", folder, "--text", texts[0], "--questions", texts[1])
+    ended = lukv_bench(*make, "--scorer", "snapkv", "--out", "p.safetensors")
+    assert ended.code == 0, ended.err
+    profile = load_profile(home / "work" / "p.safetensors")
+    assert profile.arrays["curve"].shape[1:] == (2, H)
+    assert profile.made["evicted_layers"] == [1, 3]
+    assert profile.made.get("scored_logits") == scored
+    short = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1, "--ratio", 0.5, "--db", "out.db", "--json")
+    lukv = ("--allocator", "lukv:profile=p.safetensors", "--scorer", "snapkv", "--no-baselines")
+    ran = lukv_bench("run", "--model", folder, *lukv, *short)
+    assert ran.code == 0, ran.err
+    (row,) = ran.rows
+    assert (row["allocator"], row["status"], row["samples_asked"]) == ("lukv", "complete", 1)
+    assert row["spec"]["evicted_layers"] == [1, 3]
+    assert row["spec"].get("scored_logits") == scored
+    assert row["events"].keys() == {"some_layers_evicted"}
+    assert 0 < row["kv_tokens_kept"] < row["kv_tokens_full"]
