@@ -1,4 +1,4 @@
-"""What a mask of bits would cost the shared store on a CPU: a decode step with a bool mask, and with 8 tokens to a byte.
+"""What a mask of bits would cost the shared store on a CPU: a decode step with a bool mask, and with 8 tokens a byte.
 
     python tests/benchmarks/mask_bits.py [--repeats N]
 
