@@ -29,7 +29,7 @@ class ExpectedAttention:
     "ea_0.02" curves), kvpress's is 0.
     Sink 4 and window 1 by default, as LU-KV uses it ("ea:4:1").
     Differs from the paper: its head-adaptive budgets are an allocator here (adakv). LU-KV's profiling code takes the
-    softmax over all tokens, sinks included.
+    softmax over all tokens, sinks included. A model's softcap and its sinks without a token are not in the expectation.
 
     Attributes:
         n_future: Positions after the context over which the rotation is averaged.

@@ -19,6 +19,8 @@ class H2O:
 
     score_j = mean over the group and over the queries i >= j of softmax(q_i k_j / sqrt(D))
 
+    The softmax is that of the model's attention: with its own scale, softcap and sinks where it has them.
+
     Source: Zhang et al., "H2O: Heavy-Hitter Oracle", arXiv 2306.14048, section 4; as kvpress's ObservedAttentionPress.
     Sink 4 and window 1 by default, as LU-KV's attention-free scorers, so that methods differ only by their ranking.
     Differs from the paper: the mean over the queries that see a token, where the paper adds their attention up, which

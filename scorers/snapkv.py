@@ -18,6 +18,8 @@ class SnapKV:
     score_j = mean over the group of pool_i( mean over the last w queries of softmax(q k_i / sqrt(D)) ), j before the
     window; the window itself is ranked first.
 
+    The softmax is that of the model's attention: with its own scale, softcap and sinks where it has them.
+
     Source: Li et al., "SnapKV", arXiv 2404.14469, section 4.
     The defaults are those that LU-KV profiles and runs ("snapkv:4:32", kernel 7, max pooling), close to the authors'
     LongBench runs; kvpress's SnapKVPress is window=64,kernel=5,pool=avg.

@@ -15,6 +15,8 @@ class TOVA:
 
     score_j = mean over all query heads of softmax(q_T k_j / sqrt(D)); the last token is ranked first.
 
+    The softmax is that of the model's attention: with its own scale, softcap and sinks where it has them.
+
     Source: Oren, Hassid, Yarden, Adi, Schwartz, "Transformers are Multi-State RNNs", arXiv 2401.06104 (its section on
     the TOVA policy).
     Sink 4 and window 1 by default, as LU-KV's attention-free scorers, so that methods differ only by their ranking.
