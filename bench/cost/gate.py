@@ -1,6 +1,7 @@
 """The gate before a measurement: an eviction that computes something else is not timed."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -41,19 +42,19 @@ def check_gate(loaded: LoadedModel, unit: Unit) -> Gate:
     """
     (configuration,) = unit.configurations
     method, block = configuration.method, configuration.method.schedule.block
-    times = EvictionTimes.of(loaded, 0 if block is None else len(unit.context))
     if block is None:
         evicted = evict_alone(loaded, unit.context, method, unit.seed, unit.n_sequence)
+        oracle = partial(_whole, loaded, unit, evicted.selection.kept)
     else:
+        times = EvictionTimes.of(loaded, len(unit.context))
         evicted = evict_in_blocks(loaded, unit.context, method, block, unit.seed, unit.n_sequence, {}, times=times)
+        oracle = partial(_in_blocks, loaded, unit, block, times)
     answer = decode(loaded, evicted.cache, [unit.question], unit.stop).rows[0].ids
     evicted.cache.take_all_back()
     pieces = [unit.question, *([token] for token in answer[:-1])]
     ours = torch.cat([_logits(loaded, evicted.cache, piece) for piece in pieces])
-    kept = evicted.selection.kept
     del evicted
-    oracle = _whole(loaded, unit, kept) if block is None else _in_blocks(loaded, unit, block, times)
-    masked = _logits(loaded, oracle, [token for piece in pieces for token in piece])
+    masked = _logits(loaded, oracle(), [token for piece in pieces for token in piece])
     error = float((ours - masked).abs().max() / masked.std())
     return Gate(error, TOLERANCE[loaded.dtype], len(masked))
 

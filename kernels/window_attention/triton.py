@@ -103,8 +103,7 @@ def log_sum_exp_kernel(
     query sees none of a chunk.
 
     Queries [B, HQ, W, D] are those of the last W of T positions, keys [B, H, T, D]. Grid: (row blocks, B * H, chunks).
-    Each program keeps its queries and reads its chunk of keys once, and row blocks that share keys run side by side, so
-    that the others find them in the L2 cache.
+    Each program reads its chunk of keys once, and row blocks that share keys run side by side, for the L2 cache.
     """
     segment, begin = tl.program_id(1).to(tl.int64), tl.program_id(2) * chunk
     batch, head = segment // n_heads, segment % n_heads
