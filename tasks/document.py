@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import Any, TypedDict
 
+MARKS = frozenset({"evidence", "copied"})
+"""Fields that say where a sample's answer stands (evidence.py): they group no answers."""
+
 
 class Document(TypedDict):
     """One sample of a task. A prompt is cut after `context` when the question must not be seen."""
@@ -40,7 +43,8 @@ def facets(document: Mapping[str, Any]) -> dict[str, Any]:
     `document` is the same for samples that ask about the same text, whose answers are therefore not independent: the
     one that the task's loader names, else the hash of the context, which the question is no part of.
     """
-    fields = {name: value for name, value in own_fields(document).items() if value not in ("", None, [])}
+    own = {name: value for name, value in own_fields(document).items() if name not in MARKS}
+    fields = {name: value for name, value in own.items() if value not in ("", None, [])}
     return {"document": text_hash([document["context"]]), **fields}
 
 

@@ -6,12 +6,13 @@ Differs from LongBench: a prompt is handed over in two parts, so that the questi
 the context is evicted, and what is too long is cut in the middle of the context instead of the prompt.
 """
 
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
+from ..evidence import EvidenceDocument, verbatim_spans
 from ..lazy import Lazy
 from ..request import Documents, Request
 from ..scoring import score_prediction
@@ -23,7 +24,7 @@ Bucket = Literal["0-4k", "4-8k", "8k+"]
 """LongBench-E's groups of lengths, in words (characters for Chinese)."""
 
 
-class LongBenchDocument(Document):
+class LongBenchDocument(EvidenceDocument):
     """A document of LongBench."""
 
     id: str
@@ -38,10 +39,9 @@ def documents(definition: Definition, request: Request) -> Documents:
     name = metadata["rows"]
     source = Source(**metadata["published"], member=f"data/{name}.jsonl")
     rows, revision = rows_of(request.task, request.data_dir, [name, request.task], source)
-    classifies = metadata["metric"].endswith(":classification")
 
     def document(index: int) -> Document:
-        return _document(Row(request.task, index + 1, rows[index]), metadata["template"], classifies)
+        return _document(Row(request.task, index + 1, rows[index]), metadata)
 
     return Documents(Lazy(min(request.limit, len(rows)), document), revision)
 
@@ -53,13 +53,14 @@ def bucket_of(length: int) -> Bucket:
     return "4-8k" if length < 8000 else "8k+"
 
 
-def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
-    prompt = fill(template, {"context": row.text("context"), "input": row.text("input")})
+def _document(row: Row, metadata: Mapping[str, Any]) -> LongBenchDocument:
+    prompt = fill(metadata["template"], {"context": row.text("context"), "input": row.text("input")})
     answers = row.some_texts("answers")
+    classifies = metadata["metric"].endswith(":classification")
     classes = row.some_texts("all_classes") if classifies else row.texts("all_classes")
     _check_scorable(row, answers, classes)
     length = row.fields.get("length")
-    return LongBenchDocument(
+    document = LongBenchDocument(
         task=row.task,
         index=row.number - 1,
         context=prompt.context,
@@ -70,6 +71,9 @@ def _document(row: Row, template: str, classifies: bool) -> LongBenchDocument:
         id=row.label("_id"),
         bucket=bucket_of(length) if isinstance(length, int) else "",
     )
+    if metadata.get("evidence") == "verbatim":  # in the row's own text, not in the instruction before it
+        document["evidence"] = verbatim_spans(prompt.context, answers, len(prompt.context) - len(row.text("context")))
+    return document
 
 
 def _check_scorable(row: Row, answers: Sequence[str], classes: Sequence[str]) -> None:

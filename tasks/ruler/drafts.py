@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import Self
 
-from ..document import Document
+from ..evidence import EvidenceDocument, needle_spans
 from ..request import Request
 from ..sources import find_local
 from .draws import Fresh, sample_rng
@@ -14,7 +14,7 @@ from .wording import NOISE, Wording, needle_sentence, wording
 from .words import word_lists
 
 
-class NeedleDocument(Document):
+class NeedleDocument(EvidenceDocument):
     """A document of a needle task."""
 
     depths: list[float]
@@ -95,15 +95,18 @@ class NeedleDraft:
 
     def document(self, units: int) -> NeedleDocument:
         """The sample with that much haystack."""
+        context = f"{self.wording.instruction}\n{self.haystack.text(units, self.needles)}"
         return NeedleDocument(
             task=self.task,
             index=self.index,
-            context=f"{self.wording.instruction}\n{self.haystack.text(units, self.needles)}",
+            context=context,
             question=f"\n{self.wording.question}",
             answer_prefix=self.wording.answer_prefix,
             outputs=list(self.outputs),
             all_classes=[],
             depths=list(self.depths),
+            evidence=needle_spans(context, self.outputs),
+            copied=list(self.outputs),
         )
 
 

@@ -3,19 +3,23 @@
 Also as RULER writes them since it keeps `answer_prefix` apart, and as lm-eval does (`gen_prefix`, `max_length`).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from ... import UserError
 from ..definitions import Definition
 from ..document import Document
+from ..evidence import EvidenceDocument, assignment_spans, needle_spans
 from ..lazy import Lazy
 from ..request import Documents, Request
 from ..sources import find_local, read_rows
 
 _OVER = 1.05
 """lm-eval's fwe exceeds the length it was made to by a few percent."""
+
+_MARKS: Mapping[str, Callable[[str, Sequence[str]], list[list[int]]]] = {"niah": needle_spans, "vt": assignment_spans}
+"""By generator how evidence is found; RULER's files do not say which document a question is about."""
 
 
 def find(request: Request) -> Path | None:
@@ -80,7 +84,7 @@ def _document(where: str, row: Mapping[str, Any], definition: Definition, index:
     if prefix is None:
         question, opener, rest = _parted(question, metadata["answer_opener"])
         prefix = opener + rest
-    return Document(
+    document = EvidenceDocument(
         task=definition["task"],
         index=index,
         context=context,
@@ -89,6 +93,8 @@ def _document(where: str, row: Mapping[str, Any], definition: Definition, index:
         outputs=outputs,
         all_classes=[],
     )
+    mark = _MARKS.get(metadata["generator"])
+    return document if mark is None else {**document, "evidence": mark(context, outputs), "copied": list(outputs)}
 
 
 def _parted(question: str, opener: str) -> tuple[str, str, str]:

@@ -7,12 +7,13 @@ fixed permutation); every sample is filled separately, as in niah.py; too few do
 length are an error (RULER leaves the prompt short).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from ... import UserError
 from ..definitions import Definition
-from ..document import Document, text_hash
+from ..document import text_hash
+from ..evidence import EvidenceDocument, verbatim_spans
 from ..request import Documents, Request
 from ..sources import Rows, Source, rows_of
 from .corpora import Corpus, Question, read_hotpotqa, read_squad
@@ -26,7 +27,7 @@ _HEAD = f"{_INSTRUCTION}\n\nThe following are given documents.\n\n"
 _READERS: dict[str, Callable[[str, Rows], Corpus]] = {"squad": read_squad, "hotpotqa": read_hotpotqa}
 
 
-class CorpusDocument(Document):
+class CorpusDocument(EvidenceDocument):
     """A document of a question answering task."""
 
     document: str
@@ -56,17 +57,29 @@ class CorpusDraft:
         """The sample with that many added documents."""
         shown = [*self.question.documents, *self.added[:units]]
         ordered = [number for _, number in sorted(zip(self.places, shown, strict=False))]
-        texts = (f"Document {place}:\n{self.corpus.documents[number]}" for place, number in enumerate(ordered, start=1))
+        texts = [f"Document {place}:\n{self.corpus.documents[number]}" for place, number in enumerate(ordered, start=1)]
+        context = _HEAD + "\n\n".join(texts)
+        own = [texts[place] for place, number in enumerate(ordered) if number in self.question.documents]
         return CorpusDocument(
             task=self.task,
             index=self.index,
-            context=_HEAD + "\n\n".join(texts),
+            context=context,
             question=f"\n\n{_INSTRUCTION}\n\nQuestion: {self.question.text}",
             answer_prefix="Answer:",
             outputs=list(self.question.answers),
             all_classes=[],
             document=text_hash(self.corpus.documents[number] for number in self.question.documents),
+            evidence=self._evidence(context, own),
         )
+
+    def _evidence(self, context: str, own: Sequence[str]) -> list[list[int]]:
+        """Where the answers stand in the question's own documents, which are numbered texts of the context."""
+        spans: list[list[int]] = []
+        for text in own:
+            heading = text.partition("\n")[0] + "\n"
+            start = context.index(text)
+            spans += verbatim_spans(context, self.question.answers, start + len(heading), start + len(text))
+        return spans
 
 
 def documents(definition: Definition, request: Request) -> Documents:

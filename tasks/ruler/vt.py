@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from random import Random
 
 from ..definitions import Definition
-from ..document import Document
+from ..evidence import EvidenceDocument, assignment_spans
 from ..request import Documents, Request
 from .draws import distinct, sample_rng
 from .filling import filled
@@ -77,16 +77,19 @@ class ChainDraft:
     most: None = None
     first_step: int = 8
 
-    def document(self, units: int) -> Document:
+    def document(self, units: int) -> EvidenceDocument:
         """The sample with that many lines."""
-        return Document(
+        context = f"{self.example}{_INSTRUCTION}{self.chain.text(units)}"
+        return EvidenceDocument(
             task=self.task,
             index=self.index,
-            context=f"{self.example}{_INSTRUCTION}{self.chain.text(units)}",
+            context=context,
             question=_QUESTION.format(value=self.chain.value),
             answer_prefix=_ANSWER.format(count=_HOPS + 1, value=self.chain.value),
             outputs=list(self.chain.variables),
             all_classes=[],
+            evidence=assignment_spans(context, self.chain.variables),
+            copied=list(self.chain.variables),
         )
 
 
