@@ -117,7 +117,9 @@ class CheckedGrid:
         from ..run.driver import Execution
 
         grid = self.grid
-        return Execution(batching_of(grid), grid.redo, grid.keep_prompts, grid.fail_fast, self.shard)
+        return Execution(
+            batching_of(grid), grid.redo, grid.keep_prompts, grid.evidence_layers, grid.fail_fast, self.shard
+        )
 
     def specs(self, progress: Progress) -> "dict[str | Model, RunSpec]":
         """What is to be run on each model, in order.

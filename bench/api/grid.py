@@ -65,6 +65,7 @@ class Grid:
         redo: Whether to replace stored answers.
         fail_fast: Whether the first failed answer ends the run.
         keep_prompts: Whether to store the prompts of the samples that are answered, for the site to show.
+        evidence_layers: Whether to store what is kept of the evidence for each layer too (docs/tasks.md).
         shard: "i/n": answer part i of n of the samples alone; None = all.
         executor: "local" (processes of this machine) or "ray"; None = this process.
         workers: Of the executor; None = one for each GPU.
@@ -109,6 +110,7 @@ class Grid:
     redo: bool = False
     fail_fast: bool = False
     keep_prompts: bool = False
+    evidence_layers: bool = False
     shard: str | None = None
     executor: str | None = None
     workers: int | None = None

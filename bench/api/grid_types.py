@@ -38,7 +38,10 @@ def checked_types(grid: Grid) -> Grid:
         optional_number: ("sink", "window", "max_length", "workers", "repeats", "new_tokens"),
         optional_place: ("data_dir", "samples", "db"),
         optional_switch: ("fidelity",),
-        switch: ("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "cost"),
+        switch: (
+            *("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "evidence_layers"),
+            "cost",
+        ),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}
     return replace(grid, **checked)

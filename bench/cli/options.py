@@ -268,6 +268,12 @@ KeepPrompts = Annotated[
         help="Store the prompts of the samples that are answered, for the site to show; they may be long.",
     ),
 ]
+EvidenceLayers = Annotated[
+    bool,
+    typer.Option(
+        "--evidence-layers", help="Store what is kept of the answer's place in the context for each layer too."
+    ),
+]
 Seed = Annotated[
     int,
     typer.Option("--seed", help="Seed of everything that is drawn at random.", metavar="N", parser=whole_number),

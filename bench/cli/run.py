@@ -26,6 +26,7 @@ from .options import (
     Device,
     DryRun,
     Dtype,
+    EvidenceLayers,
     Exclude,
     Executor,
     FailFast,
@@ -98,6 +99,7 @@ class RunOptions:
     fail_fast: FailFast = False
     dry_run: DryRun = False
     keep_prompts: KeepPrompts = False
+    evidence_layers: EvidenceLayers = False
     shard: Shard = None
     executor: Executor = None
     workers: Workers = None
@@ -179,6 +181,7 @@ def _grid(options: RunOptions) -> Grid:
         redo=options.redo,
         fail_fast=options.fail_fast,
         keep_prompts=options.keep_prompts,
+        evidence_layers=options.evidence_layers,
         shard=options.shard,
         executor=options.executor,
         workers=options.workers,

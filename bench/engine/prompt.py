@@ -194,9 +194,19 @@ def cut_at_context(
 
 def end_of_context(prompt: str, context: str, question: str = "") -> int | None:
     """The index after the last occurrence of a context in a prompt, followed by its question if that is known; None if
+    there is none."""
+    place = place_of_context(prompt, context, question)
+    return None if place is None else place[1]
+
+
+def place_of_context(prompt: str, context: str, question: str = "") -> tuple[int, int] | None:
+    """Where the last occurrence of a context stands in a prompt, followed by its question if that is known; None if
     there is none.
 
     A template may trim a turn, so outer white space may be missing.
+
+    Returns:
+        What to add to an index in the context for that in the prompt, and the index after the context.
     """
     whole = context + question
     n_front = len(whole) - len(whole.lstrip())
@@ -204,7 +214,7 @@ def end_of_context(prompt: str, context: str, question: str = "") -> int | None:
     for text, n_trimmed in forms if context else ():
         at = prompt.rfind(text)
         if text and at >= 0:
-            return at + min(max(len(context) - n_trimmed, 0), len(text))
+            return at - n_trimmed, at + min(max(len(context) - n_trimmed, 0), len(text))
     return None
 
 

@@ -14,6 +14,7 @@ from ..engine.layouts import SHARED, ragged
 from ..engine.quicker import QuickerLayout
 from ..methods.events import SHARED_CONTEXT, Event
 from ..methods.evicted import Evicted
+from ..methods.kept_evidence import kept_evidence
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from .unit import Seconds, Unit, UnitAnswer, UnitConfiguration
@@ -203,4 +204,5 @@ def _answer(
         keep_counts=keep_counts,
         kept_hash=one.selection.kept_hash,
         fidelity=fidelity,
+        evidence=kept_evidence(one.selection.kept, unit.evidence),
     )

@@ -87,6 +87,7 @@ class Execution:
         batching: How the cells of a sample decode.
         redo: Whether answers from before the run are replaced.
         keep_prompts: Whether the prompts of the samples that are answered are stored.
+        evidence_layers: Whether what is kept of the evidence is stored layer by layer too.
         fail_fast: Whether the first failed answer ends the run, before the next step begins.
         shard: The part of the samples to answer.
     """
@@ -94,6 +95,7 @@ class Execution:
     batching: Batching = field(default_factory=Batching)
     redo: bool = False
     keep_prompts: bool = False
+    evidence_layers: bool = False
     fail_fast: bool = False
     shard: Shard = WHOLE
 
@@ -178,7 +180,7 @@ class Driver:
         for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
             self.outcome.add_steps(answer)
-            self._put(work.name, record_of(answer, work.sample, self.run_id))
+            self._put(work.name, record_of(answer, work.sample, self.run_id, layers=self.execution.evidence_layers))
             self.meter.answered(work.key, answer, work.name)
         return held
 
@@ -276,4 +278,5 @@ def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:
             UnitConfiguration(cell.id, cell.method.method, cell.method.profile_hashes) for cell in cells
         ),
         reference=sample.reference,
+        evidence=sample.evidence,
     )

@@ -9,6 +9,7 @@ from ..engine.decode import StopReason
 from ..engine.fidelity import Fidelity
 from ..engine.stop import Stop
 from ..methods.events import Event
+from ..methods.kept_evidence import KeptEvidence, Span
 from ..methods.method import Method
 
 
@@ -46,6 +47,7 @@ class Unit:
         seed: For scorers and allocators that draw at random.
         configurations: At least one.
         reference: Token ids of a right answer, no more than may be generated; empty without one.
+        evidence: The tokens of `context` that the answer stands in.
     """
 
     sample_id: str
@@ -56,6 +58,7 @@ class Unit:
     seed: int
     configurations: tuple[UnitConfiguration, ...]
     reference: tuple[int, ...] = ()
+    evidence: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +99,7 @@ class UnitAnswer:
         keep_counts: Per layer that is evicted the slots kept in each KV head.
         kept_hash: A hash of the positions kept in every head.
         fidelity: How its cache differs from the full cache; None where that was not measured.
+        evidence: What was kept of the unit's evidence; None where it has none.
     """
 
     configuration_id: str
@@ -118,6 +122,7 @@ class UnitAnswer:
     keep_counts: tuple[tuple[int, ...], ...] | None = None
     kept_hash: str | None = None
     fidelity: Fidelity | None = None
+    evidence: KeptEvidence | None = None
 
     @classmethod
     def failure(cls, configuration: UnitConfiguration, unit: Unit, error: str, trace: str = "") -> Self:

@@ -14,10 +14,12 @@ from ..engine.ready import refuse_sliding_window
 from ..engine.rotary import switch_events
 from ..engine.stop import Stop, stop_strings
 from ..methods.events import Event
+from ..methods.kept_evidence import Span
 from ..models.load import LoadedModel
 from ..record.configuration import RunProtocol, sample_id
 from ..record.hashing import content_hash
 from .cut import cut_document
+from .evidence import evidence_tokens
 from .files import SampleFile
 from .rendering import RenderedDocument, render_document
 
@@ -33,6 +35,7 @@ class Sample:
         stop: When an answer ends.
         reference: Token ids of a right answer, the first that may be generated; empty without one.
         events: Recorded with each of its answers.
+        evidence: The tokens of `context` that the answer stands in.
     """
 
     id: str
@@ -43,6 +46,7 @@ class Sample:
     stop: Stop
     reference: tuple[int, ...] = ()
     events: tuple[Event, ...] = ()
+    evidence: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +131,7 @@ class SampleSet:
             self.exported.check_prompt(rendered, loaded.prompts)
         prompt = self.fitting.fitted(cut_document(self.task, rendered, loaded.prompts), rendered, self.task, loaded)
         refuse_sliding_window(loaded, prompt.n_tokens + info.max_new_tokens)
+        evidence, lost = evidence_tokens(loaded.tokenizer, rendered, info.chat, prompt)
         fed = prompt.aware() if self.protocol == "aware" else prompt
         n_sequence = fed.n_tokens + fed_at_most(int(rendered.generation["max_gen_toks"]))
         cut: Event = {"event": "truncated_middle", "n_cut": prompt.n_cut, "n_kept": len(prompt.context)}
@@ -139,7 +144,8 @@ class SampleSet:
             n_sequence=n_sequence,
             stop=stop,
             reference=_reference(rendered, loaded.tokenizer, stop),
-            events=(*([cut] if prompt.n_cut else []), *switch_events(loaded.model, fed.n_tokens, n_sequence)),
+            events=(*([cut] if prompt.n_cut else []), *lost, *switch_events(loaded.model, fed.n_tokens, n_sequence)),
+            evidence=evidence,
         )
 
 
