@@ -10,12 +10,24 @@ from .labels import allocator_label, budget_label, schedule_label, scorer_label
 from .portions import portions
 from .readable import parsed
 from .results import Row
-from .schema import Answer, Sample
+from .schema import Answer, Evidence, Sample
 from .totals import of_cells
+
+EVIDENCE = {
+    "evidence_tokens": Evidence.n_tokens,
+    "evidence_kept_share": Evidence.kept_share,
+    "evidence_half_share": Evidence.half_share,
+    "evidence_layer_shares": cast(Evidence.layer_shares, Text),
+    "outcome": Evidence.outcome,
+    "n_right_characters": Evidence.n_right_characters,
+    "n_characters": Evidence.n_characters,
+}
+"""What is known of an answer's evidence, by column; see `measure_tables.Evidence`."""
 
 ANSWER_COLUMNS = (
     *("model", "task", "length", "ordinal", "sample", "references", "facets", "cell", "allocator", "scorer", "budget"),
     *("schedule", "protocol", "seed", "status", "score", "text", "error"),
+    *EVIDENCE,
 )
 """The columns of an answer, in order."""
 
@@ -24,6 +36,7 @@ def read_answers(store: Database, rows: Sequence[Row], limit: int | None = None)
     """The answers of some cells with ANSWER_COLUMNS, sample by sample, the cells of a sample in the order of `rows`.
 
     - `score` is in [0, 100], null for a failed answer, which has an `error` in place of its `text`.
+    - EVIDENCE is null where the answer has none.
     - `references` are the texts that count as right, null where the sample keeps none; `facets` group samples.
 
     Args:
@@ -36,7 +49,9 @@ def read_answers(store: Database, rows: Sequence[Row], limit: int | None = None)
         *(Answer.cell_id, Answer.status, Answer.score, Answer.text, Answer.error, Sample.id, Sample.ordinal),
         cast(Sample.reference_answers, Text).label("references"),
         cast(Sample.facets, Text).label("facets"),
+        *(column.label(name) for name, column in EVIDENCE.items()),
     ).join(Sample, Sample.id == Answer.sample_id)
+    query = query.outerjoin(Evidence, Evidence.answer_id == Answer.id)
     if limit is not None:
         query = query.where(Sample.ordinal < limit)
     answers: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
@@ -53,7 +68,8 @@ def read_answers(store: Database, rows: Sequence[Row], limit: int | None = None)
 def _answer(row: Row, answer: RowMapping) -> dict[str, Any]:
     values = {
         **{name: row[name] for name in ("model", "task", "length", "cell", "protocol", "seed")},
-        **{name: answer[name] for name in ("ordinal", "status", "text", "error")},
+        **{name: answer[name] for name in ("ordinal", "status", "text", "error", *EVIDENCE)},
+        "evidence_layer_shares": parsed(answer["evidence_layer_shares"]),
         "sample": answer["id"],
         "references": parsed(answer["references"]),
         "facets": parsed(answer["facets"]),

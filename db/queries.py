@@ -21,7 +21,8 @@ COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against", "n_documents")
 KEEP_COUNTS_COLUMNS = ("cell", "sample", "ordinal", "counts")
 
 _DTYPES = {
-    **dict.fromkeys(("length", "keep_tokens", "window", "n_documents"), "Int64"),
+    **dict.fromkeys(("length", "keep_tokens", "window", "n_documents", "evidence_tokens"), "Int64"),
+    **dict.fromkeys(("n_right_characters", "n_characters"), "Int64"),
     **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink", "ordinal"), "int64"),
     **dict.fromkeys(("ratio", "score", "stderr"), "float64"),
     **dict.fromkeys(("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept"), "float64"),

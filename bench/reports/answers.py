@@ -105,7 +105,25 @@ def _references(row: AnswerRow, room: int) -> str:
 
 
 def _text(row: AnswerRow, room: int) -> str:
-    return _line(str(row["text"]), room) if row["text"] is not None else _line(f"failed: {row['error']}", room)
+    if row["text"] is None:
+        return _line(f"failed: {row['error']}", room)
+    known = evidence_text(row)
+    if not known:
+        return _line(str(row["text"]), room)
+    behind = f"  ({known})"
+    return _line(str(row["text"]), max(room - len(behind), NARROWEST)) + behind
+
+
+def evidence_text(row: AnswerRow) -> str:
+    """What became of a copied answer, and how much of its evidence was kept; "" where neither is known."""
+    parts = []
+    if row["outcome"] == "miscopied":
+        parts.append(f"miscopied, {row['n_right_characters']} of {row['n_characters']} characters right")
+    elif row["outcome"] is not None:
+        parts.append(str(row["outcome"]))
+    if row["evidence_kept_share"] is not None:
+        parts.append(f"evidence kept {100 * row['evidence_kept_share']:.0f}%")
+    return ", ".join(parts)
 
 
 def _line(text: str, room: int) -> str:

@@ -71,6 +71,20 @@ def _events(row: Row) -> str:
     return ", ".join(f"{event} ({n} of {row['n']})" for event, n in row["events"].items()) or "-"
 
 
+def _evidence_kept(row: Row) -> str:
+    share = row["evidence_kept_share"]
+    return "" if share is None else f"{100 * share:.0f}%"
+
+
+def _outcomes(row: Row) -> str:
+    counts = [row[name] for name in ("n_found", "n_miscopied", "n_missed")]
+    return "/".join(map(str, counts)) if any(counts) else ""
+
+
+_OF_EVIDENCE: Mapping[str, Text] = {"found/miscopied/missed": _outcomes, "evidence kept": _evidence_kept}
+"""Columns that are shown where a row has them."""
+
+
 def groups(rows: Sequence[Row], against: str = "uniform") -> Iterator[Group]:
     """Every group of rows that may stand together."""
     for title, group in comparable(rows):
@@ -88,6 +102,7 @@ def _columns(group: Sequence[Row], against: str) -> dict[str, Text]:
         "ttft s": _seconds("ttft_s", 2),
         "tpot s": _seconds("tpot_s", 3),
     }
+    columns |= {name: text for name, text in _OF_EVIDENCE.items() if any(map(text, group))}
     if len({row["machine"] for row in group if row["machine"]}) > 1:
         columns["machine"] = lambda row: row["machine"] or "-"
     if any(row["n_fidelity"] for row in group):

@@ -7,12 +7,16 @@ from ...db.answers import read_answers
 from ...db.database import Database
 from ...db.pairs import ConfigurationPair
 from ..errors import printable
+from .answers import evidence_text
 from .comparison import method
 from .layout import shortened
+
+EVIDENCE = ("outcome", "n_right_characters", "n_characters", "evidence_kept_share")
 
 FLIP_COLUMNS = (
     *("task", "length", "ordinal", "sample", "a", "b", "score_a", "score_b", "text_a", "text_b", "references"),
     *("cell_a", "cell_b"),
+    *(f"{name}_{side}" for name in EVIDENCE for side in "ab"),
 )
 """The columns of a flipped sample, in order."""
 
@@ -49,6 +53,8 @@ def _flip(
         "score_b": other["score"],
         "text_a": one["text"],
         "text_b": other["text"],
+        **{f"{name}_a": one[name] for name in EVIDENCE},
+        **{f"{name}_b": other[name] for name in EVIDENCE},
     }
     return {name: values[name] for name in FLIP_COLUMNS}
 
@@ -62,7 +68,10 @@ def flips_text(flips: Sequence[Mapping[str, Any]]) -> str:
         lines.append(printable(f"{place}, sample {flip['ordinal']} ({flip['sample'][:8]}): A {verb}"))
         lines.append(f"  reference       {_line(' | '.join(map(str, flip['references'] or ['(none is stored)'])))}")
         for side in "ab":
-            lines.append(f"  {side.upper()}  {flip[f'score_{side}']:>5.1f}        {_line(str(flip[f'text_{side}']))}")
+            known = evidence_text({name: flip[f"{name}_{side}"] for name in EVIDENCE})
+            behind = f"  ({known})" if known else ""
+            text = _line(str(flip[f"text_{side}"]))
+            lines.append(f"  {side.upper()}  {flip[f'score_{side}']:>5.1f}        {text}{behind}")
         lines.append("")
     names = dict.fromkeys((flip["a"], flip["b"]) for flip in flips)
     return "\n".join([*lines, *(f"A: {a}; B: {b}" for a, b in names)]) if flips else "no sample flipped"

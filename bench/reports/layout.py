@@ -3,7 +3,10 @@
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
-DROPPABLE = ("tpot s", "ttft s", "machine", "NLL", "same token", "KV kept, MiB", "KL")
+DROPPABLE = (
+    *("tpot s", "ttft s", "machine", "NLL", "same token", "evidence kept", "found/miscopied/missed", "KV kept, MiB"),
+    "KL",
+)
 """Columns that a narrow table goes without, first to last."""
 
 LEFT = ("task", "method", "allocator", "scorer", "machine", "events")
