@@ -29,6 +29,10 @@ def inspect(
     out: Annotated[
         Path | None, typer.Option("--out", help="Also write what was kept to this file (.npz).", metavar="F")
     ] = None,
+    evidence: Annotated[
+        str | None,
+        typer.Option("--evidence", help="Show what is kept of each place of this text in the context.", metavar="TEXT"),
+    ] = None,
     model: Model = MODEL,
     allocator: Annotated[str, typer.Option("--allocator", help="NAME[:key=value,...]", metavar="A")] = "lukv",
     scorer: Annotated[str, typer.Option("--scorer", help="NAME[:key=value,...]", metavar="S")] = "keydiff",
@@ -65,11 +69,12 @@ def inspect(
 
     With --out also as a NumPy archive: token_ids int64 [T] as fed; counts int64 [L, H]; offsets int64 [L*H+1];
     positions int64, ascending in each head, head (l, h) at offsets[l*H+h] to offsets[l*H+h+1]; layers int64 [L], the
-    layers that are evicted.
+    layers that are evicted; with --evidence also evidence int64 [n, 2], the first and last token + 1 of each place.
     """
     from ..files.access import user_path
     from ..files.kinds import INSPECTION
     from ..files.writable import check_file_place
+    from ..inspection.places import places_of
     from ..methods.budget import parse_budgets
     from ..methods.protection import check_budgets
     from ..methods.schedule import parse_schedule
@@ -81,6 +86,8 @@ def inspect(
     budgets = parse_budgets([] if ratio is None else [ratio], [] if keep_tokens is None else [keep_tokens])
     schedules = [parse_schedule(schedule)]
     text = _read(context)
+    if evidence is not None:
+        places_of(evidence, text.strip())
     out = None if out is None else user_path(out, "--out")
     apart(context=context, out=out)
     if out is not None:
@@ -107,7 +114,7 @@ def inspect(
         shown.report(loading(model), 0, 1)
         loaded = ready_model(model, place, kind, thinking, kernels)
         shown.report("evicting", 0, 1)
-        inspection = inspect_context(loaded, method, text, seed, shown.report)
+        inspection = inspect_context(loaded, method, text, seed, shown.report, evidence)
         if out is not None:
             inspection.save(out)
     _draw(inspection)
@@ -118,6 +125,7 @@ def _draw(inspection: "Inspection") -> None:
     """Print the summary, the events, the map and the text; in plain characters if there are no colours."""
     from rich.console import Console
 
+    from ..inspection.evidence import draw_evidence, kept_mask
     from ..inspection.heat_map import draw_heat_map
     from ..inspection.kept_text import draw_kept_text
 
@@ -133,6 +141,9 @@ def _draw(inspection: "Inspection") -> None:
         "",
         *draw_kept_text(inspection.texts, inspection.shares.tolist(), width, colour),
     ]
+    if inspection.evidence:
+        mask = kept_mask(inspection.offsets, inspection.positions, n_tokens)
+        lines += ["", *draw_evidence(mask, inspection.evidence, inspection.layers.tolist(), width)]
     for line in [inspection.summary(), *notes, *lines]:
         if colour:
             console.print(line, markup=False, emoji=False, no_wrap=True, overflow="ignore", crop=False)

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 
 from ... import UserError
 from ..calibration.calibrate import Report
-from ..engine.prompt import adds_special_tokens, cut_at_context, render, tokens_of
+from ..engine.prompt import adds_special_tokens, cut_at_context, place_of_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
 from ..files.access import write_whole
 from ..methods.allocation import check_budget
 from ..methods.events import Event
 from ..methods.eviction import check_methods, evict_alone, only_method
+from ..methods.kept_evidence import Span
 from ..methods.method import Method
 from ..methods.profiles import with_own_profiles
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
+from ..samples.evidence import token_spans
+from .places import places_of
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,7 @@ class Inspection:
         positions: int64, ascending in each head.
         texts: For each token, the characters of the prompt that it completes; "" if it completes none.
         events: Special cases of the eviction, such as a budget larger than the context.
+        evidence: [start, end) in tokens of each place of the text that was looked for.
     """
 
     token_ids: NDArray[np.int64]
@@ -44,6 +48,7 @@ class Inspection:
     positions: NDArray[np.int64]
     texts: tuple[str, ...]
     events: Sequence[Event]
+    evidence: tuple[Span, ...] = ()
 
     @property
     def shares(self) -> NDArray[np.float64]:
@@ -67,6 +72,7 @@ class Inspection:
                 layers=self.layers,
                 offsets=self.offsets,
                 positions=self.positions,
+                **({"evidence": np.asarray(self.evidence, dtype=np.int64)} if self.evidence else {}),
             )
 
     def summary(self) -> str:
@@ -79,8 +85,18 @@ class Inspection:
         )
 
 
-def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, report: Report) -> Inspection:
+def inspect_context(
+    loaded: LoadedModel, method: Method, text: str, seed: int, report: Report, evidence: str | None = None
+) -> Inspection:
     """Feed a text as a user turn and evict it.
+
+    Args:
+        loaded: The model.
+        method: What evicts.
+        text: The context; its outer white space is left out.
+        seed: The run's.
+        report: Called with what is being done.
+        evidence: A text whose places in the context are looked for; None = none.
 
     Raises:
         UserError: the text is too long for the model, or the scorer or the budget cannot be served.
@@ -106,7 +122,19 @@ def inspect_context(loaded: LoadedModel, method: Method, text: str, seed: int, r
         positions=torch.cat([layer.positions for layer in kept]).cpu().numpy(),
         texts=_texts(loaded.tokenizer, prompt)[:n_tokens],
         events=selection.events,
+        evidence=_evidence(loaded.tokenizer, prompt, text.strip(), evidence, n_tokens),
     )
+
+
+def _evidence(tokenizer: Any, prompt: str, context: str, evidence: str | None, n_tokens: int) -> tuple[Span, ...]:
+    """The tokens of each place of a text in the context; the last token of the prompt's context may be missing."""
+    place = None if evidence is None else place_of_context(prompt, context)
+    if evidence is None or place is None:
+        return ()
+    shift, _ = place
+    places = [(start + shift, end + shift) for start, end in places_of(evidence, context)]
+    spans = token_spans(tokenizer, prompt, True, places)
+    return tuple((start, min(end, n_tokens)) for start, end in spans if start < n_tokens)
 
 
 def _refuse_far_too_long(loaded: LoadedModel, text: str) -> None:

@@ -102,11 +102,12 @@ def _columns(group: Sequence[Row], against: str) -> dict[str, Text]:
         "ttft s": _seconds("ttft_s", 2),
         "tpot s": _seconds("tpot_s", 3),
     }
-    columns |= {name: text for name, text in _OF_EVIDENCE.items() if any(map(text, group))}
     if len({row["machine"] for row in group if row["machine"]}) > 1:
         columns["machine"] = lambda row: row["machine"] or "-"
     if any(row["n_fidelity"] for row in group):
         columns |= {"KL": _number("kl_nats", "{:.4f}"), "same token": _number("agreement", "{:.1%}"), "NLL": _nll}
+    if any(row["n_evidence"] for row in group):
+        columns |= {name: text for name, text in _OF_EVIDENCE.items() if any(map(text, group))}
     if any(row["events"] for row in group):
         columns["events"] = _events
     return columns

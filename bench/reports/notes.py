@@ -19,6 +19,10 @@ FIDELITY = (
     "KL: of the evicted from the full cache's next token, in nats, mean over the full cache's answer; same token: the "
     "share of it on which both choose the same; NLL: of the reference's tokens in nats, and over the full cache."
 )
+EVIDENCE = (
+    "found/miscopied/missed: answers that were to be copied from the context; evidence kept: the share of the tokens "
+    "the answer stands in that a head keeps, mean over heads and answers."
+)
 
 MOST = 10
 """Lines of one kind that are printed; the rest are counted."""
@@ -28,8 +32,10 @@ _PLACE = ("task", "length", "task_version", "data_revision")
 
 def note(rows: Sequence[Row], against: str = "uniform") -> str:
     """The columns of some rows in plain words."""
-    text = NOTE.format(against=against)
-    return f"{text} {FIDELITY}" if any(row["n_fidelity"] for row in rows) else text
+    notes = [NOTE.format(against=against)]
+    notes += [FIDELITY] * any(row["n_fidelity"] for row in rows)
+    notes += [EVIDENCE] * any(row["n_evidence"] for row in rows)
+    return " ".join(notes)
 
 
 def shared_documents(rows: Sequence[Row]) -> Iterator[str]:

@@ -56,7 +56,8 @@ def test_a_middle_that_is_cut_out_says_what_it_took_of_the_evidence(
     (home / "data").mkdir()
     (home / "data" / "hotpotqa.jsonl").write_text(json.dumps(row))
     command = ["run", "--model", tiny, "--tasks", "longbench_hotpotqa", "--data-dir", home / "data"]
-    assert lukv_bench(*command, "--allocator", "full", "--no-baselines", "--max-length", "200", "--db", "out.db").code == 0
+    command += ["--allocator", "full", "--no-baselines", "--max-length", "200", "--db", "out.db"]
+    assert lukv_bench(*command).code == 0
     ((events,),) = query("SELECT events FROM answer")
     (lost,) = [event for event in json.loads(events) if event["event"] == "evidence_truncated"]
     assert lost["n_cut"] == lost["n_tokens"] > 0

@@ -296,3 +296,34 @@ def test_the_seed_decides_what_is_drawn_at_random(inspect: Callable[..., Any], p
 def test_every_allocator_keeps_the_budget_and_the_protected(inspect: Callable[..., Any], allocator: str) -> None:
     found = inspect(TEXTS["plain"], "--allocator", allocator, "--ratio", "0.7")
     check(found, L * H * floor(Fraction(3, 10) * len(found["token_ids"])), 4, 1)
+
+
+def test_evidence_is_counted_head_by_head(lukv_bench: Any, tiny: Path, home: Path) -> None:
+    Path("context.txt").write_text(TEXTS["plain"] + "Its number is 9067354, he said. " + TEXTS["plain"])
+    base = ("inspect", "--model", tiny, "--context", "context.txt", "--out", "f.npz", "--allocator", "uniform")
+    ended = lukv_bench(*base, "--ratio", "0.6", "--evidence", "is 9067354")
+    assert ended.code == 0, ended.err
+    with np.load("f.npz") as archive:
+        found = dict(archive)
+    ((start, end),) = found["evidence"].tolist()
+    decoded = AutoTokenizer.from_pretrained(tiny).decode(found["token_ids"][start:end].tolist())
+    assert "is 9067354" in decoded
+    assert len(decoded) <= len(" is 9067354")
+    shares, holding = [], []
+    for head in range(L * H):
+        kept = set(found["positions"][found["offsets"][head] : found["offsets"][head + 1]].tolist())
+        n = len(kept & {*range(start, end)})
+        shares.append(n / (end - start))
+        holding.append(2 * n >= end - start)
+    assert f"tokens {start} to {end - 1}: a head keeps {100 * sum(shares) / 4:.1f}% of them" in ended.out
+    assert f"{sum(holding)} of 4 heads keep at least half" in ended.out
+    assert f"layer 0: {sum(holding[:H])}, layer 1: {sum(holding[H:])}" in ended.out
+    twice = lukv_bench(*base, "--ratio", "0.6", "--evidence", "lamp")
+    assert "the evidence, at 12 places" in twice.out
+    assert "and 2 more places" in twice.out
+
+
+@pytest.mark.parametrize(("evidence", "words"), [("", "is empty"), ("LAMP", "'LAMP' letter by letter")])
+def test_evidence_that_stands_nowhere_is_refused(refused: Any, evidence: str, words: str) -> None:
+    Path("context.txt").write_text(TEXTS["plain"])
+    refused(["inspect", "--context", "context.txt", "--evidence", evidence], "--evidence", words)

@@ -43,6 +43,7 @@ def row(**more: Any) -> dict[str, Any]:
         "profile_hash": "abcdef0123",
         "events": {},
         "n_fidelity": 0,
+        "n_evidence": 0,
         "kept_hash": None,
         "label": "lukv x keydiff @ 0.8",
         "n_failed": 0,
@@ -269,3 +270,15 @@ def test_models_of_one_name_and_two_revisions_stand_apart() -> None:
     rows = [row(score=10.0), row(score=90.0, model_revision="s")]
     assert markdown(rows).count("| task |") == 2
     assert grid(rows).count("## niah_single_1") == 2
+
+
+EVIDENCE = {"n_evidence": 12, "n_found": 7, "n_miscopied": 2, "n_missed": 3, "evidence_kept_share": 0.314}
+
+
+def test_evidence_is_shown_and_explained_where_it_was_recorded() -> None:
+    recorded = markdown([row(**EVIDENCE)])
+    assert "| 7/2/3 | 31% |" in recorded
+    assert "answers that were to be copied" in recorded
+    assert "found/miscopied/missed" not in markdown([row()])
+    half = markdown([row(**EVIDENCE), row(ratio=0.9, **EVIDENCE | {"n_found": 0, "n_miscopied": 0, "n_missed": 0})])
+    assert "|  | 31% |" in half, "an answer that is not to be copied is none of the three"
