@@ -22,6 +22,7 @@ PAGES = {
     "tradeoffs": "Trade-offs",
     "cost": "Cost",
     "tasks": "Tasks",
+    "evidence": "Evidence",
     "budgets": "Budgets",
     "compare": "Compare",
     "samples": "Samples",

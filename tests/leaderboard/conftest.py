@@ -18,6 +18,7 @@ from lukv_bench.db.schema import Cell, Configuration, Environment, MethodPage, M
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
+from .evidence_database import write_evidence
 from .hostile_database import write_hostile_texts, write_wrong_shapes
 from .measured_database import write_costs
 
@@ -209,6 +210,12 @@ def measured(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = [each for each in METHODS if each.scorer in (None, "keydiff") and each.ratio in (None, "0.5")]
     configurations = [(identity(each), each.allocator) for each in chosen]
     return write_costs(filled, tmp_path_factory.mktemp("measured") / "results.db", configurations)
+
+
+@pytest.fixture(scope="session")
+def evidenced(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with the evidence of every answer to the needle task."""
+    return write_evidence(filled, tmp_path_factory.mktemp("evidenced") / "results.db")
 
 
 @pytest.fixture
