@@ -45,7 +45,7 @@ def read_answers(store: Database, rows: Sequence[Row], limit: int | None = None)
         limit: Samples of each task and length, the first by ordinal; None = all.
     """
     place = {str(row["cell"]): number for number, row in enumerate(rows)}
-    query = select(
+    query: Any = select(
         *(Answer.cell_id, Answer.status, Answer.score, Answer.text, Answer.error, Sample.id, Sample.ordinal),
         cast(Sample.reference_answers, Text).label("references"),
         cast(Sample.facets, Text).label("facets"),

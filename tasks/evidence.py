@@ -82,7 +82,7 @@ def assignment_spans(context: str, variables: Sequence[str]) -> list[list[int]]:
 def joined(spans: Sequence[Sequence[int]]) -> list[list[int]]:
     """Spans in ascending order; those that overlap are one."""
     done: list[list[int]] = []
-    for start, end in sorted(spans):
+    for start, end in sorted((span[0], span[1]) for span in spans):
         if done and start < done[-1][1]:
             done[-1][1] = max(done[-1][1], end)
         else:

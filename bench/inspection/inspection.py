@@ -64,6 +64,7 @@ class Inspection:
         write_whole(path, "--out", self._write)
 
     def _write(self, path: Path) -> None:
+        more: dict[str, Any] = {"evidence": np.asarray(self.evidence, dtype=np.int64)} if self.evidence else {}
         with path.open("wb") as file:  # given a path, NumPy would add a suffix
             np.savez(
                 file,
@@ -72,7 +73,7 @@ class Inspection:
                 layers=self.layers,
                 offsets=self.offsets,
                 positions=self.positions,
-                **({"evidence": np.asarray(self.evidence, dtype=np.int64)} if self.evidence else {}),
+                **more,
             )
 
     def summary(self) -> str:

@@ -2,6 +2,9 @@
 
 from ... import UserError
 
+MOST_SHOWN = 60
+"""Characters of a text that a message repeats."""
+
 
 def places_of(evidence: str, context: str) -> list[tuple[int, int]]:
     """Every place where a text stands verbatim in a context, [start, end) in characters, none inside another.
@@ -16,5 +19,6 @@ def places_of(evidence: str, context: str) -> list[tuple[int, int]]:
         places.append((at, at + len(evidence)))
         at = context.find(evidence, at + len(evidence))
     if not places:
-        raise UserError(f"--context does not hold --evidence {evidence!r} letter by letter; copy it from the file.")
+        shown = evidence if len(evidence) <= MOST_SHOWN else f"{evidence[:MOST_SHOWN]}..."
+        raise UserError(f"--context does not hold --evidence {shown!r} letter by letter; copy it from the file.")
     return places

@@ -35,13 +35,14 @@ NONE_KEPT = KeptEvidence(0, None, None, ())
 
 
 def kept_evidence(kept: Sequence[Kept], spans: Sequence[Span]) -> KeptEvidence | None:
-    """What a selection keeps of some spans; None where there are no spans.
+    """What a selection keeps of some spans; None where there are no spans, and where no layer is
+    evicted.
 
     Args:
         kept: Per layer, of one row.
         spans: Tokens of the context.
     """
-    if not spans:
+    if not spans or not kept:
         return None
     present = [span for span in spans if span[0] < span[1]]
     if not present:

@@ -108,10 +108,10 @@ def _text(row: AnswerRow, room: int) -> str:
     if row["text"] is None:
         return _line(f"failed: {row['error']}", room)
     known = evidence_text(row)
-    if not known:
-        return _line(str(row["text"]), room)
-    behind = f"  ({known})"
-    return _line(str(row["text"]), max(room - len(behind), NARROWEST)) + behind
+    behind = f"  ({known})" if known else ""
+    if len(behind) + NARROWEST > min(room, LONGEST):  # the answer itself needs the width
+        behind = ""
+    return _line(str(row["text"]), min(room, LONGEST) - len(behind)) + behind
 
 
 def evidence_text(row: AnswerRow) -> str:

@@ -67,7 +67,7 @@ def _of_length(path: Path, rows: Sequence[Mapping[str, Any]], length: int) -> Se
     return range(len(rows))
 
 
-def _document(where: str, row: Mapping[str, Any], definition: Definition, index: int) -> Document:
+def _document(where: str, row: Mapping[str, Any], definition: Definition, index: int) -> EvidenceDocument:
     text, outputs = row.get("input"), row.get("outputs")
     if not isinstance(text, str) or not isinstance(outputs, list) or not outputs:
         raise UserError(f"{where}: RULER's fields are expected, `input` (a text) and `outputs` (a list of texts).")

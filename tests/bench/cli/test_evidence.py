@@ -46,6 +46,25 @@ def test_layers_are_stored_on_request_alone(run: Any, query: Any) -> None:
     assert {layers for (layers,) in query("SELECT layer_shares FROM evidence")} == {None}
     run("--schedule", "block:64")
     assert query("SELECT count(*), min(kept_share) > 0 FROM evidence") == [(6, 1)], "in blocks too"
+    tokens = set(query("SELECT n_tokens FROM evidence"))
+    run("--protocol", "aware")
+    assert query("SELECT count(*), min(kept_share) > 0 FROM evidence") == [(10, 1)]
+    assert set(query("SELECT n_tokens FROM evidence")) == tokens, "the context is the same, and the question is none"
+
+
+def test_results_show_evidence_and_outcomes(run: Any, lukv_bench: Any) -> None:
+    run("--no-baselines", "--evidence-layers")
+    (row,) = lukv_bench("results", "--db", "out.db", "--json").rows
+    assert 0 < row["evidence_kept_share"] < 1
+    assert [row[name] for name in ("n_evidence", "n_found", "n_miscopied", "n_missed")] == [2, 0, 0, 2]
+    shown = lukv_bench("results", "--db", "out.db").out
+    assert "found/miscopied/missed" in shown
+    assert "0/0/2" in shown
+    answers = lukv_bench("results", "--db", "out.db", "--answers", "--json").rows
+    assert sum(each["evidence_kept_share"] for each in answers) / 2 == pytest.approx(row["evidence_kept_share"])
+    assert [(each["outcome"], len(each["evidence_layer_shares"])) for each in answers] == [("missed", 2)] * 2
+    share = round(100 * answers[0]["evidence_kept_share"])
+    assert f"(missed, evidence kept {share}%)" in lukv_bench("results", "--db", "out.db", "--answers").out
 
 
 def test_a_middle_that_is_cut_out_says_what_it_took_of_the_evidence(
