@@ -19,7 +19,7 @@ from .grouping import Group, Part, SampleCells, Work, groups, joined
 from .meter import Meter
 from .outcome import Outcome
 from .plan import Plan, RunCell
-from .references import FullAnswers
+from .references import FullReferences
 from .rows import sample_row, stand_in_row
 from .scores import record_of, score_text
 from .shard import WHOLE, Shard
@@ -89,7 +89,7 @@ class Driver:
     execution: Execution
     meter: Meter
     outcome: Outcome
-    references: FullAnswers
+    references: FullReferences
 
     def run(self) -> None:
         """Answer task by task, then wait for the answers of other runs. What a killed run had claimed is answered

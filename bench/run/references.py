@@ -10,7 +10,7 @@ from .plan import Plan
 
 
 @dataclass(frozen=True)
-class FullAnswers:
+class FullReferences:
     """The full cache's answers to samples whose task takes them as references.
 
     Attributes:
