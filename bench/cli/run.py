@@ -5,6 +5,7 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from ... import UserError
 from ..api.checked import CheckedGrid, check_grid
 from ..api.defaults import MODEL, SCHEDULE, TASKS
 from ..api.finished import FinishedRun
