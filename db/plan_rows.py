@@ -108,7 +108,7 @@ def _fill_in(connection: Connection, sample: Values) -> None:
         _fill_in_facets(connection, sample["id"], sample["facets"])
     if sample["prompt"] is not None:
         lacking = update(Sample).where(Sample.id == sample["id"], Sample.prompt.is_(None))
-        connection.execute(lacking.values(prompt=sample["prompt"]))
+        connection.execute(lacking.values(prompt=sample["prompt"], reference_answers=sample["reference_answers"]))
 
 
 def _fill_in_facets(connection: Connection, sample: str, facets: Mapping[str, Any]) -> None:

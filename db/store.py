@@ -179,6 +179,13 @@ class Store(Database):
         with self.reading() as connection:
             return done_ordinals(connection, cell_ids)
 
+    def answer_text(self, cell_id: str, sample_id: str) -> str | None:
+        """The text of a done answer; None if there is none."""
+        query = select(Answer.text).where(Answer.cell_id == cell_id, Answer.sample_id == sample_id, DONE)
+        with self.reading() as connection:
+            text: str | None = connection.scalar(query)
+        return text
+
     def forget_failures(self, configuration_ids: Sequence[str]) -> None:
         """Delete the failed answers of these configurations, and the failed cells that are left without any."""
         is_failed = or_(Cell.error.is_not(None), Cell.id.in_(select(Answer.cell_id).where(FAILED)))

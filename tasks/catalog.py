@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Literal
 
 from .. import UserError
@@ -37,6 +38,10 @@ class TaskInfo:
     truncation: Truncation
     first_line: bool
     """Whether only the first line of the answer that holds text is scored, so that decoding may end there."""
+    needs_full: bool
+    """Whether the references are the full cache's answers; otherwise documents have their own."""
+    definition: str
+    """The name of its definition: its own, but for tasks of own documents, which share one for each metric."""
 
 
 def names() -> list[str]:
@@ -73,6 +78,11 @@ def task_info(name: str) -> TaskInfo:
     path = definition_files().get(name)
     if path is None:
         raise UserError(_unknown(name))
+    return info_of(path)
+
+
+def info_of(path: Path) -> TaskInfo:
+    """The task that a definition's file describes."""
     definition = read_definition(path)
     metadata = definition["metadata"]
     return TaskInfo(
@@ -89,6 +99,8 @@ def task_info(name: str) -> TaskInfo:
         chat=metadata.get("chat", True),
         truncation=metadata["truncation"],
         first_line=metadata.get("first_line", False),
+        needs_full=metadata.get("needs_full", False),
+        definition=definition["task"],
     )
 
 

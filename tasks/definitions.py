@@ -10,9 +10,23 @@ ROOT = Path(__file__).parent
 Definition = dict[str, Any]
 
 
+OWN = ROOT / "own"
+"""Definitions of tasks that exist once a user names documents; they are not listed."""
+
+
 @cache
 def definition_files() -> dict[str, Path]:
     """Task name -> YAML file, in the order of the paths. A leading underscore marks a shared part."""
+    return {name: path for name, path in _all_files().items() if path.parent != OWN}
+
+
+def definition_file(name: str) -> Path | None:
+    """The YAML file of a definition, listed or not; None if there is none."""
+    return _all_files().get(name)
+
+
+@cache
+def _all_files() -> dict[str, Path]:
     paths = sorted(ROOT.rglob("*.yaml"), key=_with_numbers)
     return {path.stem: path for path in paths if not path.name.startswith("_")}
 

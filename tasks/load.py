@@ -13,7 +13,7 @@ from lm_eval.tasks.manager import TaskDict, TaskManager
 
 from .. import UserError
 from .catalog import TaskInfo, task_info
-from .definitions import Definition, definition_files, read_definition
+from .definitions import Definition, definition_file, definition_files, read_definition
 from .document import Document
 from .lazy import Lazy
 from .longbench import rows, v2
@@ -37,6 +37,7 @@ class LoadedTask:
         seed: The seed of randomly drawn samples.
         data_revision: Hash of the external data of the documents (rows, word lists, essays).
         documents: In order, each made when it is read.
+        contexts: For each document the number of its context, where some ask about the same; None = each has its own.
     """
 
     info: TaskInfo
@@ -44,11 +45,12 @@ class LoadedTask:
     seed: int
     data_revision: str
     documents: Lazy[Document]
+    contexts: Sequence[int] | None = None
 
     @cached_property
     def lm_eval_task(self) -> Task:
         """lm-eval's object, for any document of the task. It contains only the first, which lm-eval inspects."""
-        return lm_eval_tasks(self, [self.documents[0]])["tasks"][self.info.name]
+        return lm_eval_tasks(self, [self.documents[0]])["tasks"][self.info.definition]
 
 
 def load_task(
@@ -88,7 +90,9 @@ def load_task(
 
 def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:
     """The task as lm-eval's `evaluate` takes it, with these documents."""
-    file = definition_files()[task.info.name]
+    file = definition_file(task.info.definition)
+    if file is None:
+        raise UserError(f"{task.info.name} has no definition {task.info.definition!r} in this version.")
     definition = read_definition(file)
     facts = {"length": task.length, "seed": task.seed, "data_revision": task.data_revision}
     metadata: dict[str, Any] = definition["metadata"] | facts
@@ -96,7 +100,10 @@ def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:
     with _without_metadata_hint():
         tasks = manager.load([str(file)])  # by its name lm-eval would read every definition of the folder first
     # evaluate() copies and stores the configuration, which must not contain the documents.
-    tasks["tasks"][task.info.name].set_config("metadata", metadata)
+    made = tasks["tasks"][task.info.definition]
+    made.set_config("metadata", metadata)
+    room = {"max_gen_toks": task.info.max_new_tokens}
+    made.set_config("generation_kwargs", {**(made.config.generation_kwargs or {}), **room})
     return tasks
 
 

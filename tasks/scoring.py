@@ -5,8 +5,7 @@ from functools import cache
 from importlib import import_module
 
 from .. import UserError
-from .catalog import task_info
-from .definitions import definition_files, read_definition
+from .definitions import definition_file, read_definition
 from .document import Document
 
 Metric = Callable[[str, Sequence[str], Sequence[str]], float]
@@ -41,7 +40,9 @@ def reference_text(document: Document) -> str | None:
     references = [text for text in document["outputs"] if text]
     if not references:
         return None
-    return ", ".join(references) if task_info(document["task"]).metric == EXPECTS_ALL else references[0]
+    path = definition_file(document["task"])
+    expects_all = path is not None and read_definition(path)["metadata"]["metric"].endswith(f":{EXPECTS_ALL}")
+    return ", ".join(references) if expects_all else references[0]
 
 
 def score_answers(document: Document, texts: Sequence[str]) -> dict[str, float]:
@@ -56,7 +57,7 @@ def first_line_of(prediction: str) -> str:
 
 @cache
 def _rule(task_name: str) -> tuple[Metric, bool]:
-    path = definition_files().get(task_name)
+    path = definition_file(task_name)
     if path is None:
         raise UserError(f"There is no task {task_name!r}: lukv-bench list tasks shows them.")
     metadata = read_definition(path)["metadata"]

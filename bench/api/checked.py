@@ -19,6 +19,7 @@ from .grid_types import checked_types
 from .in_turn import for_each_model
 from .matrix import Exclusion, Matrix
 from .model import Model, use_model
+from .own import note_own, own_documents, samples_of, with_full
 from .several import values_of
 from .values import at_least_one, one_of, samples_limit
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL
 
     from ...db.store import Store
+    from ...tasks.catalog import TaskInfo
+    from ...tasks.own.data import OwnData
     from ..run.driver import Execution
     from ..run.executors.choice import Workers
     from ..run.plan import Plan
@@ -42,6 +45,7 @@ class CheckedGrid:
     shard: "Shard"
     workers: "Workers"
     url: "URL"
+    own: "OwnData | None" = None
 
     def carry_out(self, command: Sequence[str], progress: Progress) -> FinishedRun:
         """Answer what is missing and store it. Each model is loaded in turn, and released before the next.
@@ -106,9 +110,11 @@ class CheckedGrid:
         return [cell.id for cell in plan.cells]
 
     def note_contexts(self, plan: "Plan", progress: Progress) -> None:
-        """Say how many tokens of the lengths that were named are context."""
+        """Say how many tokens of the lengths that were named are context, and what of own documents is asked."""
         from ..run.contexts import context_notes
 
+        if self.own is not None:
+            note_own(self.own, self.grid, progress)
         for note in context_notes(plan) if self.grid.length is not None else ():
             progress.note(note)
 
@@ -147,11 +153,11 @@ class CheckedGrid:
         from ..run.spec import RunSpec
         from ..samples.source import SampleSource
 
-        grid = self.grid
+        grid, own = self.grid, self.own
         return RunSpec(
-            tasks=self.matrix.of_model(model, grid.sink, grid.window, grid.baselines),
+            tasks=with_full(self.matrix.of_model(model, grid.sink, grid.window, grid.baselines)),
             protocol="aware" if grid.protocol == "aware" else "agnostic",
-            source=SampleSource(grid.limit, _folder(grid.data_dir), _folder(grid.samples)),
+            source=SampleSource(samples_of(grid, own), _folder(grid.data_dir), _folder(grid.samples), own),
             truncate=grid.truncate,
             max_length=grid.max_length,
         )
@@ -167,7 +173,8 @@ def check_grid(grid: Grid) -> CheckedGrid:
         UserError: an option that cannot be served.
     """
     grid = checked_types(grid)
-    samples_limit(grid.limit)
+    if grid.limit is not None:
+        samples_limit(grid.limit)
     check_cost(grid)
     check_batching(grid)
     one_of("--protocol", grid.protocol, ("agnostic", "aware"))
@@ -179,12 +186,13 @@ def check_grid(grid: Grid) -> CheckedGrid:
     from ..run.shard import Shard
 
     shard, workers = Shard.parse(grid.shard), Workers(grid.executor, grid.workers, grid.address).checked(grid.device)
-    matrix = _matrix(grid)
+    own = own_documents(grid)
+    matrix = _matrix(grid, None if own is None else own.info)
     _check_places(grid, matrix)
-    return CheckedGrid(grid, matrix, shard, workers, _database(grid))
+    return CheckedGrid(grid, matrix, shard, workers, _database(grid), own)
 
 
-def _matrix(grid: Grid) -> Matrix:
+def _matrix(grid: Grid, own: "TaskInfo | None") -> Matrix:
     """The combinations of a grid, of registered plugins and tasks, with budgets that hold what the scorers protect."""
     from ..methods.budget import parse_budgets
 
@@ -193,13 +201,17 @@ def _matrix(grid: Grid) -> Matrix:
             raise UserError(f"{name} takes a text, not None." if name != "seed" else "seed takes a number, not None.")
     default = {"length": LENGTH} if grid.length is None else {}
     axes = parse_axes({name: getattr(grid, name) for name in AXES} | default)
+    if own is not None:
+        axes = replace(axes, tasks=(own.name,))
     if not axes.budgets:
         axes = replace(axes, budgets=tuple(parse_budgets([], [])))
     included = parse_combinations("include", grid.include)
+    if own is not None and any(more.tasks for more in included):
+        raise UserError("--include names tasks, and --data is the task of this run; leave tasks out of it.")
     excluded = zip(values_of(grid.exclude), parse_combinations("exclude", grid.exclude), strict=True)
     for block in (axes, *(more.over(axes) for more in included)):
         _check_budgets(grid, block)
-    return Matrix(axes, included, tuple(Exclusion(one, _shown(entry)) for entry, one in excluded))
+    return Matrix(axes, included, tuple(Exclusion(one, _shown(entry)) for entry, one in excluded), own)
 
 
 def _check_budgets(grid: Grid, axes: Axes) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..reports.progress import ProgressOption, shown_progress
-from .defaults import LIMIT, MODEL, SCHEDULE, TASKS
+from .defaults import MODEL, SCHEDULE, TASKS
 from .keywords import keywords_of
 from .messages import python_messages
 from .model import Model
@@ -36,7 +36,7 @@ class Grid:
             tokens, and every layer is evicted after each.
         tasks: Tasks or families.
         length: Tokens of template, context, question and room for the answer together; None = 1024.
-        limit: Samples of each task.
+        limit: Samples of each task; None = 12, or every question about own documents.
         seed: Of samples, and of methods that draw at random.
         include: Combinations to add. An axis that an entry does not name has the values of the grid.
         exclude: Combinations to leave out of the grid: those that match every axis that an entry names. What `include`
@@ -45,6 +45,13 @@ class Grid:
         thinking: Whether to enable thinking if the chat template has a switch for it; the thoughts are not scored.
         sink: First tokens never evicted; None = the scorer's.
         window: Last tokens never evicted; None = the scorer's.
+        data: Own documents instead of tasks: a .jsonl or .csv file of rows with a context and questions, or a .txt or
+            .md file, or a folder of those, with `question` (docs/howto/own-documents.md).
+        metric: How answers about own documents are scored: "exact", "contains", "f1", "rouge", "code", or "none" =
+            by equality with the full cache's answer; None = "contains" where there are references, else "none".
+        question: Asked of every text file of `data`.
+        data_name: Of the task that own documents make; None = the name of their file.
+        answer_tokens: The most tokens of an answer about own documents; None = as many as its metric wants.
         data_dir: Local files in the originals' formats, instead of the hub.
         samples: A folder that `tasks export` wrote, to read the samples from.
         truncate: Whether to cut the middle of LongBench contexts that are too long; otherwise they are refused.
@@ -86,7 +93,7 @@ class Grid:
     schedule: Names = SCHEDULE
     tasks: Names = TASKS
     length: Numbers | None = None
-    limit: int = LIMIT
+    limit: int | None = None
     seed: Numbers = 0
     include: Iterable[Combinations] = ()
     exclude: Iterable[Combinations] = ()
@@ -94,6 +101,11 @@ class Grid:
     thinking: bool = False
     sink: int | None = None
     window: int | None = None
+    data: str | Path | None = None
+    metric: str | None = None
+    question: Names = ()
+    data_name: str | None = None
+    answer_tokens: int | None = None
     data_dir: str | Path | None = None
     samples: str | Path | None = None
     truncate: bool = True

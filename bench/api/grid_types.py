@@ -17,7 +17,6 @@ from .single import (
     optional_text,
     switch,
     text_of,
-    whole_number,
 )
 
 
@@ -29,14 +28,13 @@ def checked_types(grid: Grid) -> Grid:
     """
     check_progress(grid.progress)
     checks: Mapping[Callable[[str, Any], Any], Sequence[str]] = {
-        lambda _, value: read_once(value): (*AXES, "include", "exclude"),
+        lambda _, value: read_once(value): (*AXES, "include", "exclude", "question"),
         text_of: ("protocol",),
-        optional_text: ("device", "dtype", "backend", "shard", "executor", "address"),
-        whole_number: ("limit",),
+        optional_text: ("device", "dtype", "backend", "shard", "executor", "address", "metric", "data_name"),
         auto_or_whole_number: ("batch",),
         optional_gib: ("max_memory",),
-        optional_number: ("sink", "window", "max_length", "workers", "repeats", "new_tokens"),
-        optional_place: ("data_dir", "samples", "db"),
+        optional_number: ("answer_tokens", "limit", "sink", "window", "max_length", "workers", "repeats", "new_tokens"),
+        optional_place: ("data", "data_dir", "samples", "db"),
         optional_switch: ("fidelity",),
         switch: (
             *("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "evidence_layers"),

@@ -71,11 +71,13 @@ class Matrix:
         grid: Every axis with its values.
         include: Combinations to add, whole.
         exclude: Those to leave out of the grid.
+        own: The task of the user's documents, if it is among the grid's.
     """
 
     grid: Axes
     include: tuple[Axes, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
+    own: "TaskInfo | None" = None
 
     @property
     def models(self) -> list[str | Model]:
@@ -87,7 +89,7 @@ class Matrix:
         whole = [
             (model, method, one)
             for model in self.grid.models
-            for one in Matrix(self.grid).of_model(model, sink, window, baselines)
+            for one in Matrix(self.grid, own=self.own).of_model(model, sink, window, baselines)
             for method in one.methods
         ]
         return [
@@ -115,7 +117,7 @@ class Matrix:
                 block.allocators, block.scorers, block.budgets, sink, window, baselines, block.schedules
             )
             for seed in block.seeds:
-                for info, length in tasks_at_lengths(block.tasks, block.lengths):
+                for info, length in tasks_at_lengths(block.tasks, block.lengths, self.own):
                     kept = chosen.setdefault((seed, info.name, length), (info, {}))[1]
                     has_full = any(one.scorer is None for one in kept.values())
                     for method in methods:

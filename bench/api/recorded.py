@@ -14,8 +14,13 @@ from .model import Model
 if TYPE_CHECKING:
     from .grid import Grid
 
-PATHS = ("--data-dir", "--samples")
+PATHS = ("--data", "--data-dir", "--samples")
 """Options whose value is a path. A relative path may look like a hub id, so the option decides."""
+
+TEXTS = ("--question",)
+"""Options whose value is a user's text, which is not recorded: databases are published."""
+
+NOT_RECORDED = "(not recorded)"
 
 SWITCHES: Mapping[str, str] = {"truncate": "--no-truncate", "baselines": "--no-baselines", "drafts": "--no-drafts"}
 """Fields of `Grid` whose option of the command line has the opposite meaning."""
@@ -78,6 +83,8 @@ def _value(option: str, value: str, database: str) -> str:
         return database if "://" in database else Path(database).name
     if option == "--model":
         return model_title(value)
+    if option in TEXTS:
+        return NOT_RECORDED
     if option in PATHS:
         return os.path.basename(os.path.abspath(os.path.expanduser(value)))
     return without_folders(value)

@@ -265,7 +265,8 @@ KeepPrompts = Annotated[
     bool,
     typer.Option(
         "--keep-prompts",
-        help="Store the prompts of the samples that are answered, for the site to show; they may be long.",
+        help="Store the prompts of the samples that are answered, and the references of own documents, for the site to "
+        "show; they may be long.",
     ),
 ]
 EvidenceLayers = Annotated[

@@ -5,8 +5,9 @@ from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
+from ... import UserError
 from ..api.checked import CheckedGrid, check_grid
-from ..api.defaults import LIMIT, MODEL, SCHEDULE, TASKS
+from ..api.defaults import MODEL, SCHEDULE, TASKS
 from ..api.finished import FinishedRun
 from ..api.grid import Grid
 from ..api.keywords import keywords_of
@@ -36,7 +37,6 @@ from .options import (
     KeepPrompts,
     KeepTokens,
     Length,
-    Limit,
     MaxLength,
     MaxMemory,
     Models,
@@ -60,6 +60,7 @@ from .options import (
     Window,
     Workers,
 )
+from .own_options import AnswerTokens, Data, DataName, Metric, Question, RunLimit
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ class RunOptions:
     model: Models = None
     tasks: Tasks = None
     length: Length = None
-    limit: Limit = LIMIT
+    limit: RunLimit = None
     seed: Seeds = None
     include: Include = None
     exclude: Exclude = None
@@ -82,6 +83,11 @@ class RunOptions:
     thinking: Thinking = False
     sink: Sink = None
     window: Window = None
+    data: Data = None
+    metric: Metric = None
+    question: Question = None
+    data_name: DataName = None
+    answer_tokens: AnswerTokens = None
     data_dir: DataDir = None
     samples: Samples = None
     no_truncate: NoTruncate = False
@@ -121,6 +127,8 @@ def run(options: RunOptions) -> int:
     and repeats nothing; typed in several terminals at once, it shares the work among them.
     Without --ratio or --keep-tokens, 80% of the cache is pruned.
 
+    With --data the questions are your own, about your own documents.
+
     With --cost the same cells are measured, one after the other: time to the first token step by step, time per later
     token, memory and bytes, every repeat kept. `results --cost` shows them, and only these seconds are ranked.
 
@@ -148,6 +156,8 @@ def run(options: RunOptions) -> int:
 
 
 def _grid(options: RunOptions) -> Grid:
+    if options.tasks is not None and options.data is not None:
+        raise UserError("give either --tasks or --data: own documents are the task of their run.")
     return Grid(
         model=MODEL if options.model is None else model_names(options.model),
         allocator=options.allocator or "lukv",
@@ -165,6 +175,11 @@ def _grid(options: RunOptions) -> Grid:
         thinking=options.thinking,
         sink=options.sink,
         window=options.window,
+        data=options.data,
+        metric=options.metric,
+        question=options.question or (),
+        data_name=options.data_name,
+        answer_tokens=options.answer_tokens,
         data_dir=options.data_dir,
         samples=options.samples,
         truncate=not options.no_truncate,

@@ -27,10 +27,13 @@ MOST_VALUES = 10_000
 """Values of a file, those behind aliases counted each time: more would be a mistake, or meant to exhaust memory."""
 
 COMBINATIONS = ("include", "exclude")
+TEXTS = ("question",)
+"""Keys whose values are texts: they may hold commas."""
 SWITCH = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 ALTERNATIVES = (
     frozenset({"ratio", "keep-tokens"}),
     frozenset({"samples", "data-dir"}),
+    frozenset({"tasks", "data"}),
     frozenset({"batch", "max-memory"}),
 )
 """Keys of which one at most is given: typed, it replaces the other."""
@@ -179,6 +182,8 @@ class SweepFile:
             raise UserError(f"{name} is empty; give a value, or leave the key out.")
         if name in COMBINATIONS:
             return [f"--{name}={self._entry(name, one, count)}" for one in elements(node)]
+        if name in TEXTS:
+            return [f"--{name}={text}" for text in _texts(name, node, self.path, count)]
         if option.multiple:
             return [f"--{name}={self._value(name, one, count)}" for one in elements(node)]
         text = scalar(node)

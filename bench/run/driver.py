@@ -8,19 +8,22 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from time import sleep
 
+from ...db.claims import Claims
 from ...db.records import AnswerRecord
 from ...db.store import Store
 from ..errors import reason_of, without_frames
 from ..samples.sample_set import Sample, SampleSet
 from .batching import Batching
 from .executors.base import Executor
+from .grouping import Group, Part, SampleCells, Work, groups, joined
 from .meter import Meter
 from .outcome import Outcome
 from .plan import Plan, RunCell
+from .references import FullReferences
 from .rows import sample_row, stand_in_row
 from .scores import record_of, score_text
 from .shard import WHOLE, Shard
-from .unit import Unit, UnitConfiguration
+from .unit import Unit
 
 POLL_S = 1.0
 """Seconds between two checks for the answers of other runs."""
@@ -29,8 +32,9 @@ POLL_S = 1.0
 def requested(plan: Plan, shard: Shard) -> dict[str, set[int]]:
     """Per cell the ordinals of the samples in a shard."""
     parts = {
-        id(samples): shard.ordinals(samples.task.info.name, samples.task.length, samples.task.seed, len(samples))
+        id(samples): shard.ordinals(task.info.name, task.length, task.seed, len(samples), samples.contexts)
         for samples in plan.sample_sets
+        for task in (samples.task,)
     }
     return {cell.id: parts[id(cell.samples)] for cell in plan.cells}
 
@@ -39,44 +43,6 @@ def missing(plan: Plan, store: Store, shard: Shard, *, redo: bool = False) -> di
     """Per cell the ordinals of the samples in a shard without a done answer; with `redo` of all in it."""
     done = {} if redo else store.done_ordinals([cell.id for cell in plan.cells])
     return {cell_id: ordinals - done.get(cell_id, frozenset()) for cell_id, ordinals in requested(plan, shard).items()}
-
-
-@dataclass(frozen=True)
-class SampleCells:
-    """A sample and the cells that lack an answer to it.
-
-    Attributes:
-        sample_id: None until the sample was made for the first time.
-    """
-
-    samples: SampleSet
-    ordinal: int
-    cells: Sequence[RunCell]
-    sample_id: str | None = None
-
-    @property
-    def name(self) -> str:
-        """As progress shows it."""
-        return f"{self.samples.task.info.name} sample {self.ordinal + 1}/{len(self.samples)}"
-
-
-@dataclass(frozen=True)
-class Work:
-    """A sample that is being answered.
-
-    Attributes:
-        name: As progress shows it.
-        seed: Tells it from the same sample under another seed, which may be answered at the same time.
-    """
-
-    name: str
-    sample: Sample
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, int]:
-        """Under which the meter knows it."""
-        return self.sample.id, self.seed
 
 
 @dataclass(frozen=True)
@@ -114,6 +80,7 @@ class Driver:
     Attributes:
         todo: Per cell the ordinals of the samples to answer.
         outcome: Updated during the run.
+        references: Of tasks that have none of their own.
     """
 
     plan: Plan
@@ -124,6 +91,7 @@ class Driver:
     execution: Execution
     meter: Meter
     outcome: Outcome
+    references: FullReferences
 
     def run(self) -> None:
         """Answer task by task, then wait for the answers of other runs. What a killed run had claimed is answered
@@ -137,7 +105,7 @@ class Driver:
             self._check_failures()
             self.meter.show(f"waiting for another run: {sum(len(place.cells) for place in held)} answers")
             sleep(POLL_S)
-            held = self._answer(held)
+            held = self._answer(groups(held))
         self._check_failures()
 
     def _check_failures(self) -> None:
@@ -145,23 +113,23 @@ class Driver:
         if self.execution.fail_fast and self.outcome.failures:
             raise FirstFailure
 
-    def _places(self) -> Iterator[SampleCells]:
-        """Every sample that lacks an answer: one of each task, which tells what the others will take, then task by
-        task."""
+    def _places(self) -> Iterator[Group]:
+        """Every sample that lacks an answer: one context of each task, which tells what the others will take, then task
+        by task."""
         rest = [places for samples in self.plan.sample_sets if (places := self._of_task(samples))]
         for places in rest:
             yield places.pop(0)
         for places in rest:
             yield from places
 
-    def _of_task(self, samples: SampleSet) -> list[SampleCells]:
-        """Every sample of a set that lacks an answer."""
+    def _of_task(self, samples: SampleSet) -> list[Group]:
+        """Every sample of a set that lacks an answer, context by context."""
         cells = [cell for cell in self.plan.cells_of(samples) if self._is_ready(cell)]
         lacking: dict[int, list[RunCell]] = {}
         for cell in cells:
             for ordinal in self.todo[cell.id]:
                 lacking.setdefault(ordinal, []).append(cell)
-        return [SampleCells(samples, ordinal, lacking[ordinal]) for ordinal in sorted(lacking)]
+        return groups(SampleCells(samples, ordinal, lacking[ordinal]) for ordinal in sorted(lacking))
 
     def _is_ready(self, cell: RunCell) -> bool:
         """Whether a cell can be answered. One whose profile could not be made is recorded as failed."""
@@ -173,14 +141,17 @@ class Driver:
         self.meter.drop(cell.samples, len(self.todo[cell.id]))
         return False
 
-    def _answer(self, places: Iterable[SampleCells]) -> list[SampleCells]:
+    def _answer(self, places: Iterable[Group]) -> list[SampleCells]:
         """Answer samples for the cells that this run can claim; returns what other runs hold."""
         held: list[SampleCells] = []
         units = self._units(places, held)
         for work, answer in self.executor.answers(units, self._begin):
             self.outcome.add_trace(answer)
             self.outcome.add_steps(answer)
-            self._put(work.name, record_of(answer, work.sample, self.run_id, layers=self.execution.evidence_layers))
+            sample = work.made[answer.sample_id]
+            sample = self.references.completed(work.samples, sample, answer.configuration_id, answer.text)
+            record = record_of(answer, sample, self.run_id, layers=self.execution.evidence_layers)
+            self._put(work.name_of(sample.id), record)
             self.meter.answered(work.key, answer, work.name)
         return held
 
@@ -188,15 +159,26 @@ class Driver:
         self._check_failures()
         self.meter.begin(work.key, f"{work.name}: {step}")
 
-    def _units(self, places: Iterable[SampleCells], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
-        """The unit of each sample that has cells to decode, claimed when it is taken; what other runs hold is added to
-        `held`."""
-        for place in places:
+    def _units(self, places: Iterable[Group], held: list[SampleCells]) -> Iterator[tuple[Work, Unit]]:
+        """The units of the samples that have cells to decode, claimed when they are taken; what other runs hold is
+        added to `held`."""
+        for group in places:
             self._check_failures()
-            sample = self._first_made(place) if place.sample_id is None else None
-            sample_id = place.sample_id if sample is None else sample.id
-            if sample_id is not None:
-                yield from self._claimed(replace(place, sample_id=sample_id), sample_id, sample, held)
+            n_held = len(held)
+            parts = [part for place in group if (part := self._part(place, held)) is not None]
+            if not parts and len(held) == n_held and group[0].context is not None:
+                self.meter.drop(group[0].samples, 0, n_samples=1)
+            for work, unit in joined(parts):
+                self.meter.take(work.samples, work.key, len(unit.configurations) * len(work.made))
+                yield work, unit
+
+    def _part(self, place: SampleCells, held: list[SampleCells]) -> Part | None:
+        """A sample with the cells to decode, if any."""
+        sample = self._first_made(place) if place.sample_id is None else None
+        sample_id = place.sample_id if sample is None else sample.id
+        return (
+            None if sample_id is None else self._claimed(replace(place, sample_id=sample_id), sample_id, sample, held)
+        )
 
     def _first_made(self, place: SampleCells) -> Sample | None:
         """The sample, made and stored; None if that failed and was recorded."""
@@ -216,38 +198,48 @@ class Driver:
         """Store a failed answer of each cell to a sample that could not be made."""
         for cell in cells:
             self._put(place.name, AnswerRecord.failure(cell.id, sample_id, self.run_id, reason_of(error)))
-        self.meter.drop(place.samples, len(cells), n_samples=1)
+        self.meter.drop(place.samples, len(cells), n_samples=place.context is None)
 
     def _claimed(
         self, place: SampleCells, sample_id: str, sample: Sample | None, held: list[SampleCells]
-    ) -> Iterator[tuple[Work, Unit]]:
-        """The unit of the cells that this run gets and has to decode, if any; the sample is made again unless
-        passed."""
-        claims = self.store.claim(self.run_id, sample_id, [cell.id for cell in place.cells], redo=self.execution.redo)
+    ) -> Part | None:
+        """The cells that this run gets and has to decode, if any; the sample is made again unless passed."""
+        claims = self._claims(place, sample_id)
         for cell_id, error in claims.failed.items():
             self.outcome.add_failed_answer(cell_id, place.name, error)
         is_whole = len(claims.done) + len(claims.failed) == len(place.cells)
-        self.meter.drop(place.samples, len(claims.done) + len(claims.failed), n_samples=is_whole)
+        n_samples = is_whole and place.context is None
+        self.meter.drop(place.samples, len(claims.done) + len(claims.failed), n_samples=n_samples)
         if waiting := [cell for cell in place.cells if cell.id in claims.held]:
             held.append(replace(place, cells=waiting))
         granted = [cell for cell in place.cells if cell.id in claims.granted]
         if not granted:
-            return
+            return None
         try:
             sample = sample or place.samples.sample(place.ordinal)
         except Exception as error:  # as in `_first_made`
             self._fail(place, sample_id, granted, without_frames(error))
-            return
+            return None
+        texts = {} if self.references.waits(place.samples, sample_id, claims.granted) else claims.texts
         for cell in granted:
-            if cell.id in claims.texts:
-                self._score_again(place, sample, cell, claims.texts[cell.id])
-        if cells := [cell for cell in granted if cell.id not in claims.texts]:
-            work = Work(place.name, sample, place.samples.task.seed)
-            self.meter.take(place.samples, work.key, len(cells))
-            yield work, _unit(sample, work.seed, cells)
+            if cell.id in texts:
+                self._score_again(place, sample, cell, texts[cell.id])
+        cells = [cell for cell in granted if cell.id not in texts]
+        return Part(place, sample, cells) if cells else None
+
+    def _claims(self, place: SampleCells, sample_id: str) -> Claims:
+        """What this run gets of a sample. Where another run holds the full cache's answer, which is the reference of
+        all, that run gets the others, too."""
+        cells, full = [cell.id for cell in place.cells], self.references.cell_of(place.samples)
+        if full in cells:
+            claims = self.store.claim(self.run_id, sample_id, [full], redo=self.execution.redo)
+            if claims.held:
+                return replace(claims, held=set(cells))
+        return self.store.claim(self.run_id, sample_id, cells, redo=self.execution.redo)
 
     def _score_again(self, place: SampleCells, sample: Sample, cell: RunCell, text: str) -> None:
         """Score a stored text whose metric failed before."""
+        sample = self.references.completed(place.samples, sample, cell.id, text)
         score = score_text(sample, text)
         if isinstance(score, Exception):
             self.outcome.add_failed_answer(cell.id, place.name, reason_of(score))
@@ -263,20 +255,3 @@ class Driver:
             self.outcome.add_failed_answer(answer.cell_id, sample, answer.error)
         else:
             self.outcome.n_new += stored
-
-
-def _unit(sample: Sample, seed: int, cells: Sequence[RunCell]) -> Unit:
-    """The unit of a sample and the cells to answer it for."""
-    return Unit(
-        sample_id=sample.id,
-        context=sample.context,
-        question=sample.question,
-        n_sequence=sample.n_sequence,
-        stop=sample.stop,
-        seed=seed,
-        configurations=tuple(
-            UnitConfiguration(cell.id, cell.method.method, cell.method.profile_hashes) for cell in cells
-        ),
-        reference=sample.reference,
-        evidence=sample.evidence,
-    )

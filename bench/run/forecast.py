@@ -9,6 +9,7 @@ from ...db.store import Store
 from ..methods.estimate import CacheShape, estimate
 from ..methods.profiles import NotMade
 from ..models.load import DTYPES, LoadedModel
+from ..samples.sample_set import SampleSet
 from .batching import Batching
 from .driver import Execution, missing, requested
 from .meter import attention_tokens, load_of
@@ -100,7 +101,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         n_done = len(lacking) * n_samples - n_left
         length, seed = samples.task.length, samples.task.seed
         tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), n_samples, n_done))
-        works.append(Work(load, _n_prefills(cells, lacking), n_left))
+        works.append(Work(load, _n_prefills(samples, cells, lacking), n_left))
     seconds, n_stored = _seconds(plan, store, [work for work in works if work.n_cells])
     return Forecast(
         model=loaded.title,
@@ -116,11 +117,11 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
     )
 
 
-def _n_prefills(cells: Sequence[RunCell], lacking: Sequence[set[int]]) -> int:
+def _n_prefills(samples: SampleSet, cells: Sequence[RunCell], lacking: Sequence[set[int]]) -> int:
     """Contexts to be read: a sample's once for all cells, and once more for each that evicts block by block."""
     shared = [ordinals for cell, ordinals in zip(cells, lacking, strict=True) if _block(cell) is None]
     own = [ordinals for cell, ordinals in zip(cells, lacking, strict=True) if _block(cell) is not None]
-    return len(set().union(*shared)) + sum(map(len, own))
+    return samples.n_prefills(set().union(*shared)) + sum(map(samples.n_prefills, own))
 
 
 def _block(cell: RunCell) -> int | None:

@@ -83,7 +83,9 @@ class Meter:
         left = {}
         for samples in plan.sample_sets:
             lacking = [todo[cell.id] for cell in plan.cells_of(samples)]
-            left[id(samples)] = _Left(load_of(samples), len(set().union(*lacking)), sum(map(len, lacking)))
+            left[id(samples)] = _Left(
+                load_of(samples), samples.n_prefills(set().union(*lacking)), sum(map(len, lacking))
+            )
         return cls(sum(map(len, todo.values())), report, Pace(attention_tokens(plan.loaded)), left)
 
     def show(self, doing: str) -> None:

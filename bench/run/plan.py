@@ -19,7 +19,7 @@ from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
 from ..record.configuration import Configuration, PluginRecord, cell_id, recorded_hashes
 from ..record.hashing import content_hash
-from ..samples.opening import open_samples
+from ..samples.opening import check_own, open_samples
 from ..samples.sample_set import Fitting, SampleSet
 from .spec import RunSpec
 
@@ -156,6 +156,8 @@ def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet
         report(f"first sample of {info.name}", 0, 1)
         fitting = Fitting(spec.truncation(info), spec.max_length)
         samples = open_samples(spec.source, info, task.length, task.seed, loaded, spec.protocol, fitting)
+        if spec.source.own is not None and info.name == spec.source.own.info.name:
+            check_own(spec.source.own, samples, report)
         _ = samples.first
         sample_sets.append(samples)
     return tuple(sample_sets)

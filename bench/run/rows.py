@@ -131,14 +131,16 @@ def _task(info: TaskInfo) -> schema.Task:
 
 
 def sample_row(samples: SampleSet, sample: Sample, *, keep_prompt: bool = False) -> schema.Sample:
-    """A sample that was made, with its prompt where that is to be kept."""
+    """A sample that was made, with its prompt where that is to be kept. The references in a user's own documents are
+    kept with it alone: a database is published, the texts of its user are not unless that was said."""
     rendered = sample.rendered
+    is_shown = keep_prompt or samples.task.info.family != "own"
     return schema.Sample(
         id=sample.id,
         prompt_hash=rendered.prompt_hash,
         generation_hash=rendered.generation_hash,
         facets=facets(rendered.document),
-        reference_answers=list(rendered.document["outputs"]),
+        reference_answers=list(rendered.document["outputs"]) if is_shown else None,
         prompt=rendered.prompt if keep_prompt else None,
         **_place(samples, rendered.ordinal),
     )

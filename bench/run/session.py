@@ -10,6 +10,7 @@ from .executors.base import Executor
 from .meter import Meter, RunReport
 from .outcome import Outcome
 from .plan import Plan
+from .references import FullReferences
 from .rows import environment_row, plan_rows
 
 
@@ -55,7 +56,7 @@ def _run(
     todo = missing(plan, store, execution.shard, redo=execution.redo)
     meter = Meter.of(plan, todo, report)
     store.on_lock = lambda waited_s: meter.show(f"waiting for the database: locked for {waited_s:.0f} s")
-    Driver(plan, store, run_id, executor, todo, execution, meter, outcome).run()
+    Driver(plan, store, run_id, executor, todo, execution, meter, outcome, FullReferences(plan, store)).run()
 
 
 def _stored(plan: Plan, store: Store, outcome: Outcome, execution: Execution) -> str:

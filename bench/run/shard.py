@@ -1,6 +1,7 @@
 """A part of the samples of a run, for jobs that know nothing of each other."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ... import UserError
@@ -36,11 +37,14 @@ class Shard:
             )
         return cls(int(match[1]), int(match[2]))
 
-    def ordinals(self, task: str, length: int | None, seed: int, n_samples: int) -> set[int]:
+    def ordinals(
+        self, task: str, length: int | None, seed: int, n_samples: int, contexts: Sequence[int] | None = None
+    ) -> set[int]:
         """The samples of a task that are in this part. Tasks begin in different parts, so that few samples of many
-        tasks are spread evenly."""
+        tasks are spread evenly. Samples on one context, given its number for each, are in one part."""
         first = int(content_hash([task, length, seed])[:8], 16)
-        return {ordinal for ordinal in range(n_samples) if (first + ordinal) % self.of == self.index - 1}
+        places = range(n_samples) if contexts is None else contexts
+        return {ordinal for ordinal, place in enumerate(places) if (first + place) % self.of == self.index - 1}
 
 
 WHOLE = Shard()

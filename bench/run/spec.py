@@ -58,8 +58,8 @@ class RunSpec:
         return info.truncation if self.max_length is None else f"{info.truncation}-{self.max_length}"
 
 
-def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLengths:
-    """Every task at every length; a family or group stands for its tasks.
+def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int], own: TaskInfo | None = None) -> TasksAtLengths:
+    """Every task at every length; a family or group stands for its tasks. `own` is one that is in no catalog.
 
     Raises:
         UserError: an unknown task, or a length that is no number of tokens.
@@ -67,7 +67,9 @@ def tasks_at_lengths(names: Sequence[str], lengths: Sequence[int]) -> TasksAtLen
     for length in lengths:
         if length < 1:
             raise UserError(f"--length takes a number of tokens such as 1024, not {length}.")
-    infos = [task_info(name) for name in expand(names)]
+    infos = [task_info(name) for name in expand([name for name in names if own is None or name != own.name])]
+    if own is not None and own.name in names:
+        infos.append(own)
     return tuple(
         (info, length) for info in infos for length in (dict.fromkeys(lengths) if info.needs_length else (None,))
     )

@@ -34,9 +34,21 @@ class UnitConfiguration:
 
 
 @dataclass(frozen=True)
+class Question:
+    """Another sample on the context of a unit. The attributes are those of `Unit`."""
+
+    sample_id: str
+    question: tuple[int, ...]
+    n_sequence: int
+    stop: Stop
+    reference: tuple[int, ...] = ()
+    evidence: tuple[Span, ...] = ()
+
+
+@dataclass(frozen=True)
 class Unit:
-    """One sample and the configurations that answer it: they share one prefill of its context, but for those that evict
-    block by block.
+    """One sample, or several on one context, and the configurations that answer them: they share one prefill of the
+    context, but for those that evict block by block. Each configuration evicts once for all samples.
 
     Attributes:
         sample_id: Returned with each answer; the worker does not read it.
@@ -48,6 +60,8 @@ class Unit:
         configurations: At least one.
         reference: Token ids of a right answer, no more than may be generated; empty without one.
         evidence: The tokens of `context` that the answer stands in.
+        more: The other samples on the context. Its rotation is the same for their lengths.
+        answered: (sample, configuration) of answers that are there already.
     """
 
     sample_id: str
@@ -59,6 +73,44 @@ class Unit:
     configurations: tuple[UnitConfiguration, ...]
     reference: tuple[int, ...] = ()
     evidence: tuple[Span, ...] = ()
+    more: tuple[Question, ...] = ()
+    answered: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def n_longest(self) -> int:
+        """Tokens that may be fed for the longest of its samples."""
+        return max([self.n_sequence, *(other.n_sequence for other in self.more)])
+
+    def apart(self) -> list["Unit"]:
+        """A unit for each sample that lacks an answer, with the configurations that it lacks one of."""
+        if not self.more:
+            return [self] if self.configurations else []
+        first = Question(self.sample_id, self.question, self.n_sequence, self.stop, self.reference, self.evidence)
+        units = []
+        for one in (first, *self.more):
+            left = tuple(each for each in self.configurations if (one.sample_id, each.id) not in self.answered)
+            if left:
+                units.append(
+                    replace(
+                        self,
+                        sample_id=one.sample_id,
+                        question=one.question,
+                        n_sequence=one.n_sequence,
+                        stop=one.stop,
+                        reference=one.reference,
+                        evidence=one.evidence,
+                        configurations=left,
+                        more=(),
+                    )
+                )
+        return units
+
+    def without(self, answer: "UnitAnswer") -> "Unit":
+        """The unit that is left once an answer is there."""
+        if not self.more:
+            left = tuple(one for one in self.configurations if one.id != answer.configuration_id)
+            return replace(self, configurations=left)
+        return replace(self, answered=self.answered | {(answer.sample_id, answer.configuration_id)})
 
 
 @dataclass(frozen=True, kw_only=True)

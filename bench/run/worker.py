@@ -19,9 +19,13 @@ from ..models.load import LoadedModel
 from ..models.weights import ModelChanged
 from .answer import Selected, answer_alone, answer_full, answer_selected
 from .batching import Batching, is_out_of_memory, n_fitting
+from .choices import Choices
 from .unit import Unit, UnitAnswer, UnitConfiguration
 
 T = TypeVar("T")
+
+FullAnswers = dict[str, FullAnswer]
+"""The full cache's answers, by sample."""
 
 Progress = Callable[[str], None]
 """Called before each step with its name: "prefill", or the methods that decode."""
@@ -52,7 +56,7 @@ class Worker:
         """An answer for each configuration of the unit, as soon as it is complete.
 
         Args:
-            unit: The sample and its configurations.
+            unit: The samples and their configurations.
             batching: How several of them decode.
             report: Called before each step.
 
@@ -62,42 +66,49 @@ class Worker:
         configurations = tuple(one.bound(self.profiles) for one in unit.configurations)
         in_blocks = [one for one in configurations if one.method.schedule.block is not None]
         together = [one for one in configurations if one.method.schedule.block is None]
-        full_answer = None
+        full: FullAnswers = {}
         if batching.shares_context(len(together)):
-            full_answer = yield from self._together(replace(unit, configurations=tuple(together)), batching, report)
+            sharing = replace(unit, configurations=tuple(together))
+            yield from self._together(sharing, batching, report, full if in_blocks else None)
             together = []
         for only in (*together, *in_blocks):
-            report("prefill")
-            result = _attempt(partial(self._alone, unit, only, batching, report, full_answer))
-            yield failure(only, unit, result) if isinstance(result, Exception) else result
+            yield from self._alone(replace(unit, configurations=(only,)), only, batching, report, full)
 
     def _together(
-        self, unit: Unit, batching: Batching, report: Progress
-    ) -> Generator[UnitAnswer, None, FullAnswer | None]:
-        """The answers of configurations that share a context; returns the full cache's, if they were compared with
-        it."""
+        self, unit: Unit, batching: Batching, report: Progress, full: FullAnswers | None
+    ) -> Iterator[UnitAnswer]:
+        """The answers of configurations that share a context. The full cache's are added to `full`, where they were
+        compared with it."""
+        samples = unit.apart()
+        if not samples:
+            return
         report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
         context = _attempt(
-            partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_sequence, self.barred)
+            partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_longest, self.barred)
         )
         if isinstance(context, Exception):  # out of memory, a device fault
-            yield from (failure(configuration, unit, context) for configuration in unit.configurations)
-            return None
-        return (yield from self._over(unit, context, batching, report))
+            yield from (failure(one, each, context) for each in samples for one in each.configurations)
+            return
+        choices = Choices(context, unit.configurations)
+        for each in samples:
+            answer = yield from self._over(each, choices, batching, report, is_last=each is samples[-1])
+            if full is not None and answer is not None:
+                full[each.sample_id] = answer
 
     def _over(
-        self, unit: Unit, context: Context, batching: Batching, report: Progress
+        self, unit: Unit, choices: Choices, batching: Batching, report: Progress, *, is_last: bool
     ) -> Generator[UnitAnswer, None, FullAnswer | None]:
-        """The answers over a context, batch by batch. Where they draft each other, the full cache comes first and
-        alone; where they are not compared with it and it is not among them, the configuration that keeps most."""
+        """The answers to a sample over a context, batch by batch; returns the full cache's, if they were compared with
+        it. Where they draft each other, it comes first and alone; where they are not compared with it and it is not
+        among them, the configuration that keeps most."""
         waiting, drafts = list(unit.configurations), self._drafts(unit, batching)
         full_answer, event = None, None
         if drafts is not None:
             waiting.sort(key=lambda one: one is not _most_kept(unit))
             if batching.fidelity is not False:
                 report("full cache")
-                full_answer, event, waiting = yield from self._full(unit, waiting, context, drafts)
+                full_answer, event, waiting = yield from self._full(unit, waiting, choices, drafts, is_last=is_last)
         leads = drafts is not None and full_answer is None
         while waiting:
             n = 1 if leads else self._n(unit, waiting, batching, full_answer)
@@ -105,24 +116,26 @@ class Worker:
             together, waiting = waiting[:n], waiting[n:]
             rest = f" and {n - 1} more" if n > 1 else ""
             report(f"{together[0].method.label}{rest}")
-            selected = yield from self._select(unit, together, context)
-            context.drop_tables({configuration.method.table for configuration in waiting})
+            selected = yield from self._select(unit, together, choices, is_last=is_last)
+            choices.drop_tables()
             selected = selected if event is None else [one.with_event(event) for one in selected]
-            yield from self._decode(unit, selected, context, drafts, full_answer, last=not waiting)
+            last = is_last and not waiting
+            yield from self._decode(unit, selected, choices.context, drafts, full_answer, last=last)
         return full_answer
 
     def _full(
-        self, unit: Unit, waiting: list[UnitConfiguration], context: Context, drafts: Drafts
+        self, unit: Unit, waiting: list[UnitConfiguration], choices: Choices, drafts: Drafts, *, is_last: bool
     ) -> Generator[UnitAnswer, None, tuple[FullAnswer | None, Event | None, list[UnitConfiguration]]]:
         """Decode the full cache, whether or not its configuration waits; yields its answer if it does. Returns the
         full answer, or an event of the others' answers where it failed, and the configurations that wait still."""
         own, rest = waiting[:1], waiting[1:]
         if own[0].method.scorer is not None:
             own, rest = [], waiting
-        selected = yield from self._select(unit, own, context)
+        selected = yield from self._select(unit, own, choices, is_last=is_last)
         if len(selected) < len(own):
             return None, {"event": NO_FIDELITY}, rest
-        step = partial(answer_full, self.loaded, unit, context, drafts, next(iter(selected), None), last=not rest)
+        last, cell = is_last and not rest, next(iter(selected), None)
+        step = partial(answer_full, self.loaded, unit, choices.context, drafts, cell, last=last)
         result = _attempt(step)
         if not isinstance(result, Exception):
             full_answer, answers = result
@@ -144,16 +157,27 @@ class Worker:
         return min(most, len(waiting), *self.too_many)
 
     def _alone(
-        self,
-        unit: Unit,
-        only: UnitConfiguration,
-        batching: Batching,
-        report: Progress,
-        full_answer: FullAnswer | None,
-    ) -> UnitAnswer:
-        evicted = evict_alone(self.loaded, unit.context, only.method, unit.seed, unit.n_sequence, self.barred)
-        report(only.method.label)
-        return answer_alone(self.loaded, unit, only, evicted, self._drafts(unit, batching), full_answer)
+        self, unit: Unit, only: UnitConfiguration, batching: Batching, report: Progress, full: FullAnswers
+    ) -> Iterator[UnitAnswer]:
+        """The answers of the unit's only configuration, over a cache that is evicted once."""
+        samples = unit.apart()
+        if not samples:
+            return
+        report("prefill")
+        evicted = _attempt(
+            partial(evict_alone, self.loaded, unit.context, only.method, unit.seed, unit.n_longest, self.barred)
+        )
+        for each in samples:
+            if isinstance(evicted, Exception):
+                yield failure(only, each, evicted)
+                continue
+            report(only.method.label)
+            if each is not samples[0]:
+                evicted.cache.take_all_back()
+            drafts, full_answer = self._drafts(each, batching), full.get(each.sample_id)
+            step = partial(answer_alone, self.loaded, each, only, evicted, drafts, full_answer)
+            result = _attempt(step)
+            yield failure(only, each, result) if isinstance(result, Exception) else result
 
     def _drafts(self, unit: Unit, batching: Batching) -> Drafts | None:
         """Drafts from the unit's prompt, to which its answers are added as they are complete; None where a recurrent
@@ -163,12 +187,13 @@ class Worker:
         return Drafts((*unit.context, *unit.question))
 
     def _select(
-        self, unit: Unit, together: Sequence[UnitConfiguration], context: Context
+        self, unit: Unit, together: Sequence[UnitConfiguration], choices: Choices, *, is_last: bool
     ) -> Generator[UnitAnswer, None, list[Selected]]:
         """What each configuration keeps; yields the answers of those that fail."""
         selected: list[Selected] = []
         for one in together:
-            selection = _attempt(partial(self._selection, unit, one, context))
+            choose = partial(_attempt, partial(self._selection, unit, one, choices.context))
+            selection = choices.of(one, choose, is_last=is_last)
             if isinstance(selection, Exception):
                 yield failure(one, unit, selection)
             else:

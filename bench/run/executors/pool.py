@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Final, Generic, Literal, Protocol, TypeVar
 
 from ...errors import WorkerError
@@ -91,13 +91,13 @@ class Job:
 
     def remove(self, answer: UnitAnswer) -> None:
         """Take note of an answer, which need not be given again if the worker dies."""
-        left = tuple(one for one in self.unit.configurations if one.id != answer.configuration_id)
-        self.unit = replace(self.unit, configurations=left)
+        self.unit = self.unit.without(answer)
 
     def failures(self, reason: str) -> Iterator[UnitAnswer]:
         """The answers that will not come."""
-        for configuration in self.unit.configurations:
-            yield UnitAnswer.failure(configuration, self.unit, reason)
+        for unit in self.unit.apart():
+            for configuration in unit.configurations:
+                yield UnitAnswer.failure(configuration, unit, reason)
 
 
 @dataclass(eq=False)
@@ -205,7 +205,7 @@ class Pool(Generic[H]):
                     f"no worker can start: the last one {reason} while it loaded the model; what was answered is "
                     "stored. Use fewer --workers or a smaller model."
                 )
-        elif job is not None and job.unit.configurations:
+        elif job is not None and job.unit.apart():
             job.n_deaths += 1
             if job.n_deaths < MOST_DEATHS:
                 self.waiting.appendleft(job)

@@ -1,0 +1,40 @@
+"""What the configurations of a unit keep of a context, each chosen once for all samples on it."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from ..engine.context import Context
+from ..methods.selection import Selection
+from .unit import UnitConfiguration
+
+Choice = Selection | Exception
+"""What a configuration keeps, or why it could not choose."""
+
+
+@dataclass(frozen=True)
+class Choices:
+    """A context held in memory, and what was chosen of it so far.
+
+    Attributes:
+        context: With the score tables of the configurations that are still to choose.
+        configurations: All that choose.
+        held: By configuration what it keeps, for the samples that are still to come.
+        decided: The configurations that have chosen.
+    """
+
+    context: Context
+    configurations: Sequence[UnitConfiguration]
+    held: dict[str, Choice] = field(default_factory=dict)
+    decided: set[str] = field(default_factory=set)
+
+    def of(self, one: UnitConfiguration, choose: Callable[[], Choice], *, is_last: bool) -> Choice:
+        """What a configuration keeps; it chooses if it has not yet. After the last sample nothing is held."""
+        choice = self.held.pop(one.id) if one.id in self.held else choose()
+        self.decided.add(one.id)
+        if not is_last:
+            self.held[one.id] = choice
+        return choice
+
+    def drop_tables(self) -> None:
+        """Release the tables that no configuration needs any more."""
+        self.context.drop_tables({one.method.table for one in self.configurations if one.id not in self.decided})
