@@ -26,6 +26,7 @@ class Measure:
         column: Where it is stored; None for the score.
         scale: Of what is shown, relative to what is stored.
         more_is_better: Whether a larger number is better.
+        decimals: Of what is shown; what lies behind them is rounding, and no difference.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Measure:
     column: Any = None
     scale: float = 1.0
     more_is_better: bool = True
+    decimals: int = 9
 
     @property
     def factor(self) -> float:
@@ -41,9 +43,13 @@ class Measure:
         return self.scale if self.more_is_better else -self.scale
 
     def shown(self, paired: Paired) -> Paired:
-        """A comparison with the measure's own numbers: a difference below 0 is better where less is."""
+        """A comparison with the measure's own numbers: a difference below 0 is better where less is. Where all samples
+        are tied, nothing is known of how large a difference without a largest one is, and it is 0."""
         if self.more_is_better:
             return paired
+        if paired.tied == paired.n_samples:
+            paired = replace(paired, difference=0.0, low=0.0, high=0.0, bootstrap_low=0.0, bootstrap_high=0.0)
+            return replace(paired, score_a=-paired.score_a, score_b=-paired.score_b, detectable=0.0)
         return replace(
             paired,
             score_a=-paired.score_a,
@@ -65,9 +71,9 @@ MEASURES: Mapping[str, Measure] = {
     one.name: one
     for one in (
         SCORE,
-        Measure("kl", "nats of KL", 4, Fidelity.kl_nats, more_is_better=False),
+        Measure("kl", "nats of KL", 4, Fidelity.kl_nats, more_is_better=False, decimals=8),
         Measure("agreement", "% of tokens", 1, Fidelity.agreement, 100.0),
-        Measure("nll", "nats of NLL", 4, Fidelity.reference_nll, more_is_better=False),
+        Measure("nll", "nats of NLL", 4, Fidelity.reference_nll, more_is_better=False, decimals=5),
     )
 }
 
@@ -88,5 +94,5 @@ def read_values(db: Database, cells: Sequence[str], measure: Measure) -> Scores:
     cell = np.array([numbers[one] for one, _, _ in rows], dtype=np.int64)
     sample = np.array([places[one] for _, one, _ in rows], dtype=np.int64)
     order = np.lexsort((sample, cell))
-    value = measure.factor * np.array([number for _, _, number in rows], dtype=np.float64)
+    value = np.round(measure.factor * np.array([number for _, _, number in rows], dtype=np.float64), measure.decimals)
     return Scores(numbers, samples, cell[order], sample[order], value[order])

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -74,9 +75,39 @@ def read_pairs(
         groups.setdefault((pair[0]["configuration"], pair[1]["configuration"]), []).append(pair)
     scores = read_values(db, [*of, *of.values()], measure)
     documents = read_documents(db, scores.samples)
-    compared = [_compared(pairs, scores, documents, seed, measure) for pairs in groups.values()]
-    lacking = [_incomplete(rows, *pair) for pair in groups]
+    unmeasured = {pair: _unmeasured(groups[pair], scores, measure) for pair in groups}
+    groups = {pair: [tasks for tasks in groups[pair] if tasks not in unmeasured[pair].values()] for pair in groups}
+    _check_measured(groups, unmeasured)
+    compared = [_compared(pairs, scores, documents, seed, measure) for pairs in groups.values() if pairs]
+    lacking = [[*_incomplete(rows, *pair), *unmeasured[pair]] for pair in groups if groups[pair]]
     return [replace(pair, incomplete=titles) for pair, titles in zip(_corrected(compared), lacking, strict=True)]
+
+
+def _unmeasured(pairs: Sequence[tuple[Row, Row]], scores: Scores, measure: Measure) -> dict[str, tuple[Row, Row]]:
+    """The tasks on which some answers of one of two configurations were not measured, by how many were."""
+    n = np.bincount(scores.cell, minlength=len(scores.cells))
+    found = {}
+    for pair in pairs if measure is not SCORE else ():
+        for side, row in zip("AB", pair, strict=True):
+            n_measured = int(n[scores.cells[str(row["cell"])]])
+            if n_measured < row["n"]:
+                found[f"{place_label(row)}: {measure.name} of {n_measured} of {row['n']} samples of {side}"] = pair
+    return found
+
+
+def _check_measured(groups: Mapping[Any, Sequence[Any]], unmeasured: Mapping[Any, Mapping[str, Any]]) -> None:
+    """Refuse to compare what was measured on no task in full.
+
+    Raises:
+        UserError: with the first reason.
+    """
+    if any(groups.values()):
+        return
+    reason = next(reason for of_pair in unmeasured.values() for reason in of_pair)
+    raise UserError(
+        f"{reason}: no task has it on every answer; a run measures it where several configurations share a prefill, or "
+        "with --fidelity, and answers again with --redo."
+    )
 
 
 def _incomplete(rows: Sequence[Row], a: str, b: str) -> list[str]:
@@ -111,23 +142,18 @@ def _paired_cells(rows: Sequence[Row], a: Against, b: Against) -> dict[str, str]
 def _compared(
     pairs: Sequence[tuple[Row, Row]], scores: Scores, documents: Mapping[str, str], seed: int, measure: Measure
 ) -> ConfigurationPair:
-    shared = [_shared(scores, str(a["cell"]), str(b["cell"]), documents, measure) for a, b in pairs]
+    shared = [_shared(scores, str(a["cell"]), str(b["cell"]), documents) for a, b in pairs]
     compared = [measure.shown(compare_tasks([each], seed)) for each in shared]
     tasks = [TaskPair(a, b, paired, paired.p_value) for (a, b), paired in zip(pairs, compared, strict=True)]
     whole = compared[0] if len(compared) == 1 else measure.shown(compare_tasks(shared, seed))
     return ConfigurationPair(tasks, whole, whole.p_value, measure=measure)
 
 
-def _shared(scores: Scores, a: str, b: str, documents: Mapping[str, str], measure: Measure) -> TaskScores:
+def _shared(scores: Scores, a: str, b: str, documents: Mapping[str, str]) -> TaskScores:
     """The scores of the samples that both cells answered."""
     of_a, of_b = (scores.cell == scores.cells[cell] for cell in (a, b))
     shared, in_a, in_b = np.intersect1d(scores.sample[of_a], scores.sample[of_b], return_indices=True)
     if not len(shared):
-        if measure is not SCORE:
-            raise UserError(
-                f"cells {a[:8]} and {b[:8]} share no sample of which {measure.name} was measured; run them again with "
-                "--redo --fidelity."
-            )
         raise UserError(f"cells {a[:8]} and {b[:8]} share no scored sample; another data revision answers both.")
     names = [documents.get(scores.samples[place], scores.samples[place]) for place in shared]
     return TaskScores(scores.score[of_a][in_a], scores.score[of_b][in_b], np.array(names))

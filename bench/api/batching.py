@@ -7,6 +7,7 @@ from .grid import Grid
 from .values import at_least_one
 
 if TYPE_CHECKING:
+    from ..models.load import LoadedModel
     from ..run.batching import Batching
 
 
@@ -25,6 +26,18 @@ def check_batching(grid: Grid) -> None:
         raise UserError(f"--fidelity needs drafts, and {option} has none; leave one of the two out.")
     if grid.max_memory is not None and not 0 < grid.max_memory < 2**20:
         raise UserError(f"--max-memory takes a number of GiB such as 8, not {grid.max_memory:g}.")
+
+
+def check_drafting(grid: Grid, loaded: "LoadedModel") -> None:
+    """Refuse to compare answers of a model that drafts nothing.
+
+    Raises:
+        UserError: it has recurrent layers.
+    """
+    if grid.fidelity and loaded.shape.stateful:
+        raise UserError(
+            f"--fidelity needs drafts, and the recurrent layers of {loaded.name} cannot take them back; leave it out."
+        )
 
 
 def batching_of(grid: Grid) -> "Batching":

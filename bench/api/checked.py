@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ... import UserError
 from ..reports.progress import Progress
 from .axes import AXES, Axes, parse_axes, parse_combinations
-from .batching import batching_of, check_batching
+from .batching import batching_of, check_batching, check_drafting
 from .cost import check_cost
 from .defaults import LENGTH
 from .finished import FinishedRun
@@ -95,6 +95,7 @@ class CheckedGrid:
 
         grid = self.grid
         loaded = use_model(model, grid.device, grid.dtype, grid.backend, grid.thinking, progress)
+        check_drafting(grid, loaded)
         plan = make_plan(spec, loaded, progress.report)
         self.note_contexts(plan, progress)
         keeps_model = isinstance(model, Model)

@@ -49,7 +49,7 @@ class FullAnswer:
 
     Attributes:
         tokens: The tokens it chose, an EOS included, at least one.
-        logits: [n, vocabulary], those that chose them.
+        logits: [n, vocabulary] on the CPU, those that chose them.
         reference: Token ids of the reference; empty without one.
         reference_nll: Their mean negative log-likelihood in nats; None without one.
     """
@@ -117,7 +117,7 @@ class FullAnswerObserver:
         if self.reference and not self._tokens:
             self._reference_nll = mean_nll(logits, self.reference)
         self._tokens += tokens[:n_accepted]
-        self._logits.append(logits[:n_accepted].clone())  # the others' memory is released
+        self._logits.append(logits[:n_accepted].cpu().clone())  # held on no device, and without the others
 
     @property
     def answer(self) -> FullAnswer:
@@ -168,7 +168,7 @@ def divergences(full: Tensor, others: Sequence[Tensor]) -> Tensor:
     kl_nats = torch.empty(len(others), len(full), dtype=torch.float64)
     for start in range(0, len(full), PIECE):
         piece = slice(start, start + PIECE)
-        logprobs = full[piece].double().log_softmax(-1)
+        logprobs = full[piece].to(others[0].device).double().log_softmax(-1)
         probs = logprobs.exp()
         negative_entropy = (probs * logprobs).sum(-1)
         for row, logits in enumerate(others):

@@ -135,11 +135,13 @@ other tokens."""
 
 
 def continuation_ids(tokenizer: Any, prompt: str, text: str) -> tuple[int, ...]:
-    """Token ids of a text as they would follow a rendered prompt, a space between them where neither has white
-    space."""
+    """Token ids of a text as they would follow a rendered prompt, a space between two words or after a mark that ends
+    a sentence or a part of it, in ASCII: other scripts have none there."""
     anchor = prompt[-ANCHOR:]
-    joined = not anchor or anchor[-1].isspace() or text[0].isspace()
-    own = text if joined else f" {text}"
+    parted = (
+        anchor[-1:].isascii() and (anchor[-1:].isalnum() or anchor[-1:] in tuple(".,:;?!")) and not text[0].isspace()
+    )
+    own = f" {text}" if parted and text[0].isascii() else text
     before, whole = (tuple(ids_of(tokenizer, part, False)) for part in (anchor, anchor + own))
     n = len(before)
     return whole[n:] if whole[:n] == before else tuple(ids_of(tokenizer, own, False))

@@ -57,14 +57,19 @@ def _seconds(name: str, digits: int) -> Text:
 
 
 def _number(name: str, form: str) -> Text:
-    return lambda row: "" if row[name] is None else form.format(row[name])
+    """A mean, with how many answers it is over where these are not all."""
+    return lambda row: "" if row[name] is None else form.format(row[name]) + _part(row)
+
+
+def _part(row: Row) -> str:
+    return "" if row["n_fidelity"] == row["n"] else f" ({row['n_fidelity']} of {row['n']})"
 
 
 def _nll(row: Row) -> str:
     """Of the reference over the evicted and over the full cache."""
     if row["reference_nll"] is None or row["full_reference_nll"] is None:
         return ""
-    return f"{row['reference_nll']:.3f} of {row['full_reference_nll']:.3f}"
+    return f"{row['reference_nll']:.3f} of {row['full_reference_nll']:.3f}{_part(row)}"
 
 
 def _events(row: Row) -> str:

@@ -162,16 +162,21 @@ def _verdict(pair: ConfigurationPair) -> str:
         counts += f", which ask about {whole.n_documents} documents"
     if pair.p_holm < LEVEL:
         size = _size(abs(whole.difference), measure)
-        return f"{better} is better than {worse} {where}: by {size} (p = {_p(pair.p_holm)}, {_how(whole)}). {counts}."
+        verb = "is better than" if measure is SCORE else "is closer to the full cache than"
+        how = f"(p = {_p(pair.p_holm)}, {_how(whole)})"
+        return f"{better} {verb} {worse} {where}: by {size} {how}. {counts}."
     alone = f"; p = {_p(whole.p_value)} alone, before Holm's correction" if whole.p_value < LEVEL else ""
     needs = (
         f"a difference of {_size(abs(whole.difference), measure)} takes about {whole.samples_needed:,} samples"
         if whole.samples_needed is not None
         else "their means are the same"
     )
+    finds = f", and {whole.n_samples} find one of {_size(whole.detectable, measure)} four times of five"
+    if not whole.detectable:
+        finds = " on each of them"
     return (
-        f"These samples do not tell {a} and {b} apart {where} (p = {_p(pair.p_holm)}, {_how(whole)}{alone}): {needs}, "
-        f"and {whole.n_samples} find one of {_size(whole.detectable, measure)} four times of five. {counts}."
+        f"These samples do not tell {a} and {b} apart {where} (p = {_p(pair.p_holm)}, {_how(whole)}{alone}): {needs}"
+        f"{finds}. {counts}."
     )
 
 

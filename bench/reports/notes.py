@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...db.comparable import SETTING, Row, row_label
+from ...db.labels import schedule_label
 
 SCORE_INTERVAL = "95% interval (Wilson's for right and wrong answers, narrower for graded ones)"
 DIFFERENCE_INTERVAL = "95% interval (Bonett and Price's)"
@@ -50,12 +51,14 @@ def shared_documents(rows: Sequence[Row]) -> Iterator[str]:
 
 
 def equal_kept(rows: Sequence[Row]) -> Iterator[str]:
-    """A line for each set of configurations that kept the same positions of every sample of a task: their scores are
-    those of one cache, whatever their names claim."""
+    """A line for each set of configurations that kept the same positions of every sample of a task by the same
+    schedule: their scores are those of one cache, whatever their names claim."""
     alike: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if row["kept_hash"] is not None:
-            alike.setdefault((*(row[name] for name in (*_PLACE, *SETTING)), row["kept_hash"]), []).append(row)
+            alike.setdefault(
+                (*(row[name] for name in (*_PLACE, *SETTING)), schedule_label(row), row["kept_hash"]), []
+            ).append(row)
     places: dict[tuple[str, ...], list[str]] = {}
     for same in alike.values():
         if len(same) > 1:

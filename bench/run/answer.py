@@ -9,15 +9,19 @@ from ..engine.context import Context, FullCache
 from ..engine.decode import Decoded, Decoding, decode, fed_at_most, greedy
 from ..engine.drafts import Drafts
 from ..engine.evict import keep_everything
+from ..engine.feed import MESSAGE
 from ..engine.fidelity import Fidelity, FidelityObserver, FullAnswer, FullAnswerObserver, reference_nlls
 from ..engine.layouts import SHARED, ragged
 from ..engine.quicker import QuickerLayout
-from ..methods.events import SHARED_CONTEXT, Event
+from ..methods.events import NO_FIDELITY, SHARED_CONTEXT, Event
 from ..methods.evicted import Evicted
 from ..methods.kept_evidence import kept_evidence
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from .unit import Seconds, Unit, UnitAnswer, UnitConfiguration
+
+NOT_COMPARED: Event = {"event": NO_FIDELITY, "error": MESSAGE}
+"""Of an answer whose own tokens have finite logits, and others of the full cache's answer do not."""
 
 
 @dataclass(frozen=True)
@@ -39,15 +43,17 @@ def answer_alone(
     evicted: Evicted,
     drafts: Drafts | None,
     full_answer: FullAnswer | None,
+    event: Event | None,
 ) -> UnitAnswer:
-    """The answer over a context that the configuration evicted while it was read; without drafts, token by token."""
-    selected = [Selected(configuration, evicted.selection)]
-    steps = evicted.steps
+    """The answer over a context that the configuration evicted while it was read, with one more event where there is
+    one; without drafts, token by token."""
+    one = Selected(configuration, evicted.selection)
+    selected, steps = [one if event is None else one.with_event(event)], evicted.steps
     return _decode(loaded, unit, selected, evicted.full, evicted.cache, steps.compact_s, drafts, full_answer)[0]
 
 
 def answer_full(
-    loaded: LoadedModel, unit: Unit, context: Context, drafts: Drafts, cell: Selected | None, *, last: bool
+    loaded: LoadedModel, unit: Unit, context: Context, drafts: Drafts, cell: Selected | None
 ) -> tuple[FullAnswer, list[UnitAnswer]]:
     """What the full cache answers, which other answers are compared with, and as the answer of its configuration.
 
@@ -57,11 +63,10 @@ def answer_full(
         context: Held in memory.
         drafts: The answer is added to these.
         cell: The configuration of the full cache, if the unit has it.
-        last: Whether no other configuration follows.
     """
     room = unit.n_sequence - len(unit.context)
     kept = keep_everything(context) if cell is None else cell.selection.kept
-    cache = ragged(loaded.backend).build(context.for_last_use() if last else context, [kept], room)
+    cache = ragged(loaded.backend).build(context, [kept], room)
     (bytes_kept,) = cache.kv_bytes_by_row()
     observer = FullAnswerObserver(unit.reference)
     first_draft = unit.reference[: fed_at_most(unit.stop.max_new_tokens)] or None
@@ -138,7 +143,7 @@ def _decode(
         _answer(
             loaded,
             unit,
-            one,
+            one.with_event(NOT_COMPARED) if full_answer is not None and fidelities.get(row) is None else one,
             full,
             decoding.rows[row],
             bytes_kept[row],
@@ -159,6 +164,8 @@ def _decode_beside(
         question = question[-1:]
     observer = FidelityObserver(full_answer, nlls)
     decoding = decode(loaded, cache, [question] * n_rows, unit.stop, greedy, drafts, full_answer.draft, observer)
+    for row in decoding.rows if nlls is not None else ():
+        row.n_passes += 1
     return decoding, observer.fidelities
 
 

@@ -24,8 +24,11 @@ from .unit import Unit, UnitAnswer, UnitConfiguration
 
 T = TypeVar("T")
 
-FullAnswers = dict[str, FullAnswer]
-"""The full cache's answers, by sample."""
+Compared = tuple[FullAnswer | None, Event | None]
+"""What the answers to a sample are compared with, or an event that says why they are not; neither where that is off."""
+
+FullAnswers = dict[str, Compared]
+"""By sample."""
 
 Progress = Callable[[str], None]
 """Called before each step with its name: "prefill", or the methods that decode."""
@@ -71,14 +74,15 @@ class Worker:
             sharing = replace(unit, configurations=tuple(together))
             yield from self._together(sharing, batching, report, full if in_blocks else None)
             together = []
+        elif batching.fidelity and in_blocks:
+            self._full_alone(unit, batching, report, full)
         for only in (*together, *in_blocks):
             yield from self._alone(replace(unit, configurations=(only,)), only, batching, report, full)
 
     def _together(
         self, unit: Unit, batching: Batching, report: Progress, full: FullAnswers | None
     ) -> Iterator[UnitAnswer]:
-        """The answers of configurations that share a context. The full cache's are added to `full`, where they were
-        compared with it."""
+        """The answers of configurations that share a context. What they were compared with is added to `full`."""
         samples = unit.apart()
         if not samples:
             return
@@ -89,19 +93,36 @@ class Worker:
         )
         if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(one, each, context) for each in samples for one in each.configurations)
+            if full is not None:
+                full.update({each.sample_id: (None, _no_fidelity(context)) for each in samples})
             return
         choices = Choices(context, unit.configurations)
         for each in samples:
-            answer = yield from self._over(each, choices, batching, report, is_last=each is samples[-1])
-            if full is not None and answer is not None:
-                full[each.sample_id] = answer
+            compared = yield from self._over(each, choices, batching, report, is_last=each is samples[-1])
+            if full is not None:
+                full[each.sample_id] = compared
+
+    def _full_alone(self, unit: Unit, batching: Batching, report: Progress, full: FullAnswers) -> None:
+        """Add the full cache's answers to `full`, for configurations none of which shares a context with it."""
+        report("full cache")
+        read = partial(read_context, self.loaded, unit.context, [], unit.seed, unit.n_longest, self.barred)
+        context = _attempt(read)
+        for each in unit.apart():
+            drafts = self._drafts(each, batching)
+            if isinstance(context, Exception):
+                full[each.sample_id] = None, _no_fidelity(context)
+            elif drafts is not None:
+                result = _attempt(partial(answer_full, self.loaded, each, context, drafts, None))
+                full[each.sample_id] = (
+                    (None, _no_fidelity(result)) if isinstance(result, Exception) else (result[0], None)
+                )
 
     def _over(
         self, unit: Unit, choices: Choices, batching: Batching, report: Progress, *, is_last: bool
-    ) -> Generator[UnitAnswer, None, FullAnswer | None]:
-        """The answers to a sample over a context, batch by batch; returns the full cache's, if they were compared with
-        it. Where they draft each other, it comes first and alone; where they are not compared with it and it is not
-        among them, the configuration that keeps most."""
+    ) -> Generator[UnitAnswer, None, Compared]:
+        """The answers to a sample over a context, batch by batch; returns what they were compared with. Where they
+        draft each other, the full cache comes first and alone; where they are not compared with it and it is not among
+        them, the configuration that keeps most."""
         waiting, drafts = list(unit.configurations), self._drafts(unit, batching)
         full_answer, event = None, None
         if drafts is not None:
@@ -121,7 +142,7 @@ class Worker:
             selected = selected if event is None else [one.with_event(event) for one in selected]
             last = is_last and not waiting
             yield from self._decode(unit, selected, choices.context, drafts, full_answer, last=last)
-        return full_answer
+        return full_answer, event
 
     def _full(
         self, unit: Unit, waiting: list[UnitConfiguration], choices: Choices, drafts: Drafts, *, is_last: bool
@@ -134,15 +155,13 @@ class Worker:
         selected = yield from self._select(unit, own, choices, is_last=is_last)
         if len(selected) < len(own):
             return None, {"event": NO_FIDELITY}, rest
-        last, cell = is_last and not rest, next(iter(selected), None)
-        step = partial(answer_full, self.loaded, unit, choices.context, drafts, cell, last=last)
-        result = _attempt(step)
-        if not isinstance(result, Exception):
-            full_answer, answers = result
-            yield from answers
-            return full_answer, None, rest
-        yield from (failure(one, unit, result) for one in own)
-        return None, {"event": NO_FIDELITY, "error": reason_of(result)}, rest
+        cell = next(iter(selected), None)
+        result = _attempt(partial(answer_full, self.loaded, unit, choices.context, drafts, cell))
+        if isinstance(result, Exception):  # its configuration answers without the comparison, if it can
+            return None, _no_fidelity(result), waiting
+        full_answer, answers = result
+        yield from answers
+        return full_answer, None, rest
 
     def _n(
         self,
@@ -174,9 +193,12 @@ class Worker:
             report(only.method.label)
             if each is not samples[0]:
                 evicted.cache.take_all_back()
-            drafts, full_answer = self._drafts(each, batching), full.get(each.sample_id)
-            step = partial(answer_alone, self.loaded, each, only, evicted, drafts, full_answer)
-            result = _attempt(step)
+            drafts, (full_answer, event) = self._drafts(each, batching), full.get(each.sample_id, (None, None))
+            result = _attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, full_answer, event))
+            if isinstance(result, Exception) and full_answer is not None:
+                evicted.cache.take_all_back()
+                event = _no_fidelity(result)
+                result = _attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, None, event))
             yield failure(only, each, result) if isinstance(result, Exception) else result
 
     def _drafts(self, unit: Unit, batching: Batching) -> Drafts | None:
@@ -214,7 +236,7 @@ class Worker:
         last: bool,
     ) -> Iterator[UnitAnswer]:
         """Decode several configurations as one batch. If it fails, decode its halves if memory ran out, else each
-        configuration alone."""
+        configuration alone, and if that fails, once more without comparing it with the full cache."""
         if not selected:
             return
         step = partial(
@@ -223,8 +245,15 @@ class Worker:
         answers = _attempt(step)
         if not isinstance(answers, Exception):
             yield from answers
-        elif len(selected) == 1:
+        elif len(selected) == 1 and full_answer is None:
             yield failure(selected[0].configuration, unit, answers)
+        elif len(selected) == 1:
+            again = _attempt(context.read_anew) if last else context
+            if isinstance(again, Exception):
+                yield failure(selected[0].configuration, unit, again)
+            else:
+                uncompared = [selected[0].with_event(_no_fidelity(answers))]
+                yield from self._decode(unit, uncompared, again, drafts, None, last=last)
         else:
             yield from self._decode_parts(unit, selected, context, drafts, full_answer, answers, last=last)
 
@@ -267,6 +296,10 @@ def _attempt(step: Callable[[], T]) -> T | Exception:
         raise
     except (Exception, SystemExit) as error:
         return without_frames(error)
+
+
+def _no_fidelity(error: Exception) -> Event:
+    return {"event": NO_FIDELITY, "error": reason_of(error)}
 
 
 def _most_kept(unit: Unit) -> UnitConfiguration:

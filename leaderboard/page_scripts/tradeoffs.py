@@ -23,7 +23,8 @@ CAPTIONS = {
     ),
     "KL": (
         "KL of the evicted cache's next token from the full cache's, mean over the full cache's answers; tasks weigh "
-        "the same; the axis is logarithmic. It tells apart what scores alike, and says nothing about the task."
+        "the same; the axis is logarithmic, and a configuration at 0, or that lacks it on an answer, is not drawn. It "
+        "tells apart what scores alike, and says nothing about the task."
     ),
 }
 COLUMNS = {

@@ -121,6 +121,14 @@ def test_a_change_by_another_program_leaves_no_summary_untrue(any_store: Store, 
     assert shown(any_store) != before
 
 
+def test_a_measure_that_is_moved_leaves_neither_summary_untrue(any_store: Store, rows: "Rows") -> None:
+    two_cells(any_store, rows)
+    with any_store.writing() as connection:
+        connection.execute(text("DELETE FROM fidelity WHERE answer_id = 3"))
+        connection.execute(text("UPDATE fidelity SET answer_id = 3 WHERE answer_id = 1"))
+    assert_as_without_summaries(any_store)
+
+
 def test_summaries_that_are_missing_are_made_by_the_next_run(any_url: URL, rows: "Rows") -> None:
     with Store.open(any_url, create=True) as store:
         two_cells(store, rows)

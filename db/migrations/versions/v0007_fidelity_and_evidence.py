@@ -37,8 +37,9 @@ def create_triggers() -> None:
 
 
 def _create_trigger(name: str, change: str, table: str) -> None:
-    row = "OLD" if change == "DELETE" else "NEW"
-    body = f"DELETE FROM cell_summary WHERE cell_id = (SELECT cell_id FROM answer WHERE id = {row}.answer_id);"
+    rows = {"INSERT": ("NEW",), "UPDATE": ("OLD", "NEW"), "DELETE": ("OLD",)}[change]
+    answers = ", ".join(f"{row}.answer_id" for row in rows)
+    body = f"DELETE FROM cell_summary WHERE cell_id IN (SELECT cell_id FROM answer WHERE id IN ({answers}));"
     moment = f"CREATE TRIGGER {name} AFTER {change} ON {table} FOR EACH ROW"
     is_sqlite = op.get_context().dialect.name == "sqlite"
     op.execute(f"DROP TRIGGER IF EXISTS {name}" + ("" if is_sqlite else f" ON {table}"))

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from transformers import AutoTokenizer
 
+from lukv_bench.bench.engine import fidelity
 from lukv_bench.bench.engine.fidelity import Fidelity, divergences, mean_nll
 from lukv_bench.bench.engine.prompt import continuation_ids
 from lukv_bench.bench.engine.stop import Stop
@@ -183,10 +184,7 @@ def test_a_full_cache_that_fails_is_said_and_takes_no_answer_along(
 
     plain = answered(llama, unit, replace(DRAFTING, fidelity=False))
     monkeypatch.setattr(worker, "answer_full", broken)
-    answers = answered(llama, unit)
-    full = answers.pop("full")
-    assert (full.text, "no good" in str(full.error)) == (None, True)
-    for name, one in answers.items():
+    for name, one in answered(llama, unit).items():
         assert (one.text, one.fidelity) == (plain[name].text, None)
         (event,) = [event for event in one.events if event["event"] == "no_fidelity"]
         assert "no good" in event["error"]
@@ -219,6 +217,8 @@ def test_a_likelihood_is_that_of_the_tokens_and_none_where_logits_are_not_finite
         ("The number is ", "4457", "The number is 4457"),
         ("<|im_start|>assistant\n", "Blue", "<|im_start|>assistant\nBlue"),
         ("The number is", " 4457", "The number is 4457"),
+        ("Answer: (", "A", "Answer: (A"),
+        ("\u7c7b\u522b\uff1a", "\u4f53\u80b2", "\u7c7b\u522b\uff1a\u4f53\u80b2"),
     ],
 )
 def test_a_continuation_has_the_tokens_that_follow_its_prompt(
@@ -227,3 +227,30 @@ def test_a_continuation_has_the_tokens_that_follow_its_prompt(
     tokenizer = AutoTokenizer.from_pretrained(real_model)
     before, after = (tokenizer(part, add_special_tokens=False)["input_ids"] for part in (prompt, whole))
     assert [*before, *continuation_ids(tokenizer, prompt, text)] == after
+
+
+@pytest.mark.parametrize("is_asked", [None, True])
+def test_blocks_that_share_no_context_are_compared_if_asked(llama: Any, unit: Unit, is_asked: bool | None) -> None:
+    methods = build_methods(["uniform"], ["keydiff"], [Budget(keep_tokens=24)], 2, 2, False, [Schedule(16)])
+    only = replace(unit, configurations=tuple(UnitConfiguration(method.label, method) for method in methods))
+    together = answered(llama, replace(unit, configurations=(*unit.configurations[:2], *only.configurations)))
+    (alone,) = answered(llama, only, replace(DRAFTING, fidelity=is_asked)).values()
+    assert alone.text == together[alone.configuration_id].text
+    assert alone.fidelity == (together[alone.configuration_id].fidelity if is_asked else None)
+
+
+@pytest.mark.parametrize("configuration", [0, 2])
+def test_a_comparison_that_fails_is_said_and_takes_no_answer_along(
+    llama: Any, unit: Unit, monkeypatch: pytest.MonkeyPatch, configuration: int
+) -> None:
+    plain = answered(llama, unit, replace(DRAFTING, fidelity=False))
+    name = unit.configurations[configuration].id
+    broken = "divergences" if configuration else "mean_nll"
+
+    def fails(*_: Any) -> Any:
+        raise torch.OutOfMemoryError("too much")
+
+    monkeypatch.setattr(fidelity, broken, fails)
+    one = answered(llama, unit)[name]
+    assert (one.text, one.error, one.fidelity) == (plain[name].text, None, None)
+    assert any(event["event"] == "no_fidelity" and "too much" in event["error"] for event in one.events)

@@ -190,6 +190,7 @@ def test_fidelity_is_shown_and_explained_where_it_was_measured() -> None:
     assert "| KL | same token | NLL |" in text
     assert "| 0.2500 | 87.5% | 1.500 of 0.250 |" in text
     assert "|  |  |  |" in text
+    assert "| 0.2500 (3 of 12) | 87.5% (3 of 12) |" in markdown([row(**MEASURED | {"n_fidelity": 3})])
     assert "KL: of the evicted from the full cache's next token" in text
 
 
@@ -200,6 +201,8 @@ def test_configurations_that_kept_the_same_are_named_once_with_their_tasks() -> 
     assert text.count("kept the same positions of every sample") == 1
     assert "kept the same positions of every sample: x, y (a at 1024, b at 1024)" in text
     assert "kept the same" not in markdown([row(label="x"), row(label="y", allocator="y")])
+    by_block = row(label="y", kept_hash="h", spec=SPEC | {"schedule": "block:16"}, schedule="block:16")
+    assert "kept the same" not in markdown([row(label="x", kept_hash="h"), by_block])
 
 
 def test_columns_are_explained_in_plain_words() -> None:

@@ -157,7 +157,7 @@ def test_a_difference_in_fidelity_is_better_where_it_is_less(two_tasks: Path, lu
     path = with_fidelity(two_tasks)
     command = ("compare", "lukv", "uniform", "--db", path, "--task", "fwe", "--by", "kl")
     text = " ".join(lukv_bench(*command).out.split())
-    assert f"{A} is better than {B} on fwe 1024: by 0." in text
+    assert f"{A} is closer to the full cache than {B} on fwe 1024: by 0." in text
     assert "nats of KL (p = 0.0005, " in text
     assert "A won 12 of 12 samples" in text
     (row,) = lukv_bench(*command, "--json").rows
@@ -179,8 +179,35 @@ def test_agreement_and_likelihood_are_compared_likewise(
 
 def test_fidelity_that_was_not_measured_or_goes_with_nothing_is_refused(two_tasks: Path, lukv_bench: Any) -> None:
     ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "kl")
-    assert (ended.code, "of which kl was measured; run them again with --redo --fidelity" in ended.err) == (2, True)
+    assert (ended.code, "kl of 0 of 12 samples of A: no task has it on every answer" in ended.err) == (2, True)
     ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "luck")
     assert (ended.code, "--by is score or kl or agreement or nll" in ended.err) == (2, True)
     ended = lukv_bench("compare", "lukv", "uniform", "--db", two_tasks, "--by", "kl", "--flips")
     assert (ended.code, "leave --by out" in ended.err) == (2, True)
+
+
+def test_a_task_that_was_measured_in_part_is_left_out_and_named(two_tasks: Path, lukv_bench: Any) -> None:
+    path = with_fidelity(two_tasks)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute(
+            "DELETE FROM fidelity WHERE answer_id = (SELECT min(answer.id) FROM answer JOIN cell ON cell.id = cell_id "
+            "JOIN configuration ON configuration.id = configuration_id WHERE task = 'fwe' AND allocator = 'lukv')"
+        )
+        connection.commit()
+    command = ("compare", "lukv", "uniform", "--db", path, "--by", "kl")
+    rows = lukv_bench(*command, "--json").rows
+    assert [(row["task"], row["n_samples"]) for row in rows] == [("niah_single_1", 12)]
+    assert rows[0]["incomplete"] == "fwe 1024: kl of 11 of 12 samples of A"
+    assert "incomplete, left out: fwe 1024: kl of 11 of 12" in lukv_bench(*command).out
+
+
+def test_caches_that_are_alike_up_to_rounding_are_tied(two_tasks: Path, lukv_bench: Any) -> None:
+    path = with_fidelity(two_tasks)
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("UPDATE fidelity SET kl_nats = 0.25 + 1e-11 * answer_id")
+        connection.commit()
+    command = ("compare", "lukv", "uniform", "--db", path, "--by", "kl", "--task", "fwe")
+    (row,) = lukv_bench(*command, "--json").rows
+    assert [row[name] for name in ("difference", "low", "high", "won", "lost", "tied")] == [0, 0, 0, 0, 0, 12]
+    text = " ".join(lukv_bench(*command).out.split())
+    assert "their means are the same on each of them. A won 0 of 12" in text
