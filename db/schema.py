@@ -231,8 +231,7 @@ class Claim(Base):
 class Answer(Base):
     """The text that a cell gave for a sample, with its score [0, 1], or the error that it gave instead.
 
-    `kept_hash` is made of the positions kept in every head: equal ones are, of one context and by one schedule, the
-    same cache. It is null in a row of an older schema.
+    `kept_hash` is of the positions kept in every head, null in a row of an older schema.
     """
 
     __tablename__ = "answer"

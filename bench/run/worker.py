@@ -3,26 +3,23 @@
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TypeVar
 
 from ...scorers.base import Profile
 from ..engine.context import Context
 from ..engine.drafts import Drafts
 from ..engine.fidelity import FullAnswer
 from ..engine.quicker import QuickerLayout
-from ..errors import PluginFailure, reason_of, without_frames
+from ..errors import reason_of
 from ..methods.events import NO_FIDELITY, Event
 from ..methods.evicted import Barred
 from ..methods.eviction import evict_alone, read_context, select_kept
 from ..methods.selection import Selection
 from ..models.load import LoadedModel
-from ..models.weights import ModelChanged
 from .answer import Selected, answer_alone, answer_full, answer_selected
+from .attempts import attempt, failure, no_fidelity
 from .batching import Batching, is_out_of_memory, n_fitting
 from .choices import Choices
 from .unit import Unit, UnitAnswer, UnitConfiguration
-
-T = TypeVar("T")
 
 Compared = tuple[FullAnswer | None, Event | None]
 """What the answers to a sample are compared with, or an event that says why they are not; neither where that is off."""
@@ -88,13 +85,13 @@ class Worker:
             return
         report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
-        context = _attempt(
+        context = attempt(
             partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_longest, self.barred)
         )
         if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(one, each, context) for each in samples for one in each.configurations)
             if full is not None:
-                full.update({each.sample_id: (None, _no_fidelity(context)) for each in samples})
+                full.update({each.sample_id: (None, no_fidelity(context)) for each in samples})
             return
         choices = Choices(context, unit.configurations)
         for each in samples:
@@ -106,15 +103,15 @@ class Worker:
         """Add the full cache's answers to `full`, for configurations none of which shares a context with it."""
         report("full cache")
         read = partial(read_context, self.loaded, unit.context, [], unit.seed, unit.n_longest, self.barred)
-        context = _attempt(read)
+        context = attempt(read)
         for each in unit.apart():
             drafts = self._drafts(each, batching)
             if isinstance(context, Exception):
-                full[each.sample_id] = None, _no_fidelity(context)
+                full[each.sample_id] = None, no_fidelity(context)
             elif drafts is not None:
-                result = _attempt(partial(answer_full, self.loaded, each, context, drafts, None))
+                result = attempt(partial(answer_full, self.loaded, each, context, drafts, None))
                 full[each.sample_id] = (
-                    (None, _no_fidelity(result)) if isinstance(result, Exception) else (result[0], None)
+                    (None, no_fidelity(result)) if isinstance(result, Exception) else (result[0], None)
                 )
 
     def _over(
@@ -156,9 +153,9 @@ class Worker:
         if len(selected) < len(own):
             return None, {"event": NO_FIDELITY}, rest
         cell = next(iter(selected), None)
-        result = _attempt(partial(answer_full, self.loaded, unit, choices.context, drafts, cell))
+        result = attempt(partial(answer_full, self.loaded, unit, choices.context, drafts, cell))
         if isinstance(result, Exception):  # its configuration answers without the comparison, if it can
-            return None, _no_fidelity(result), waiting
+            return None, no_fidelity(result), waiting
         full_answer, answers = result
         yield from answers
         return full_answer, None, rest
@@ -183,7 +180,7 @@ class Worker:
         if not samples:
             return
         report("prefill")
-        evicted = _attempt(
+        evicted = attempt(
             partial(evict_alone, self.loaded, unit.context, only.method, unit.seed, unit.n_longest, self.barred)
         )
         for each in samples:
@@ -194,11 +191,11 @@ class Worker:
             if each is not samples[0]:
                 evicted.cache.take_all_back()
             drafts, (full_answer, event) = self._drafts(each, batching), full.get(each.sample_id, (None, None))
-            result = _attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, full_answer, event))
+            result = attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, full_answer, event))
             if isinstance(result, Exception) and full_answer is not None:
                 evicted.cache.take_all_back()
-                event = _no_fidelity(result)
-                result = _attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, None, event))
+                event = no_fidelity(result)
+                result = attempt(partial(answer_alone, self.loaded, each, only, evicted, drafts, None, event))
             yield failure(only, each, result) if isinstance(result, Exception) else result
 
     def _drafts(self, unit: Unit, batching: Batching) -> Drafts | None:
@@ -214,7 +211,7 @@ class Worker:
         """What each configuration keeps; yields the answers of those that fail."""
         selected: list[Selected] = []
         for one in together:
-            choose = partial(_attempt, partial(self._selection, unit, one, choices.context))
+            choose = partial(attempt, partial(self._selection, unit, one, choices.context))
             selection = choices.of(one, choose, is_last=is_last)
             if isinstance(selection, Exception):
                 yield failure(one, unit, selection)
@@ -242,17 +239,17 @@ class Worker:
         step = partial(
             answer_selected, self.loaded, unit, selected, context, self.quicker, drafts, full_answer, last=last
         )
-        answers = _attempt(step)
+        answers = attempt(step)
         if not isinstance(answers, Exception):
             yield from answers
         elif len(selected) == 1 and full_answer is None:
             yield failure(selected[0].configuration, unit, answers)
         elif len(selected) == 1:
-            again = _attempt(context.read_anew) if last else context
+            again = attempt(context.read_anew) if last else context
             if isinstance(again, Exception):
                 yield failure(selected[0].configuration, unit, again)
             else:
-                uncompared = [selected[0].with_event(_no_fidelity(answers))]
+                uncompared = [selected[0].with_event(no_fidelity(answers))]
                 yield from self._decode(unit, uncompared, again, drafts, None, last=last)
         else:
             yield from self._decode_parts(unit, selected, context, drafts, full_answer, answers, last=last)
@@ -274,7 +271,7 @@ class Worker:
             n = (len(selected) + 1) // 2
             self.too_many.append(n)
         event = {"event": "batch_failed", "error": reason_of(error), "configurations": len(selected)}
-        again = _attempt(context.read_anew) if last else context
+        again = attempt(context.read_anew) if last else context
         selected = [one.with_event(event) for one in selected]
         for first in range(0, len(selected), n):
             part = selected[first : first + n]
@@ -284,31 +281,7 @@ class Worker:
                 yield from self._decode(unit, part, again, drafts, full_answer, last=last and part[-1] is selected[-1])
 
 
-def _attempt(step: Callable[[], T]) -> T | Exception:
-    """The result of a step, or the exception it raised: a plugin may raise anything, and memory may run out.
-
-    Raises:
-        ModelChanged: the run cannot continue.
-    """
-    try:
-        return step()
-    except ModelChanged:
-        raise
-    except (Exception, SystemExit) as error:
-        return without_frames(error)
-
-
-def _no_fidelity(error: Exception) -> Event:
-    return {"event": NO_FIDELITY, "error": reason_of(error)}
-
-
 def _most_kept(unit: Unit) -> UnitConfiguration:
     """The configuration that keeps most of the context, the first among equals."""
     n_tokens = len(unit.context)
     return max(unit.configurations, key=lambda one: (one.method.scorer is None, one.method.budget.per_head(n_tokens)))
-
-
-def failure(configuration: UnitConfiguration, unit: Unit, error: Exception) -> UnitAnswer:
-    """The answer of a configuration that an error ended."""
-    trace = error.trace if isinstance(error, PluginFailure) else ""
-    return UnitAnswer.failure(configuration, unit, reason_of(error), trace)
