@@ -220,10 +220,10 @@ def test_scores_of_answers_that_find_something_are_between_0_and_100(
 
     real = driver.record_of
 
-    def record_of(answer: Any, sample: Any, run_id: str) -> Any:
+    def record_of(answer: Any, sample: Any, run_id: str, **more: Any) -> Any:
         references = sample.rendered.document["outputs"]
         text = " and ".join(references[: (4, 0, 1)[sample.rendered.ordinal]])
-        return real(replace(answer, text=text), sample, run_id)
+        return real(replace(answer, text=text), sample, run_id, **more)
 
     monkeypatch.setattr(driver, "record_of", record_of)
     base = ("run", "--model", tiny, "--length", "700", "--limit", "3", "--ratio", "0.5", "--db", "out.db")

@@ -30,7 +30,7 @@ def test_the_tutorial_s_files_and_commands_work(
     (printed,) = follow("plugins.md", shell)
     assert "Gives deep layers less than early ones, in equal steps." in printed
     assert "my-methods 0.1" in printed
-    kept = dict(re.findall(r"(uniform|staircase:steepness=0\.3) +lastword .* ([\d.]+) of [\d.]+\s", printed))
+    kept = dict(re.findall(r"(uniform|staircase:steepness=0\.3) +lastword .*? ([\d.]+) of [\d.]+\s", printed))
     assert set(kept) == {"uniform", "staircase:steepness=0.3"}, printed
     assert len(set(kept.values())) == 1, "budgets are exact"
     site.pip("uninstall", "--quiet", "--yes", "my-methods")
