@@ -11,6 +11,8 @@ from transformers import AutoModelForCausalLM
 from transformers.cache_utils import Cache
 
 from lukv_bench import UserError
+from lukv_bench.bench.api.batching import check_drafting
+from lukv_bench.bench.api.grid import Grid
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict, keep_everything, share
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED
@@ -160,6 +162,13 @@ def test_a_worker_drafts_nothing_and_its_answers_say_what_states_take(hybrid: Bo
         assert one.error is None
         assert one.n_passes == one.n_steps == ANSWER
         assert (said in one.events) == (method.scorer is not None)
+
+
+def test_fidelity_of_a_model_that_drafts_nothing_is_refused(hybrid: Both) -> None:
+    loaded, _ = hybrid
+    check_drafting(Grid(), loaded)
+    with pytest.raises(UserError, match="--fidelity needs drafts, and the recurrent layers"):
+        check_drafting(Grid(fidelity=True), loaded)
 
 
 def test_a_model_that_loses_its_state_between_blocks_is_refused_blocks(hybrid: Both, some_ids: Ids) -> None:
