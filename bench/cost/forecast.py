@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 from ...db.costs import done_costs
 from ...db.store import Store
-from ..methods.profiles import NotMade
 from ..run.plan import Plan
 from ..run.rows import environment_row
 from .request import CostSettings
@@ -88,5 +87,5 @@ def forecast_costs(plan: Plan, store: Store | None, settings: CostSettings, *, r
         device=loaded.place,
         cells=tuple(forecasts),
         settings=settings,
-        to_make=tuple(dict.fromkeys(str(one.failure) for one in plan.methods if isinstance(one.failure, NotMade))),
+        to_make=plan.to_make,
     )

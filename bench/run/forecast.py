@@ -7,7 +7,6 @@ from ... import UserError
 from ...db.paces import SampleSeconds, recent_samples
 from ...db.store import Store
 from ..methods.estimate import CacheShape, estimate
-from ..methods.profiles import NotMade
 from ..models.load import DTYPES, LoadedModel
 from ..samples.sample_set import SampleSet
 from .batching import Batching
@@ -113,7 +112,7 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         n_stored=n_stored,
         weight_bytes=sum(weight.numel() * weight.element_size() for weight in loaded.model.parameters()),
         kv_bytes=max(_kv_bytes(loaded, load_of(each), plan.cells_of(each), batch) for each in plan.sample_sets),
-        to_make=tuple(dict.fromkeys(str(one.failure) for one in plan.methods if isinstance(one.failure, NotMade))),
+        to_make=plan.to_make,
     )
 
 

@@ -13,7 +13,7 @@ from ..errors import PluginError
 from ..methods.allocation import check_budget
 from ..methods.eviction import check_methods
 from ..methods.method import Method
-from ..methods.profiles import MethodProfiles, profile_hashes
+from ..methods.profiles import MethodProfiles, NotMade, profile_hashes
 from ..models.load import LoadedModel
 from ..plugins.plugin import Plugin
 from ..profiles.file import profile_hash
@@ -93,6 +93,11 @@ class Plan:
     def profiles(self) -> dict[str, Profile]:
         """By hash."""
         return {profile_hash(profile): profile for method in self.methods for profile in method.profiles.values()}
+
+    @property
+    def to_make(self) -> tuple[str, ...]:
+        """The profiles that are not there and were not made, each once, in words."""
+        return tuple(dict.fromkeys(str(one.failure) for one in self.methods if isinstance(one.failure, NotMade)))
 
 
 def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report, *, make_profiles: bool = True) -> Plan:

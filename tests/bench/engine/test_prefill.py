@@ -1,7 +1,7 @@
 """What prefill keeps and what it shows to a scorer, against transformers' own forward pass."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -15,21 +15,9 @@ from lukv_bench.bench.errors import WriteError
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
+from .looking import Looking
+
 N_TOKENS = 41
-
-
-@dataclass(frozen=True)
-class Looking:
-    """A scorer that remembers what it was shown."""
-
-    source: ClassVar[str] = "tests"
-    protection: ClassVar[Protection] = Protection(0, 0)
-    reads: Reads
-    views: list[LayerView] = field(default_factory=list)
-
-    def score(self, layer: LayerView) -> Tensor:
-        self.views.append(layer)
-        return layer.keys[..., 0].float()
 
 
 @dataclass

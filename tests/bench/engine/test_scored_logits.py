@@ -2,9 +2,9 @@
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 import torch
@@ -21,6 +21,8 @@ from lukv_bench.scorers.base import LayerView, Protection, Reads, Scorer
 from lukv_bench.scorers.h2o import H2O
 from lukv_bench.scorers.snapkv import SnapKV
 from lukv_bench.scorers.tova import TOVA
+
+from .looking import Looking
 
 N_TOKENS, EVICTED = 45, 1
 HEADS = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 12}
@@ -90,20 +92,6 @@ def test_without_softcap_and_sinks_the_weights_would_be_others(
     for name, scores in by_name(own_weights(plain, ids)).items():
         at = ~scores.isnan()
         assert not torch.allclose(SCORERS[name].score(bare)[0][at], scores[at], atol=1e-3, rtol=1e-2)
-
-
-@dataclass(frozen=True)
-class Looking:
-    """Remembers what it was shown."""
-
-    source: ClassVar[str] = "tests"
-    protection: ClassVar[Protection] = Protection(0, 0)
-    reads: Reads
-    views: list[LayerView] = field(default_factory=list)
-
-    def score(self, layer: LayerView) -> Tensor:
-        self.views.append(layer)
-        return layer.keys[..., 0].float()
 
 
 def look(loaded: LoadedModel, ids: list[int], reads: Reads) -> list[LayerView]:

@@ -4,7 +4,7 @@ import copy
 import gc
 import weakref
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import pytest
@@ -17,22 +17,10 @@ from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.scorers.base import LayerView, Protection, Reads
 
+from .looking import Looking
+
 N_TOKENS = 41
 HEADS: dict[str, int] = {"hidden_size": 48, "num_attention_heads": 4, "num_key_value_heads": 2}
-
-
-@dataclass(frozen=True)
-class Looking:
-    """A scorer that remembers what it was shown."""
-
-    source: ClassVar[str] = "tests"
-    protection: ClassVar[Protection] = Protection(0, 0)
-    reads: Reads
-    views: list[LayerView] = field(default_factory=list)
-
-    def score(self, layer: LayerView) -> Tensor:
-        self.views.append(layer)
-        return layer.keys[..., 0].float()
 
 
 def look(loaded: Any, reads: Reads, ids: list[int], **more: Any) -> list[LayerView]:
