@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, Text, and_, cast, insert, select, tuple_, update
+from sqlalchemy.orm import InstrumentedAttribute
 
 from .cell_scores import update_score
 from .portions import portions
@@ -34,7 +35,7 @@ def put_all(connection: Connection, rows: Iterable[PlanRow]) -> None:
     """Write the rows that are missing, parents first whatever their order, in a writing transaction.
 
     A row that is there stays as it is, since its key is a hash of it; but a cell takes the larger number of samples,
-    a method page or a task the newer text, and a sample or a profile what it lacks.
+    a method page or a task the newer text, and a sample, a profile or a model what it lacks.
     IntegrityError when a row names a parent that is nowhere.
     """
     by_table: dict[str, list[Values]] = {}
@@ -91,6 +92,8 @@ def _renew(connection: Connection, table: Table, row: Values, there: Values) -> 
         connection.execute(lacking.values(arrays=row["arrays"]))
     elif table.name == Sample.__tablename__:
         _fill_in(connection, row)
+    elif table.name == Model.__tablename__:
+        _fill_in_entries(connection, Model.revision, Model.details, row["revision"], row["details"])
 
 
 def _raise_samples(connection: Connection, cell: Values) -> None:
@@ -105,17 +108,23 @@ def _fill_in(connection: Connection, sample: Values) -> None:
     if sample["facets"] is not None:
         lacking = update(Sample).where(Sample.id == sample["id"], Sample.facets.is_(None))
         connection.execute(lacking.values(facets=sample["facets"], reference_answers=sample["reference_answers"]))
-        _fill_in_facets(connection, sample["id"], sample["facets"])
+        _fill_in_entries(connection, Sample.id, Sample.facets, sample["id"], sample["facets"])
     if sample["prompt"] is not None:
         lacking = update(Sample).where(Sample.id == sample["id"], Sample.prompt.is_(None))
         connection.execute(lacking.values(prompt=sample["prompt"], reference_answers=sample["reference_answers"]))
 
 
-def _fill_in_facets(connection: Connection, sample: str, facets: Mapping[str, Any]) -> None:
-    """Those that an older version did not write. Facets that cannot be read stay as they are."""
-    stored = parsed(connection.scalar(select(cast(Sample.facets, Text)).where(Sample.id == sample)))
-    if isinstance(stored, dict) and not facets.keys() <= stored.keys():
-        connection.execute(update(Sample).where(Sample.id == sample).values(facets={**facets, **stored}))
+def _fill_in_entries(
+    connection: Connection,
+    key: InstrumentedAttribute[str],
+    column: InstrumentedAttribute[Any],
+    identity: str,
+    entries: Mapping[str, Any],
+) -> None:
+    """Those of a JSON object that an older version did not write. One that cannot be read stays as it is."""
+    stored = parsed(connection.scalar(select(cast(column, Text)).where(key == identity)))
+    if isinstance(stored, dict) and not entries.keys() <= stored.keys():
+        connection.execute(update(key.class_).where(key == identity).values({column: {**entries, **stored}}))
 
 
 def _is(table: Table, values: Values) -> ColumnElement[bool]:

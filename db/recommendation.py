@@ -1,15 +1,19 @@
 """Which configurations fit a memory and keep a share of the full cache's score, as far as the record shows."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 
+from .cache_sizes import CacheSizes, tokens_per_head
 from .comparable import Row, Setting
 from .database import Database
 from .labels import budget_label, method_name
-from .rivals import Rivals
+from .need import Need
+from .recommended_run import run_command
+from .rivals import find_rivals, parse_against
 from .score_tables import read_score_table
 from .statistics.relative import qualities
 from .statistics.table import ScoreTable
@@ -29,53 +33,76 @@ would tell whether the target is met."""
 
 
 @dataclass(frozen=True)
+class Group:
+    """Configurations that are held against one full cache, and so may be ranked together.
+
+    Attributes:
+        full: A row of the full cache.
+        sources: By configuration a row of `read_results`.
+        table: The scores of those that are complete.
+        n_incomplete: Configurations that lack samples, and are not judged.
+        tasks: Of the evidence, in order.
+        lengths: Of the evidence, in order; empty where tasks have none.
+    """
+
+    full: Row
+    sources: Mapping[str, Row]
+    table: ScoreTable
+    n_incomplete: int
+    tasks: list[str]
+    lengths: list[int]
+
+    @property
+    def title(self) -> str:
+        """What they share."""
+        return Setting.of(self.full).title
+
+
+@dataclass(frozen=True)
 class Candidates:
-    """What may be ranked together: configurations held against one full cache.
+    """What a group says of a need.
 
     Attributes:
         title: What they share.
-        full: A row of the full cache.
-        rows: With RECOMMENDED_COLUMNS but for `command`, the best first; only those that fit.
-        sources: By configuration a row of `read_results`.
+        rows: With RECOMMENDED_COLUMNS, the best first; only those that fit.
         n_too_large: Complete configurations that do not fit.
         n_incomplete: Configurations that lack samples, and are not judged.
         is_scored: Whether the full cache scores more than 0 and has answered all samples; else nothing is judged.
+        full_bytes: Of the full cache at the length asked for.
+        most_per_head: Tokens of each head that fit, less than 1 where nothing does.
     """
 
     title: str
-    full: Row
     rows: Sequence[dict[str, Any]]
-    sources: dict[str, Row]
     n_too_large: int
     n_incomplete: int
     is_scored: bool
+    full_bytes: int
+    most_per_head: int
 
 
-def read_candidates(
-    db: Database, rows: Sequence[Row], rivals: Rivals, kv_bytes: Callable[[Row], int], memory_bytes: int, share: float
-) -> list[Candidates]:
-    """Candidates for each full cache that some of the rows are held against.
+def read_groups(db: Database, rows: Sequence[Row]) -> list[Group]:
+    """A group for each full cache that some of the rows are held against; none without complete ones of both.
 
     Args:
         db: The results.
         rows: Of `read_results`, of one model.
-        rivals: Each cell's full cache, of `rivals.find_rivals`.
-        kv_bytes: What a row's configuration keeps of a context.
-        memory_bytes: What it may keep.
-        share: Of the full cache's score that it has to keep, 0 < share <= 1.
     """
+    if not any(row["allocator"] == "full" for row in rows):
+        return []
+    rivals = find_rivals(rows, parse_against("full", rows))
     by_cell = {str(row["cell"]): row for row in rows}
     full_of = {str(row["configuration"]): by_cell[rivals.of[row["cell"]]] for row in rows if row["cell"] in rivals.of}
-    groups: dict[str, list[Row]] = {}
+    members: dict[str, list[Row]] = {}
     for row in rows:
         full = full_of.get(str(row["configuration"]))
         if full is not None:
-            groups.setdefault(str(full["configuration"]), []).append(row)
-    found: list[Candidates] = []
-    for name, of_group in groups.items():
-        places = {_place(row) for row in of_group}
-        with_full = [row for row in rows if row["configuration"] == name and _place(row) in places] + of_group
-        found.append(_candidates(db, with_full, name, kv_bytes, memory_bytes, share))
+            members.setdefault(str(full["configuration"]), []).append(row)
+    found: list[Group] = []
+    for name, some in members.items():
+        places = {_place(row) for row in some}
+        with_full = [row for row in rows if row["configuration"] == name and _place(row) in places] + some
+        found.append(_read_group(db, with_full, name))
     return sorted(found, key=lambda each: each.title)
 
 
@@ -83,39 +110,66 @@ def _place(row: Row) -> tuple[Any, ...]:
     return row["task"], row["length"], row["task_version"], row["data_revision"]
 
 
-def _candidates(
-    db: Database, rows: Sequence[Row], full: str, kv_bytes: Callable[[Row], int], memory_bytes: int, share: float
-) -> Candidates:
+def _read_group(db: Database, rows: Sequence[Row], full: str) -> Group:
     table, incomplete = read_score_table(db, rows, lambda row: str(row["configuration"]), lambda row: str(row["task"]))
     sources = {str(row["configuration"]): row for row in rows}
-    others = [name for name in table.configurations if name != full]
-    fitting = [name for name in others if kv_bytes(sources[name]) <= memory_bytes]
-    number = {name: place for place, name in enumerate(table.configurations)}
-    is_scored = full in number and bool(table.means()[number[full]] > 0)
-    judged = _judged(table, number, full, fitting, share) if is_scored and fitting else []
-    evidence = _evidence(rows)
-    ranked = [
-        {
-            **{name: sources[each["configuration"]][name] for name in ("model", "protocol", "dtype", "seed")},
-            **each,
-            "method": method_name(sources[each["configuration"]]),
-            "budget": budget_label(sources[each["configuration"]]),
-            "kv_bytes": kv_bytes(sources[each["configuration"]]),
-            **evidence,
-        }
-        for each in judged
-    ]
-    order = {SURE: 0, SO_FAR: 1, NOT_MET: 2}
-    ranked.sort(key=lambda row: (order[row["standing"]], -round(row["quality"], 9), row["kv_bytes"], row["method"]))
-    return Candidates(
-        Setting.of(sources[full]).title,
-        sources[full],
-        ranked,
-        sources,
-        len(others) - len(fitting),
-        len(incomplete),
-        is_scored,
+    return Group(
+        full=sources[full],
+        sources=sources,
+        table=table,
+        n_incomplete=len(incomplete),
+        tasks=sorted({str(row["task"]) for row in rows}),
+        lengths=sorted({int(row["length"]) for row in rows if row["length"] is not None}),
     )
+
+
+def candidates(group: Group, sizes: CacheSizes, need: Need) -> Candidates:
+    """What fits a need and how much of the score it keeps, the best first.
+
+    Args:
+        group: Whose configurations are judged.
+        sizes: Of the model's cache.
+        need: What they are wanted for.
+    """
+    full = str(group.full["configuration"])
+    kv_bytes = {name: _kept_bytes(sizes, row, need.n_tokens) for name, row in group.sources.items()}
+    others = [name for name in group.table.configurations if name != full]
+    fitting = [name for name in others if kv_bytes[name] <= need.memory_bytes]
+    number = {name: place for place, name in enumerate(group.table.configurations)}
+    is_scored = full in number and bool(group.table.means()[number[full]] > 0)
+    judged = _judged(group.table, number, full, fitting, need.share) if is_scored and fitting else []
+    rows = [_row(group, need, each, kv_bytes[each["configuration"]]) for each in judged]
+    order = {SURE: 0, SO_FAR: 1, NOT_MET: 2}
+    rows.sort(key=lambda row: (order[row["standing"]], -round(row["quality"], 9), row["kv_bytes"], row["method"]))
+    return Candidates(
+        title=group.title,
+        rows=rows,
+        n_too_large=len(others) - len(fitting),
+        n_incomplete=group.n_incomplete,
+        is_scored=is_scored,
+        full_bytes=sizes.full_bytes(need.n_tokens),
+        most_per_head=sizes.most_per_head(need.n_tokens, need.memory_bytes),
+    )
+
+
+def _kept_bytes(sizes: CacheSizes, row: Row, n_tokens: int) -> int:
+    keep, ratio = row["keep_tokens"], row["ratio"]
+    exact = None if keep is not None or ratio is None else Decimal(str(ratio))
+    return sizes.kept_bytes(n_tokens, tokens_per_head(n_tokens, exact, keep))
+
+
+def _row(group: Group, need: Need, judged: dict[str, Any], kv_bytes: int) -> dict[str, Any]:
+    source = group.sources[judged["configuration"]]
+    row = {
+        **{name: source[name] for name in ("model", "protocol", "dtype", "seed")},
+        **judged,
+        "method": method_name(source),
+        "budget": budget_label(source),
+        "kv_bytes": kv_bytes,
+        "tasks": group.tasks,
+        "lengths": group.lengths,
+    }
+    return row | {"command": run_command(need, row, source)}
 
 
 def _judged(
@@ -147,8 +201,3 @@ def _standing(quality: float, p_holm: float, share: float) -> str:
     if quality < 100 * share - 1e-9:
         return NOT_MET
     return SURE if p_holm <= 1 - LEVEL + 1e-12 else SO_FAR
-
-
-def _evidence(rows: Sequence[Row]) -> dict[str, Any]:
-    lengths = {int(row["length"]) for row in rows if row["length"] is not None}
-    return {"tasks": sorted({str(row["task"]) for row in rows}), "lengths": sorted(lengths)}

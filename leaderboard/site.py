@@ -20,6 +20,7 @@ LOOK_AGAIN_S = 5
 PAGES = {
     "ranking": "Leaderboard",
     "tradeoffs": "Trade-offs",
+    "recommend": "Recommend",
     "cost": "Cost",
     "tasks": "Tasks",
     "evidence": "Evidence",

@@ -159,9 +159,9 @@ class Results:
         dtype = optional_text("--dtype", dtype)
         length = optional_number("--context-length", context_length)
         texts = text_of("--model", model), text_of("--memory", memory), text_of("--min-quality", min_quality)
-        need = need_of(texts[0], length or 0, *texts[1:], dtype, self.db, names_of(task))
+        need = need_of(texts[0], length or 0, *texts[1:], self.db)
         with open_results(self.db) as store:
-            rows = recommended_rows(recommended(store, need))
+            rows = recommended_rows(recommended(store, need, dtype, names_of(task)))
         return pd.DataFrame(rows, columns=RECOMMENDED_COLUMNS)
 
     @python_messages()

@@ -1,11 +1,10 @@
 """Parses and checks the values of options; every error is one sentence."""
 
-import re
 from collections.abc import Sequence
-from fractions import Fraction
 from pathlib import Path
 
 from ... import UserError
+from ...db.need import MOST_SAMPLES
 from ..files.access import user_path
 
 
@@ -71,10 +70,6 @@ def storable_once(option: str, numbers: Sequence[int]) -> list[int]:
     return list(dict.fromkeys(numbers))
 
 
-MOST_SAMPLES = 10**6
-"""Upper limit for one task: more than any data set has."""
-
-
 def samples_limit(limit: int) -> None:
     """Refuse a number of samples out of range.
 
@@ -94,38 +89,6 @@ def at_least_one(option: str, value: int) -> None:
     """
     if value < 1:
         raise UserError(f"{option} takes a number of at least 1, not {value}.")
-
-
-UNITS = {"": 2**30, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10}
-
-
-def memory_bytes(option: str, text: str) -> int:
-    """The bytes of a size such as "2GiB" or "512 MiB"; a number alone is GiB.
-
-    Raises:
-        UserError: it is none, less than a byte, or more than any machine has.
-    """
-    found = re.fullmatch(r"([0-9]{1,12}(?:\.[0-9]{1,12})?) ?([A-Za-z]*)", text.strip(), re.ASCII)
-    if found is None or found[2] not in UNITS:
-        raise UserError(f"{option} takes a size in GiB, MiB or KiB such as 2GiB, not {text!r}.")
-    size = int(Fraction(found[1]) * UNITS[found[2]])
-    if not 0 < size < 2**60:
-        raise UserError(f"{option} takes a size above 0 such as 2GiB, and less than 2**30 GiB, not {text!r}.")
-    return size
-
-
-def percent(option: str, text: str) -> Fraction:
-    """The share that a text such as "98%" stands for, above 0 and at most 1; the sign may be left out.
-
-    Raises:
-        UserError: it is no such percentage; 1 or less without a sign may be meant as a share, and is refused.
-    """
-    found = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{1,12})?) ?(%?)", text.strip(), re.ASCII)
-    if found is None or not 0 < Fraction(found[1]) <= 100 or (not found[2] and Fraction(found[1]) <= 1):
-        raise UserError(
-            f"{option} takes percent of the full cache's score, above 0 and at most 100, such as 98%, not {text!r}."
-        )
-    return Fraction(found[1]) / 100
 
 
 def storable(option: str, value: int | None) -> None:

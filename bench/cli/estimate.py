@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ... import UserError
+from ...db.sizes import size
 from ..api.defaults import MODEL
 from ..api.values import axis, one_of, whole_numbers
-from ..models.memory import size
 from .options import Json, KeepTokens, Model, Ratio
 
 if TYPE_CHECKING:

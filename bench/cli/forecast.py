@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from ..models.memory import size
+from ...db.sizes import size
 from ..reports.layout import fitted
 from ..reports.progress import duration
 from ..reports.table import print_note, terminal_width

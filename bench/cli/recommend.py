@@ -64,21 +64,13 @@ def recommend(options: RecommendOptions) -> int:
     from ..api.results import open_results
 
     tasks = None if options.task is None else axis("--task", options.task)
-    need = need_of(
-        options.model,
-        options.context_length,
-        options.memory,
-        options.min_quality,
-        options.dtype,
-        options.db,
-        tasks,
-    )
+    need = need_of(options.model, options.context_length, options.memory, options.min_quality, options.db)
     with open_results(options.db) as store:
-        found = recommended(store, need)
+        found = recommended(store, need, options.dtype, tasks)
     from ..reports import recommendation, table
 
     if options.json:
         table.print_json(recommended_rows(found))
     else:
-        recommendation.print_recommendation(found, need.n_tokens, need.memory_bytes, need.share)
+        recommendation.print_recommendation(found, need)
     return 0

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ...db.cost_records import RepeatRecord
+from ...db.sizes import size
 from ..engine.cache import StoreCache
 from ..methods.eviction import evict_alone
 from ..models.load import LoadedModel
-from ..models.memory import size
 from ..run.batching import is_out_of_memory
 from ..run.unit import Unit
 from .instruments import Instruments, decode_timed

@@ -11,12 +11,13 @@ from ... import UserError
 from ...db.cost_records import CostRecord
 from ...db.costs import OverlapError, done_costs, put_cost
 from ...db.heartbeat import heartbeat
+from ...db.sizes import size
 from ...db.store import Store
 from ..engine.decode import fed_at_most
 from ..engine.ready import refuse_sliding_window
 from ..engine.stop import Stop
 from ..errors import EXIT_INTERRUPTED, Interrupted, reason_of
-from ..models.memory import measured_memory, size
+from ..models.memory import measured_memory
 from ..record.hashing import content_hash
 from ..run.batching import Batching
 from ..run.executors.setup import WorkerSetup

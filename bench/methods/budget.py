@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
-from fractions import Fraction
 
 from ... import UserError
+from ...db.cache_sizes import tokens_per_head
 
 DEFAULT_RATIO = "0.8"
 """It separates allocators on the default task, and papers report it most often."""
@@ -25,11 +25,7 @@ class Budget:
 
     def per_head(self, n_tokens: int) -> int:
         """Tokens a head keeps on average: floor((1 - ratio) x T), or N but never more than T."""
-        if self.keep_tokens is not None:
-            return min(self.keep_tokens, n_tokens)
-        if self.ratio is None:
-            return n_tokens
-        return int((1 - Fraction(self.ratio)) * n_tokens)  # fractions: a Decimal product keeps 28 digits only
+        return tokens_per_head(n_tokens, self.ratio, self.keep_tokens)
 
     def keeps_all(self, n_tokens: int) -> bool:
         """Whether nothing is evicted because `keep_tokens` is at least the context's length."""

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import UserError
+from ...db.cache_sizes import CacheSizes, Window
 from ..models.config import empty_model
 from ..models.config_layers import config_layers, empty_layers, has_states
 from ..models.layers import ModelShape
@@ -32,21 +33,28 @@ class CacheShape:
         return self.model.max_positions
 
     @property
+    def sizes(self) -> CacheSizes:
+        """What determines the bytes of a sequence."""
+        model = self.model
+        return CacheSizes(
+            numbers_per_token=2 * model.n_layers * model.n_kv_heads * model.head_dim,
+            itemsize=self.itemsize,
+            windows=tuple(Window(most, numbers) for most, numbers in model.windows),
+            state_bytes=model.state_bytes,
+        )
+
+    @property
     def kv_bytes_per_token(self) -> int:
         """Keys and values of one token in all layers that are evicted."""
-        return 2 * self.model.n_layers * self.model.n_kv_heads * self.model.head_dim * self.itemsize
+        return self.sizes.kv_bytes_per_token
 
     def window_bytes(self, n_tokens: int) -> int:
         """Keys and values of a context in all layers with a sliding window, which no budget changes."""
-        return self.model.window_numbers(n_tokens) * self.itemsize
-
-    def kept_whole_bytes(self, n_tokens: int) -> int:
-        """What no budget changes: sliding windows and recurrent states."""
-        return self.window_bytes(n_tokens) + self.model.state_bytes
+        return self.sizes.window_bytes(n_tokens)
 
     def full_bytes(self, n_tokens: int) -> int:
         """Keys and values of a whole context, sliding windows and recurrent states included."""
-        return self.kv_bytes_per_token * n_tokens + self.kept_whole_bytes(n_tokens)
+        return self.sizes.full_bytes(n_tokens)
 
 
 @dataclass(frozen=True)
@@ -87,7 +95,7 @@ def cache_shape(name: str, config: Any, dtype: str) -> CacheShape:
 def estimate(shape: CacheShape, n_tokens: int, budget: Budget, memory_bytes: int | None) -> Estimate:
     """The bytes of a context's cache before and after an eviction, and the batches that fit."""
     full = shape.full_bytes(n_tokens)
-    kept = shape.kv_bytes_per_token * budget.per_head(n_tokens) + shape.kept_whole_bytes(n_tokens)
+    kept = shape.sizes.kept_bytes(n_tokens, budget.per_head(n_tokens))
     if memory_bytes is None:
         return Estimate(n_tokens, budget, full, kept, None, None)
     free = max(memory_bytes - shape.weight_bytes, 0)

@@ -7,6 +7,7 @@ from typing import Any
 from ...allocators.base import Note, NoteError
 from ..errors import message_of, one_line
 from ..models.load import DTYPES, LoadedModel
+from .estimate import CacheShape
 from .method import Method
 
 Event = Mapping[str, Any]
@@ -33,7 +34,7 @@ def harness_events(method: Method, loaded: LoadedModel, n_tokens: int) -> list[E
     another protection."""
     shape, events = loaded.shape, list[Event]()
     if shape.kept_whole:
-        n_bytes = shape.window_numbers(n_tokens) * DTYPES[loaded.dtype].itemsize
+        n_bytes = CacheShape(shape, DTYPES[loaded.dtype].itemsize).window_bytes(n_tokens)
         sizes = {"layers": list(shape.evicted), "n_layers": len(shape.layers), "window_kv_bytes": n_bytes}
         events.append({"event": SOME_LAYERS, **sizes})
     if shape.stateful:

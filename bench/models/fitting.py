@@ -9,9 +9,10 @@ from typing import Any
 import torch
 
 from ... import UserError
+from ...db.sizes import size
 from .config import empty_model
 from .devices import Place, Spread
-from .memory import measured_memory, size
+from .memory import measured_memory
 from .revision import header
 
 FLOATS = {"F64", "F32", "F16", "BF16"}

@@ -93,10 +93,15 @@ class ModelShape:
         """Indices in the model of the layers that are not evicted, ascending."""
         return tuple(index for index, layer in enumerate(self.every_layer) if layer.kind != "full")
 
-    def window_numbers(self, n_tokens: int) -> int:
-        """Numbers in the keys and values that the layers with a sliding window hold of a context."""
-        windows = [layer for layer in self.layers if layer.kind == "window"]
-        return sum(2 * layer.n_held(n_tokens) * layer.n_kv_heads * layer.head_dim for layer in windows)
+    @property
+    def windows(self) -> tuple[tuple[int, int], ...]:
+        """Of each layer with a sliding window the most tokens that it holds, and the numbers in their keys and values
+        a token."""
+        return tuple(
+            (layer.n_held(self.max_positions), 2 * layer.n_kv_heads * layer.head_dim)
+            for layer in self.layers
+            if layer.kind == "window"
+        )
 
     @property
     def stateful(self) -> tuple[int, ...]:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ... import UserError
+from ...db.sizes import size
 from ...kernels.backend import Backend
 from ...scorers.base import Reads
 from ..errors import first_line
@@ -19,7 +20,6 @@ from .devices import Place
 from .find import find_model, model_title
 from .fitting import device_map, stored_bytes
 from .layers import ModelShape
-from .memory import size
 from .revision import model_revision, weight_files
 from .settings import corrupt, model_settings, readable
 from .shape import attention_modules, max_positions, read_shape

@@ -46,14 +46,6 @@ def measured_memory(device: "torch.device", *, swap: bool = False) -> int | None
     return min([available, *_left_in_groups()])
 
 
-def size(n_bytes: int) -> str:
-    """Bytes as a person reads them."""
-    for unit, size in (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10)):
-        if n_bytes >= size:
-            return f"{n_bytes / size:.2f} {unit}"
-    return f"{n_bytes} B"
-
-
 def _available(swap: bool) -> int | None:
     """Bytes of the machine's memory that programs can get; None where the system does not say."""
     try:

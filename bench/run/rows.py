@@ -62,7 +62,15 @@ def _model(loaded: LoadedModel) -> schema.Model:
         n_query_heads=shape.n_query_heads,
         head_dim=shape.head_dim,
         details={"max_positions": shape.max_positions, "architecture": loaded.model.config.model_type}
-        | ({"n_layers": len(shape.layers), "evicted_layers": list(shape.evicted)} if shape.kept_whole else {}),
+        | (
+            {
+                "n_layers": len(shape.layers),
+                "evicted_layers": list(shape.evicted),
+                "windows": [list(window) for window in shape.windows],
+            }
+            if shape.kept_whole
+            else {}
+        ),
     )
 
 

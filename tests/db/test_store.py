@@ -71,6 +71,14 @@ def test_facets_that_an_older_version_did_not_write_are_filled_in(any_store: Sto
     assert results_frame(any_store)["status"].tolist() == ["complete"]
 
 
+def test_details_of_a_model_that_an_older_version_did_not_write_are_filled_in(any_store: Store) -> None:
+    sizes = {"name": "tiny", "n_layers": 1, "n_kv_heads": 2, "n_query_heads": 4, "head_dim": 8}
+    for details in ({"evicted_layers": [1]}, {"evicted_layers": [0], "windows": [[31, 64]]}):
+        any_store.put(Model(revision="m" * 64, details=details, **sizes))
+    with any_store.reading() as connection:
+        assert connection.scalar(select(Model.details)) == {"evicted_layers": [1], "windows": [[31, 64]]}
+
+
 def test_samples_asked_only_grows(store: Store, rows: "Rows") -> None:
     rows.put_all(store, samples=4)
     for asked, expected in ((2, 4), (6, 6), (5, 6)):

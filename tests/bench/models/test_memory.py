@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from lukv_bench.bench.models import memory
-from lukv_bench.bench.models.memory import free_memory, measured_memory, size
+from lukv_bench.bench.models.memory import free_memory, measured_memory
 
 CPU, GIB = torch.device("cpu"), 2**30
 Write = Callable[[str, str], None]
@@ -70,8 +70,3 @@ def test_nothing_is_claimed_where_the_system_does_not_say(write: Write) -> None:
     assert measured_memory(CPU) is None
     assert measured_memory(torch.device("mps")) is None
     assert free_memory(CPU) > 0
-
-
-@pytest.mark.parametrize(("n_bytes", "text"), [(0, "0 B"), (1536, "1.50 KiB"), (5 * GIB // 2, "2.50 GiB")])
-def test_bytes_are_written_for_people(n_bytes: int, text: str) -> None:
-    assert size(n_bytes) == text

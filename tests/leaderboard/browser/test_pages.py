@@ -10,8 +10,8 @@ from .conftest import Served, Visitors
 from .screen import RANKING, Screen
 
 PAGES = (
-    *("Leaderboard", "Trade-offs", "Cost", "Tasks", "Evidence", "Budgets", "Compare", "Samples", "Methods"),
-    "About the numbers",
+    *("Leaderboard", "Trade-offs", "Recommend", "Cost", "Tasks", "Evidence", "Budgets", "Compare", "Samples"),
+    *("Methods", "About the numbers"),
 )
 
 
