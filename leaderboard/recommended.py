@@ -20,17 +20,19 @@ def recommended(view: View, sizes: CacheSizes, need: Need) -> list[Candidates]:
 
     Filters of methods and budgets hide rows, and change no standing.
     """
+    groups = view.record.derive(_read_groups, view.setting, view.places, inputs=(view,))
+    found = view.record.derive(_candidates, view.setting, view.places, need, inputs=(groups, sizes, need))
     shown = frozenset(view.shown)
-    return [_named(each, candidates(each, sizes, need), shown) for each in _groups_of(view)]
-
-
-def _groups_of(view: View) -> list[Group]:
-    return view.record.derive(_read_groups, view.setting, view.places, inputs=(view,))
+    return [_named(group, each, shown) for group, each in zip(groups, found, strict=True)]
 
 
 def _read_groups(view: View) -> list[Group]:
     rows = to_records(view.pool)
     return read_groups(view.record.reader, [row for row in rows if row["status"] != "unreadable"])
+
+
+def _candidates(groups: list[Group], sizes: CacheSizes, need: Need) -> list[Candidates]:
+    return [candidates(group, sizes, need) for group in groups]
 
 
 def _named(group: Group, found: Candidates, shown: frozenset[str]) -> Candidates:

@@ -19,6 +19,10 @@ from .rotary import rotating_for
 PIECE = 32
 """Tokens whose logits are compared at once. It bounds the memory of their copies in float64."""
 
+COPIES = 5
+"""Arrays of a piece in float64 that are there at once: the full cache's logarithms and probabilities, the logits of two
+rows, one of which is no longer needed, and one within a sum."""
+
 
 @dataclass(frozen=True)
 class Fidelity:
@@ -175,6 +179,11 @@ def divergences(full: Tensor, others: Sequence[Tensor]) -> Tensor:
             other = logits[piece].double()
             kl_nats[row, piece] = (negative_entropy - (probs * other).sum(-1) + other.logsumexp(-1)).cpu()
     return kl_nats
+
+
+def compared_bytes(n_tokens: int, n_vocabulary: int) -> int:
+    """Bytes that `divergences` takes at its peak beside the logits, for any number of rows."""
+    return COPIES * min(n_tokens, PIECE) * n_vocabulary * torch.float64.itemsize
 
 
 def mean_nll(logits: Tensor, tokens: Sequence[int]) -> float | None:

@@ -1,12 +1,13 @@
 """How many configurations of a sample decode together: as many as were asked for, or as many as memory holds."""
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import torch
 
 from ..engine.drafts import FIRST
+from ..engine.fidelity import compared_bytes
 from ..models.load import DTYPES, LoadedModel
 from ..models.memory import free_memory
 from .unit import Unit, UnitConfiguration
@@ -39,9 +40,27 @@ class Batching:
         """Whether a context is held in memory for so many configurations; else each evicts while it is read."""
         return n_configurations > 1 or (bool(self.fidelity) and n_configurations == 1)
 
-    def limit(self, device: torch.device) -> int:
-        """Bytes that a batch may take on a device."""
-        return (int(SHARE * free_memory(device)) if self.max_memory is None else self.max_memory) // self.n_sharing
+    def limit(self, device: torch.device, held_bytes: int = 0) -> int:
+        """Bytes that a batch may take on a device, beside those that are held there already: they are not free."""
+        if self.max_memory is None:
+            return int(SHARE * free_memory(device)) // self.n_sharing
+        return self.max_memory // self.n_sharing - held_bytes
+
+
+@dataclass(frozen=True)
+class Held:
+    """What the batches of a sample have in memory before they decode.
+
+    Attributes:
+        bytes_on: By device.
+        configurations: Those whose selections are among it.
+    """
+
+    bytes_on: Mapping[torch.device, int] = field(default_factory=dict)
+    configurations: Collection[str] = ()
+
+
+NOTHING = Held()
 
 
 def n_fitting(
@@ -50,15 +69,26 @@ def n_fitting(
     waiting: Sequence[UnitConfiguration],
     batching: Batching,
     n_draft: int | None = None,
+    held: Held = NOTHING,
 ) -> int:
-    """How many of the first configurations fit together into the memory of every device, at least one. `n_draft` are
-    the tokens of their first draft, where these are known."""
+    """How many of the first configurations fit together into the memory of every device, at least one.
+
+    Args:
+        loaded: The model.
+        unit: A sample.
+        waiting: Its configurations that have not decoded.
+        batching: How they do.
+        n_draft: The tokens of their first draft, where answers are compared with the full cache's: it is that answer.
+        held: What is in memory before.
+    """
     layers = Counter(loaded.layer_devices)
-    limits = {device: batching.limit(device) for device in layers}
+    limits = {device: batching.limit(device, held.bytes_on.get(device, 0)) for device in layers}
     activations, layer = _activation_bytes(loaded, unit, n_draft), 0
+    compared = 0 if n_draft is None else compared_bytes(n_draft + 1, _n_vocabulary(loaded))
     for n, configuration in enumerate(waiting):
-        layer += _layer_bytes(loaded, unit, configuration)
-        if any(layer * layers[device] + (n + 1) * activations > limit for device, limit in limits.items()):
+        layer += _layer_bytes(loaded, unit, configuration, is_held=configuration.id in held.configurations)
+        rows = compared + (n + 1) * activations
+        if any(layer * layers[device] + rows > limit for device, limit in limits.items()):
             return max(n, 1)
     return len(waiting)
 
@@ -70,13 +100,14 @@ def is_out_of_memory(error: Exception) -> bool:
     return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
-def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration) -> int:
-    """Keys, values and selection of what a configuration keeps in one layer on average, and its room."""
+def _layer_bytes(loaded: LoadedModel, unit: Unit, configuration: UnitConfiguration, *, is_held: bool) -> int:
+    """Keys, values and selection of what a configuration keeps in one layer on average, and its room. A selection that
+    is held is counted there."""
     shape, n_context = loaded.shape, len(unit.context)
     kept, room = configuration.method.budget.per_head(n_context), unit.n_sequence - n_context
     itemsize = DTYPES[loaded.dtype].itemsize
     per_slot = 2 * shape.head_dim * itemsize
-    selection = kept * torch.int64.itemsize + n_context  # positions and mask
+    selection = 0 if is_held else kept * torch.int64.itemsize + n_context  # positions and mask
     fed = room * shape.numbers_per_fed * itemsize // shape.n_layers  # other layers keep what is fed, too
     return shape.n_kv_heads * (kept * per_slot + selection) + fed + shape.state_bytes // shape.n_layers
 
@@ -87,7 +118,12 @@ def _activation_bytes(loaded: LoadedModel, unit: Unit, n_draft: int | None) -> i
     first = min(FIRST, unit.stop.max_new_tokens) if n_draft is None else max(n_draft, len(unit.reference))
     n_places = 1 + max(first, unit.stop.max_new_tokens // 2)
     n_fed = len(unit.question) + n_places
-    logits = n_places * config.vocab_size * (itemsize + 2 * torch.float32.itemsize)
+    logits = n_places * _n_vocabulary(loaded) * (itemsize + 2 * torch.float32.itemsize)
     hidden = n_fed * (8 * config.hidden_size + 3 * getattr(config, "intermediate_size", 4 * config.hidden_size))
     weights = loaded.shape.n_query_heads * n_fed * (len(unit.context) + n_fed) * 2 * torch.float32.itemsize
     return int(logits + hidden * itemsize + weights)
+
+
+def _n_vocabulary(loaded: LoadedModel) -> int:
+    n: int = loaded.model.config.get_text_config(decoder=True).vocab_size
+    return n

@@ -1,7 +1,10 @@
 """What the configurations of a unit keep of a context, each chosen once for all samples on it."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+
+import torch
 
 from ..engine.context import Context
 from ..methods.selection import Selection
@@ -34,6 +37,15 @@ class Choices:
         if not is_last:
             self.held[one.id] = choice
         return choice
+
+    def held_bytes(self) -> Counter[torch.device]:
+        """Bytes of the selections that are held, by device."""
+        layers = (layer for one in self.held.values() if isinstance(one, Selection) for layer in one.kept)
+        held: Counter[torch.device] = Counter()
+        for layer in layers:
+            for tensor in (layer.mask, layer.positions, layer.offsets):
+                held[tensor.device] += tensor.nbytes
+        return held
 
     def drop_tables(self) -> None:
         """Release the tables that no configuration needs any more."""

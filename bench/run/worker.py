@@ -17,7 +17,7 @@ from ..methods.selection import Selection
 from ..models.load import LoadedModel
 from .answer import Selected, answer_alone, answer_full, answer_selected
 from .attempts import attempt, failure, no_fidelity
-from .batching import Batching, is_out_of_memory, n_fitting
+from .batching import Batching, Held, is_out_of_memory, n_fitting
 from .choices import Choices
 from .unit import Unit, UnitAnswer, UnitConfiguration
 
@@ -129,7 +129,7 @@ class Worker:
                 full_answer, event, waiting = yield from self._full(unit, waiting, choices, drafts, is_last=is_last)
         leads = drafts is not None and full_answer is None
         while waiting:
-            n = 1 if leads else self._n(unit, waiting, batching, full_answer)
+            n = 1 if leads else self._n(unit, waiting, choices, batching, full_answer)
             leads = False
             together, waiting = waiting[:n], waiting[n:]
             rest = f" and {n - 1} more" if n > 1 else ""
@@ -164,12 +164,17 @@ class Worker:
         self,
         unit: Unit,
         waiting: Sequence[UnitConfiguration],
+        choices: Choices,
         batching: Batching,
         full_answer: FullAnswer | None,
     ) -> int:
         """How many of the waiting configurations decode together; no more than memory held before."""
-        n_draft = None if full_answer is None else len(full_answer.draft)
-        most = batching.most or n_fitting(self.loaded, unit, waiting, batching, n_draft)
+        n_draft, bytes_on = None, choices.held_bytes()
+        if full_answer is not None:
+            n_draft = len(full_answer.draft)
+            bytes_on[full_answer.logits.device] += full_answer.logits.nbytes
+        held = Held(bytes_on, choices.held)
+        most = batching.most or n_fitting(self.loaded, unit, waiting, batching, n_draft, held)
         return min(most, len(waiting), *self.too_many)
 
     def _alone(

@@ -54,7 +54,12 @@ def qualities(table: ScoreTable, full: int, chosen: Integers, share: float, leve
     margins = table.scores[chosen] - share * table.scores[full]
     growth = _growth(margins, table, share)
     p_value = _p(growth)
-    needed = [_needed(margins[row], growth[:, row], table, len(chosen), level) for row in range(len(chosen))]
+    tasks = ScoreTable(["margins"], margins, table.task, table.document).by_task()
+    units = [document_means(values, document) for values, document in tasks]
+    needed = [
+        _needed([of_task[row] for of_task in units], growth[:, row], margins.shape[1], len(chosen), level)
+        for row in range(len(chosen))
+    ]
     return Qualities(100 - loss, 100 - high, 100 - low, p_value, holm(p_value, level)[1], needed)
 
 
@@ -90,18 +95,23 @@ def _p(growth: Floats) -> Floats:
     return p_value
 
 
-def _needed(margins: Floats, growth: Floats, table: ScoreTable, n_tests: int, level: float) -> int | None:
+def _needed(units: list[Floats], growth: Floats, n_samples: int, n_tests: int, level: float) -> int | None:
     """Samples over which a mean margin of this size is found, if those to come are like these.
 
     That of `paired.samples_needed` at the level that Holm's first step asks for; for a margin above 0 no fewer than
     the test would need if these samples were repeated.
+
+    Args:
+        units: Of each task the documents' shares of the mean margin.
+        growth: [len(STAKES)], of the bets on these margins.
+        n_samples: All of them.
+        n_tests: That are corrected for.
+        level: Of the test.
     """
     error = (1 - level) / n_tests
-    tasks = ScoreTable(["margin"], margins[None], table.task, table.document).by_task()
-    units = [document_means(values, document)[0] for values, document in tasks]
     mean = sum(float(values.mean()) for values in units) / len(units)
-    deviation = (sum(map(variance_of_mean, units)) * len(margins)) ** 0.5 / len(units)
+    deviation = (sum(map(variance_of_mean, units)) * n_samples) ** 0.5 / len(units)
     needed = samples_needed(mean, deviation, level=1 - 2 * error)
     if needed is None or mean < 0 or not growth.max() > 0:
         return needed
-    return max(needed, ceil(len(margins) * (log(len(STAKES)) - log(error)) / float(growth.max())))
+    return max(needed, ceil(n_samples * (log(len(STAKES)) - log(error)) / float(growth.max())))

@@ -12,6 +12,7 @@ from sqlalchemy import URL, create_engine, text
 from lukv_bench.db.store import Store
 
 from ...db.conftest import database_on, server
+from .own_questions import write_questions
 
 __all__ = ["server"]
 
@@ -34,11 +35,12 @@ def actors() -> list[int]:
 def test_a_cluster_and_a_server_give_the_rows_of_one_process_also_where_a_worker_is_killed(
     tiny: Path, lukv_bench: Any, query: Query, server: URL, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
-    command = ["run", "--model", tiny, "--allocator", "uniform,adakv", "--ratio", "0.5", "--length", "400"]
-    command += ["--tasks", "niah_single_1", "--limit", 3]
+    """Of own documents: two contexts with several questions each, whose answers share a worker, and one with one."""
+    data = write_questions(Path("notes.jsonl"), (3, 1, 2))
+    command = ["run", "--model", tiny, "--data", data, "--allocator", "uniform,adakv", "--ratio", "0.5"]
     assert lukv_bench(*command, "--db", "out.db").code == 0
     alone = query(ANSWERS)
-    assert len(alone) == 3 * 3
+    assert len(alone) == 6 * 3
     (home / "work" / "kernels.py").write_text("raise ImportError('a folder of the user, not the package of this name')")
 
     real, killed = Store.put_answer, []

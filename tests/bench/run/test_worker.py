@@ -121,7 +121,8 @@ def test_the_worker_needs_no_database_no_task_and_no_metric() -> None:
     modules = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
     ours = {name for name in modules if name.startswith(("lukv_bench.db", "lukv_bench.tasks"))}
     assert "lukv_bench.bench.run.worker" in modules
-    assert ours <= {"lukv_bench.db", "lukv_bench.db.folders"}, "it knows folders alone, and the cache folder is one"
+    known = {"lukv_bench.db", *(f"lukv_bench.db.{name}" for name in ("folders", "cache_sizes", "sizes"))}
+    assert ours <= known, "it knows folders, of which the cache's is one, and how bytes are counted"
     assert not {"sqlalchemy", "lm_eval", "datasets"} & set(modules)
 
 
