@@ -1,32 +1,25 @@
 """Calibration against what transformers' own eager attention says, on a random model with a letter tokenizer."""
 
 import dataclasses
-import os
 import re
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
 import torch
-from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 from torch import Tensor
-from transformers import AutoModelForCausalLM, LlamaConfig, PreTrainedTokenizerFast
 
-from lukv_bench import UserError
 from lukv_bench.allocators.lukv import LUKV
 from lukv_bench.bench.calibration import calibrate as calibrate_module
-from lukv_bench.bench.calibration import window as window_module
 from lukv_bench.bench.calibration.calibrate import MAX_NEW_TOKENS, Target, calibrate
-from lukv_bench.bench.calibration.documents import Document, built_in_documents, read_documents
+from lukv_bench.bench.calibration.documents import Document
 from lukv_bench.bench.calibration.oracle import Oracle
-from lukv_bench.bench.calibration.partial import ABANDONED_S, Partial
-from lukv_bench.bench.calibration.window import fit_to_window, prompts_of
+from lukv_bench.bench.calibration.partial import Partial
+from lukv_bench.bench.calibration.window import prompts_of
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import share
 from lukv_bench.bench.engine.prefill import prefill
-from lukv_bench.bench.engine.ready import prove_attention
 from lukv_bench.bench.engine.stop import Stop
 from lukv_bench.bench.models.load import LoadedModel, ModelShape
 from lukv_bench.bench.plugins.registry import build
@@ -35,37 +28,7 @@ from lukv_bench.bench.profiles.owner import ProfileOwner
 from lukv_bench.scorers.base import CalibrationReads, LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
 
-LETTERS = "abcdefghijklmnopqrstuvwxyz .?\n"
-N_LAYERS, HQ, H, D = 2, 6, 2, 8
-G = HQ // H
-
-
-def letter_tokenizer() -> Any:
-    vocabulary = {letter: i for i, letter in enumerate(LETTERS)}
-    tokenizer = Tokenizer(models.WordLevel(vocabulary, unk_token="?"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), behavior="isolated")
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer)
-
-
-@pytest.fixture(scope="module")
-def loaded() -> LoadedModel:
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=len(LETTERS),
-        hidden_size=HQ * D,
-        intermediate_size=64,
-        num_hidden_layers=N_LAYERS,
-        num_attention_heads=HQ,
-        num_key_value_heads=H,
-        head_dim=D,
-        max_position_embeddings=1024,
-        initializer_range=0.3,
-    )
-    model = AutoModelForCausalLM.from_config(config, attn_implementation="sdpa").eval()
-    shape = ModelShape(N_LAYERS, H, HQ, D, 1024)
-    made = LoadedModel("tiny", Path("nowhere"), "none", model, letter_tokenizer(), shape, "float32", frozenset())
-    prove_attention(made)
-    return made
+from .letters import DOCUMENT, HQ, LETTERS, N_LAYERS, TARGETS, D, G, H, silent
 
 
 @torch.no_grad()
@@ -114,18 +77,6 @@ def test_importance_is_attention_times_projected_value_at_its_largest_over_steps
         fed = row.ids if row.stop_reason == "eos" else row.ids[:-1]
         expected = expected_importance(loaded, context, question, fed)
         torch.testing.assert_close(importance, expected, atol=1e-7, rtol=1e-4)
-
-
-TEXT = "the quick brown fox jumps over the lazy dog. " * 5
-DOCUMENT = Document("fox", TEXT.strip(), ("who jumps?", "over what does it jump?", "how is the dog?"))
-TARGETS = {
-    "keydiff": Target(KeyDiff(), Protection(4, 1), LUKV.calibration),
-    "wide": Target(KeyDiff(), Protection(2, 30), LUKV.calibration),
-}
-
-
-def silent(_doing: str, _done: int, _total: int) -> None:
-    pass
 
 
 def test_questions_that_are_answered_one_by_one_give_the_same(
@@ -260,54 +211,6 @@ def test_a_profile_says_the_budget_that_its_scorer_was_told(loaded: LoadedModel)
     assert critical["scorer_arguments"] == {"of": inner, "epsilon": 1e-4, "first_share": 0.5}
 
 
-def test_a_document_longer_than_the_model_is_refused_by_name(loaded: LoadedModel) -> None:
-    long = Document("epic", "a long text " * 100, ("why?",))
-    with pytest.raises(UserError, match=r"epic takes \d+ tokens, and tiny has 1024"):
-        calibrate(loaded, TARGETS, [DOCUMENT, long], 0, silent)
-
-
-def test_a_document_with_too_little_to_rank_is_refused(loaded: LoadedModel) -> None:
-    with pytest.raises(UserError, match="too few to rank"):
-        calibrate(loaded, TARGETS, [Document("note", "hi there", ("why?",))], 0, silent)
-
-
-def test_the_built_in_texts_are_long_and_asked_about_enough(smollm2: LoadedModel) -> None:
-    documents = built_in_documents()
-    assert len(documents) >= 3
-    for document in documents:
-        assert len(smollm2.tokenizer(document.text)["input_ids"]) >= 4000
-        assert len(document.questions) >= 10
-        assert len(set(document.questions)) == len(document.questions)
-
-
-def test_own_texts_come_in_pairs_with_one_question_a_line(tmp_path: Path) -> None:
-    (tmp_path / "t").write_text("Some text.\n")
-    (tmp_path / "q").write_text("First?\n\n  Second?\n")
-    (document,) = read_documents([tmp_path / "t"], [tmp_path / "q"])
-    assert document.text == "Some text."
-    assert document.questions == ("First?", "Second?")
-    with pytest.raises(UserError, match="in pairs"):
-        read_documents([tmp_path / "t"], [])
-    with pytest.raises(UserError, match="cannot read --text"):
-        read_documents([tmp_path / "missing"], [tmp_path / "q"])
-    (tmp_path / "empty").write_text(" \n")
-    with pytest.raises(UserError, match="is empty"):
-        read_documents([tmp_path / "t"], [tmp_path / "empty"])
-
-
-def test_a_question_without_an_answer_is_left_out_and_a_text_without_answers_refused(loaded: LoadedModel) -> None:
-    """An answer that ends with its first token records nothing; its zeros must not become a profile of ties."""
-    everything = frozenset(range(len(LETTERS)))
-    mute = dataclasses.replace(loaded, eos=everything)
-    with pytest.raises(UserError, match="0 of 3 questions about fox"):
-        calibrate(mute, TARGETS, [DOCUMENT], 0, silent)
-    talkative = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance
-    half_mute = dataclasses.replace(loaded, eos=frozenset(range(0, len(LETTERS), 3)))
-    some = calibrate(half_mute, TARGETS, [DOCUMENT], 0, silent)["keydiff"][0].importance
-    assert 0 < len(some) <= len(talkative)
-    assert (some.flatten(1).amax(dim=1) > 0).all()
-
-
 def test_progress_says_what_is_counted_and_how_long_the_rest_may_take(loaded: LoadedModel) -> None:
     told: list[tuple[str, int, int]] = []
     talkative = dataclasses.replace(loaded, eos=frozenset())
@@ -317,97 +220,3 @@ def test_progress_says_what_is_counted_and_how_long_the_rest_may_take(loaded: Lo
     assert first_token == "calibrating on fox (text 1 of 2): answering 3 questions, tokens of each"
     assert re.fullmatch(re.escape(first_token) + r", at most \d+ (s|min) left", second_token)
     assert told[-1][1:] == (2 * MAX_NEW_TOKENS, 2 * MAX_NEW_TOKENS)
-
-
-def test_what_an_interrupt_left_is_gone_on_from_and_answers_the_same(loaded: LoadedModel, tmp_path: Path) -> None:
-    other = dataclasses.replace(DOCUMENT, name="dog", text=DOCUMENT.text[::-1])
-    whole = calibrate(loaded, TARGETS, [DOCUMENT, other], 0, silent)
-    partial = Partial(tmp_path / "deep", "k" * 64)
-    read: list[str] = []
-
-    def interrupted(doing: str, done: int, _total: int) -> None:
-        read.append(doing)
-        if "on dog" in doing and done > MAX_NEW_TOKENS + 1:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        calibrate(loaded, TARGETS, [DOCUMENT, other], 0, interrupted, partial)
-    read.clear()
-    resumed = calibrate(loaded, TARGETS, [DOCUMENT, other], 0, lambda doing, *_: read.append(doing), partial)
-    assert not [doing for doing in read if "on fox" in doing], "the first text is not read again"
-    for name, documents in whole.items():
-        for before, after in zip(documents, resumed[name], strict=True):
-            assert torch.equal(before.importance, after.importance)
-            assert torch.equal(before.scores, after.scores)
-            assert torch.equal(before.protected, after.protected)
-    partial.clear()
-    assert list(partial.folder.iterdir()) == []
-
-
-def test_what_other_calibrations_left_long_ago_is_let_go_of(tmp_path: Path) -> None:
-    partial = Partial(tmp_path, "k" * 64)
-    old = time.time() - ABANDONED_S - 1
-    for name in (f"{'k' * 16}-a.safetensors", f"{'o' * 16}-a.safetensors", "notes.txt"):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (old, old))
-    (tmp_path / f"{'n' * 16}-a.safetensors").touch()
-    partial.clear_abandoned()
-    assert {path.name[0] for path in tmp_path.iterdir()} == {"k", "n"}
-    Partial(tmp_path / "not there", "k" * 64).clear_abandoned()
-
-
-def test_a_damaged_or_foreign_partial_is_not_used(loaded: LoadedModel, tmp_path: Path) -> None:
-    partial = Partial(tmp_path, "k" * 64)
-    calibrate(loaded, {"wide": TARGETS["wide"]}, [DOCUMENT], 0, silent, partial)
-    both = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent, partial)
-    assert both.keys() == TARGETS.keys()
-    (path,) = tmp_path.iterdir()
-    path.write_bytes(path.read_bytes()[:100])
-    again = calibrate(loaded, TARGETS, [DOCUMENT], 0, silent, partial)
-    assert torch.equal(again["wide"][0].importance, both["wide"][0].importance)
-
-
-LONG = Document(
-    "epic", "the quick brown fox jumps over the lazy dog. " * 40, ("who jumps over it all and why?", "who?")
-)
-
-
-@pytest.mark.parametrize("window", [1024, 400])
-def test_a_text_is_cut_to_the_models_window_at_a_word_and_says_so(loaded: LoadedModel, window: int) -> None:
-    small = dataclasses.replace(loaded, shape=dataclasses.replace(loaded.shape, max_positions=window))
-    fitted = fit_to_window(small, LONG, MAX_NEW_TOKENS)
-    assert LONG.text.startswith(fitted.text)
-    assert LONG.text[len(fitted.text)].isspace()
-    n_tokens = max(prompt.n_tokens for prompt in prompts_of(small, fitted)) + MAX_NEW_TOKENS
-    assert window - 10 < n_tokens <= window, "no word more would fit"
-    assert fitted.record == Document("epic", fitted.text, LONG.questions).record | {
-        "characters": len(fitted.text),
-        "of_characters": len(LONG.text),
-    }
-    calibrate(small, TARGETS, [fitted], 0, silent)
-
-
-def test_a_text_that_fits_stays_what_it_is(loaded: LoadedModel, smollm2: LoadedModel) -> None:
-    assert fit_to_window(loaded, DOCUMENT, MAX_NEW_TOKENS) is DOCUMENT
-    for document in built_in_documents():
-        assert fit_to_window(smollm2, document, MAX_NEW_TOKENS) is document, "shipped profiles stay valid"
-
-
-def test_questions_that_leave_no_room_are_refused(loaded: LoadedModel) -> None:
-    wordy = Document("wordy", "some text", ("why " * 300 + "?",))
-    with pytest.raises(UserError, match="questions about the calibration document wordy leave no room"):
-        fit_to_window(loaded, wordy, MAX_NEW_TOKENS)
-
-
-def test_a_text_of_any_size_is_cut_without_reading_it_whole(loaded: LoadedModel, monkeypatch: Any) -> None:
-    lengths: list[int] = []
-    real = window_module.split
-
-    def spy(tokenizer: Any, prompt: str, context: str) -> Any:
-        lengths.append(len(prompt))
-        return real(tokenizer, prompt, context)
-
-    monkeypatch.setattr(window_module, "split", spy)
-    huge = Document("huge", "word " * 1_000_000, ("which?",))
-    assert fit_to_window(loaded, huge, MAX_NEW_TOKENS).whole == 5_000_000
-    assert max(lengths) <= 64 * 1024 + 100
