@@ -81,7 +81,7 @@ class Candidates:
     most_per_head: int
 
 
-def read_groups(db: Database, rows: Sequence[Row]) -> list[Group]:
+def read_groups(db: Database, rows: Sequence[dict[str, Any]]) -> list[Group]:
     """A group for each full cache that some of the rows are held against; none without complete ones of both.
 
     Args:

@@ -22,7 +22,7 @@ def recommended_table(rows: Sequence[Mapping[str, Any]], about: pd.DataFrame) ->
         about: Of `ranking.describe_configurations`.
     """
     table = pd.DataFrame([{name: row.get(name) for name in _SAVED} for row in rows])
-    table["details"] = [about.at[each, "details"] for each in table["configuration"]]
+    table["details"] = table["configuration"].map(about["details"])
     table["kv_mib"] = table["kv_bytes"] / _MIB
     table["samples_needed"] = table["samples_needed"].astype("Int64")
     return table
