@@ -7,13 +7,12 @@ from lukv_bench import UserError
 from lukv_bench.db.advice import NOTE, deciding_run, decision, heading, remarks
 from lukv_bench.db.frames.cache_sizes import StoredSizes
 from lukv_bench.db.need import Need, memory_bytes, percent
-from lukv_bench.db.recommendation import Candidates
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.downloads import show_table
 from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of
-from lukv_bench.leaderboard.recommended import recommended, sizes_of
+from lukv_bench.leaderboard.recommended import Shown, recommended, sizes_of
 from lukv_bench.leaderboard.tables.recommended import recommended_table, shown_recommended
 from lukv_bench.leaderboard.view import View, current_view
 
@@ -94,9 +93,12 @@ def _chosen(view: View, stored: StoredSizes) -> Need | None:
     return Need(view.setting.model, n_tokens, n_bytes, share)
 
 
-def _show_candidates(view: View, found: Candidates, need: Need, name: str) -> None:
-    about = configurations_of(view)
+def _show_candidates(view: View, shown: Shown, need: Need, name: str) -> None:
+    found = shown.found
     st.subheader(heading(found, need))
+    if shown.n_hidden and not found.rows:
+        st.info(f"The filters hide all {shown.n_hidden} that fit; take one of them away.")
+        return
     told = [*decision(found, need)]
     st.markdown(f"**{text.markdown(told[0], text.MOST_IN_BLOCK)}**")
     for line in told[1:]:
@@ -104,8 +106,9 @@ def _show_candidates(view: View, found: Candidates, need: Need, name: str) -> No
     if command := deciding_run(found, need):
         st.code(text.block(command), language=None, wrap_lines=True)
     if found.rows:
-        _show_table(recommended_table(found.rows, about), name)
-    st.caption(text.markdown(" ".join(remarks(found, need)), text.MOST_IN_BLOCK))
+        _show_table(recommended_table(found.rows, configurations_of(view)), name)
+    hidden = [f"{shown.n_hidden} more that fit are hidden by the filters."] if shown.n_hidden else []
+    st.caption(text.markdown(" ".join([*hidden, *remarks(found, need)]), text.MOST_IN_BLOCK))
 
 
 def _show_table(table: pd.DataFrame, name: str) -> None:
