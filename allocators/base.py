@@ -12,11 +12,15 @@ from ..scorers.base import Profile
 
 
 class Needs(Enum):
-    """The scores that an allocator needs before it can decide."""
+    """The scores that an allocator needs before it can decide.
+
+    One that needs the future, what question and reference answer will attend to, is an oracle: it is ranked nowhere.
+    """
 
     NOTHING = "nothing"
     LAYER_SCORES = "the scores of the layer at hand"
     ALL_SCORES = "the scores of all layers"
+    FUTURE = "the scores of all layers and the future"
 
 
 @dataclass(frozen=True)
@@ -37,6 +41,8 @@ class AllocationRequest:
         scores: float32 [len(layers), B, H, T] if the allocator needs scores, else None.
         profile: The plugin's profile if it needs one, else None.
         seed: The run's seed, for allocators that draw at random; part of the configuration.
+        future: float32 [len(layers), B, H, T] if the allocator needs it, else None: see `LayerView.future`; on the
+            device of the scores.
     """
 
     layers: tuple[int, ...]
@@ -49,6 +55,7 @@ class AllocationRequest:
     scores: Tensor | None = None
     profile: Profile | None = None
     seed: int = 0
+    future: Tensor | None = None
 
     @property
     def n_protected(self) -> int:
@@ -78,6 +85,7 @@ def one_layer_each(request: AllocationRequest) -> list[AllocationRequest]:
             layers=(layer,),
             budget=each + (place < left_over),
             scores=None if request.scores is None else request.scores[place : place + 1],
+            future=None if request.future is None else request.future[place : place + 1],
         )
         for place, layer in enumerate(request.layers)
     ]

@@ -14,6 +14,7 @@ from ..scorers.base import CalibrationDocument, CalibrationReads
 from .apportion import apportion
 from .base import AllocationRequest, Needs
 from .lukv_hull import relax
+from .lukv_order import eviction_order, losses
 from .lukv_solver import greedy_evictions
 
 TARGETS = 99
@@ -135,16 +136,14 @@ def _document_curve(document: CalibrationDocument) -> Tensor:
     if document.scores is None or document.importance is None:
         raise ValueError("LU-KV's fit needs the scores and the importance of every document")
     n_layers, n_heads, _ = document.scores.shape
-    evictable = ~document.protected
-    # Worst first, in the order in which `kernels.select` evicts: among equal scores the later token goes first.
-    order = document.scores[:, :, evictable].argsort(dim=-1, descending=True, stable=True).flip(-1)
+    order = eviction_order(document.scores, document.protected)
     n_evictable = order.shape[-1]
     total = n_layers * n_heads * n_evictable
     targets = [round(total * target / (TARGETS + 1)) for target in range(1, TARGETS + 1)]
     kept = np.zeros((TARGETS, n_layers * n_heads))
     for importance in document.importance:
-        in_order = importance[:, :, evictable].gather(-1, order).reshape(-1, n_evictable).numpy()
-        kept += 1 - greedy_evictions(relax(in_order), n_layers * n_heads, targets) / n_evictable
+        in_order = relax(losses(importance, order, document.protected))
+        kept += 1 - greedy_evictions(in_order, n_layers * n_heads, targets) / n_evictable
     return torch.from_numpy(kept / len(document.importance)).view(TARGETS, n_layers, n_heads)
 
 

@@ -33,8 +33,8 @@ class Shuffled:
 
     @property
     def needs(self) -> Needs:
-        """Nothing if the inner one needs nothing; else the scores of all layers, since counts move between layers."""
-        return Needs.NOTHING if self.of.needs is Needs.NOTHING else Needs.ALL_SCORES
+        """What the inner one needs, but for the scores of all layers in place of one's: counts move between layers."""
+        return Needs.ALL_SCORES if self.of.needs is Needs.LAYER_SCORES else self.of.needs
 
     @property
     def monotone(self) -> bool:

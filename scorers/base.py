@@ -43,6 +43,9 @@ class Reads:
         output_weight: Whether the output projection is needed.
         budget: Whether the ranking depends on how many tokens will be kept.
         module: Whether the attention module itself is needed, by a scorer that calls transformers.
+        future: Whether the future is needed: what question and reference answer will attend to. Such a scorer is an
+            oracle, which no cache could use, and is ranked nowhere. It is called after the prefill, so that it can
+            read the output projection and the budget besides, and nothing else.
     """
 
     queries: int | Literal["all"] = 0
@@ -52,6 +55,7 @@ class Reads:
     output_weight: bool = False
     budget: bool = False
     module: bool = False
+    future: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
         """The union of what two scorers read; each gets at least as many queries as it declared."""
@@ -64,6 +68,7 @@ class Reads:
             output_weight=self.output_weight or other.output_weight,
             budget=self.budget or other.budget,
             module=self.module or other.module,
+            future=self.future or other.future,
         )
 
 
@@ -118,6 +123,8 @@ class LayerView:
         profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
         backend: How ops of `kernels` that a scorer calls are computed: `keydiff(layer.keys, backend=layer.backend)`.
             Set without a declaration.
+        future: float32 [B, H, T], for each token the largest attention that it gets from the rows that predict the
+            reference answer, over the query heads of its group, times ||W_O v||.
     """
 
     layer: int
@@ -137,6 +144,7 @@ class LayerView:
     sinks: Tensor | None = None
     profile: Profile | None = None
     backend: Backend = "torch"
+    future: Tensor | None = None
 
     @property
     def scale(self) -> float:

@@ -135,6 +135,7 @@ class CheckedGrid:
             UserError: a plugin or an option that cannot be served, or no combination is left.
         """
         from ..methods.incremental import check_schedules
+        from ..methods.oracles import check_oracles
         from ..run.spec import without_length
 
         specs = {model: spec for model in self.matrix.models if (spec := self._spec(model)).tasks}
@@ -142,6 +143,7 @@ class CheckedGrid:
             raise UserError("--exclude leaves no combination; exclude fewer.")
         for spec in specs.values():
             check_schedules(spec.methods)
+            check_oracles(spec.methods, measured=self.grid.cost)
         grid = self.grid
         for text in self.matrix.without_effect(grid.sink, grid.window, grid.baselines):
             progress.message(f"--exclude {text} matches no combination of the grid")
@@ -212,7 +214,8 @@ def _matrix(grid: Grid, own: "TaskInfo | None") -> Matrix:
     excluded = zip(values_of(grid.exclude), parse_combinations("exclude", grid.exclude), strict=True)
     for block in (axes, *(more.over(axes) for more in included)):
         _check_budgets(grid, block)
-    return Matrix(axes, included, tuple(Exclusion(one, _shown(entry)) for entry, one in excluded), own)
+    exclusions = tuple(Exclusion(one, _shown(entry)) for entry, one in excluded)
+    return Matrix(axes, included, exclusions, own, grid.floors, grid.oracles)
 
 
 def _check_budgets(grid: Grid, axes: Axes) -> None:

@@ -28,6 +28,7 @@ _OF_ANSWERS = {
     "drafts": "every token is decoded by itself",
     "fidelity": "its gate compares the logits",
     "keep_prompts": "no answer is stored",
+    "oracles": "a cache that reads its own future has no cost",
     "evidence_layers": "no answer is stored",
     "shard": "one sample of each task is measured",
     "executor": "every measurement has a process of its own",

@@ -61,6 +61,10 @@ class Grid:
         dtype: "float32", "bfloat16" or "float16"; None = float32 on the CPU, else bfloat16.
         backend: Of the kernels: "torch", "triton", "triton-interpret"; None = Triton on a GPU that has it, else torch.
         baselines: Whether the full cache and the uniform allocator are added.
+        floors: Whether two floors are added at every budget: `uniform` x `streaming_llm` (the first tokens and the last
+            ones) and `uniform` x `random`.
+        oracles: Whether ceilings are added at every budget: the allocator and the scorer `oracle`, which read what the
+            reference answer will attend to. They are ranked nowhere (docs/howto/floors-and-ceilings.md).
         batch: Configurations of a sample that decode together; "auto" = as many as memory holds. With 1 each decodes
             alone and token by token, which is slower for many, and only then ttft and tpot are measured.
         max_memory: GiB that "auto" may fill on each device, all workers there together; None = half of what is free.
@@ -115,6 +119,8 @@ class Grid:
     dtype: str | None = None
     backend: str | None = None
     baselines: bool = True
+    floors: bool = False
+    oracles: bool = False
     batch: int | str = "auto"
     max_memory: float | None = None
     drafts: bool = True

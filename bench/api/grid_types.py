@@ -38,7 +38,7 @@ def checked_types(grid: Grid) -> Grid:
         optional_switch: ("fidelity",),
         switch: (
             *("thinking", "truncate", "baselines", "drafts", "redo", "fail_fast", "keep_prompts", "evidence_layers"),
-            "cost",
+            *("cost", "floors", "oracles"),
         ),
     }
     checked = {name: check(name, getattr(grid, name)) for check, names in checks.items() for name in names}

@@ -1,7 +1,7 @@
 """Which methods answer which task at which length under which seed: a grid's combinations, without those excluded."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -72,12 +72,16 @@ class Matrix:
         include: Combinations to add, whole.
         exclude: Those to leave out of the grid.
         own: The task of the user's documents, if it is among the grid's.
+        floors: Whether floors are added to the methods of each block.
+        oracles: Whether oracles are.
     """
 
     grid: Axes
     include: tuple[Axes, ...] = ()
     exclude: tuple[Exclusion, ...] = ()
     own: "TaskInfo | None" = None
+    floors: bool = False
+    oracles: bool = False
 
     @property
     def models(self) -> list[str | Model]:
@@ -89,7 +93,7 @@ class Matrix:
         whole = [
             (model, method, one)
             for model in self.grid.models
-            for one in Matrix(self.grid, own=self.own).of_model(model, sink, window, baselines)
+            for one in replace(self, include=(), exclude=()).of_model(model, sink, window, baselines)
             for method in one.methods
         ]
         return [
@@ -106,15 +110,18 @@ class Matrix:
         Raises:
             UserError: a plugin or its arguments, a length, a sink or a window that cannot be served.
         """
+        from ..methods.added import Added
         from ..methods.method import build_methods
         from ..run.spec import TaskMethods, tasks_at_lengths
 
+        added = Added(self.floors, self.oracles)
         chosen: dict[tuple[int, str, int | None], tuple[TaskInfo, dict[str, Method]]] = {}
         for block, rules in self._blocks():
             if model not in block.models:
                 continue
+            added.check(block.schedules)
             methods = build_methods(
-                block.allocators, block.scorers, block.budgets, sink, window, baselines, block.schedules
+                block.allocators, block.scorers, block.budgets, sink, window, baselines, block.schedules, added
             )
             for seed in block.seeds:
                 for info, length in tasks_at_lengths(block.tasks, block.lengths, self.own):

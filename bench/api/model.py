@@ -109,6 +109,7 @@ def _method(
     from ..methods.budget import parse_budgets
     from ..methods.incremental import check_schedules
     from ..methods.method import build_methods
+    from ..methods.oracles import refuse_oracles
     from ..methods.schedule import parse_schedule
     from ..plugins.names import split_specs
 
@@ -122,6 +123,7 @@ def _method(
     schedules = [parse_schedule(text_of("schedule", schedule))]
     (method,) = build_methods(allocators, scorers, budgets, sink, window, False, schedules)
     check_schedules([method])
+    refuse_oracles([method])
     return method
 
 

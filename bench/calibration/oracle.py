@@ -7,8 +7,8 @@ from torch import Tensor
 
 from ... import UserError
 from ...kernels.form import Form
-from ...kernels.projected_norm import projected_norm
-from ..models.shape import output_weights
+from ..engine.importance import SeenLayers, importance_of
+from ..models.shape import Unsupported
 
 
 class Oracle:
@@ -20,25 +20,20 @@ class Oracle:
     """
 
     def __init__(self) -> None:
-        self._value_terms: list[Tensor] = []
+        self._seen = SeenLayers()
         self._importance: list[Tensor] = []
 
-    def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor, _: Form) -> None:
-        """Prefill observer: record the layer's value term, float32 [HQ, T]; layer 0 begins a new pass."""
-        if index == 0:
-            self._value_terms.clear()
-        weight = output_weights(module, query.shape[1], query.shape[3])
-        if weight is None:
-            raise UserError(
-                f"calibration weighs values by the output projection, and that of {module.config.model_type} is not "
-                "one matrix over its heads; use another model."
-            )
-        norms = projected_norm(values, weight)[0]
-        self._value_terms.append(norms / (norms.sum() + 1e-9))
+    def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor, form: Form) -> None:
+        """Prefill observer: record the layer's value term; layer 0 begins a new pass."""
+        try:
+            self._seen.see(index, module, query, keys, values, form)
+        except Unsupported as error:
+            raise UserError(f"calibration cannot measure importance: {error}; use another model.") from error
 
     def begin(self, questions: int, n_kv_heads: int) -> None:
         """Begin to record the answers to a number of questions about the last context."""
-        self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in self._value_terms]
+        terms = [layer.value_term for layer in self._seen.layers]
+        self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in terms]
 
     def see_step(self, index: int, weights: Tensor, rows: Tensor, first: int = 0) -> None:
         """Record a layer's softmax weights [B, H, G, Q, T] of the questions `rows`, counted from the question `first`;
@@ -46,9 +41,8 @@ class Oracle:
         if weights.shape[3] != 1:
             return
         importance, rows = self._importance[index], rows.to(weights.device) + first
-        value_term = self._value_terms[index].view(importance.shape[1], -1, importance.shape[2])
-        weighed = (weights[:, :, :, 0] * value_term).amax(dim=2)
-        importance[rows] = torch.maximum(importance[rows], weighed)
+        own = importance_of(weights, self._seen.layers[index].value_term)
+        importance[rows] = torch.maximum(importance[rows], own)
 
     @property
     def importance(self) -> Tensor:

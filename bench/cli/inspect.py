@@ -104,11 +104,13 @@ def inspect(
         from ..inspection.inspection import inspect_context
         from ..methods.incremental import check_schedules
         from ..methods.method import build_methods
+        from ..methods.oracles import refuse_oracles
         from ..models.devices import resolve_backend, resolve_place
         from ..models.load import resolve_dtype
 
         (method,) = build_methods([allocator], [scorer], budgets, sink, window, False, schedules)
         check_schedules([method])
+        refuse_oracles([method])
         place = resolve_place(device)
         kind, kernels = resolve_dtype(dtype, place), resolve_backend(backend, place)
         shown.report(loading(model), 0, 1)

@@ -55,6 +55,7 @@ class PluginOptions:
         """
         from ..methods.budget import Budget
         from ..methods.method import Method, resolve_protection
+        from ..methods.oracles import refuse_oracles
         from ..plugins.registry import build
 
         scorers = {scorer.name: scorer for scorer in (build("scorer", spec) for spec in self.scorers)}
@@ -66,6 +67,7 @@ class PluginOptions:
             name: Method(allocator, scorer, Budget(), resolve_protection(scorer, self.sink, self.window))
             for name, scorer in scorers.items()
         }
+        refuse_oracles(list(methods.values()))
         for method in methods.values():
             owner = method.owners().get(path)
             if owner is None:

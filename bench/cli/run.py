@@ -14,6 +14,7 @@ from ..api.keywords import keywords_of
 from ..api.values import auto_or_number, axis, model_names, whole_numbers
 from ..errors import printable
 from ..reports.progress import progress
+from .added_options import Floors, Oracles
 from .messages import sentence
 from .options import (
     Address,
@@ -97,6 +98,8 @@ class RunOptions:
     dtype: Dtype = None
     backend: Backend = None
     no_baselines: NoBaselines = False
+    floors: Floors = False
+    oracles: Oracles = False
     batch: Batch = "auto"
     max_memory: MaxMemory = None
     no_drafts: NoDrafts = False
@@ -189,6 +192,8 @@ def _grid(options: RunOptions) -> Grid:
         dtype=options.dtype,
         backend=options.backend,
         baselines=not options.no_baselines,
+        floors=options.floors,
+        oracles=options.oracles,
         batch=auto_or_number("--batch", options.batch),
         max_memory=options.max_memory,
         drafts=not options.no_drafts,

@@ -1,7 +1,7 @@
 """Checks on a short text that a model has what scorers read, before anything is made or written."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import torch
@@ -40,7 +40,11 @@ def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
     Raises:
         UserError: something is missing; it names the scorer and the model.
     """
-    probes = {label: _Probe(reads) for label, reads in scorers.items() if watches(reads) or reads.output_weight}
+    probes = {
+        label: _Probe(replace(reads, future=False))  # not known over a short text
+        for label, reads in scorers.items()
+        if watches(reads) or reads.output_weight
+    }
     if not probes:
         return
     size = loaded.model.config.get_text_config(decoder=True).vocab_size

@@ -148,6 +148,8 @@ def _shown(layer: LayerAtHand, scorer: Scorer) -> Iterator[tuple[str, Tensor]]:
     yield "queries", layer.query
     if layer.sinks is not None:
         yield "sinks", layer.sinks
+    if layer.future is not None:
+        yield "future", layer.future
     yield from _tensors("", layer.kwargs)
     if scorer.reads.module:
         yield from layer.module.named_parameters()

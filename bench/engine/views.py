@@ -56,6 +56,7 @@ class LayerAtHand:
         part: (First, all): where only some heads are at hand, the index of the first query head among them, and the
             number of query heads in the layer; None = all are.
         backend: How ops that a scorer calls are computed.
+        future: float32 [B, H, T]; None during the prefill, when it is not known.
     """
 
     model: Any
@@ -68,6 +69,7 @@ class LayerAtHand:
     kwargs: Mapping[str, Any]
     part: tuple[int, int] | None = None
     backend: Backend = "torch"
+    future: Tensor | None = None
 
     def view(self, reads: Reads, n_kept: int | None, seed: int) -> LayerView:
         """What a scorer sees.
@@ -77,6 +79,8 @@ class LayerAtHand:
         """
         if reads.budget and n_kept is None:
             raise ViewError("the scorer reads the budget, and none was given")
+        if reads.future and self.future is None:
+            raise ViewError("the scorer reads the future, which is known only where a reference answer is fed")
         before, rotary = self._before_rotary(reads) if reads.queries_before_rotary or reads.rotary else (None, None)
         last = self.query.shape[2] if reads.queries == "all" else reads.queries
         return LayerView(
@@ -96,6 +100,7 @@ class LayerAtHand:
             softcap=self.form.softcap,
             sinks=self.sinks,
             backend=self.backend,
+            future=self.future if reads.future else None,
         )
 
     @property

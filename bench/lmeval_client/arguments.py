@@ -8,6 +8,7 @@ from ... import UserError
 from ..methods.budget import Budget, parse_budgets
 from ..methods.incremental import check_schedules
 from ..methods.method import Method, build_methods
+from ..methods.oracles import refuse_oracles
 from ..methods.schedule import DEFAULT_SCHEDULE, Schedule, parse_schedule
 from ..record.configuration import RunProtocol
 from ..suggest import unknown
@@ -124,6 +125,7 @@ def ask_method(arguments: ModelArguments) -> Method:
     protected = arguments.sink, arguments.window
     (method,) = build_methods(allocators, scorers, budgets, *protected, False, [arguments.schedule])
     check_schedules([method])
+    refuse_oracles([method])
     return method
 
 

@@ -7,14 +7,19 @@ context that is read once and held (`read_context`), from which each selects (`s
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 
+from torch import Tensor
+
 from ... import UserError
 from ...kernels.backend import Backend
 from ...kernels.ragged_store import compact
 from ...kernels.select import stack
 from ...kernels.store import StoreFactory
+from ...scorers.base import Reads, Scorer
 from ..engine.cache import StoreCache
 from ..engine.context import Context, FullCache
 from ..engine.evicting import Evicting
+from ..engine.future import Future, FutureScorer
+from ..engine.importance import SeenLayers
 from ..engine.prefill import Prefill, hold, read_into
 from ..engine.reads import check_reads
 from ..engine.scoring import Tainted
@@ -24,6 +29,7 @@ from ..models.weights import ModelChanged
 from .blockwise import evict_in_blocks
 from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
 from .incremental import check_schedules
+from .oracles import needed_reads, refuse_oracles
 from .method import Method
 from .policy import Policy
 from .schedule import DEFAULT_SCHEDULE
@@ -43,7 +49,12 @@ def check_methods(loaded: LoadedModel, methods: Sequence[Method]) -> None:
                 f"{loaded.name} cannot read a context in blocks: its recurrent layers lose their state between them; "
                 f"use --schedule {DEFAULT_SCHEDULE} in place of {method.schedule}."
             )
-    check_reads(loaded, {method.scorer.label: method.scorer.instance.reads for method in methods if method.scorer})
+    reads: dict[str, Reads] = {}
+    for method in methods:
+        if method.scorer is not None:
+            label = method.scorer.label
+            reads[label] = reads.get(label, Reads()) | needed_reads(method)
+    check_reads(loaded, reads)
 
 
 def evict_alone(
@@ -69,9 +80,11 @@ def evict_alone(
 
     Raises:
         ModelChanged: a plugin changed the model's weights, and they cannot be read again.
+        UserError: the method is an oracle, and a context alone has no future.
         Exception: what a plugin raised.
     """
     barred = {} if barred is None else barred
+    refuse_oracles([method])
     if method.schedule.block is not None:
         return evict_in_blocks(loaded, ids, method, method.schedule.block, seed, n_sequence, barred, n_rows)
     refuse_barred(method, barred)
@@ -111,20 +124,23 @@ def read_context(
     seed: int,
     n_sequence: int,
     barred: Barred | None = None,
+    seen: SeenLayers | None = None,
 ) -> Context:
     """The context, prefilled once and held, with the score tables that the methods need, each made once.
 
-    The arguments are those of `evict_alone`.
+    Scorers that read the future have none: there is one for each question. The layers are recorded in `seen`. The other
+    arguments are those of `evict_alone`.
     """
     barred = {} if barred is None else barred
-    by_table = {method.table: method for method in methods if method.scorer is not None}
+    by_table = {method.table: method for method in methods if method.scorer and not method.scorer.instance.reads.future}
     scorers = {
         name: method.scorer.instance
         for name, method in by_table.items()
         if method.scorer is not None and name not in barred
     }
     n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
-    context = hold(Prefill(loaded, tuple(ids), n_sequence, seed, scorers, n_kept))
+    observers = [] if seen is None else [seen.see]
+    context = hold(Prefill(loaded, tuple(ids), n_sequence, seed, scorers, n_kept, observers))
     barred |= {name: error for name, error in context.failures.items() if isinstance(error, WriteError)}
     context.failures = {**context.failures, **{name: barred[name] for name in by_table if name in barred}}
     return context
@@ -136,18 +152,21 @@ def select_kept(
     context: Context,
     seed: int,
     barred: Barred | None = None,
+    future: Future | None = None,
 ) -> Selection:
-    """What the method keeps of a context that is held. Raises what a plugin raises.
+    """What the method keeps of a context that is held, an oracle by its `future`. Raises what a plugin raises.
 
     Whatever the allocator changed is restored, even if it fails for another reason.
     """
     barred = {} if barred is None else barred
     refuse_barred(method, barred)
     table, ranks, seconds = None, None, 0.0
-    if method.scorer is not None:
+    if future is not None and method.scorer is not None and method.scorer.instance.reads.future:
+        table, ranks = _future_table(loaded, method, method.scorer.instance, context, future, barred)
+    elif method.scorer is not None:
         table, ranking = context.table(method.table), context.ranking(method.table, method.protection)
         ranks, seconds = ranking.ranks, ranking.seconds + context.score_s.get(method.table, 0.0)
-    policy = Policy(loaded, method, context.n_tokens, seed)
+    policy = Policy(loaded, method, context.n_tokens, seed, None if future is None else future.importance)
     try:
         with nullcontext() if table is None else _unchanged(loaded, context):
             kept = policy.decide_all(table, ranks)
@@ -155,6 +174,20 @@ def select_kept(
         barred[method.label] = without_frames(error)
         raise
     return Selection(kept, tuple(policy.events), policy.seconds + seconds)
+
+
+def _future_table(
+    loaded: LoadedModel, method: Method, scorer: Scorer, context: Context, future: Future, barred: Barred
+) -> tuple[Tensor, Tensor]:
+    """(table, ranks) of a scorer that reads the future; the table is a copy, which an allocator may spoil."""
+    n_kept = method.budget.per_head(context.n_tokens)
+    of = FutureScorer(method.table, scorer, n_kept)
+    try:
+        with _unchanged(loaded, context):
+            return future.table(of).clone(), future.ranking(of, method.protection).ranks
+    except WriteError as error:
+        barred[method.table] = without_frames(error)
+        raise
 
 
 @contextmanager

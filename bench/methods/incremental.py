@@ -45,5 +45,7 @@ def _not_held(reads: Reads, block: int, *, has_profile: bool) -> Iterator[str]:
         yield "the rotary embedding of other positions"
     if reads.module:
         yield "the attention module"
+    if reads.future:
+        yield "the future"
     if has_profile:
         yield "a profile of whole layers"

@@ -3,10 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from ...allocators.base import Needs
 from ...scorers.base import Profile, Protection
 from ..plugins.bind import with_profiles
+from ..plugins.contract import Kind
 from ..plugins.plugin import Plugin
 from ..plugins.registry import build
+from .added import NOTHING_ADDED, Added, Pair
 from .budget import Budget
 from .protection import check_protected, check_protection
 from .schedule import ONE_SHOT, Schedule
@@ -46,6 +49,19 @@ class Method:
             return ""
         return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
 
+    @property
+    def reading_future(self) -> tuple[Kind, ...]:
+        """Which of its two plugins read the future; where one does, the method is an oracle."""
+        if self.scorer is None:
+            return ()
+        allocates, ranks = self.allocator.instance.needs is Needs.FUTURE, self.scorer.instance.reads.future
+        return (*(("allocator",) if allocates else ()), *(("scorer",) if ranks else ()))
+
+    @property
+    def is_oracle(self) -> bool:
+        """Whether it reads the future, which no cache knows: it is shown beside others and ranked nowhere."""
+        return bool(self.reading_future)
+
     def owners(self) -> dict[str, Plugin]:
         """The plugins that have a profile, by path and in the order in which they are fitted; the scorer's first."""
         if self.scorer is None:
@@ -77,8 +93,9 @@ def build_methods(
     window: int | None,
     baselines: bool,
     schedules: Sequence[Schedule] = (ONE_SHOT,),
+    added: Added = NOTHING_ADDED,
 ) -> tuple[Method, ...]:
-    """Every allocator with every scorer at every budget by every schedule.
+    """Every allocator with every scorer at every budget by every schedule, and what is added to them.
 
     The full cache is there once, since its answers do not depend on the schedule: one-shot, unless it is among the
     allocators and all schedules are others.
@@ -90,14 +107,16 @@ def build_methods(
     specs = [*(["full", "uniform"] if baselines else []), *allocators]
     plugins = {plugin.label: plugin for plugin in (build("allocator", spec) for spec in specs)}
     ranked = {plugin.label: plugin for plugin in (build("scorer", spec) for spec in scorers)}
-    methods = [
+    every = [(allocator, scorer) for scorer in ranked.values() for allocator in plugins.values()]
+    more = {schedule: _built(added.pairs(scorers, schedule)) for schedule in schedules}
+    named = (
         Method(allocator, scorer, budget, resolve_protection(scorer, sink, window), schedule=schedule)
         for budget in budgets
         for schedule in schedules
-        for scorer in ranked.values()
-        for allocator in plugins.values()
+        for allocator, scorer in (*every, *more[schedule])
         if allocator.name != "full"
-    ]
+    )
+    methods = {method.label: method for method in named}.values()
     for method in methods:
         check_protected(method.budget, method.protection.sink + method.protection.window)
     is_asked = any(spec.partition(":")[0] == "full" for spec in allocators)
@@ -108,6 +127,10 @@ def build_methods(
         if plugin.name == "full"
     ]
     return (*full, *methods)
+
+
+def _built(pairs: Sequence[Pair]) -> list[tuple[Plugin, Plugin]]:
+    return [(build("allocator", allocator), build("scorer", scorer)) for allocator, scorer in pairs]
 
 
 def resolve_protection(scorer: Plugin, sink: int | None, window: int | None) -> Protection:

@@ -28,14 +28,19 @@ class Policy:
         allocate_s: Seconds of the allocator's own code so far.
     """
 
-    def __init__(self, loaded: LoadedModel, method: Method, n_tokens: int, seed: int) -> None:
-        """Raises UserError where the budget keeps fewer tokens than are protected."""
+    def __init__(
+        self, loaded: LoadedModel, method: Method, n_tokens: int, seed: int, future: Tensor | None = None
+    ) -> None:
+        """Raises UserError where the budget keeps fewer tokens than are protected.
+
+        `future` is that of all layers, float32 [L, 1, H, T], for an allocator that needs it.
+        """
         self.budget = resolve_budget(method, loaded.shape, n_tokens)
         self.events: list[Event] = [] if method.scorer is None else harness_events(method, loaded, n_tokens)
         self.allocate_s = 0.0
         self._selecting = Laps()
         self._method, self._device, self._n_layers = method, loaded.layer_devices[0], loaded.shape.n_layers
-        self._backend = loaded.backend
+        self._backend, self._future = loaded.backend, future
         self._requests = self.budget.requests(seed)
         self._counts: Tensor | None = None
         self._table: Tensor | None = None
@@ -116,6 +121,8 @@ class Policy:
             request if scores is None else replace(request, scores=scores, protected=self._protected(scores.device))
             for request, scores in requests
         ]
+        if self._method.allocator.instance.needs is Needs.FUTURE and self._future is not None:
+            complete = [replace(request, future=self._future.clone()) for request in complete]
         allocation = allocate(self._method.allocator.instance, *complete)
         self.allocate_s += allocation.allocate_s
         self.events += allocation.events

@@ -61,10 +61,11 @@ class Configuration(_Content):
         evicted_layers: The layers that are evicted; None if all are.
         scored_logits: What the model's attention does to its logits ("sinks", "softcap"), which a scorer that reads
             queries knows; None if it does nothing or the scorer reads none.
+        oracle: Which of its plugins read the future ("allocator", "scorer"): it is an oracle; None if none does.
         rotation: "whole-sequence" if the model's rotary embedding depends on the length of the sequence, else None.
     """
 
-    ADDED = frozenset({"rotation", "profiles", "evicted_layers", "scored_logits"})
+    ADDED = frozenset({"rotation", "profiles", "evicted_layers", "scored_logits", "oracle"})
 
     model_revision: str
     dtype: str
@@ -86,6 +87,7 @@ class Configuration(_Content):
     profiles: Mapping[str, str] | None = None
     evicted_layers: tuple[int, ...] | None = None
     scored_logits: tuple[str, ...] | None = None
+    oracle: tuple[Literal["allocator", "scorer"], ...] | None = None
 
     @property
     def id(self) -> str:

@@ -138,7 +138,7 @@ def _decode(
         fidelities: Mapping[int, Fidelity | None] = {}
     else:
         decoding, fidelities = _decode_beside(loaded, unit, cache, drafts, full_answer)
-    timed = len(selected) == 1 and drafts is None
+    timed = len(selected) == 1 and drafts is None and not selected[0].configuration.method.is_oracle
     return [
         _answer(
             loaded,

@@ -36,9 +36,10 @@ class Batching:
     max_memory: int | None = None
     n_sharing: int = 1
 
-    def shares_context(self, n_configurations: int) -> bool:
-        """Whether a context is held in memory for so many configurations; else each evicts while it is read."""
-        return n_configurations > 1 or (bool(self.fidelity) and n_configurations == 1)
+    def shares_context(self, configurations: Sequence[UnitConfiguration]) -> bool:
+        """Whether a context is held in memory for some configurations; else each evicts while it is read."""
+        n, has_oracle = len(configurations), any(one.method.is_oracle for one in configurations)
+        return n > 1 or has_oracle or (bool(self.fidelity) and n == 1)
 
     def limit(self, device: torch.device, held_bytes: int = 0) -> int:
         """Bytes that a batch may take on a device, beside those that are held there already: they are not free."""

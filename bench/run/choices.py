@@ -8,6 +8,7 @@ import torch
 
 from ..engine.context import Context
 from ..methods.selection import Selection
+from .foresight import Foresight
 from .unit import UnitConfiguration
 
 Choice = Selection | Exception
@@ -20,18 +21,25 @@ class Choices:
 
     Attributes:
         context: With the score tables of the configurations that are still to choose.
+        foresight: The future of the context, for oracles.
         configurations: All that choose.
         held: By configuration what it keeps, for the samples that are still to come.
         decided: The configurations that have chosen.
     """
 
     context: Context
+    foresight: Foresight
     configurations: Sequence[UnitConfiguration]
     held: dict[str, Choice] = field(default_factory=dict)
     decided: set[str] = field(default_factory=set)
 
     def of(self, one: UnitConfiguration, choose: Callable[[], Choice], *, is_last: bool) -> Choice:
-        """What a configuration keeps; it chooses if it has not yet. After the last sample nothing is held."""
+        """What a configuration keeps; it chooses if it has not yet, and an oracle for each sample. After the last sample
+        nothing is held."""
+        if one.method.is_oracle:
+            if is_last:
+                self.decided.add(one.id)
+            return choose()
         choice = self.held.pop(one.id) if one.id in self.held else choose()
         self.decided.add(one.id)
         if not is_last:

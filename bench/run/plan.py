@@ -117,6 +117,7 @@ def make_plan(spec: RunSpec, loaded: LoadedModel, report: Report, *, make_profil
         spec = replace(spec, max_length=None)  # the default, written out
     sample_sets = _open(spec, loaded, report)
     _check_budgets(spec, sample_sets)
+    _check_references(spec, sample_sets)
     obtained = _obtain_profiles(spec.methods, MethodProfiles(loaded, report, make_profiles))
     configured: dict[tuple[Rules, str], RunMethod] = {}
     cells: dict[str, RunCell] = {}
@@ -143,6 +144,22 @@ def _check_budgets(spec: RunSpec, sample_sets: Sequence[SampleSet]) -> None:
             if (n_tokens, method.label) not in checked:
                 check_budget(method, samples.loaded.shape, n_tokens)
                 checked.add((n_tokens, method.label))
+
+
+def _check_references(spec: RunSpec, sample_sets: Sequence[SampleSet]) -> None:
+    """Check that the tasks that oracles answer have reference answers.
+
+    Raises:
+        UserError: one never has, or thoughts come before the answers.
+    """
+    for samples, task in zip(sample_sets, spec.tasks, strict=True):
+        oracle = next((method.label for method in task.methods if method.is_oracle), None)
+        reason = None if oracle is None else samples.without_references
+        if reason is not None:
+            raise UserError(
+                f"{oracle} is an oracle: it reads what the reference answer will attend to, and {reason}; leave oracles "
+                f"out of {task.info.name}."
+            )
 
 
 def _open(spec: RunSpec, loaded: LoadedModel, report: Report) -> tuple[SampleSet, ...]:
@@ -227,6 +244,7 @@ def _run_method(spec: RunSpec, loaded: LoadedModel, method: Method, obtained: Ob
         seed=seed,
         rotation="whole-sequence" if depends_on_length(loaded.model) else None,
         evicted_layers=loaded.shape.evicted if loaded.shape.kept_whole else None,
+        oracle=method.reading_future or None,
         scored_logits=None if method.scorer is None else loaded.scored_logits(method.scorer.instance.reads) or None,
     )
     return RunMethod(method, profiles, failure, configuration)

@@ -8,6 +8,7 @@ from ...scorers.base import Profile
 from ..engine.context import Context
 from ..engine.drafts import Drafts
 from ..engine.fidelity import FullAnswer
+from ..engine.importance import SeenLayers
 from ..engine.quicker import QuickerLayout
 from ..errors import reason_of
 from ..methods.events import NO_FIDELITY, Event
@@ -19,6 +20,7 @@ from .answer import Selected, answer_alone, answer_full, answer_selected
 from .attempts import attempt, failure, no_fidelity
 from .batching import Batching, Held, is_out_of_memory, n_fitting
 from .choices import Choices
+from .foresight import Foresight
 from .unit import Unit, UnitAnswer, UnitConfiguration
 
 Compared = tuple[FullAnswer | None, Event | None]
@@ -35,8 +37,8 @@ Progress = Callable[[str], None]
 class Worker:
     """Answers units on one model. A failure concerns its own answer alone; other answers and units continue.
 
-    A single configuration evicts while the context is read, and so does each that evicts block by block. Others share a
-    context that is read once and held in memory; it is released while the last batch is built.
+    A single configuration evicts while the context is read, and so does each that evicts block by block. Others, and
+    oracles, share a context that is read once and held in memory; it is released while the last batch is built.
 
     Attributes:
         loaded: The model, switched to store attention.
@@ -67,7 +69,7 @@ class Worker:
         in_blocks = [one for one in configurations if one.method.schedule.block is not None]
         together = [one for one in configurations if one.method.schedule.block is None]
         full: FullAnswers = {}
-        if batching.shares_context(len(together)):
+        if batching.shares_context(together):
             sharing = replace(unit, configurations=tuple(together))
             yield from self._together(sharing, batching, report, full if in_blocks else None)
             together = []
@@ -85,15 +87,17 @@ class Worker:
             return
         report("prefill")
         methods = [configuration.method for configuration in unit.configurations]
+        seen = SeenLayers()
+        to_see = seen if any(method.is_oracle for method in methods) else None
         context = attempt(
-            partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_longest, self.barred)
+            partial(read_context, self.loaded, unit.context, methods, unit.seed, unit.n_longest, self.barred, to_see)
         )
         if isinstance(context, Exception):  # out of memory, a device fault
             yield from (failure(one, each, context) for each in samples for one in each.configurations)
             if full is not None:
                 full.update({each.sample_id: (None, no_fidelity(context)) for each in samples})
             return
-        choices = Choices(context, unit.configurations)
+        choices = Choices(context, Foresight(self.loaded, context, seen), unit.configurations)
         for each in samples:
             compared = yield from self._over(each, choices, batching, report, is_last=each is samples[-1])
             if full is not None:
@@ -216,7 +220,7 @@ class Worker:
         """What each configuration keeps; yields the answers of those that fail."""
         selected: list[Selected] = []
         for one in together:
-            choose = partial(attempt, partial(self._selection, unit, one, choices.context))
+            choose = partial(attempt, partial(self._selection, unit, one, choices))
             selection = choices.of(one, choose, is_last=is_last)
             if isinstance(selection, Exception):
                 yield failure(one, unit, selection)
@@ -224,8 +228,9 @@ class Worker:
                 selected.append(Selected(one, selection))
         return selected
 
-    def _selection(self, unit: Unit, one: UnitConfiguration, context: Context) -> Selection:
-        return select_kept(self.loaded, one.method, context, unit.seed, self.barred)
+    def _selection(self, unit: Unit, one: UnitConfiguration, choices: Choices) -> Selection:
+        future = choices.foresight.of(unit) if one.method.is_oracle else None
+        return select_kept(self.loaded, one.method, choices.context, unit.seed, self.barred, future)
 
     def _decode(
         self,

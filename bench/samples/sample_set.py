@@ -124,6 +124,15 @@ class SampleSet:
         return self.first if ordinal == 0 else self._make(ordinal)
 
     @property
+    def without_references(self) -> str | None:
+        """Why no sample has the tokens of a reference answer; None where they have. One of a few may lack them."""
+        if self.task.info.needs_full:
+            return "without references the full cache's own answer stands for them"
+        if self.first.stop.thinking.on:
+            return "while thoughts are on, the reference is not what the model says first"
+        return None
+
+    @property
     def contexts(self) -> Sequence[int] | None:
         """For each sample the number of its context, where some are read for several samples; None = each is read for
         one. Under aware the question is a part of it."""

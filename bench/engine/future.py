@@ -1,0 +1,165 @@
+"""What comes after a context, known to oracles alone: the reference answer is fed, and what it attends to is recorded."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from ...kernels.select import rank
+from ...scorers.base import LayerView, Protection, Scorer
+from ..errors import without_frames
+from ..guard.stamps import Stamps
+from ..models.load import LoadedModel
+from .clock import now
+from .context import Context, Ranking
+from .evict import share
+from .feed import MESSAGE, feed
+from .importance import FutureImportance, SeenLayers
+from .rotary import rotating_for
+from .scoring import Scoring, Tainted
+from .views import LayerAtHand
+
+PIECE = 64
+"""Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
+
+
+class NoReferenceError(Exception):
+    """A sample has no reference answer, so that nothing says what will be attended to."""
+
+
+@dataclass(frozen=True)
+class FutureScorer:
+    """A scorer that reads the future.
+
+    Attributes:
+        table: The name of its table.
+        scorer: The plugin's instance.
+        n_kept: Tokens that the budget keeps in each head on average.
+    """
+
+    table: str
+    scorer: Scorer
+    n_kept: int
+
+
+@dataclass
+class Future:
+    """The future of a context for one question, and the tables of scorers that read it, each made when it is asked for.
+
+    Attributes:
+        loaded: The model.
+        context: Held in memory.
+        seen: Its layers, as they were read.
+        importance: float32 [L, 1, H, T], see `LayerView.future`.
+        seed: For scorers that draw at random.
+    """
+
+    loaded: LoadedModel
+    context: Context
+    seen: SeenLayers
+    importance: Tensor
+    seed: int
+    _tables: dict[str, Tensor | Exception] = field(default_factory=dict, init=False, repr=False)
+    _rankings: dict[tuple[str, Protection], Ranking] = field(default_factory=dict, init=False, repr=False)
+
+    def table(self, of: FutureScorer) -> Tensor:
+        """A scorer's table, float32 [L, 1, H, T]; raises what the scorer raised, each time."""
+        if of.table not in self._tables:
+            try:
+                self._tables[of.table] = self._score(of)
+            except Tainted as taint:
+                self._tables[of.table] = without_frames(taint.error)
+            except Exception as error:  # a plugin may raise anything
+                self._tables[of.table] = without_frames(error)
+        table = self._tables[of.table]
+        if isinstance(table, Exception):
+            raise table
+        return table
+
+    def ranking(self, of: FutureScorer, protection: Protection) -> Ranking:
+        """The ranks of a table's tokens, computed once for all budgets."""
+        table, place = self.table(of), (of.table, protection)
+        if place not in self._rankings:
+            began = now(table.device)
+            ranks = rank(table, protection.mask(self.context.n_tokens).to(table.device))
+            self._rankings[place] = Ranking(ranks, now(table.device) - began)
+        return self._rankings[place]
+
+    def _score(self, of: FutureScorer) -> Tensor:
+        """The table, layer by layer.
+
+        Raises:
+            Tainted: the scorer changed something that it may only read.
+            Exception: what the scorer raised.
+        """
+        held = Stamps(
+            (f"{what} of layer {index}", tensor)
+            for index, layer in enumerate(self.context.layers())
+            for what, tensor in zip(("keys", "values"), layer, strict=True)
+        )
+        future = self.importance.clone()
+
+        def view(_: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
+            return layer.view(scorer.reads, of.n_kept, self.seed)
+
+        scoring = Scoring(self.loaded, {of.table: of.scorer}, view, held.written)
+        table = torch.empty_like(self.importance)
+        with torch.inference_mode(mode=False), scoring.guarding():
+            for index, layer in enumerate(self._layers(future)):
+                scores = scoring.score(layer)
+                for error in scoring.failures.values():
+                    raise error
+                table[index] = scores[of.table]
+        return table
+
+    def _layers(self, future: Tensor) -> Iterator[LayerAtHand]:
+        """Every layer as it was, but for its queries and its inputs."""
+        backend = self.loaded.backend
+        layers = zip(self.context.layers(), self.seen.layers, future, strict=True)
+        for index, ((keys, values), seen, of_layer) in enumerate(layers):
+            no_query = keys.new_empty(keys.shape[0], len(seen.value_term), 0, keys.shape[3])
+            own = of_layer.to(keys.device)
+            yield LayerAtHand(
+                self.loaded.model, index, seen.module, no_query, keys, values, seen.form, {}, None, backend, own
+            )
+
+
+@torch.inference_mode(mode=False)  # inference tensors do not count writes
+@torch.no_grad()
+def read_future(
+    loaded: LoadedModel,
+    context: Context,
+    seen: SeenLayers,
+    question: Sequence[int],
+    reference: Sequence[int],
+    seed: int,
+) -> Future:
+    """Feed the question and the reference answer over the full cache, and record what the answer's rows attend to.
+
+    Those are the rows that predict the reference's tokens: the question's last, and each of the reference but the last.
+
+    Args:
+        loaded: The model, switched to store attention.
+        context: Held in memory.
+        seen: Its layers, as they were read.
+        question: Token ids, at least one.
+        reference: Token ids.
+        seed: For scorers that draw at random.
+
+    Raises:
+        NoReferenceError: there is no reference.
+        ArithmeticError: the attention is not finite.
+    """
+    if not reference:
+        raise NoReferenceError("the sample has no reference answer, whose attention is what an oracle reads")
+    recorder = FutureImportance(seen, loaded.shape.n_kv_heads, len(question) - 1)
+    fed = [*question, *reference[:-1]]
+    cache = share(context, 1, len(fed), recorder.see)
+    with rotating_for(loaded.model, cache.n_sequence, context.n_tokens + len(fed)):
+        for start in range(0, len(fed), PIECE):
+            feed(loaded, cache, [fed[start : start + PIECE]], [1])
+    importance = recorder.importance
+    if not bool(importance.isfinite().all()):
+        raise ArithmeticError(MESSAGE)
+    return Future(loaded, context, seen, importance, seed)
