@@ -10,7 +10,7 @@ import pandas as pd
 
 from .comparable import Row, comparable
 from .database import Database
-from .labels import budget_label, method_name
+from .labels import budget_label, is_oracle, method_name
 from .score_tables import read_score_table
 from .statistics.curves import areas, relative_losses
 from .statistics.ranking import ranked_frame
@@ -44,14 +44,14 @@ class Areas:
 
 
 def read_areas(db: Database, rows: Sequence[Row]) -> list[Areas]:
-    """The areas of every group of rows that may stand together.
+    """The areas of every group of rows that may stand together, without oracles.
 
     Args:
         db: The results.
         rows: Of `read_results`.
     """
     found = []
-    for title, group in comparable(rows):
+    for title, group in comparable([row for row in rows if not is_oracle(row)]):
         table, incomplete = read_score_table(db, group, _configuration, lambda row: str(row["task"]))
         labels = {_configuration(row): {"method": method_name(row), "budget": budget_label(row)} for row in group}
         about = {_configuration(row): {**row, **labels[_configuration(row)]} for row in group}

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from .comparable import SETTING, Setting
 from .database import Database
-from .labels import budget_label, method_name
+from .labels import budget_label, is_oracle, method_name
 from .results import Row
 from .rivals import Rivals
 from .schema import Task
@@ -72,7 +72,7 @@ class Board:
 def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None = None) -> list[Board]:
     """A board for every group of rows that may be ranked together; with `by` model, one over all of their models.
 
-    There each task on each model is a task, and methods with the same arguments and budget are one.
+    There each task on each model is a task, and methods with the same arguments and budget are one. Oracles are on none.
 
     Args:
         db: The results.
@@ -83,7 +83,8 @@ def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None
     shared = [name for name in SETTING if by != "model" or name not in ("model", "model_revision")]
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(tuple(row[name] for name in shared), []).append(row)
+        if not is_oracle(row):
+            groups.setdefault(tuple(row[name] for name in shared), []).append(row)
     part = _parts(db, by)
     return [_board(db, group, rivals, part, by) for group in groups.values()]
 

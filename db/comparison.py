@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from .ceilings import shares_of_oracle
 from .clustering import Documents
 from .database import Database
 from .portions import portions
@@ -15,7 +16,8 @@ from .statistics.intervals import bonett_price, cell_intervals
 
 
 def result_rows(store: Database, cells: Sequence[str] | None = None, against: str | None = None) -> list[Row]:
-    """Every cell's results with its interval and its paired difference, where both cells are complete.
+    """Every cell's results with its interval and its paired difference, where both cells are complete, and its
+    `share_of_oracle`, see `ceilings.shares_of_oracle`.
 
     Args:
         store: The results.
@@ -31,6 +33,9 @@ def result_rows(store: Database, cells: Sequence[str] | None = None, against: st
     if against is not None:
         check_unambiguous(rivals, rule)
     compare(store, rows, rivals.of)
+    shares = shares_of_oracle(rows)
+    for row in rows:
+        row["share_of_oracle"] = shares.get(row["cell"])
     return rows
 
 

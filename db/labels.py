@@ -25,9 +25,10 @@ def scorer_label(row: Mapping[str, Any]) -> str:
 
 def method_name(row: Mapping[str, Any]) -> str:
     """A result's method as one would type it: "lukv x keydiff", or the allocator alone where there is no scorer; a
-    schedule other than one-shot stands behind it, "lukv x keydiff, block:128"."""
+    schedule other than one-shot stands behind it, "lukv x keydiff, block:128", and that it is an oracle where neither
+    name says so."""
     name = allocator_label(row) if row["scorer"] is None else f"{allocator_label(row)} x {scorer_label(row)}"
-    return name + schedule_suffix(row)
+    return name + schedule_suffix(row) + oracle_suffix(row)
 
 
 def schedule_label(row: Mapping[str, Any]) -> str:
@@ -40,6 +41,18 @@ def schedule_suffix(row: Mapping[str, Any]) -> str:
     """What stands behind a method's name for its schedule: ", block:128"; nothing for one-shot."""
     schedule = schedule_label(row)
     return "" if schedule == ONE_SHOT else f", {schedule}"
+
+
+def is_oracle(row: Mapping[str, Any]) -> bool:
+    """Whether one of a result's plugins read the future, what the reference answer attends to, which no cache knows:
+    it is shown beside others and ranked nowhere."""
+    spec = row.get("spec")
+    return bool(spec.get("oracle")) if isinstance(spec, Mapping) else False
+
+
+def oracle_suffix(row: Mapping[str, Any]) -> str:
+    """What stands behind the name of an oracle that has no "oracle" in it; nothing for others."""
+    return ", oracle" if is_oracle(row) and "oracle" not in (row["allocator"], row["scorer"]) else ""
 
 
 def budget_label(row: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from .standing import DONE
 from .totals import of_cells
 
 RESULTS_COLUMNS = COLUMNS
-COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against", "n_documents")
+COMPARED_COLUMNS = (*COLUMNS, "interval", "gain", "against", "n_documents", "share_of_oracle")
 """The columns of rows that `comparison.compare` has completed."""
 KEEP_COUNTS_COLUMNS = ("cell", "sample", "ordinal", "counts")
 
@@ -24,7 +24,8 @@ _DTYPES = {
     **dict.fromkeys(("length", "keep_tokens", "window", "n_documents", "evidence_tokens"), "Int64"),
     **dict.fromkeys(("n_right_characters", "n_characters"), "Int64"),
     **dict.fromkeys(("n", "n_failed", "n_timed", "seed", "samples_asked", "sink", "ordinal"), "int64"),
-    **dict.fromkeys(("ratio", "score", "stderr"), "float64"),
+    **dict.fromkeys(("ratio", "score", "stderr", "share_of_oracle"), "float64"),
+    "is_oracle": "bool",
     **dict.fromkeys(("kv_tokens_full", "kv_tokens_kept", "kv_bytes_full", "kv_bytes_kept"), "float64"),
     **dict.fromkeys(("kl_nats", "agreement", "reference_nll", "full_reference_nll"), "float64"),
     **dict.fromkeys(("evidence_kept_share", "evidence_half_share"), "float64"),

@@ -10,7 +10,7 @@ import numpy as np
 from .cache_sizes import CacheSizes, tokens_per_head
 from .comparable import Row, Setting
 from .database import Database
-from .labels import budget_label, method_name
+from .labels import budget_label, is_oracle, method_name
 from .need import Need
 from .recommended_run import run_command
 from .rivals import find_rivals, parse_against
@@ -82,12 +82,14 @@ class Candidates:
 
 
 def read_groups(db: Database, rows: Sequence[dict[str, Any]]) -> list[Group]:
-    """A group for each full cache that some of the rows are held against; none without complete ones of both.
+    """A group for each full cache that some of the rows are held against; none without complete ones of both. Oracles
+    are in none.
 
     Args:
         db: The results.
         rows: Of `read_results`, of one model.
     """
+    rows = [row for row in rows if not is_oracle(row)]
     if not any(row["allocator"] == "full" for row in rows):
         return []
     rivals = find_rivals(rows, parse_against("full", rows))

@@ -27,7 +27,7 @@ COLUMNS = (
     *("allocator_args", "scorer_args", "dtype", "seed", "samples_asked", "error", "model_revision", "profile_hash"),
     *("sink", "window", "prefill_s", "evict_s", "code_version", "label", "task_version", "data_revision", "spec"),
     *("events", "n_failed", "n_timed", "machine", "environment", *MEASURES, *COUNTS),
-    "kept_hash",
+    *("kept_hash", "is_oracle"),
 )
 """The columns of a row, in order."""
 
@@ -62,6 +62,7 @@ def read_results(db: Database, cells: Sequence[str] | None = None) -> list[Row]:
     - Means of fidelity and evidence are over those answers that have some, `n_fidelity` and `n_evidence` of them.
     - `kept_hash` is equal for complete cells that kept the same positions of the same samples; null where that is not
       known.
+    - `is_oracle` is whether the configuration read what the reference answer attends to: it is ranked nowhere.
     - `events` says on how many answers each event was recorded: {"truncated_middle": 2}.
     - `status` "unreadable" is a cell with a value that another program broke: `error` names the value.
     """

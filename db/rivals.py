@@ -14,7 +14,7 @@ from operator import itemgetter
 from typing import Any
 
 from .. import UserError
-from .labels import ONE_SHOT, allocator_label, budget_label, method_name, schedule_label, scorer_label
+from .labels import ONE_SHOT, allocator_label, budget_label, is_oracle, method_name, schedule_label, scorer_label
 from .results import Row
 
 _ALLOCATOR = frozenset({"allocator", "profile_hash"})
@@ -43,8 +43,8 @@ class Against:
     named: frozenset[str] | None
 
 
-UNIFORM = Against("uniform", lambda row: row["allocator"] == "uniform", _ALLOCATOR)
-"""What rows are held against unless something else is named."""
+UNIFORM = Against("uniform", lambda row: row["allocator"] == "uniform" and not is_oracle(row), _ALLOCATOR)
+"""What rows are held against unless something else is named; never an oracle."""
 
 
 @dataclass(frozen=True)
@@ -146,9 +146,15 @@ def _shared(row: Row, named: frozenset[str] | None) -> str:
     """What a configuration and its rival have in common."""
     shared = {name: row[name] for name in _SHARED}
     if named is not None:
-        shared |= {name: value for name, value in row["spec"].items() if name not in named}
+        shared |= {name: value for name, value in row["spec"].items() if name not in named | _follows(named)}
         shared["profiles"] = _profiles(row, named)
     return json.dumps(shared)
+
+
+def _follows(named: frozenset[str]) -> frozenset[str]:
+    """The parts that follow from named ones."""
+    follows = {"allocator": {"oracle"}, "scorer": {"oracle", "scored_logits"}}
+    return frozenset(part for name in named & follows.keys() for part in follows[name])
 
 
 def _profiles(row: Row, named: frozenset[str]) -> dict[str, Any]:

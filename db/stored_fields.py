@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Select, select
 
+from .labels import is_oracle
 from .portions import portions, read_rows
 from .readable import Field, Unreadable, field
 from .schema import Cell, Configuration, Model
@@ -85,7 +86,7 @@ def read_configurations(connection: Connection, ids: Collection[str] | None) -> 
 
 def missing_configuration(identity: str) -> ReadValues:
     """What stands for a configuration that is gone."""
-    values = {name: column.placeholder for name, column in OF_CONFIGURATION.items()}
+    values = {name: column.placeholder for name, column in OF_CONFIGURATION.items()} | {"is_oracle": False}
     return ReadValues(values, (f'row {identity[:12]} of table "configuration" is missing',))
 
 
@@ -118,6 +119,7 @@ def _configuration(stored: Mapping[str, Any]) -> ReadValues:
     except ValueError:
         errors.append(f'"ratio" of row {identity[:12]} in table "configuration" is not a share')
         values["ratio"] = None
+    values["is_oracle"] = is_oracle(values)
     return ReadValues(values, tuple(errors))
 
 

@@ -1,4 +1,4 @@
-"""What comes after a context, known to oracles alone: the reference answer is fed, and what it attends to is recorded."""
+"""What comes after a context, which oracles alone know: the reference answer is fed, and what it attends to recorded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -22,6 +22,9 @@ from .views import LayerAtHand
 
 PIECE = 64
 """Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
+
+
+WHOLE_QUESTION = False
 
 
 class NoReferenceError(Exception):
@@ -134,6 +137,8 @@ def read_future(
     question: Sequence[int],
     reference: Sequence[int],
     seed: int,
+    *,
+    whole_question: bool = WHOLE_QUESTION,
 ) -> Future:
     """Feed the question and the reference answer over the full cache, and record what the answer's rows attend to.
 
@@ -146,6 +151,7 @@ def read_future(
         question: Token ids, at least one.
         reference: Token ids.
         seed: For scorers that draw at random.
+        whole_question: Whether all rows of the question count, and not its last alone.
 
     Raises:
         NoReferenceError: there is no reference.
@@ -153,7 +159,8 @@ def read_future(
     """
     if not reference:
         raise NoReferenceError("the sample has no reference answer, whose attention is what an oracle reads")
-    recorder = FutureImportance(seen, loaded.shape.n_kv_heads, len(question) - 1)
+    n_before = 0 if whole_question else len(question) - 1
+    recorder = FutureImportance(seen, loaded.shape.n_kv_heads, n_before)
     fed = [*question, *reference[:-1]]
     cache = share(context, 1, len(fed), recorder.see)
     with rotating_for(loaded.model, cache.n_sequence, context.n_tokens + len(fed)):

@@ -63,7 +63,7 @@ def importance_of(weights: Tensor, value_term: Tensor) -> Tensor:
 
 
 class FutureImportance:
-    """Records I_(l,h,j) = max over rows and over the GQA group of A_j x ||W_O v_j|| while tokens are fed after a context.
+    """Records I_(l,h,j) = max over rows and over the GQA group of A_j x ||W_O v_j||, while tokens are fed.
 
     Args:
         seen: The layers of the context.

@@ -29,8 +29,8 @@ from ..models.weights import ModelChanged
 from .blockwise import evict_in_blocks
 from .evicted import Barred, Evicted, EvictionSeconds, refuse_barred
 from .incremental import check_schedules
-from .oracles import needed_reads, refuse_oracles
 from .method import Method
+from .oracles import needed_reads, refuse_oracles
 from .policy import Policy
 from .schedule import DEFAULT_SCHEDULE
 from .selection import Selection

@@ -41,7 +41,7 @@ def check_oracles(methods: Sequence[Method], *, measured: bool) -> None:
             for owner in method.allocator.owners("allocator").values():
                 if method.scorer is not None and owner.calibration.scores:
                     raise UserError(
-                        f"the profile of {owner.label} is fitted to the scores of its scorer, and {method.scorer.label} "
+                        f"the profile of {owner.label} is fitted to its scorer's scores, and {method.scorer.label} "
                         "has none without a reference answer; use --allocator oracle or uniform with it."
                     )
 

@@ -8,6 +8,7 @@ from typing import Any
 from ...db.comparable import IDENTITY, Row, Text, comparable, once_a_configuration, varying
 
 SCORE = "score [95%]"
+OF_ORACLE = "of oracle"
 MIB = 2**20
 
 
@@ -86,6 +87,12 @@ def _outcomes(row: Row) -> str:
     return "/".join(map(str, counts)) if any(counts) else ""
 
 
+def _of_oracle(row: Row) -> str:
+    """Which rows are oracles, and the share of the way from the floor to the best of them."""
+    share = "" if row["share_of_oracle"] is None else f"{row['share_of_oracle']:.0f}%"
+    return ", ".join(filter(None, ("oracle" if row["is_oracle"] else "", share)))
+
+
 _OF_EVIDENCE: Mapping[str, Text] = {"found/miscopied/missed": _outcomes, "evidence kept": _evidence_kept}
 """Columns that are shown where a row has them."""
 
@@ -107,6 +114,8 @@ def _columns(group: Sequence[Row], against: str) -> dict[str, Text]:
         "ttft s": _seconds("ttft_s", 2),
         "tpot s": _seconds("tpot_s", 3),
     }
+    if any(map(_of_oracle, group)):
+        columns[OF_ORACLE] = _of_oracle
     if len({row["machine"] for row in group if row["machine"]}) > 1:
         columns["machine"] = lambda row: row["machine"] or "-"
     if any(row["n_fidelity"] for row in group):

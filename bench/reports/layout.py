@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 DROPPABLE = (
     *("tpot s", "ttft s", "machine", "NLL", "same token", "evidence kept", "found/miscopied/missed", "KV kept, MiB"),
-    "KL",
+    *("KL", "of oracle"),
 )
 """Columns that a narrow table goes without, first to last."""
 

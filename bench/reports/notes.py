@@ -24,6 +24,10 @@ EVIDENCE = (
     "found/miscopied/missed: answers that were to be copied from the context; evidence kept: the share of the tokens "
     "the answer stands in that a head keeps, mean over heads and answers."
 )
+ORACLE = (
+    "of oracle: the share of the way from the floor (uniform x streaming_llm) to oracle x oracle; an oracle has read "
+    "what the reference answer attends to, and is ranked nowhere."
+)
 
 MOST = 10
 """Lines of one kind that are printed; the rest are counted."""
@@ -36,6 +40,7 @@ def note(rows: Sequence[Row], against: str = "uniform") -> str:
     notes = [NOTE.format(against=against)]
     notes += [FIDELITY] * any(row["n_fidelity"] for row in rows)
     notes += [EVIDENCE] * any(row["n_evidence"] for row in rows)
+    notes += [ORACLE] * any(row["is_oracle"] for row in rows)
     return " ".join(notes)
 
 

@@ -9,7 +9,7 @@ import pandas as pd
 from ... import UserError
 from ...db.comparable import Row, Setting
 from ...db.database import Database
-from ...db.labels import allocator_label, method_name, scorer_label
+from ...db.labels import allocator_label, method_name, oracle_suffix, scorer_label
 from ...db.score_tables import read_score_table
 from ...db.statistics.intervals import score_intervals
 from ..errors import printable
@@ -47,7 +47,7 @@ def quality_frame(db: Database, rows: Sequence[Row]) -> tuple[pd.DataFrame, str]
     first = [by_name[name] for name in table.configurations]
     points = pd.DataFrame(
         {
-            "allocator": [printable(allocator_label(row)) for row in first],
+            "allocator": [printable(allocator_label(row) + oracle_suffix(row)) for row in first],
             "scorer": [printable(scorer_label(row)) for row in first],
             "kept": [100 * (1 - (row["ratio"] or 0.0)) for row in first],
             "score": table.means(),

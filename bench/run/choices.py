@@ -34,8 +34,8 @@ class Choices:
     decided: set[str] = field(default_factory=set)
 
     def of(self, one: UnitConfiguration, choose: Callable[[], Choice], *, is_last: bool) -> Choice:
-        """What a configuration keeps; it chooses if it has not yet, and an oracle for each sample. After the last sample
-        nothing is held."""
+        """What a configuration keeps; it chooses if it has not yet, and an oracle for each sample. After the last
+        sample nothing is held."""
         if one.method.is_oracle:
             if is_last:
                 self.decided.add(one.id)

@@ -1,4 +1,4 @@
-"""The future of a context, which oracles read: another one for each question, read when the first oracle asks for it."""
+"""The future of a context, which oracles read: another for each question, made when the first oracle asks for it."""
 
 from dataclasses import dataclass, field
 from functools import partial

@@ -157,8 +157,8 @@ def _check_references(spec: RunSpec, sample_sets: Sequence[SampleSet]) -> None:
         reason = None if oracle is None else samples.without_references
         if reason is not None:
             raise UserError(
-                f"{oracle} is an oracle: it reads what the reference answer will attend to, and {reason}; leave oracles "
-                f"out of {task.info.name}."
+                f"{oracle} is an oracle: it reads what the reference answer will attend to, and {reason}; leave "
+                f"oracles out of {task.info.name}."
             )
 
 
