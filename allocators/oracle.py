@@ -39,6 +39,8 @@ class Oracle:
         if request.scores is None or request.future is None:
             raise ValueError("the oracle cannot allocate without scores and future")
         order = eviction_order(request.scores, request.protected)
+        if not order.shape[-1]:  # every token is protected
+            return torch.full(request.shape, request.n_tokens)
         n_evicted = request.n_heads * request.n_tokens - request.budget
         counts = []
         for row in range(request.n_batch):

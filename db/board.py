@@ -72,7 +72,8 @@ class Board:
 def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None = None) -> list[Board]:
     """A board for every group of rows that may be ranked together; with `by` model, one over all of their models.
 
-    There each task on each model is a task, and methods with the same arguments and budget are one. Oracles are on none.
+    There each task on each model is a task, and methods with the same arguments and budget are one. Oracles are left
+    out.
 
     Args:
         db: The results.

@@ -16,6 +16,7 @@ from .rivals import Against, find_rivals
 Row = Mapping[str, Any]
 
 FLOOR = ("uniform", "streaming_llm")
+FLOORS = (FLOOR, ("uniform", "random"))
 ORACLE = ("oracle", "oracle")
 """Allocator and scorer, by name."""
 

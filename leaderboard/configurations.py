@@ -60,6 +60,7 @@ def usual_pair(cells: pd.DataFrame) -> tuple[str, str]:
     every = cells.drop_duplicates("configuration")
     schedules = [schedule_label({"spec": spec}) for spec in every["spec"]]
     rows = every[["configuration", "allocator", "scorer", "budget", "ratio"]].assign(schedule=schedules)
+    rows = rows[~every["is_oracle"]] if not every["is_oracle"].all() else rows
     uniform = rows[rows["allocator"] == "uniform"]
     others = rows[~rows["allocator"].isin(["uniform", "full"])]
     pairs = uniform.merge(others, on=["scorer", "budget", "schedule"], suffixes=("_a", "_b"))

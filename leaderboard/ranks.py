@@ -6,6 +6,7 @@ from ..db.statistics.complete import score_table
 from ..db.statistics.curves import relative_losses
 from ..db.statistics.ranking import ranked_frame
 from ..db.statistics.table import ScoreTable
+from .ceilings import share_frame
 from .configurations import name_configurations
 from .tables.ranking import describe_configurations
 from .view import View
@@ -14,16 +15,16 @@ LOSSES = ("loss_percent", "loss_low", "loss_high")
 
 
 def ranks_of(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """(ranked, incomplete) of `db.statistics.ranking.rank`, over all configurations on the chosen tasks.
+    """(ranked, incomplete) of `db.statistics.ranking.rank`, over all configurations on the chosen tasks but oracles.
 
     The ranked ones have LOSSES, too: what they lose of the full cache's score in percent, with the 95% interval;
-    missing unless exactly one full cache is ranked and scores.
+    missing unless exactly one full cache is ranked and scores. So is `share_of_oracle`, see `ceilings.share_frame`.
     """
     return view.record.derive(_rank, view.setting, view.places, inputs=(view,))
 
 
 def table_of(view: View) -> ScoreTable:
-    """The scores of the complete configurations on the chosen tasks."""
+    """The scores of the complete configurations on the chosen tasks, without oracles."""
     return _scored(view)[0]
 
 
@@ -39,11 +40,13 @@ def configurations_of(view: View) -> pd.DataFrame:
 def _rank(view: View) -> tuple[pd.DataFrame, pd.DataFrame]:
     table, incomplete = _scored(view)
     losses = _losses(table, set(view.pool.loc[view.pool["allocator"] == "full", "configuration"]))
-    return ranked_frame(table).join(losses, on="configuration"), incomplete
+    shares = share_frame(view.pool)
+    return ranked_frame(table).join(losses, on="configuration").join(shares, on="configuration"), incomplete
 
 
 def _score_table(view: View) -> tuple[ScoreTable, pd.DataFrame]:
-    return score_table(view.pool, view.scores)
+    pool = view.pool[~view.pool["is_oracle"]]
+    return score_table(pool, view.scores)
 
 
 def _losses(table: ScoreTable, full: set[str]) -> pd.DataFrame:

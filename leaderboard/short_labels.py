@@ -5,7 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from ..db.labels import method_label, schedule_suffix
+from ..db.labels import method_label, oracle_suffix, schedule_suffix
 
 _KINDS = ("allocator", "scorer")
 
@@ -46,7 +46,7 @@ def _label(row: Mapping[str, Any], defaults: Defaults) -> str:
         source = plugin if isinstance(plugin, dict) else {}
         arguments = row[f"{kind}_args"] if isinstance(row[f"{kind}_args"], dict) else {}
         shown.append(method_label(row[kind], _typed(kind, row[kind], source, arguments, defaults)))
-    return " x ".join(shown) + schedule_suffix(row)
+    return " x ".join(shown) + schedule_suffix(row) + oracle_suffix(row)
 
 
 def _typed(

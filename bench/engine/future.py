@@ -1,4 +1,4 @@
-"""What comes after a context, which oracles alone know: the reference answer is fed, and what it attends to recorded."""
+"""What comes after a context, which only oracles know: the reference answer is fed, and what it attends to recorded."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field

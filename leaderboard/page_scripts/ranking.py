@@ -37,6 +37,11 @@ COLUMNS = {
     "Same token, %": st.column_config.NumberColumn(
         width=98, format="%.1f", help="On how many tokens of the full cache's answers both choose the same."
     ),
+    "Of oracle, %": st.column_config.NumberColumn(
+        width=76,
+        format="%.0f",
+        help="The share of the way from the floor (uniform x streaming_llm) to oracle x oracle, see Evidence.",
+    ),
     "Places": st.column_config.TextColumn(
         width=68, help="The places that the comparisons leave open, for all configurations at once, at 95%."
     ),
@@ -51,7 +56,8 @@ differs from any that holds the rank above, and shares that rank otherwise. *Pla
 comparisons leave open.
 
 Only configurations with an answer to every sample of every chosen task are ranked; the others stand in a table of their
-own and are averaged nowhere. Filters of allocators, scorers and budgets hide rows and change no rank.
+own and are averaged nowhere. Oracles, which have read what the answer attends to, are not ranked at all: the page
+Evidence shows them. Filters of allocators, scorers and budgets hide rows and change no rank.
 """
 
 

@@ -44,7 +44,7 @@ def show(view: View) -> None:
 
 
 def _show_map(view: View, about: pd.DataFrame) -> int:
-    table = score_table(view.cells)
+    table = score_table(view.cells[~view.cells["is_oracle"]])
     n_rows = state.number("rows", "Configurations shown", least=5, most=MOST_ROWS, default=30)
     shown = table.head(n_rows)
     st.plotly_chart(

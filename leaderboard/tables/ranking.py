@@ -56,7 +56,7 @@ def ranking_table(ranked: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     columns = (
         *("rank", "best_place", "worst_place", "method", "budget", "details", "score", "interval_low"),
         *("interval_high", "loss_percent", "loss_low", "loss_high", "kept_percent", "kept_mib"),
-        *(*FIDELITY, "n_tasks", "n_samples", "configuration"),
+        *(*FIDELITY, "share_of_oracle", "n_tasks", "n_samples", "configuration"),
     )
     return table[list(columns)]
 
@@ -110,10 +110,11 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
             "Kept, MiB": table["kept_mib"],
             "KL, nats": table["kl_nats"],
             "Same token, %": 100 * table["agreement"],
+            "Of oracle, %": table["share_of_oracle"],
             "Places": places,
         }
     )
-    optional = ("Details", "Loss, %", "95% of loss", "KL, nats", "Same token, %")
+    optional = ("Details", "Loss, %", "95% of loss", "KL, nats", "Same token, %", "Of oracle, %")
     empty = [name for name in optional if not shown[name].replace("", None).notna().any()]
     return shown.drop(columns=empty)
 

@@ -27,7 +27,7 @@ def score_table(cells: pd.DataFrame) -> pd.DataFrame:
 
 
 def task_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
-    """The configurations on one task at one length, best first, incomplete ones last and without a score.
+    """The configurations on one task at one length, best first, incomplete ones last and without a score; then oracles.
 
     Args:
         cells: Those of the task.
@@ -38,7 +38,7 @@ def task_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
     table["loss_percent"] = loss_percent(table["score"], float(full.iloc[0]) if len(full) == 1 else None)
     table["kept_percent"] = 100 * table["kv_bytes_kept"] / table["kv_bytes_full"]
     columns = ["name", "score", "interval_low", "interval_high", "loss_percent", "kept_percent", "status", "n"]
-    ordered = table.sort_values(["score", "name"], ascending=[False, True], na_position="last")
+    ordered = table.sort_values(["is_oracle", "score", "name"], ascending=[True, False, True], na_position="last")
     return ordered[[*columns, "samples_asked", "cell"]].reset_index()
 
 

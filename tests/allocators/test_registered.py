@@ -29,8 +29,8 @@ from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import CalibrationDocument, Profile, Protection
 
 Ask = Callable[..., AllocationRequest]
-BUILT_IN = {"full", "uniform", "lukv", "pyramidkv", "adakv", "global"}
-MONOTONE = {"uniform", "adakv", "global", "shuffled:of=uniform", "shuffled:of=adakv", "shuffled:of=global"}
+BUILT_IN = {"full", "uniform", "lukv", "pyramidkv", "adakv", "global", "oracle"}
+MONOTONE = {name for each in ("uniform", "adakv", "global", "oracle") for name in (each, f"shuffled:of={each}")}
 """Of those built in: what a larger budget never takes a slot from. Rounding may, in lukv and pyramidkv."""
 CALIBRATED_TOKENS = 40
 
@@ -142,7 +142,9 @@ def request_of(ask: Ask, spec: str, asked: Asked, budget: int) -> AllocationRequ
     table = {"distinct": drawn, "few values": drawn.round(), "all equal": torch.zeros_like(drawn)}[asked.scores]
     needs = built(spec).instance.needs
     profile = fitted(spec, asked.n_layers, asked.n_heads)
-    return replace(request, scores=None if needs is Needs.NOTHING else table, profile=profile, seed=asked.seed)
+    future = table.roll(1, dims=-1).clamp_min(0) if needs is Needs.FUTURE else None
+    scores = None if needs is Needs.NOTHING else table
+    return replace(request, scores=scores, profile=profile, seed=asked.seed, future=future)
 
 
 def parts_of(allocator: Any, request: AllocationRequest) -> list[AllocationRequest]:
@@ -154,7 +156,7 @@ def served(allocator: Any, request: AllocationRequest) -> Tensor | None:
     parts, check = parts_of(allocator, request), getattr(allocator, "check", None)
     try:
         for part in parts if check is not None else ():
-            check(replace(part, scores=None, profile=None))
+            check(replace(part, scores=None, profile=None, future=None))
     except UserError:
         return None
     counts = [allocator.allocate(part).cpu() for part in parts]
@@ -189,7 +191,8 @@ def test_any_budget_is_kept_to_the_slot_between_the_protected_tokens_and_all(
     assert torch.equal(counts, served(allocator, request)), "the same request gives the same counts"
     for b in range(request.n_batch):
         scores = None if request.scores is None else request.scores[:, b : b + 1]
-        alone = served(allocator, replace(request, n_batch=1, scores=scores))
+        future = None if request.future is None else request.future[:, b : b + 1]
+        alone = served(allocator, replace(request, n_batch=1, scores=scores, future=future))
         assert alone is not None
         assert torch.equal(counts[:, b : b + 1], alone), "a sequence keeps what it would keep by itself"
 

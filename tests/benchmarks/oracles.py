@@ -16,6 +16,7 @@ import torch
 from lukv_bench.bench.calibration.calibrate import Report
 from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.decode import decode
+from lukv_bench.bench.engine.drafts import Drafts
 from lukv_bench.bench.engine.evict import keep_everything
 from lukv_bench.bench.engine.fidelity import reference_nlls
 from lukv_bench.bench.engine.future import read_future
@@ -79,10 +80,11 @@ def main() -> None:
     found: dict[str, list[tuple[bool, float]]] = {}
     for ordinal in range(len(samples)):
         sample = samples.sample(ordinal)
+        drafts = Drafts((*sample.context, *sample.question, *sample.reference))
         for name, cache in caches_of(loaded, sample, methods):
             (nll,) = reference_nlls(loaded, cache, sample.question, sample.reference)
             cache.take_all_back()
-            text = decode(loaded, cache, [sample.question], sample.stop).rows[0].text
+            text = decode(loaded, cache, [sample.question], sample.stop, drafts=drafts).rows[0].text
             is_right = copied(text, sample.rendered.document["outputs"]).outcome == "found"
             found.setdefault(name, []).append((is_right, float("nan") if nll is None else nll))
         print(f"sample {ordinal + 1}/{len(samples)}", flush=True)

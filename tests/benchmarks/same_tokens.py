@@ -67,7 +67,7 @@ class Parting:
 
 def every_method(ratios: Sequence[str]) -> list[Method]:
     """The full cache and every installed allocator at every ratio, without their profiles."""
-    names = {entry.name for entry in entry_points(group="lukv_bench.allocators")} - {"shuffled"}
+    names = {entry.name for entry in entry_points(group="lukv_bench.allocators")} - {"shuffled", "oracle"}
     budgets = [Budget(ratio=Decimal(ratio)) for ratio in ratios]
     return list(build_methods([*sorted(names), "shuffled:of=lukv"], ["keydiff"], budgets, None, None, baselines=False))
 

@@ -142,7 +142,8 @@ def every_allocator(unit: Unit) -> Unit:
     methods = build_methods(specs, ["keydiff"], budgets, None, None, baselines=False)
     served = [method for method in methods if not method.owners()]
     assert {method.label.split()[0] for method in served} >= {"full", "uniform", "pyramidkv", "adakv", "global"}
-    return replace(unit, configurations=tuple(UnitConfiguration(method.label, method) for method in served))
+    chosen = tuple(UnitConfiguration(method.label, method) for method in served)
+    return replace(unit, configurations=chosen, reference=unit.question[:2])
 
 
 def test_drafted_batched_and_alone_every_allocator_answers_the_same(
