@@ -20,9 +20,9 @@ class Oracle:
     n = argmax of the sum of U_(l,h)(n_(l,h)) over all layers and heads, U relaxed to its upper concave hull,
         with n_(l,h) >= the protected tokens and the counts' sum equal to the budget
 
-    The future is what the question's last token and the reference answer attend to, times ||W_O v||, seen by feeding
-    the reference. No cache could know it: this is an oracle, shown beside methods and ranked nowhere. With the oracle
-    scorer both parts are known, with any other it is the best budget for that scorer by LU-KV's measure.
+    The future is what the question and the reference answer attend to, times ||W_O v||, seen by feeding the reference.
+    No cache could know it: this is an oracle, shown beside methods and ranked nowhere. With the oracle scorer both
+    parts are known, with any other it is the best budget for that scorer by LU-KV's measure.
 
     Source: the hull and the greedy solver of Tang et al., "Predicting Future KV Utility", arXiv 2602.08585, section 4.
     Differs from the paper: one sample's own utility in place of a profile, and no targets: the exact budget.

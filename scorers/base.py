@@ -123,8 +123,8 @@ class LayerView:
         profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
         backend: How ops of `kernels` that a scorer calls are computed: `keydiff(layer.keys, backend=layer.backend)`.
             Set without a declaration.
-        future: float32 [B, H, T], for each token the largest attention that it gets from the rows that predict the
-            reference answer, over the query heads of its group, times ||W_O v||.
+        future: float32 [B, H, T], for each token the largest attention that it gets from the question and the reference
+            answer, over the query heads of its group, times ||W_O v||.
     """
 
     layer: int

@@ -24,7 +24,8 @@ PIECE = 64
 """Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
 
 
-WHOLE_QUESTION = False
+WHOLE_QUESTION = True
+"""Without the question's own rows, an answer over what is left is worse: docs/decisions/018-oracles.md."""
 
 
 class NoReferenceError(Exception):
@@ -140,9 +141,9 @@ def read_future(
     *,
     whole_question: bool = WHOLE_QUESTION,
 ) -> Future:
-    """Feed the question and the reference answer over the full cache, and record what the answer's rows attend to.
+    """Feed the question and the reference answer over the full cache, and record what their rows attend to.
 
-    Those are the rows that predict the reference's tokens: the question's last, and each of the reference but the last.
+    The rows are those of the question and of every token of the reference but the last, which predict the reference.
 
     Args:
         loaded: The model, switched to store attention.

@@ -4,7 +4,10 @@ import dataclasses
 import typing
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from ...scorers.base import Reads
 
 Kind = Literal["allocator", "scorer"]
 METHODS: Mapping[Kind, str] = {"allocator": "allocate", "scorer": "score"}
@@ -73,7 +76,15 @@ def _declaration_breach(kind: Kind, declared: Mapping[str, Any]) -> str | None:
         return f"its {', '.join(wrong)} is not what the contract says"
     if kind == "scorer" and "calibration" in declared and declared["calibration"].scores:
         return "its calibration reads scores, which only an allocator's can"
+    if kind == "scorer" and "reads" in declared and _reads_too_much(declared["reads"]):
+        return "its reads name the future, beside which only the output projection and the budget can be read"
     return None
+
+
+def _reads_too_much(reads: "Reads") -> bool:
+    """Whether a scorer that is called after the prefill reads what is there only during it."""
+    during = (reads.queries, reads.hidden_states, reads.queries_before_rotary, reads.rotary, reads.module)
+    return reads.future and any(during)
 
 
 def _keeps(name: str, declared: Any) -> bool:

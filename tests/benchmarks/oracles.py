@@ -4,7 +4,8 @@
 
 The default model, one thread. Every configuration answers the same samples; beside the score stands the mean negative
 log-likelihood of the reference answer, in nats, which tells apart what scores alike. Oracles are measured twice: by the
-rows that predict the reference's tokens ("answer rows"), and by all rows of the question too ("question rows").
+rows that predict the reference's tokens ("answer rows"), and by all rows of the question too ("question rows"), as runs
+have it.
 """
 
 import argparse

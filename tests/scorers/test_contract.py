@@ -44,6 +44,7 @@ def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float,
         output_weight=draw(n_heads * group, 6, 5) if reads.output_weight else None,
         n_kept=max(1, n_tokens // 3) if reads.budget else None,
         seed=seed,
+        future=draw(n_batch, n_heads, n_tokens).float().abs() if reads.future else None,
     )
 
 
@@ -61,6 +62,7 @@ def row_of(layer: LayerView, b: int) -> LayerView:
         output_weight=layer.output_weight,
         n_kept=layer.n_kept,
         seed=layer.seed,
+        future=cut(layer.future),
     )
 
 

@@ -25,6 +25,7 @@ def _configuration(name: str, seed: int) -> Configuration:
     method, _, budget = name.partition(", ")
     allocator, _, scorer = method.partition(" x ")
     kind, _, amount = budget.partition(" ")
+    reading = [role for role, plugin in (("allocator", allocator), ("scorer", scorer)) if "oracle" in plugin]
     return Configuration(
         id=_hash(f"{name} {seed}"),
         label=name,
@@ -42,7 +43,8 @@ def _configuration(name: str, seed: int) -> Configuration:
         schedule="one-shot",
         seed=seed,
         code_version="0.1.0+1",
-        spec={"allocator": allocator, "scorer": scorer, "ratio": budget, "seed": seed},
+        spec={"allocator": allocator, "scorer": scorer, "ratio": budget, "seed": seed}
+        | ({"oracle": reading} if reading else {}),
     )
 
 
