@@ -18,6 +18,7 @@ from lukv_bench.db.schema import Cell, Configuration, Environment, MethodPage, M
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
 
+from .ceilings_database import write_ceilings
 from .evidence_database import write_evidence
 from .hostile_database import write_hostile_texts, write_wrong_shapes
 from .measured_database import write_costs
@@ -57,6 +58,7 @@ class Method:
         arguments = {"window": 32} if self.scorer == "snapkv" else {}
         plugin = {"distribution": "lukv-bench", "version": "0.1.0"}
         spec: dict[str, Any] = {"truncation": "refuse", "chat_form": "chat", "attention": "ragged-torch"}
+        spec["ratio"] = self.ratio
         spec["allocator"] = {"name": self.allocator, "arguments": {}, **plugin}
         spec["scorer"] = self.scorer and {"name": self.scorer, "arguments": arguments, **plugin}
         return Configuration(
@@ -216,6 +218,12 @@ def measured(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def evidenced(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same, with the evidence of every answer to the needle task."""
     return write_evidence(filled, tmp_path_factory.mktemp("evidenced") / "results.db")
+
+
+@pytest.fixture(scope="session")
+def ceilinged(filled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same, with floors and oracles."""
+    return write_ceilings(filled, tmp_path_factory.mktemp("ceilinged") / "results.db")
 
 
 @pytest.fixture

@@ -63,6 +63,7 @@ def ranked(scores: dict[str, float]) -> pd.DataFrame:
             "loss_percent": losses,
             "loss_low": losses,
             "loss_high": [loss + 10 for loss in losses],
+            "share_of_oracle": float("nan"),
         }
     )
 

@@ -18,7 +18,7 @@ def cells() -> pd.DataFrame:
     ]
     frame = pd.DataFrame(rows, columns=["configuration", "task", "length", "status", "score", "allocator"])
     frame = frame.assign(length=frame["length"].astype("Int64"), kv_bytes_kept=1.0, kv_bytes_full=4.0)
-    frame = frame.assign(interval_low=0.0, interval_high=100.0, n=12, samples_asked=12)
+    frame = frame.assign(interval_low=0.0, interval_high=100.0, n=12, samples_asked=12, is_oracle=False)
     return frame.assign(cell=[f"{row[0]}-{row[1]}" for row in rows])
 
 
