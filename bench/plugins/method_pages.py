@@ -2,6 +2,8 @@
 
 import re
 import sys
+from collections import Counter
+from collections.abc import Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -91,23 +93,32 @@ def page(root: Path) -> str:
     kinds: tuple[tuple[Kind, str], ...] = (("allocator", "Allocators"), ("scorer", "Scorers"))
     beside = {path.stem for path in (root / PLACE).parent.glob("*.md")}
     parts = [HEAD]
+    own = {kind: [method for method in describe_all(kind) if method.distribution == OWN] for kind, _ in kinds}
+    counts = Counter(method.name for methods in own.values() for method in methods)
+    shared = {name for name, n in counts.items() if n > 1}
     for kind, title in kinds:
-        own = [method for method in describe_all(kind) if method.distribution == OWN]
-        parts += [f"## {title}\n", _overview(own), *(_section(method, method.name in beside) for method in own)]
+        sections = (_section(method, _title(method, shared), method.name in beside) for method in own[kind])
+        parts += [f"## {title}\n", _overview(own[kind], shared), *sections]
     return "\n".join(parts)
 
 
-def _overview(methods: list[Description]) -> str:
+def _title(method: Description, shared: Set[str]) -> str:
+    """The name, and the kind of a method whose name another kind has, too."""
+    return f"{method.name} ({method.kind})" if method.name in shared else method.name
+
+
+def _overview(methods: list[Description], shared: Set[str]) -> str:
+    anchors = [re.sub("[()]", "", _title(method, shared)).replace(" ", "-") for method in methods]
     rows = [
-        f"| [{method.name}](#{method.name}) | {_prose(method.summary)} | {_prose(method.source)} |"
-        for method in methods
+        f"| [{method.name}](#{anchor}) | {_prose(method.summary)} | {_prose(method.source)} |"
+        for method, anchor in zip(methods, anchors, strict=True)
     ]
     return "\n".join(["| name | what it does | source |", "|---|---|---|", *rows]) + "\n"
 
 
-def _section(method: Description, more: bool) -> str:
+def _section(method: Description, title: str, more: bool) -> str:
     details = read_details(method.details)
-    parts = [f"### {method.name}\n", _prose(method.summary) + "\n", *map(_paragraph, details.paragraphs)]
+    parts = [f"### {title}\n", _prose(method.summary) + "\n", *map(_paragraph, details.paragraphs)]
     if method.arguments:
         rows = [_argument(argument, details.meanings.get(argument.name, "")) for argument in method.arguments]
         parts.append("\n".join(["| argument | default | meaning |", "|---|---|---|", *rows]) + "\n")

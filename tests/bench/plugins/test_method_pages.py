@@ -19,10 +19,13 @@ def test_the_committed_page_is_what_the_docstrings_say() -> None:
 def test_every_method_has_a_section_and_every_argument_a_line() -> None:
     text = (ROOT / PLACE).read_text(encoding="utf-8")
     sections = {part.split("\n")[0]: part for part in text.split("\n### ")[1:]}
-    assert sorted(sections) == sorted(known.name for known in OWN)
-    for known in OWN:
+    names = [known.name for known in OWN]
+    titles = [f"{known.name} ({known.kind})" if names.count(known.name) > 1 else known.name for known in OWN]
+    assert sorted(sections) == sorted(titles)
+    for known, title in zip(OWN, titles, strict=True):
+        assert f"[{known.name}](#{title.replace('(', '').replace(')', '').replace(' ', '-')})" in text
         for argument in known.arguments:
-            assert f"| `{argument.name}`: " in sections[known.name]
+            assert f"| `{argument.name}`: " in sections[title]
 
 
 @pytest.mark.parametrize("known", OWN, ids=lambda known: known.name)
