@@ -5,15 +5,13 @@ the reference answer attends to (`oracle` x `oracle`), both in the setting of th
 schedule, and its own sink and window where there are several.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from .labels import is_oracle
+from .results import Row
 from .rivals import Against, find_rivals
-
-Row = Mapping[str, Any]
 
 FLOOR = ("uniform", "streaming_llm")
 FLOORS = (FLOOR, ("uniform", "random"))

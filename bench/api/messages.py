@@ -16,7 +16,7 @@ _SAME = (
     *("allocator", "scorer", "ratio", "keep-tokens", "sink", "window", "model", "tasks", "task", "length", "limit"),
     *("seed", "protocol", "thinking", "samples", "data-dir", "max-length", "db", "device", "dtype", "batch", "redo"),
     *("against", "context", "out", "include", "exclude", "fail-fast", "shard", "executor", "workers", "address"),
-    *("max-memory", "backend", "fidelity", "by"),
+    *("max-memory", "backend", "fidelity", "by", "floors", "oracles"),
 )
 _OPTION = re.compile(rf"--({'|'.join([*_NEGATED, *sorted(_SAME, key=len, reverse=True)])})(?![\w-])")
 

@@ -66,6 +66,11 @@ def _notes(one: "Forecast") -> Iterator[str]:
         )
     if one.to_make:
         yield f"Not counted: {'; '.join(one.to_make)}, which takes minutes."
+    if n_oracles := sum(task.n_oracles for task in one.tasks):
+        yield (
+            f"{n_oracles} of the cells are oracles, which are ranked nowhere; for them each question and its reference "
+            "answer are read once more, which is not counted."
+        )
     whole = one.weight_bytes + one.kv_bytes
     yield (
         f"Memory: {size(whole)}, {size(one.weight_bytes)} of it weights and the rest the longest context's cache and "

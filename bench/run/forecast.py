@@ -28,6 +28,7 @@ class TaskForecast:
 
     Attributes:
         n_context: Tokens of its first sample's context.
+        n_oracles: Cells that read the future, one more pass over each question.
         n_done: Answers that are stored.
     """
 
@@ -38,6 +39,7 @@ class TaskForecast:
     n_cells: int
     n_samples: int
     n_done: int
+    n_oracles: int = 0
 
     @property
     def n_answers(self) -> int:
@@ -99,7 +101,9 @@ def forecast(plan: Plan, store: Store | None, execution: Execution) -> Forecast:
         n_samples = len(set().union(*(every[cell.id] for cell in cells)))
         n_done = len(lacking) * n_samples - n_left
         length, seed = samples.task.length, samples.task.seed
-        tasks.append(TaskForecast(load.place[0], length, seed, load.n_context, len(lacking), n_samples, n_done))
+        n_oracles = sum(cell.method.method.is_oracle for cell in cells)
+        numbers = (load.n_context, len(lacking), n_samples, n_done, n_oracles)
+        tasks.append(TaskForecast(load.place[0], length, seed, *numbers))
         works.append(Work(load, _n_prefills(samples, cells, lacking), n_left))
     seconds, n_stored = _seconds(plan, store, [work for work in works if work.n_cells])
     return Forecast(

@@ -18,7 +18,8 @@ def ceiling_cells(cells: pd.DataFrame) -> pd.DataFrame:
         cells: With the columns of `read_cells`.
     """
     complete = cells[(cells["status"] == "complete") & cells["scorer"].notna()]
-    is_floor = [pair in FLOORS for pair in zip(complete["allocator"], complete["scorer"], strict=True)]
+    pairs = zip(complete["allocator"], complete["scorer"], strict=True)
+    is_floor = pd.Series([pair in FLOORS for pair in pairs], index=complete.index, dtype=bool)
     kind = pd.Series("method", index=complete.index).mask(is_floor, "floor").mask(complete["is_oracle"], "oracle")
     marked = complete.assign(kind=kind)
     others = marked["kind"] != "method"

@@ -58,7 +58,9 @@ def test_a_file_and_python_take_them_too(lukv_bench: Any, tiny: Path, home: Path
     ended = lukv_bench("run", "--config", "sweep.yaml", "--dry-run", "--json")
     assert ended.code == 0, ended.err
     (forecast,) = ended.rows
-    assert [task["n_cells"] for task in forecast["tasks"]] == [3]
+    assert [(task["n_cells"], task["n_oracles"]) for task in forecast["tasks"]] == [(3, 0)]
+    shown = lukv_bench("run", "--config", "sweep.yaml", "--oracles", "--dry-run")
+    assert "3 of the cells are oracles" in shown.out
     frame = lb.run(
         model=str(tiny), tasks="niah_single_1", length=360, limit=1, ratio=0.5, allocator="uniform", baselines=False,
         oracles=True, db="python.db", progress=False,

@@ -42,6 +42,7 @@ CHANGED: dict[str, Any] = {
     "rotation": "whole-sequence",
     "evicted_layers": (1, 3),
     "scored_logits": ("softcap",),
+    "oracle": ("scorer",),
     "profiles": {"scorer": "d" * 64},
 }
 METHODS = [

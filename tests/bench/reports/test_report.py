@@ -45,6 +45,8 @@ def row(**more: Any) -> dict[str, Any]:
         "n_fidelity": 0,
         "n_evidence": 0,
         "kept_hash": None,
+        "is_oracle": False,
+        "share_of_oracle": None,
         "label": "lukv x keydiff @ 0.8",
         "n_failed": 0,
         "error": None,
