@@ -41,8 +41,18 @@ from lukv_bench.kernels.select import Kept
 from ...virtual_devices import MixedDevices, VirtualDevices
 
 STOP = Stop(max_new_tokens=8, eos=frozenset())
-SCORERS = ["keydiff", "knorm", "expected_attention", "tova", "streaming_llm", "h2o", "random", "critical:of=keydiff"]
-ALLOCATORS = ["full", "uniform", "pyramidkv", "adakv", "global"]
+SCORERS = [
+    "keydiff",
+    "knorm",
+    "expected_attention",
+    "tova",
+    "streaming_llm",
+    "h2o",
+    "random",
+    "critical:of=keydiff",
+    "oracle",
+]
+ALLOCATORS = ["full", "uniform", "pyramidkv", "adakv", "global", "oracle"]
 LAYERS: dict[str, Any] = {"num_hidden_layers": 4, "hidden_size": 48, "num_attention_heads": 6, "head_dim": 20}
 CONFIGS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "llama": lambda sizes: LlamaConfig(**{**sizes, **LAYERS}, num_key_value_heads=2),
@@ -119,7 +129,7 @@ def unit(some_ids: Callable[[int, int], list[int]]) -> Unit:
     ids = some_ids(52, 1)
     chosen = (*methods(ALLOCATORS, ["snapkv"]), *methods(["uniform"], SCORERS))
     configurations = tuple(UnitConfiguration(method.label, method) for method in chosen)
-    return Unit("sample", tuple(ids[:44]), tuple(ids[44:]), 60, STOP, 3, configurations)
+    return Unit("sample", tuple(ids[:44]), tuple(ids[44:]), 60, STOP, 3, configurations, reference=(7, 8, 9))
 
 
 def essence(answer: UnitAnswer) -> tuple[Any, ...]:

@@ -22,3 +22,16 @@ def test_a_visitor_sees_what_was_kept_and_saves_the_table(
         ]
         for row in rows:
             assert round(sum(float(row[outcome]) for outcome in ("found", "miscopied", "missed"))) == 100
+
+
+def test_a_visitor_sees_scores_between_floors_and_oracles(
+    serve: Serve, visitors_of: Callable[[Served], Visitors], ceilinged: Path
+) -> None:
+    with serve(ceilinged) as served:
+        screen = visitors_of(served).open("evidence?place=niah+1280")
+        expect(screen.main.get_by_role("heading", name="Floors and ceilings")).to_be_visible()
+        assert screen.plots.count() == 1
+        rows = screen.csv()
+        assert {row["kind"] for row in rows} == {"floor", "method", "oracle"}
+        best = {row["budget"]: row["name"] for row in rows if row["is_best"] == "True"}
+        assert best == {budget: f"lukv x keydiff, {budget}" for budget in ("prune 0.5", "prune 0.8")}
