@@ -71,7 +71,7 @@ def _share(score: float, floor: float, oracle: float) -> float | None:
 
 def _ends(rows: Sequence[Row]) -> tuple[dict[str, str], dict[str, str]]:
     """By cell the cells of its floor and of its oracle; each of these is its own."""
-    budgeted = [row for row in rows if row["scorer"] is not None]
+    budgeted = [row for row in rows if row["scorer"] is not None] if any(map(is_oracle, rows)) else []
     return _end(budgeted, FLOOR, oracle=False), _end(budgeted, ORACLE, oracle=True)
 
 

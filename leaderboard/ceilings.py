@@ -29,4 +29,7 @@ def _of_cells(cells: pd.DataFrame) -> Mapping[str, float]:
 
 
 def _rows(cells: pd.DataFrame) -> list[dict[str, Any]]:
+    """The cells as rows; none where no oracle is among them, since a setting may have many."""
+    if not cells["is_oracle"].any():
+        return []
     return [{str(name): value for name, value in row.items()} for row in cells.to_dict("records")]
