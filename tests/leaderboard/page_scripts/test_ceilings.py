@@ -60,7 +60,7 @@ def test_the_ranking_has_the_share_and_no_oracle(ceilinged: Path, filled: Path, 
     assert "Of oracle, %" not in before.dataframe[0].value
 
 
-@pytest.mark.parametrize("page", ["tradeoffs", "tasks", "compare", "budgets", "samples"])
+@pytest.mark.parametrize("page", ["tradeoffs", "tasks", "compare"])
 def test_other_pages_take_oracles_along_and_let_none_win(ceilinged: Path, visit: Visit, page: str) -> None:
     site = visit(ceilinged, page)
     assert not site.exception

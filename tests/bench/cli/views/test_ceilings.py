@@ -16,7 +16,7 @@ from lukv_bench.db.urls import resolve_url
 if TYPE_CHECKING:
     from .conftest import MakeDatabase
 
-N = 20
+N = 10
 FLOOR, CEILING = "uniform x streaming_llm", "oracle x oracle"
 SCORES = {
     "full": (100, 100, 100),
@@ -49,7 +49,7 @@ def measured(once: "MakeDatabase") -> Path:
     path = once(scores)
     with Store.open(resolve_url(str(path)), create=True) as store, store.writing() as connection:
         connection.exec_driver_sql(
-            "UPDATE cell SET samples_asked = 25, score = NULL, stderr = NULL WHERE task = 'vt' AND configuration_id IN "
+            "UPDATE cell SET samples_asked = 15, score = NULL, stderr = NULL WHERE task = 'vt' AND configuration_id IN "
             "(SELECT id FROM configuration WHERE allocator = 'oracle' AND scorer = 'oracle')"
         )
     return path
