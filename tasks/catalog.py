@@ -40,6 +40,8 @@ class TaskInfo:
     """Whether only the first line of the answer that holds text is scored, so that decoding may end there."""
     needs_full: bool
     """Whether the references are the full cache's answers; otherwise documents have their own."""
+    questions: int
+    """Samples on each context, one after the other; 1 = each has its own."""
     definition: str
     """The name of its definition: its own, but for tasks of own documents, which share one for each metric."""
 
@@ -100,6 +102,7 @@ def info_of(path: Path) -> TaskInfo:
         truncation=metadata["truncation"],
         first_line=metadata.get("first_line", False),
         needs_full=metadata.get("needs_full", False),
+        questions=metadata.get("questions", 1),
         definition=definition["task"],
     )
 

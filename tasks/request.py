@@ -1,20 +1,23 @@
 """The input and the output of a task's loader."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
 from .. import UserError
-from .document import Document
+from .document import Document, Turn
 from .lazy import Lazy
 
 
 class CountPrompt(Protocol):
     """Counts the tokens of a whole rendered prompt: chat template and answer prefix included."""
 
-    def __call__(self, user_text: str, answer_prefix: str, /) -> int:
-        """Tokens of the prompt for this user turn and this beginning of the answer."""
+    def __call__(self, user_text: str, answer_prefix: str, turns: Sequence[Turn] = (), /) -> int:
+        """Tokens of the prompt for this user turn, the turns of a dialogue behind it, and this beginning of the answer.
+
+        Turns are given only where there are some.
+        """
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ Metric = Callable[[str, Sequence[str], Sequence[str]], float]
 metadata names it, the module relative to this package; it is imported when it is first used."""
 
 
-EXPECTS_ALL = "string_match_all"
-"""The metric whose references are all expected in one answer."""
+EXPECT_ALL = ("string_match_all", "words_match_all")
+"""The metrics whose references are all expected in one answer."""
 
 
 def score_prediction(task_name: str, prediction: str, answers: Sequence[str], all_classes: Sequence[str]) -> float:
@@ -41,8 +41,8 @@ def reference_text(document: Document) -> str | None:
     if not references:
         return None
     path = definition_file(document["task"])
-    expects_all = path is not None and read_definition(path)["metadata"]["metric"].endswith(f":{EXPECTS_ALL}")
-    return ", ".join(references) if expects_all else references[0]
+    metric = "" if path is None else read_definition(path)["metadata"]["metric"].partition(":")[2]
+    return ", ".join(references) if metric in EXPECT_ALL else references[0]
 
 
 def score_answers(document: Document, texts: Sequence[str]) -> dict[str, float]:

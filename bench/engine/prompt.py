@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from ... import UserError
+from ...tasks.document import Turn
 from ..errors import first_line
 from .truncate import cut_middle
 
@@ -65,22 +66,31 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
     return str(text)
 
 
-def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True) -> str:
+def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True, later: Sequence[Turn] = ()) -> str:
     """A user turn and the beginning of the answer, as lm-eval renders them for this model.
+
+    Without a chat template a space parts a question from its answer, and an empty line an answer from the next question.
 
     Args:
         tokenizer: With or without a chat template.
         user: The user turn.
         answer_prefix: First words of the answer; "" = none.
         chat: Whether the chat template is used where there is one.
+        later: The turns of a dialogue behind the user turn, the last one the user's.
     """
     if chat_form(tokenizer, chat) == "plain":
-        joined = not user or not answer_prefix or user[-1].isspace() or answer_prefix[0].isspace()
-        return user + answer_prefix if joined else f"{user} {answer_prefix}"
-    turns = [{"role": "user", "content": user}]
+        for answer, question in zip(later[::2], later[1::2], strict=True):
+            user = f"{_spaced(user, answer['content'])}\n\n{question['content']}"
+        return _spaced(user, answer_prefix)
+    turns = [{"role": "user", "content": user}, *({"role": one["role"], "content": one["content"]} for one in later)]
     if not answer_prefix:
         return render_turns(tokenizer, turns)
     return render_turns(tokenizer, [*turns, {"role": "assistant", "content": answer_prefix}], False)
+
+
+def _spaced(user: str, answer: str) -> str:
+    joined = not user or not answer or user[-1].isspace() or answer[0].isspace()
+    return user + answer if joined else f"{user} {answer}"
 
 
 class Tokens(NamedTuple):

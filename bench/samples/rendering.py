@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
-from ...tasks.document import Document
+from ...tasks.document import Document, later_turns, user_text
 from ...tasks.load import LoadedTask
-from ..engine.prompt import chat_form, render_turns
+from ..engine.prompt import chat_form, render, render_turns
 from ..record.hashing import content_hash
 
 
@@ -38,7 +38,8 @@ class RenderedDocument:
 
 
 def render_document(task: LoadedTask, ordinal: int, tokenizer: Any) -> RenderedDocument:
-    """Make one document of a task and render it as lm-eval's `build_all_requests` does.
+    """Make one document of a task and render it as lm-eval's `build_all_requests` does; a dialogue, for which lm-eval
+    has no form, as the messages of the model's chat template.
 
     Raises:
         UserError: the document cannot be made.
@@ -46,9 +47,12 @@ def render_document(task: LoadedTask, ordinal: int, tokenizer: Any) -> RenderedD
     document, lm_eval_task = task.documents[ordinal], task.lm_eval_task
     template = partial(render_turns, tokenizer) if chat_form(tokenizer, task.info.chat) == "chat" else None
     rules = {"apply_chat_template": template is not None, "chat_template": template}
-    prompt = lm_eval_task.fewshot_context(
-        document, num_fewshot=0, gen_prefix=lm_eval_task.doc_to_prefix(document), **rules
-    )
+    if later := later_turns(document):
+        prompt = render(tokenizer, user_text(document), document["answer_prefix"], task.info.chat, later)
+    else:
+        prompt = lm_eval_task.fewshot_context(
+            document, num_fewshot=0, gen_prefix=lm_eval_task.doc_to_prefix(document), **rules
+        )
     request = lm_eval_task.construct_requests(
         doc=document, ctx=prompt, metadata=(task.info.name, ordinal, lm_eval_task.config.repeats), **rules
     )

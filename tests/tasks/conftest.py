@@ -6,8 +6,9 @@ import random
 import re
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -15,7 +16,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from lukv_bench.tasks.load import LoadedTask, load_task
 from lukv_bench.tasks.ruler.wording import NOISE, needle_sentence, wording
 
-Counter = Callable[[str, str], int]
+Counter = Callable[..., int]
 
 
 def _sentence(rng: random.Random, vocabulary: list[str]) -> str:
@@ -75,11 +76,12 @@ def bpe(essay_zip: Path) -> Tokenizer:
     return tokenizer
 
 
-def render_chat(user_text: str, answer_prefix: str) -> str:
-    """What a chat template makes of the two turns."""
+def render_chat(user_text: str, answer_prefix: str, turns: Sequence[Mapping[str, str]] = ()) -> str:
+    """What a chat template makes of the turns."""
+    later = "".join(f"<|im_end|>\n<|im_start|>{turn['role']}\n{turn['content']}" for turn in turns)
     return (
         "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-        f"<|im_start|>user\n{user_text}<|im_end|>\n<|im_start|>assistant\n{answer_prefix}"
+        f"<|im_start|>user\n{user_text}{later}<|im_end|>\n<|im_start|>assistant\n{answer_prefix}"
     )
 
 
@@ -93,14 +95,14 @@ def in_chat() -> Callable[[str, str], str]:
 def counters(bpe: Tokenizer) -> dict[str, Counter]:
     """Tokenizers as different as they come, each counting the whole rendered prompt."""
 
-    def pieces(user_text: str, answer_prefix: str) -> int:
-        return len(re.findall(r"\w+|[^\w\s]|\n", render_chat(user_text, answer_prefix)))
+    def pieces(*asked: Any) -> int:
+        return len(re.findall(r"\w+|[^\w\s]|\n", render_chat(*asked)))
 
-    def quarters(user_text: str, answer_prefix: str) -> int:
-        return len(render_chat(user_text, answer_prefix)) // 4
+    def quarters(*asked: Any) -> int:
+        return len(render_chat(*asked)) // 4
 
-    def in_bpe(user_text: str, answer_prefix: str) -> int:
-        return len(bpe.encode(render_chat(user_text, answer_prefix)).ids)
+    def in_bpe(*asked: Any) -> int:
+        return len(bpe.encode(render_chat(*asked)).ids)
 
     return {"pieces": pieces, "quarters": quarters, "bpe": in_bpe}
 

@@ -1,0 +1,82 @@
+"""Answers questions by reading the context alone, a line at a time; it knows nothing of how contexts are made."""
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+PARCEL = re.compile(r"The (\w+) parcel ([\w-]+) has the code ([\w-]+)\.")
+WORKER = re.compile(r"(\w+) works in the (\w+) team\.")
+VARIABLE = re.compile(r"Variable (\w+) is equal to the (code|variable) ([\w-]+)\.")
+MOTTO = re.compile(r"The motto of the storehouse is: (.+)\.")
+
+
+class Reader:
+    """What the lines of a context say."""
+
+    def __init__(self, context: str) -> None:
+        self.lines = context.split("\n")
+        self.parcels = [match.groups() for line in self.lines if (match := PARCEL.fullmatch(line))]
+        self.workers = dict(match.groups() for line in self.lines if (match := WORKER.fullmatch(line)))
+        self.variables = {match[1]: match.groups()[1:] for line in self.lines if (match := VARIABLE.fullmatch(line))}
+        self.mottos = [match[1] for line in self.lines if (match := MOTTO.fullmatch(line))]
+
+    def answers(self, kind: str, question: str) -> list[str]:
+        """The answers to a question of a kind, in order."""
+        return getattr(self, kind)(*re.findall(self.FORMS[kind], question)[0])  # type: ignore[no-any-return]
+
+    FORMS = {
+        "value": r"^What is the code of the (\w+) parcel ([\w-]+)\?$",
+        "near": r"^What is the code of the (\w+) parcel ([\w-]+)\?$",
+        "key": r"^Which (\w+) parcel has the code ([\w-]+)\?$",
+        "variable": r"^Which code is variable (\w+)( )equal to\?$",
+        "count": r"^How many workers work in the (\w+) team: (2, 3 or 4)\?$",
+        "order": r"^Which parcel comes next in the notes after the (\w+) parcel ([\w-]+)\?$",
+        "list": r"^What are the codes of the (three) (\w+) parcels\?$",
+        "category": r"^In which team does (\w+) (work)\?$",
+        "copy": r"^(What) is the motto of the storehouse, (word for word)\?$",
+        "frequent": r"^(In) which team do (most) workers work\?$",
+    }
+
+    def value(self, color: str, name: str) -> list[str]:
+        return [code for its, one, code in self.parcels if (its, one) == (color, name)]
+
+    def near(self, color: str, name: str) -> list[str]:
+        pair = name.rpartition("-")[0]
+        assert len([one for _, one, _ in self.parcels if one.rpartition("-")[0] == pair]) > 1, (
+            "there is a near duplicate"
+        )
+        return self.value(color, name)
+
+    def key(self, color: str, code: str) -> list[str]:
+        return [one for its, one, its_code in self.parcels if (its, its_code) == (color, code)]
+
+    def variable(self, name: str, _: str) -> list[str]:
+        hops = 0
+        while (found := self.variables[name])[0] == "variable":
+            name, hops = found[1], hops + 1
+        assert hops == 2
+        return [found[1]]
+
+    def count(self, team: str, _: str) -> list[str]:
+        return [str(sum(its == team for its in self.workers.values()))]
+
+    def order(self, color: str, name: str) -> list[str]:
+        (place,) = [place for place, (its, one, _) in enumerate(self.parcels) if (its, one) == (color, name)]
+        return [self.parcels[place + 1][1]]
+
+    def list(self, _: str, color: str) -> Sequence[str]:
+        codes = [code for its, _, code in self.parcels if its == color]
+        assert len(codes) == 3
+        return codes
+
+    def category(self, name: str, _: str) -> Sequence[str]:
+        return [self.workers[name]]
+
+    def copy(self, *_: str) -> Sequence[str]:
+        (motto,) = self.mottos
+        return motto.split(", ")
+
+    def frequent(self, *_: str) -> Sequence[str]:
+        (first, most), (_, next_most) = Counter(self.workers.values()).most_common(2)
+        assert most > next_most, "one team alone has the most"
+        return [first]
