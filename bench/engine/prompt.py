@@ -69,7 +69,7 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
 def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True, later: Sequence[Turn] = ()) -> str:
     """A user turn and the beginning of the answer, as lm-eval renders them for this model.
 
-    Without a chat template a space parts a question from its answer, and an empty line an answer from the next question.
+    Without a chat template a space parts a question from its answer, and an empty line that from the next question.
 
     Args:
         tokenizer: With or without a chat template.

@@ -1,8 +1,9 @@
-"""Samples of the tasks `requests_*` and `turns`: several questions on one context, which is made once for all of them."""
+"""Samples of the tasks `requests_*` and `turns`: several questions on one context, made once for all of them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import pairwise
 from typing import NotRequired
 
 from ... import UserError
@@ -125,7 +126,7 @@ def first_turn(document: Document) -> str:
 def _later_turns(asked: Sequence[Question]) -> list[Turn]:
     """The dialogue behind the first question: its answer, the second question and so on, up to the last question."""
     turns: list[Turn] = []
-    for before, question in zip(asked, asked[1:], strict=False):
+    for before, question in pairwise(asked):
         turns.append(Turn(role="assistant", content=before.whole_answer))
         turns.append(Turn(role="user", content=_ASKED.format(question.text).lstrip()))
     return turns

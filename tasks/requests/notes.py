@@ -23,18 +23,18 @@ class Parcel:
     """A record: a key, a category, a value."""
 
     name: str
-    color: str
+    shelf: str
     code: str
 
     @property
     def title(self) -> str:
-        """Color and name."""
-        return f"{self.color} parcel {self.name}"
+        """Name and place."""
+        return f"parcel {self.name} on the {self.shelf} shelf"
 
     @property
     def text(self) -> str:
         """The note."""
-        return f"The {self.title} has the code {self.code}."
+        return f"The code of {self.title} is {self.code}."
 
 
 @dataclass(frozen=True)

@@ -41,9 +41,8 @@ COUNTS = tuple(map(str, COUNTED))
 
 
 def _code_of(parcel: Parcel) -> Question:
-    return Question(
-        f"What is the code of the {parcel.title}?", f"The {parcel.title} has the code", (parcel.code,), (parcel,)
-    )
+    about = f"the code of {parcel.title}"
+    return Question(f"What is {about}?", f"T{about[1:]} is", (parcel.code,), (parcel,))
 
 
 def _value(scene: Scene, page: Page) -> Question:
@@ -53,8 +52,8 @@ def _value(scene: Scene, page: Page) -> Question:
 def _key(scene: Scene, page: Page) -> Question:
     parcel = scene.listed[1]
     return Question(
-        f"Which {parcel.color} parcel has the code {parcel.code}?",
-        f"The code {parcel.code} belongs to the {parcel.color} parcel",
+        f"Which parcel on the {parcel.shelf} shelf has the code {parcel.code}?",
+        f"The code {parcel.code} is the code of parcel",
         (parcel.name,),
         (parcel,),
     )
@@ -87,18 +86,18 @@ def _order(scene: Scene, page: Page) -> Question:
     before, parcels = scene.before, page.parcels
     after = parcels[parcels.index(before) + 1]
     return Question(
-        f"Which parcel comes next in the notes after the {before.title}?",
-        f"After the {before.title}, the next parcel in the notes is the {after.color} parcel",
+        f"Which parcel comes next in the notes after {before.title}?",
+        f"After {before.title}, the notes go on with the code of parcel",
         (after.name,),
         (before, after),
     )
 
 
 def _list(scene: Scene, page: Page) -> Question:
-    listed = tuple(parcel for parcel in page.parcels if parcel.color == scene.color)
+    listed = tuple(parcel for parcel in page.parcels if parcel.shelf == scene.shelf)
     return Question(
-        f"What are the codes of the three {scene.color} parcels?",
-        f"The codes of the three {scene.color} parcels are:",
+        f"What are the codes of the three parcels on the {scene.shelf} shelf?",
+        f"The codes of the three parcels on the {scene.shelf} shelf are:",
         tuple(parcel.code for parcel in listed),
         listed,
     )

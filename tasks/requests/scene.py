@@ -69,7 +69,7 @@ class Draws:
 
     def parcel(self) -> str:
         """A parcel's name."""
-        return self._fresh(lambda: "-".join(words.storage_name(self.rng)))
+        return self._fresh(lambda: f"{'-'.join(words.storage_name(self.rng))}-{self.rng.randint(10, 99)}")
 
     def person(self) -> str:
         """A worker's name."""
@@ -102,8 +102,8 @@ class Scene:
 
     Attributes:
         placed: All of them, with their places.
-        color: That of the parcels `listed` alone.
-        twin: One of them; the name of a parcel of another color differs from its in the number alone.
+        shelf: That of the parcels `listed` alone.
+        twin: One of them; the name of a parcel on another shelf differs from its in the number alone.
         chain: A variable with a value, another equal to it, and one equal to that.
         counted: The team that no further worker is in.
         frequent: The team of most workers.
@@ -112,7 +112,7 @@ class Scene:
     """
 
     placed: tuple[Placed, ...]
-    color: str
+    shelf: str
     listed: tuple[Parcel, ...]
     twin: Parcel
     chain: tuple[Variable, ...]
@@ -137,9 +137,9 @@ class Scene:
 class Further:
     """Notes that no question asks for; note j is the same at every size. Drawn on first use, in order."""
 
-    def __init__(self, draws: Draws, colors: list[str], teams: list[str], twins: Iterator[str]) -> None:
+    def __init__(self, draws: Draws, shelves: list[str], teams: list[str], twins: Iterator[str]) -> None:
         """`teams` in order of their workers' turns, over and over."""
-        self.draws, self.colors, self.teams, self.twins = draws, colors, teams, twins
+        self.draws, self.shelves, self.teams, self.twins = draws, shelves, teams, twins
         self._notes: list[Note] = []
         self._counts = dict.fromkeys(CYCLE, 0)
 
@@ -160,18 +160,18 @@ class Further:
         if kind == "variable":
             return Variable(draws.variable(), draws.value())
         twin = next(self.twins, None) if index % 4 == 1 else None
-        return Parcel(twin or draws.parcel(), draws.rng.choice(self.colors), draws.value())
+        return Parcel(twin or draws.parcel(), draws.rng.choice(self.shelves), draws.value())
 
 
 def drawn_scene(form: str, length: int, seed: int, context: int, task: str) -> Scene:
     """Draws context number `context`; its names are those of the other forms of `task`."""
     draws = Draws(form, length, seed, context, task)
     rng = draws.rng
-    color, *colors = rng.sample(words.COLORS, len(words.COLORS))
+    shelf, *shelves = rng.sample(words.SHELVES, len(words.SHELVES))
     twin_names = _twin_names(draws)
     names = [draws.parcel() for _ in range(LISTED - 1)]
-    listed = tuple(Parcel(name, color, draws.value()) for name in (*names, next(twin_names)))
-    other = Parcel(next(twin_names), rng.choice(colors), draws.value())
+    listed = tuple(Parcel(name, shelf, draws.value()) for name in (*names, next(twin_names)))
+    other = Parcel(next(twin_names), rng.choice(shelves), draws.value())
     first, second, third = (draws.variable() for _ in range(3))
     chain = (Variable(first, draws.value()), Variable(second, first, True), Variable(third, second, True))
     counted, frequent, *others = rng.sample(words.TEAMS, 5)
@@ -186,7 +186,7 @@ def drawn_scene(form: str, length: int, seed: int, context: int, task: str) -> S
     turns = [team for other in others for team in (frequent, other)]
     return Scene(
         placed=tuple(placed),
-        color=color,
+        shelf=shelf,
         listed=listed,
         twin=listed[-1],
         chain=chain,
@@ -195,7 +195,7 @@ def drawn_scene(form: str, length: int, seed: int, context: int, task: str) -> S
         member=rng.choice(workers[-len(others) :]),
         passage=passage,
         before=rng.choice(parcels[:-1]),
-        further=Further(draws, colors, turns, twin_names),
+        further=Further(draws, shelves, turns, twin_names),
     )
 
 
@@ -203,7 +203,7 @@ def _twin_names(draws: Draws) -> Iterator[str]:
     """Names that differ in their number alone."""
     rng = draws.rng
     pair = "-".join(words.storage_name(rng))
-    names = [f"{pair}-{n}" for n in range(1, 3 + MOST_TWINS)]
+    names = [f"{pair}-{n}" for n in rng.sample(range(10, 100), 2 + MOST_TWINS)]
     for name in names:
         draws.take(name)
     return iter(names)

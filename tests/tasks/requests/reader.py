@@ -4,10 +4,23 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-PARCEL = re.compile(r"The (\w+) parcel ([\w-]+) has the code ([\w-]+)\.")
+PARCEL = re.compile(r"The code of parcel ([\w-]+) on the (\w+) shelf is ([\w-]+)\.")
 WORKER = re.compile(r"(\w+) works in the (\w+) team\.")
 VARIABLE = re.compile(r"Variable (\w+) is equal to the (code|variable) ([\w-]+)\.")
 MOTTO = re.compile(r"The motto of the storehouse is: (.+)\.")
+
+FORMS = {
+    "value": r"^What is the code of parcel ([\w-]+) on the (\w+) shelf\?$",
+    "near": r"^What is the code of parcel ([\w-]+) on the (\w+) shelf\?$",
+    "key": r"^Which parcel on the (\w+) shelf has the code ([\w-]+)\?$",
+    "variable": r"^Which code is variable (\w+)( )equal to\?$",
+    "count": r"^How many workers work in the (\w+) team: (2, 3 or 4)\?$",
+    "order": r"^Which parcel comes next in the notes after parcel ([\w-]+) on the (\w+) shelf\?$",
+    "list": r"^What are the codes of the (three) parcels on the (\w+) shelf\?$",
+    "category": r"^In which team does (\w+) (work)\?$",
+    "copy": r"^(What) is the motto of the storehouse, (word for word)\?$",
+    "frequent": r"^(In) which team do (most) workers work\?$",
+}
 
 
 class Reader:
@@ -22,33 +35,20 @@ class Reader:
 
     def answers(self, kind: str, question: str) -> list[str]:
         """The answers to a question of a kind, in order."""
-        return getattr(self, kind)(*re.findall(self.FORMS[kind], question)[0])  # type: ignore[no-any-return]
+        return getattr(self, kind)(*re.findall(FORMS[kind], question)[0])  # type: ignore[no-any-return]
 
-    FORMS = {
-        "value": r"^What is the code of the (\w+) parcel ([\w-]+)\?$",
-        "near": r"^What is the code of the (\w+) parcel ([\w-]+)\?$",
-        "key": r"^Which (\w+) parcel has the code ([\w-]+)\?$",
-        "variable": r"^Which code is variable (\w+)( )equal to\?$",
-        "count": r"^How many workers work in the (\w+) team: (2, 3 or 4)\?$",
-        "order": r"^Which parcel comes next in the notes after the (\w+) parcel ([\w-]+)\?$",
-        "list": r"^What are the codes of the (three) (\w+) parcels\?$",
-        "category": r"^In which team does (\w+) (work)\?$",
-        "copy": r"^(What) is the motto of the storehouse, (word for word)\?$",
-        "frequent": r"^(In) which team do (most) workers work\?$",
-    }
+    def value(self, name: str, shelf: str) -> list[str]:
+        return [code for one, its, code in self.parcels if (one, its) == (name, shelf)]
 
-    def value(self, color: str, name: str) -> list[str]:
-        return [code for its, one, code in self.parcels if (its, one) == (color, name)]
-
-    def near(self, color: str, name: str) -> list[str]:
+    def near(self, name: str, shelf: str) -> list[str]:
         pair = name.rpartition("-")[0]
-        assert len([one for _, one, _ in self.parcels if one.rpartition("-")[0] == pair]) > 1, (
+        assert len([one for one, _, _ in self.parcels if one.rpartition("-")[0] == pair]) > 1, (
             "there is a near duplicate"
         )
-        return self.value(color, name)
+        return self.value(name, shelf)
 
-    def key(self, color: str, code: str) -> list[str]:
-        return [one for its, one, its_code in self.parcels if (its, its_code) == (color, code)]
+    def key(self, shelf: str, code: str) -> list[str]:
+        return [one for one, its, its_code in self.parcels if (its, its_code) == (shelf, code)]
 
     def variable(self, name: str, _: str) -> list[str]:
         hops = 0
@@ -60,12 +60,12 @@ class Reader:
     def count(self, team: str, _: str) -> list[str]:
         return [str(sum(its == team for its in self.workers.values()))]
 
-    def order(self, color: str, name: str) -> list[str]:
-        (place,) = [place for place, (its, one, _) in enumerate(self.parcels) if (its, one) == (color, name)]
-        return [self.parcels[place + 1][1]]
+    def order(self, name: str, shelf: str) -> list[str]:
+        (place,) = [place for place, (one, its, _) in enumerate(self.parcels) if (one, its) == (name, shelf)]
+        return [self.parcels[place + 1][0]]
 
-    def list(self, _: str, color: str) -> Sequence[str]:
-        codes = [code for its, _, code in self.parcels if its == color]
+    def list(self, _: str, shelf: str) -> Sequence[str]:
+        codes = [code for _, its, code in self.parcels if its == shelf]
         assert len(codes) == 3
         return codes
 
