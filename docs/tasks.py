@@ -14,7 +14,16 @@ from lukv_bench.tasks.definitions import definition_files, read_definition
 
 PAGE = Path(__file__).with_suffix(".md")
 OPENING, ENDING = "<!-- table: {} -->", "<!-- end of table -->"
-FAMILIES = ("ruler", "needle_grid", "longbench", "longbench_e", "longbench_v2", "longbench_v2_parts")
+FAMILIES = (
+    "ruler",
+    "needle_grid",
+    "requests",
+    "turns",
+    "longbench",
+    "longbench_e",
+    "longbench_v2",
+    "longbench_v2_parts",
+)
 HEADS = (
     "task", "asks for", "metric", "question begins", "template", "new tokens", "too long", "data",
     "original", "lm-eval", "kvpress", "check",
@@ -61,12 +70,17 @@ def _question(metadata: Metadata) -> str:
 def _data(task: str, info: TaskInfo, metadata: Metadata) -> str:
     if (published := metadata.get("published")) is None:
         return "made here; " + (
-            "words, essays" if info.needs_essays else "nothing else" if task in ("vt", "fwe") else "words"
+            "words, essays" if info.needs_essays else "nothing else" if _is_all_ours(task, info) else "words"
         )
     inside = f"`data/{metadata['rows']}.jsonl` in " if "rows" in metadata else ""
     place = published.get("repo") or published["url"].split("/")[2]
     pin = f"@{published['revision'][:7]}" if "revision" in published else f"sha256 {published['sha256'][:7]}…"
     return f"{inside}`{published['file']}`, {place} {pin}"
+
+
+def _is_all_ours(task: str, info: TaskInfo) -> bool:
+    """Whether samples take no word from elsewhere."""
+    return task in ("vt", "fwe") or info.family in ("requests", "turns")
 
 
 def _check(task: str, info: TaskInfo) -> str:
@@ -97,6 +111,8 @@ def _v2_notes(info: TaskInfo, name: str) -> tuple[str, str, str]:
 
 
 def _ruler_notes(info: TaskInfo, name: str) -> tuple[str, str, str]:
+    if info.family in ("requests", "turns"):
+        return "Q1" + (", Q2" if info.family == "turns" else ""), "none there", "none there"
     if info.family == "needle_grid":
         return "G1", "none there", "G2"
     original = {"vt": "R1, R2", "cwe": "R1, R3", "fwe": "R1, R3", "qa_1": "R1, R4", "qa_2": "R1, R4"}

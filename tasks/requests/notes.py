@@ -5,9 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
-INTRODUCTION = (
-    "Here are the notes of a storehouse, one on each line, about parcels, workers and variables. Questions follow."
-)
+INTRODUCTION = "Here are the notes of a storehouse, one on each line."
 
 
 class Note(Protocol):
@@ -75,6 +73,18 @@ class Passage:
     def text(self) -> str:
         """The note."""
         return f"The motto of the storehouse is: {', '.join(self.clauses)}."
+
+
+@dataclass(frozen=True)
+class Route:
+    """Towns in order."""
+
+    towns: tuple[str, ...]
+
+    @property
+    def text(self) -> str:
+        """The note."""
+        return f"The carrier visits {', then '.join(self.towns)}."
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .notes import Note, Page, Parcel
 from .scene import COUNTED, Scene
-from .words import TEAMS
+from .words import TEAMS, TOWNS
 
 
 @dataclass(frozen=True)
@@ -83,13 +83,14 @@ def _count(scene: Scene, page: Page) -> Question:
 
 
 def _order(scene: Scene, page: Page) -> Question:
-    before, parcels = scene.before, page.parcels
-    after = parcels[parcels.index(before) + 1]
+    towns, stop = scene.route.towns, scene.stop
     return Question(
-        f"Which parcel comes next in the notes after {before.title}?",
-        f"After {before.title}, the notes go on with the code of parcel",
-        (after.name,),
-        (before, after),
+        f"Which town does the carrier visit right after {stop}?",
+        f"The carrier visits {stop}, then",
+        (towns[towns.index(stop) + 1],),
+        (scene.route,),
+        TOWNS,
+        copied=False,
     )
 
 
@@ -97,9 +98,10 @@ def _list(scene: Scene, page: Page) -> Question:
     listed = tuple(parcel for parcel in page.parcels if parcel.shelf == scene.shelf)
     return Question(
         f"What are the codes of the three parcels on the {scene.shelf} shelf?",
-        f"The codes of the three parcels on the {scene.shelf} shelf are:",
+        f"The codes of the three parcels on the {scene.shelf} shelf are [",
         tuple(parcel.code for parcel in listed),
         listed,
+        ending="].",
     )
 
 

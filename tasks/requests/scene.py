@@ -8,21 +8,13 @@ from typing import NamedTuple
 from ... import UserError
 from ..ruler.draws import distinct, number, sample_rng, uuid4
 from . import words
-from .notes import Note, Page, Parcel, Passage, Prose, Variable, Worker
+from .notes import Note, Page, Parcel, Passage, Prose, Route, Variable, Worker
 
-CYCLE = (
-    "prose",
-    "parcel",
-    "prose",
-    "prose",
-    "worker",
-    "prose",
-    "prose",
-    "prose",
-    "parcel",
-    "prose",
-    "prose",
-    "variable",
+CYCLE = tuple(
+    {3: "parcel", 5: "worker", 9: "parcel", 14: "parcel", 17: "worker", 20: "parcel", 22: "variable"}.get(
+        place, "prose"
+    )
+    for place in range(24)
 )
 """The kinds of further notes, over and over."""
 
@@ -34,6 +26,9 @@ MOST_TWINS = 20
 """Further parcels whose names differ from the twins' in their number alone: every fourth, until there are so many."""
 CLAUSES = 3
 """Parts of the passage that is to be copied, seven words each."""
+
+STOPS = 6
+"""Towns on the route that is asked for."""
 
 _TRIES = 1000
 
@@ -108,7 +103,8 @@ class Scene:
         counted: The team that no further worker is in.
         frequent: The team of most workers.
         member: A worker of another team.
-        before: A parcel that another one follows.
+        route: Towns, the order of which is asked for.
+        stop: One of them that another one follows.
     """
 
     placed: tuple[Placed, ...]
@@ -120,7 +116,8 @@ class Scene:
     frequent: str
     member: Worker
     passage: Passage
-    before: Parcel
+    route: Route
+    stop: str
     further: "Further"
 
     def page(self, units: int) -> Page:
@@ -174,15 +171,16 @@ def drawn_scene(form: str, length: int, seed: int, context: int, task: str) -> S
     other = Parcel(next(twin_names), rng.choice(shelves), draws.value())
     first, second, third = (draws.variable() for _ in range(3))
     chain = (Variable(first, draws.value()), Variable(second, first, True), Variable(third, second, True))
-    counted, frequent, *others = rng.sample(words.TEAMS, 5)
+    counted, frequent, *others = rng.sample(words.TEAMS, 4)
     n = rng.choice(COUNTED)
     teams = [counted] * n + [frequent] * (n + 1) + others
     workers = [Worker(*pair) for pair in zip(rng.sample(words.FIRST_NAMES, len(teams)), teams, strict=True)]
     passage = Passage(tuple(distinct(lambda: words.clause(rng), CLAUSES)))
-    placed = [Placed(rng.random(), note) for note in (*listed, other, *workers, passage)]
+    route = Route(tuple(rng.sample(words.TOWNS, STOPS)))
+    single: tuple[Note, ...] = (*listed, other, *workers, passage, route)
+    placed = [Placed(rng.random(), note) for note in single]
     placed += map(Placed, sorted(rng.random() for _ in chain), chain)
     placed.sort(key=lambda one: one.depth)
-    parcels = [note for _, note in placed if isinstance(note, Parcel)]
     turns = [team for other in others for team in (frequent, other)]
     return Scene(
         placed=tuple(placed),
@@ -194,7 +192,8 @@ def drawn_scene(form: str, length: int, seed: int, context: int, task: str) -> S
         frequent=frequent,
         member=rng.choice(workers[-len(others) :]),
         passage=passage,
-        before=rng.choice(parcels[:-1]),
+        route=route,
+        stop=rng.choice(route.towns[:-1]),
         further=Further(draws, shelves, turns, twin_names),
     )
 

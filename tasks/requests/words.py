@@ -32,6 +32,20 @@ FIRST_NAMES = _listed(
     Lily Lisa Maria Mark Mary Max Nina Paul Peter Rita Robert Rosa Ruth Sam Simon Susan Thomas Tom Victor William
     """
 )
+TOWNS = (
+    "Athens",
+    "Berlin",
+    "Boston",
+    "Cairo",
+    "Dublin",
+    "London",
+    "Madrid",
+    "Moscow",
+    "Paris",
+    "Rome",
+    "Tokyo",
+    "Vienna",
+)
 TEAMS = ("garden", "kitchen", "office", "repair", "security", "transport", "training", "cleaning")
 
 _SYLLABLES = _listed(

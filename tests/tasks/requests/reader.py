@@ -7,6 +7,7 @@ from collections.abc import Sequence
 PARCEL = re.compile(r"The code of parcel ([\w-]+) on the (\w+) shelf is ([\w-]+)\.")
 WORKER = re.compile(r"(\w+) works in the (\w+) team\.")
 VARIABLE = re.compile(r"Variable (\w+) is equal to the (code|variable) ([\w-]+)\.")
+ROUTE = re.compile(r"The carrier visits (.+)\.")
 MOTTO = re.compile(r"The motto of the storehouse is: (.+)\.")
 
 FORMS = {
@@ -15,7 +16,7 @@ FORMS = {
     "key": r"^Which parcel on the (\w+) shelf has the code ([\w-]+)\?$",
     "variable": r"^Which code is variable (\w+)( )equal to\?$",
     "count": r"^How many workers work in the (\w+) team: (2, 3 or 4)\?$",
-    "order": r"^Which parcel comes next in the notes after parcel ([\w-]+) on the (\w+) shelf\?$",
+    "order": r"^Which town does the carrier visit (right) after (\w+)\?$",
     "list": r"^What are the codes of the (three) parcels on the (\w+) shelf\?$",
     "category": r"^In which team does (\w+) (work)\?$",
     "copy": r"^(What) is the motto of the storehouse, (word for word)\?$",
@@ -31,6 +32,7 @@ class Reader:
         self.parcels = [match.groups() for line in self.lines if (match := PARCEL.fullmatch(line))]
         self.workers = dict(match.groups() for line in self.lines if (match := WORKER.fullmatch(line)))
         self.variables = {match[1]: match.groups()[1:] for line in self.lines if (match := VARIABLE.fullmatch(line))}
+        self.routes = [match[1] for line in self.lines if (match := ROUTE.fullmatch(line))]
         self.mottos = [match[1] for line in self.lines if (match := MOTTO.fullmatch(line))]
 
     def answers(self, kind: str, question: str) -> list[str]:
@@ -60,9 +62,10 @@ class Reader:
     def count(self, team: str, _: str) -> list[str]:
         return [str(sum(its == team for its in self.workers.values()))]
 
-    def order(self, name: str, shelf: str) -> list[str]:
-        (place,) = [place for place, (one, its, _) in enumerate(self.parcels) if (one, its) == (name, shelf)]
-        return [self.parcels[place + 1][0]]
+    def order(self, _: str, stop: str) -> list[str]:
+        (route,) = self.routes
+        towns = route.split(", then ")
+        return [towns[towns.index(stop) + 1]]
 
     def list(self, _: str, shelf: str) -> Sequence[str]:
         codes = [code for _, its, code in self.parcels if its == shelf]
