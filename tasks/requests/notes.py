@@ -60,7 +60,7 @@ class Variable:
     @property
     def text(self) -> str:
         """The note."""
-        return f"Variable {self.name} is equal to the {'variable' if self.of else 'code'} {self.value}."
+        return f"The value of variable {self.name} is {'that of variable ' if self.of else ''}{self.value}."
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .notes import Note, Page, Parcel
-from .scene import COUNTED, Scene
+from .scene import Scene
 from .words import TEAMS, TOWNS
 
 
@@ -36,7 +36,7 @@ class Question:
         return f"{self.prefix} {', '.join(self.answers)}{self.ending}"
 
 
-COUNTS = tuple(map(str, COUNTED))
+COUNTS = tuple(map(str, range(1, 21)))
 """What the answer to a count chooses among."""
 
 
@@ -62,8 +62,8 @@ def _key(scene: Scene, page: Page) -> Question:
 def _variable(scene: Scene, page: Page) -> Question:
     name, value = scene.chain[-1].name, scene.chain[0].value
     return Question(
-        f"Which code is variable {name} equal to?",
-        f"Variable {name} is equal to the code",
+        f"What is the value of variable {name}?",
+        f"The value of variable {name} is",
         (value,),
         scene.chain,
     )
@@ -71,9 +71,8 @@ def _variable(scene: Scene, page: Page) -> Question:
 
 def _count(scene: Scene, page: Page) -> Question:
     counted = tuple(worker for worker in page.workers if worker.team == scene.counted)
-    one, two, three = COUNTS
     return Question(
-        f"How many workers work in the {scene.counted} team: {one}, {two} or {three}?",
+        f"How many workers work in the {scene.counted} team? Answer with one number.",
         f"The number of workers in the {scene.counted} team is",
         (str(len(counted)),),
         counted,
@@ -98,10 +97,9 @@ def _list(scene: Scene, page: Page) -> Question:
     listed = tuple(parcel for parcel in page.parcels if parcel.shelf == scene.shelf)
     return Question(
         f"What are the codes of the three parcels on the {scene.shelf} shelf?",
-        f"The codes of the three parcels on the {scene.shelf} shelf are [",
+        f"The codes of the three parcels on the {scene.shelf} shelf are: (1)",
         tuple(parcel.code for parcel in listed),
         listed,
-        ending="].",
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 PARCEL = re.compile(r"The code of parcel ([\w-]+) on the (\w+) shelf is ([\w-]+)\.")
 WORKER = re.compile(r"(\w+) works in the (\w+) team\.")
-VARIABLE = re.compile(r"Variable (\w+) is equal to the (code|variable) ([\w-]+)\.")
+VARIABLE = re.compile(r"The value of variable (\w+) is (that of variable )?([\w-]+)\.")
 ROUTE = re.compile(r"The carrier visits (.+)\.")
 MOTTO = re.compile(r"The motto of the storehouse is: (.+)\.")
 
@@ -14,8 +14,8 @@ FORMS = {
     "value": r"^What is the code of parcel ([\w-]+) on the (\w+) shelf\?$",
     "near": r"^What is the code of parcel ([\w-]+) on the (\w+) shelf\?$",
     "key": r"^Which parcel on the (\w+) shelf has the code ([\w-]+)\?$",
-    "variable": r"^Which code is variable (\w+)( )equal to\?$",
-    "count": r"^How many workers work in the (\w+) team: (2, 3 or 4)\?$",
+    "variable": r"^What is the (value) of variable (\w+)\?$",
+    "count": r"^How many workers work in the (\w+) team\? Answer with (one) number\.$",
     "order": r"^Which town does the carrier visit (right) after (\w+)\?$",
     "list": r"^What are the codes of the (three) parcels on the (\w+) shelf\?$",
     "category": r"^In which team does (\w+) (work)\?$",
@@ -52,9 +52,9 @@ class Reader:
     def key(self, shelf: str, code: str) -> list[str]:
         return [one for one, its, its_code in self.parcels if (its, its_code) == (shelf, code)]
 
-    def variable(self, name: str, _: str) -> list[str]:
+    def variable(self, _: str, name: str) -> list[str]:
         hops = 0
-        while (found := self.variables[name])[0] == "variable":
+        while (found := self.variables[name])[0]:
             name, hops = found[1], hops + 1
         assert hops == 2
         return [found[1]]
