@@ -11,10 +11,7 @@ from . import words
 from .notes import Note, Page, Parcel, Passage, Prose, Route, Variable, Worker
 
 CYCLE = tuple(
-    {3: "parcel", 5: "worker", 9: "parcel", 14: "parcel", 17: "worker", 20: "parcel", 22: "variable"}.get(
-        place, "prose"
-    )
-    for place in range(24)
+    {5: "worker", 9: "parcel", 14: "worker", 19: "parcel", 23: "variable"}.get(place, "prose") for place in range(24)
 )
 """The kinds of further notes, over and over."""
 
