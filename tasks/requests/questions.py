@@ -97,10 +97,9 @@ def _list(scene: Scene, page: Page) -> Question:
     listed = tuple(parcel for parcel in page.parcels if parcel.shelf == scene.shelf)
     return Question(
         f"What are the codes of the three parcels on the {scene.shelf} shelf?",
-        f"The codes of the three parcels on the {scene.shelf} shelf are [",
+        f"The codes of the three parcels on the {scene.shelf} shelf are",
         tuple(parcel.code for parcel in listed),
         listed,
-        ending="].",
     )
 
 
