@@ -10,13 +10,14 @@ import typer
 
 from ... import UserError
 from ..api.defaults import MODEL
-from ..api.values import apart, at_least_one, storable
+from ..api.values import apart, at_least_one, one_of, storable
 from ..reports.progress import Progress, progress
 from .making import ModelOptions, PluginOptions, file_of, make_profiles
 from .options import Device, Dtype, Model, Seed, Sink, Thinking, Window, whole_number
 
 if TYPE_CHECKING:
     from ...scorers.base import Profile
+    from ..profiles.tangram import Grouping
 
 MAKING = ("out", "model", "allocator", "scorer", "text", "questions", "seed", "thinking", "device", "dtype")
 """Options for making a profile, which have no effect on an export."""
@@ -74,6 +75,24 @@ def profile(
             parser=whole_number,
         ),
     ] = EXPORT_LENGTH,
+    export_tangram: Annotated[
+        Path | None,
+        typer.Option("--export-tangram", help="Write groups of heads as Tangram's cluster map.", metavar="F.npz"),
+    ] = None,
+    tangram_group: Annotated[
+        int,
+        typer.Option("--tangram-group", help="Heads that share pages.", metavar="N", parser=whole_number),
+    ] = 4,
+    tangram_kept: Annotated[
+        int,
+        typer.Option(
+            "--tangram-kept", help="Percent kept at which heads are compared.", metavar="N", parser=whole_number
+        ),
+    ] = 30,
+    tangram_scope: Annotated[
+        str,
+        typer.Option("--tangram-scope", help="Group heads over the model or in each layer.", metavar="model|layer"),
+    ] = "model",
     seed: Seed = 0,
     thinking: Thinking = False,
     sink: Sink = None,
@@ -88,28 +107,34 @@ def profile(
 
     A fitted scorer's own profile: profile --scorer NAME. An allocator's over it: profile --allocator lukv --scorer NAME
 
-    --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one.
+    --export-kvpress also writes it as kvpress's LUKVPress reads it; with --from, an existing one. --export-tangram
+    writes which heads of an existing one should share pages, as Tangram's server reads it.
     """
     from ..files.access import check_readable, user_path
-    from ..files.kinds import ARRAY
+    from ..files.kinds import ARRAY, CLUSTER_MAP
     from ..files.writable import check_file_place
     from ..plugins.names import check_name, split_specs
 
     at_least_one("--export-length", export_length)
     storable("--seed", seed)
-    _check_options(context, from_, out, export_kvpress)
+    _check_options(context, from_, out, export_kvpress, export_tangram)
     out = None if out is None else user_path(out, "--out")
     export_kvpress = None if export_kvpress is None else user_path(export_kvpress, "--export-kvpress")
-    apart(from_=from_, out=out, export_kvpress=export_kvpress)
+    apart(from_=from_, out=out, export_kvpress=export_kvpress, export_tangram=export_tangram)
+    grouping = None if export_tangram is None else _grouping(tangram_group, tangram_kept, tangram_scope)
     for read in (*(text or []), *(questions or [])):
         apart(text=read, out=out)
         apart(text=read, export_kvpress=export_kvpress)
     specs = split_specs("scorer", scorer or ["keydiff"])
     if allocator is not None:
         check_name("allocator", allocator)
-    if from_ is not None and export_kvpress is not None:
+    if from_ is not None:
         check_readable(from_, "--from")
+    if from_ is not None and export_kvpress is not None:
         check_file_place(export_kvpress, "--export-kvpress", ARRAY)
+    if export_tangram is not None:
+        export_tangram = user_path(export_tangram, "--export-tangram")
+        check_file_place(export_tangram, "--export-tangram", CLUSTER_MAP)
     if out is not None:
         for read in (*(text or []), *(questions or [])):
             check_readable(read, "--text or --questions")
@@ -125,20 +150,42 @@ def profile(
             profiles = {"": _read(from_, sink, window)}
         if export_kvpress is not None:
             _export(profiles, export_kvpress, export_length, sink, window, shown)
+        if export_tangram is not None and grouping is not None:
+            _export_groups(profiles[""], export_tangram, grouping, shown)
     return 0
 
 
-def _check_options(context: typer.Context, from_: Path | None, out: Path | None, export: Path | None) -> None:
+def _check_options(
+    context: typer.Context, from_: Path | None, out: Path | None, kvpress: Path | None, tangram: Path | None
+) -> None:
     """Refuse options that neither make nor export a profile, or that do both."""
     if from_ is None:
+        if tangram is not None:
+            raise UserError("--export-tangram exports an existing profile; name it with --from FILE.")
         if out is None:
             raise UserError("give --out FILE to make a profile, or --from FILE to export an existing one.")
         return
-    if export is None:
-        raise UserError("--from needs --export-kvpress F.npy, the file to export to.")
+    if kvpress is None and tangram is None:
+        raise UserError("--from needs --export-kvpress F.npy or --export-tangram F.npz, the file to export to.")
     options = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if options:
         raise UserError(f"--from exports an existing profile, so --{options[0]} has no effect; leave it out.")
+
+
+def _grouping(size: int, kept_percent: int, scope: str) -> "Grouping":
+    from ..profiles.tangram import SCOPES, Grouping
+
+    at_least_one("--tangram-group", size)
+    if not 1 <= kept_percent <= 99:
+        raise UserError(f"--tangram-kept is a percentage from 1 to 99, not {kept_percent}.")
+    one_of("--tangram-scope", scope, tuple(SCOPES))
+    return Grouping(size, kept_percent, "layer" if scope == "layer" else "model")
+
+
+def _export_groups(profile: "Profile", path: Path, grouping: "Grouping", shown: Progress) -> None:
+    from ..profiles.tangram import write_tangram
+
+    shown.message(write_tangram(profile, path, grouping))
 
 
 def _read(path: Path, sink: int | None, window: int | None) -> "Profile":

@@ -39,6 +39,11 @@ def _is_inspection(path: Path) -> bool:
         return {"token_ids.npy", "counts.npy", "offsets.npy", "positions.npy"} <= set(archive.namelist())
 
 
+def _is_cluster_map(path: Path) -> bool:
+    with zipfile.ZipFile(path) as archive:
+        return {"cluster_of.npy", "column_of.npy", "page_group_size.npy"} <= set(archive.namelist())
+
+
 def _is_array(path: Path) -> bool:
     with path.open("rb") as file:
         return file.read(6) == b"\x93NUMPY"
@@ -67,6 +72,7 @@ def _has(content: bytes, inside: str | None, *keys: str) -> bool:
 PROFILE = FileKind("a profile", _is_profile)
 PROFILE_NOTES = FileKind("the description of a profile", _is_profile_notes)
 INSPECTION = FileKind("an archive of inspect", _is_inspection)
+CLUSTER_MAP = FileKind("a cluster map", _is_cluster_map)
 ARRAY = FileKind("a NumPy array", _is_array)
 FIGURE = FileKind("a figure", _is_figure)
 ANY = FileKind("a file", lambda path: True)
