@@ -62,7 +62,7 @@ class Critical:
         if layer.output_weight is None or layer.n_kept is None:
             raise ValueError("CriticalKV was given no output projection or no budget")
         inner = self.of.score(layer)
-        second = (inner + self.epsilon) * _projected_norm(layer.values, layer.output_weight)
+        second = (inner + self.epsilon) * projected_l1_norm(layer.values, layer.output_weight)
         n_first = max(1, int(self.first_share * layer.n_kept)) if self.first_share > 0 else 0
         n_first = min(n_first, inner.shape[-1])
         first = inner.argsort(dim=-1, descending=True, stable=True)[..., :n_first]
@@ -80,7 +80,7 @@ def _descending(scores: Tensor, n: int) -> Tensor:
     return neighbours.view(torch.float32).unsqueeze(1)
 
 
-def _projected_norm(values: Tensor, output_weight: Tensor) -> Tensor:
+def projected_l1_norm(values: Tensor, output_weight: Tensor) -> Tensor:
     """float32 [B, H, T]: the mean over the group of ||W_O v||_1, from [B, H, T, D] and [HQ, D, hidden]."""
     n_heads = values.shape[1]
     group = output_weight.shape[0] // n_heads

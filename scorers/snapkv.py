@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from torch import Tensor
-from torch.nn import functional
 
 from ..kernels.window_attention import window_attention
 from .attention import on_top
 from .base import LayerView, Protection, Reads
+from .pooling import check_sizes, pooled
 
 
 @dataclass(frozen=True)
@@ -42,10 +42,7 @@ class SnapKV:
 
     def __post_init__(self) -> None:
         """Refuse sizes out of range."""
-        if self.window < 1:
-            raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
-        if self.kernel < 1 or self.kernel % 2 == 0:
-            raise ValueError(f"kernel is odd and at least 1, not {self.kernel}")
+        check_sizes(self.window, self.kernel)
 
     @property
     def reads(self) -> Reads:
@@ -63,14 +60,4 @@ class SnapKV:
             raise ValueError("SnapKV was given no queries")
         queries = layer.queries[:, :, -self.window :]
         votes = window_attention(queries, layer.keys, layer.form, backend=layer.backend)
-        return on_top(self._pooled(votes).mean(dim=2), before=0, after=queries.shape[2])
-
-    def _pooled(self, votes: Tensor) -> Tensor:
-        """[B, H, G, n] -> [B, H, G, n]."""
-        if votes.shape[-1] == 0:
-            return votes
-        rows = votes.flatten(0, 2)
-        padding = self.kernel // 2
-        if self.pool == "max":
-            return functional.max_pool1d(rows, self.kernel, stride=1, padding=padding).view_as(votes)
-        return functional.avg_pool1d(rows, self.kernel, stride=1, padding=padding).view_as(votes)
+        return on_top(pooled(votes, self.kernel, self.pool).mean(dim=2), before=0, after=queries.shape[2])
