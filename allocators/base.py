@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Protocol
 import torch
 from torch import Tensor
 
-from ..scorers.base import Profile
+from ..scorers.base import LayerView, Profile, Reads
 
 
 class Needs(Enum):
@@ -20,6 +20,7 @@ class Needs(Enum):
     NOTHING = "nothing"
     LAYER_SCORES = "the scores of the layer at hand"
     ALL_SCORES = "the scores of all layers"
+    MEASURES = "its own measures of all layers"
     FUTURE = "the scores of all layers and the future"
 
 
@@ -41,6 +42,8 @@ class AllocationRequest:
         scores: float32 [len(layers), B, H, T] if the allocator needs scores, else None.
         profile: The plugin's profile if it needs one, else None.
         seed: The run's seed, for allocators that draw at random; part of the configuration.
+        measures: float32 [len(layers), B, H, n], what the allocator's `measure` gave for each layer, if it needs that,
+            else None; on the device of the scores.
         future: float32 [len(layers), B, H, T] if the allocator needs it, else None: see `LayerView.future`; on the
             device of the scores.
     """
@@ -55,6 +58,7 @@ class AllocationRequest:
     scores: Tensor | None = None
     profile: Profile | None = None
     seed: int = 0
+    measures: Tensor | None = None
     future: Tensor | None = None
 
     @property
@@ -85,6 +89,7 @@ def one_layer_each(request: AllocationRequest) -> list[AllocationRequest]:
             layers=(layer,),
             budget=each + (place < left_over),
             scores=None if request.scores is None else request.scores[place : place + 1],
+            measures=None if request.measures is None else request.measures[place : place + 1],
             future=None if request.future is None else request.future[place : place + 1],
         )
         for place, layer in enumerate(request.layers)
@@ -110,6 +115,17 @@ class Allocator(Protocol):
 
     def allocate(self, request: AllocationRequest) -> Tensor:
         """int64 [len(layers), B, H], keep counts that sum to the budget in each sequence."""
+
+
+class Measuring(Protocol):
+    """An allocator that measures each layer while the context is read (`Needs.MEASURES`)."""
+
+    @property
+    def reads(self) -> Reads:
+        """What it reads of a layer besides keys and values; a class variable or a property. Not the budget."""
+
+    def measure(self, layer: LayerView) -> Tensor:
+        """float32 [B, H, n], finite; n is the same for all layers."""
 
 
 class Selective(Protocol):

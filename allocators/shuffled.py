@@ -7,6 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
+from ..scorers.base import LayerView, Reads
 from .base import AllocationRequest, Allocator, Needs, Note, check_counts, one_layer_each
 
 
@@ -35,6 +36,17 @@ class Shuffled:
     def needs(self) -> Needs:
         """What the inner one needs, but for the scores of all layers in place of one's: counts move between layers."""
         return Needs.ALL_SCORES if self.of.needs is Needs.LAYER_SCORES else self.of.needs
+
+    @property
+    def reads(self) -> Reads:
+        """What the inner one reads, if it measures."""
+        reads: Reads = getattr(self.of, "reads", Reads())
+        return reads
+
+    def measure(self, layer: LayerView) -> Tensor:
+        """The inner one's measures."""
+        measures: Tensor = self.of.measure(layer)  # type: ignore[attr-defined]
+        return measures
 
     @property
     def monotone(self) -> bool:

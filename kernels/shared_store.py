@@ -18,7 +18,7 @@ from .select import Kept
 from .shared_attention import shared_attention
 
 Watch = Callable[[Tensor, Tensor], None]
-"""Called with (softmax weights of the context, indices of their rows in the first batch)."""
+"""Called with (softmax weights of the context and the tails, indices of their rows in the first batch)."""
 
 
 @dataclass
@@ -32,8 +32,8 @@ class SharedStore:
         tail: Each row's own tokens, level segments.
         base: The positions held when the store was made or last reduced.
         rows: int64 [B] on the CPU, indices of the present rows in the first batch.
-        watch: Called after each `attend` with the context's softmax weights float32 [B, H, G, Q, T] and `rows`;
-            None = the weights are dropped.
+        watch: Called after each `attend` with the softmax weights float32 [B, H, G, Q, T + used slots of a tail] and
+            `rows`; None = the weights are dropped.
     """
 
     keys: Tensor
@@ -63,7 +63,7 @@ class SharedStore:
 
     def attend(self, query: Tensor, new_lengths: Tensor, form: Form) -> Tensor:
         """See `store.KVStore`."""
-        out, _, context_weights = shared_attention(
+        out, _, weights = shared_attention(
             query,
             self.keys,
             self.values,
@@ -75,7 +75,7 @@ class SharedStore:
             form,
         )
         if self.watch is not None:
-            self.watch(context_weights, self.rows)
+            self.watch(weights, self.rows)
         return out
 
     def keep_rows(self, rows: Tensor) -> None:

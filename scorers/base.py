@@ -46,6 +46,8 @@ class Reads:
         future: Whether the future is needed: what question and reference answer will attend to. Such a scorer is an
             oracle, which no cache could use, and is ranked nowhere. It is called after the prefill, so that it can
             read the output projection and the budget besides, and nothing else.
+        replay: Whether a replay of the context is needed: what it is attended to while the model repeats it. Such a
+            scorer is called after the prefill as well, with the same restrictions.
     """
 
     queries: int | Literal["all"] = 0
@@ -56,6 +58,7 @@ class Reads:
     budget: bool = False
     module: bool = False
     future: bool = False
+    replay: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
         """The union of what two scorers read; each gets at least as many queries as it declared."""
@@ -69,6 +72,7 @@ class Reads:
             budget=self.budget or other.budget,
             module=self.module or other.module,
             future=self.future or other.future,
+            replay=self.replay or other.replay,
         )
 
 
@@ -123,6 +127,8 @@ class LayerView:
         profile: The scorer's own profile if it has a `fit`, with its arrays on the device of the keys.
         backend: How ops of `kernels` that a scorer calls are computed: `keydiff(layer.keys, backend=layer.backend)`.
             Set without a declaration.
+        replay: float32 [B, H, T], for each token the largest attention that it gets from any row, over the group, while
+            the model repeats the context (KVzip, arXiv 2505.23416); 0 for the chat template before it.
         future: float32 [B, H, T], for each token the largest attention that it gets from the question and the reference
             answer, over the query heads of its group, times ||W_O v||.
     """
@@ -144,6 +150,7 @@ class LayerView:
     sinks: Tensor | None = None
     profile: Profile | None = None
     backend: Backend = "torch"
+    replay: Tensor | None = None
     future: Tensor | None = None
 
     @property

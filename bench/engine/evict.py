@@ -1,14 +1,13 @@
 """From a full cache and what is kept of it to the cache that decoding uses."""
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
 from ...kernels.backend import Backend
 from ...kernels.select import Kept
-from ...kernels.shared_store import SharedStore
+from ...kernels.shared_store import SharedStore, Watch
 from .cache import StoreCache
 from .context import Context
 from .layouts import ragged
@@ -31,7 +30,9 @@ def evict(context: Context, kept: Sequence[Kept], room: int, backend: Backend = 
     return ragged(backend).build(context, [kept], room)
 
 
-def share(context: Context, n_rows: int, room: int, watch: WatchLayer | None = None) -> StoreCache:
+def share(
+    context: Context, n_rows: int, room: int, watch: WatchLayer | None = None, *, with_tail: bool = False
+) -> StoreCache:
     """A cache of `n_rows` questions over the whole context, which decode as a batch.
 
     Args:
@@ -39,9 +40,15 @@ def share(context: Context, n_rows: int, room: int, watch: WatchLayer | None = N
         n_rows: Questions.
         room: Spare slots of each row to begin with.
         watch: Called with every layer's softmax weights of the context.
+        with_tail: Whether it gets those of what each row was fed, too, behind the context's: [B, H, G, Q, T + fed].
     """
+    n_seen = None if with_tail else context.n_tokens
+
+    def watching(index: int) -> Watch | None:
+        return None if watch is None else lambda weights, rows: watch(index, weights[..., :n_seen], rows)
+
     stores = [
-        SharedStore.over(keys, values, n_rows, None, room, None if watch is None else partial(watch, index))
+        SharedStore.over(keys, values, n_rows, None, room, watching(index))
         for index, (keys, values) in enumerate(context.layers())
     ]
     return StoreCache(stores, n_rows, context.n_tokens, context.n_sequence, context.beside, room)

@@ -10,8 +10,9 @@ from ..errors import WriteError
 from ..guard.stamps import Stamps
 from .clock import Laps
 
-Decide = Callable[[int, Tensor | None], Iterable[tuple[int, Kept]]]
-"""From a layer and its scores, float32 [1, H, T], to the layers that can be decided now, each with what it keeps."""
+Decide = Callable[[int, Tensor | None, Tensor | None], Iterable[tuple[int, Kept]]]
+"""From a layer, its scores, float32 [1, H, T], and its allocator's measures, float32 [1, H, n], to the layers that can
+be decided now, each with what it keeps."""
 
 
 class Evicting:
@@ -24,14 +25,17 @@ class Evicting:
         held: Per layer taken, the slots of all layers that are held before any of it is evicted.
     """
 
-    def __init__(self, decide: Decide, table: str | None, store: StoreFactory, room: int) -> None:
+    def __init__(
+        self, decide: Decide, table: str | None, store: StoreFactory, room: int, measures: str | None = None
+    ) -> None:
+        """`table` and `measures` are the names of the tables of scores and measures, if there are any."""
         self.stores: dict[int, KVStore] = {}
         self.kept: dict[int, Kept] = {}
         self.kv_bytes = 0
         self.held: list[int] = []
         self._compacting, self._aside = Laps(), Laps()
         self._n_kept = 0
-        self._decide, self._table, self._store, self._room = decide, table, store, room
+        self._decide, self._table, self._measures, self._store, self._room = decide, table, measures, store, room
         self._waiting: dict[int, tuple[Tensor, Tensor, Stamps]] = {}
 
     @property
@@ -54,7 +58,7 @@ class Evicting:
             self._take(index, keys, values, scores)
 
     def _take(self, index: int, keys: Tensor, values: Tensor, scores: Mapping[str, Tensor]) -> None:
-        if self._table is not None and self._table not in scores:  # the scorer failed, and so has the answer
+        if any(name is not None and name not in scores for name in (self._table, self._measures)):  # a plugin failed
             self._waiting.clear()
             self.stores.clear()
             return
@@ -64,7 +68,9 @@ class Evicting:
         self.held.append(
             self._n_kept + sum(waiting.shape[1] * waiting.shape[2] for waiting, *_ in self._waiting.values())
         )
-        for decided, kept in self._decide(index, None if self._table is None else scores[self._table]):
+        own = None if self._table is None else scores[self._table]
+        measured = None if self._measures is None else scores[self._measures]
+        for decided, kept in self._decide(index, own, measured):
             self._evict(decided, kept)
 
     def _evict(self, index: int, kept: Kept) -> None:

@@ -7,17 +7,17 @@ import torch
 from torch import Tensor
 
 from ...kernels.select import rank
-from ...scorers.base import LayerView, Protection, Scorer
+from ...scorers.base import Protection, Scorer
 from ..errors import without_frames
-from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
 from .clock import now
 from .context import Context, Ranking
 from .evict import share
 from .feed import MESSAGE, feed
+from .held_scoring import score_held
 from .importance import FutureImportance, SeenLayers
 from .rotary import rotating_for
-from .scoring import Scoring, Tainted
+from .scoring import Tainted
 from .views import LayerAtHand
 
 PIECE = 64
@@ -97,24 +97,8 @@ class Future:
             Tainted: the scorer changed something that it may only read.
             Exception: what the scorer raised.
         """
-        held = Stamps(
-            (f"{what} of layer {index}", tensor)
-            for index, layer in enumerate(self.context.layers())
-            for what, tensor in zip(("keys", "values"), layer, strict=True)
-        )
-        future = self.importance.clone()
-
-        def view(_: str, scorer: Scorer, layer: LayerAtHand) -> LayerView:
-            return layer.view(scorer.reads, of.n_kept, self.seed)
-
-        scoring = Scoring(self.loaded, {of.table: of.scorer}, view, held.written)
-        table = torch.empty_like(self.importance)
-        with torch.inference_mode(mode=False), scoring.guarding():
-            for index, layer in enumerate(self._layers(future)):
-                scores = scoring.score(layer)
-                for error in scoring.failures.values():
-                    raise error
-                table[index] = scores[of.table]
+        layers = self._layers(self.importance.clone())
+        table, _ = score_held(self.loaded, self.context, of.table, of.scorer, layers, of.n_kept, self.seed)
         return table
 
     def _layers(self, future: Tensor) -> Iterator[LayerAtHand]:

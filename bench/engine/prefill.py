@@ -20,6 +20,7 @@ from .beside import Beside, Window
 from .cache import PrefillLayer, PrefillObserver
 from .clock import Laps
 from .context import Context, Holding
+from .replayed import LayerForms, with_replay
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
 from .views import LayerAtHand, LayerInputs, watches
@@ -72,6 +73,16 @@ class Prefill:
     n_kept: Mapping[str, int] = field(default_factory=dict)
     observers: Sequence[PrefillObserver] = ()
 
+    @property
+    def replaying(self) -> Mapping[str, Scorer]:
+        """The scorers that read a replay of the context, which is made once it was read."""
+        return {name: scorer for name, scorer in self.scorers.items() if scorer.reads.replay}
+
+    @property
+    def at_once(self) -> "Prefill":
+        """A copy with only the scorers that score each layer while the context is read."""
+        return self.with_tables(self.scorers.keys() - self.replaying.keys())
+
     def with_tables(self, names: Collection[str]) -> "Prefill":
         """A copy with only the named scorers."""
         return replace(self, scorers={name: scorer for name, scorer in self.scorers.items() if name in names})
@@ -118,16 +129,21 @@ def hold(request: Prefill) -> Context:
     """Read a context; repeat without the scorers that changed something. Raises as `prefill`."""
     current, barred = request, dict[str, Exception]()
     while True:
-        sink = Holding(request.loaded.shape.n_layers)
+        sink, forms = Holding(request.loaded.shape.n_layers), LayerForms()
         try:
-            record = read_into(sink, current)
+            first = current.at_once
+            if current.replaying:
+                first = replace(first, observers=(*first.observers, forms.see))
+            context = _context(sink, read_into(sink, first), current, barred)
+            if not current.replaying:
+                return context
+            drawn = context_seed(current.seed, current.ids)
+            return with_replay(current.loaded, context, current.ids, forms, current.replaying, current.n_kept, drawn)
         except Tainted as taint:
             culprits = {taint.culprit: taint.error} if taint.culprit is not None else _culprits(current, taint)
             barred |= culprits
             current = current.with_tables(current.scorers.keys() - culprits.keys())
             del sink
-        else:
-            return _context(sink, record, current, barred)
 
 
 def _context(sink: Holding, record: PassRecord, request: Prefill, barred: Mapping[str, Exception]) -> Context:

@@ -11,10 +11,12 @@ from ... import UserError
 from ...scorers.base import LayerView, Protection, Reads
 from ..errors import ViewError, reason_of
 from ..models.load import LoadedModel
+from ..plugins.contract import Kind
 from .prefill import prefill
 from .views import watches
 
 N_TOKENS = 12
+VERBS: Mapping[Kind, str] = {"scorer": "rank", "allocator": "measure"}
 
 
 @dataclass(frozen=True)
@@ -30,19 +32,20 @@ class _Probe:
         return torch.zeros(layer.keys.shape[:3], device=layer.keys.device)
 
 
-def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
-    """Refuse scorers that read what the model does not have, by running them on a short text.
+def check_reads(loaded: LoadedModel, plugins: Mapping[str, Reads], kind: Kind = "scorer") -> None:
+    """Refuse plugins that read what the model does not have, by running them on a short text.
 
     Args:
         loaded: The model, switched to store attention.
-        scorers: By label what each reads.
+        plugins: By label what each reads.
+        kind: What they are.
 
     Raises:
-        UserError: something is missing; it names the scorer and the model.
+        UserError: something is missing; it names the plugin and the model.
     """
     probes = {
-        label: _Probe(replace(reads, future=False))  # not known over a short text
-        for label, reads in scorers.items()
+        label: _Probe(replace(reads, future=False, replay=False))  # not known during a pass
+        for label, reads in plugins.items()
         if watches(reads) or reads.output_weight
     }
     if not probes:
@@ -52,4 +55,6 @@ def check_reads(loaded: LoadedModel, scorers: Mapping[str, Reads]) -> None:
     failures = prefill(loaded, ids, probes, n_kept=dict.fromkeys(probes, 1)).failures
     for label, error in failures.items():
         reason = str(error) if isinstance(error, ViewError) else f"its own code fails ({reason_of(error)})"
-        raise UserError(f"the scorer {label} cannot rank for {loaded.name}: {reason}; choose another --scorer.")
+        raise UserError(
+            f"the {kind} {label} cannot {VERBS[kind]} for {loaded.name}: {reason}; choose another --{kind}."
+        )

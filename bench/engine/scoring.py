@@ -15,6 +15,7 @@ from ..guard.process import ProcessState
 from ..guard.stamps import Stamps
 from ..models.load import LoadedModel
 from .clock import Laps
+from .gauge import Gauge
 from .views import LayerAtHand
 
 View = Callable[[str, Scorer, LayerAtHand], Any]
@@ -84,7 +85,7 @@ class Scoring:
         shown = Stamps(_shown(layer, scorer))
         module = ModuleState(layer.module) if scorer.reads.module else None
         try:
-            scores[name] = _checked(self._timed(name, scorer, layer), layer)
+            scores[name] = _checked(self._timed(name, scorer, layer), layer, measures=isinstance(scorer, Gauge))
         except Exception as error:  # a plugin may raise anything; the other scorers continue
             self.failures[name] = without_frames(error)
         changed = [*shown.written(), *(module.restore() if module is not None else ())]
@@ -95,7 +96,8 @@ class Scoring:
     def _timed(self, name: str, scorer: Scorer, layer: LayerAtHand) -> Any:
         with self._scoring[name].lap(layer.keys.device):
             view = self._view(name, scorer, layer)
-            with plugin_code(package_of(scorer)), torch.no_grad():
+            plugin = scorer.plugin if isinstance(scorer, Gauge) else scorer
+            with plugin_code(package_of(plugin)), torch.no_grad():
                 return scorer.score(view)
 
     def check(self) -> None:
@@ -150,6 +152,8 @@ def _shown(layer: LayerAtHand, scorer: Scorer) -> Iterator[tuple[str, Tensor]]:
         yield "sinks", layer.sinks
     if layer.future is not None:
         yield "future", layer.future
+    if layer.replay is not None:
+        yield "replay", layer.replay
     yield from _tensors("", layer.kwargs)
     if scorer.reads.module:
         yield from layer.module.named_parameters()
@@ -169,25 +173,27 @@ def _tensors(name: str, value: Any) -> Iterator[tuple[str, Tensor]]:
             yield from _tensors(name, item)
 
 
-def _checked(scores: Any, layer: LayerAtHand) -> Tensor:
-    """Refuse a layer's scores that are not finite float32 [B, H, T]."""
-    keys = layer.keys
+def _checked(scores: Any, layer: LayerAtHand, *, measures: bool) -> Tensor:
+    """Refuse a layer's scores that are not finite float32 [B, H, T], and measures that are not [B, H, n]."""
+    keys, what = layer.keys, "measures" if measures else "scores"
     if not isinstance(scores, Tensor):
-        raise ScoreError(f"scores are {type(scores).__name__}, not a tensor")
-    if scores.shape != keys.shape[:3]:
-        raise ScoreError(f"scores have shape {tuple(scores.shape)}, not {tuple(keys.shape[:3])}")
+        raise ScoreError(f"{what} are {type(scores).__name__}, not a tensor")
+    n_columns = scores.shape[2:3] if measures and scores.dim() == 3 else keys.shape[2:3]
+    if scores.shape != (*keys.shape[:2], *n_columns):
+        wanted = (*keys.shape[:2], "n") if measures else tuple(keys.shape[:3])
+        raise ScoreError(f"{what} have shape {tuple(scores.shape)}, not {wanted}".replace("'", ""))
     if scores.dtype != torch.float32:
-        raise ScoreError(f"scores are {scores.dtype}, not torch.float32")
+        raise ScoreError(f"{what} are {scores.dtype}, not torch.float32")
     if scores.device != keys.device:
-        raise ScoreError(f"scores are on {scores.device}, not on {keys.device}")
+        raise ScoreError(f"{what} are on {scores.device}, not on {keys.device}")
     if not bool(scores.isfinite().all()):
-        raise ScoreError(_not_finite(int((~scores.isfinite()).sum()), layer))
+        raise ScoreError(_not_finite(what, int((~scores.isfinite()).sum()), layer))
     return scores
 
 
-def _not_finite(n_scores: int, layer: LayerAtHand) -> str:
+def _not_finite(what: str, n_scores: int, layer: LayerAtHand) -> str:
     """Why scores are not finite: because of the scorer, or because the model itself overflows."""
-    reason = f"{n_scores} scores are NaN or infinite"
+    reason = f"{n_scores} {what} are NaN or infinite"
     shown = {"keys": layer.keys, "values": layer.values, "queries": layer.query}
     own = [name for name, tensor in shown.items() if not bool(tensor.isfinite().all())]
     return f"{reason}, as are the model's own {' and '.join(own)} in layer {layer.index}" if own else reason

@@ -56,6 +56,7 @@ class LayerAtHand:
         part: (First, all): where only some heads are at hand, the index of the first query head among them, and the
             number of query heads in the layer; None = all are.
         backend: How ops that a scorer calls are computed.
+        replay: float32 [B, H, T]; None during the prefill.
         future: float32 [B, H, T]; None during the prefill, when it is not known.
     """
 
@@ -70,6 +71,7 @@ class LayerAtHand:
     part: tuple[int, int] | None = None
     backend: Backend = "torch"
     future: Tensor | None = None
+    replay: Tensor | None = None
 
     def view(self, reads: Reads, n_kept: int | None, seed: int) -> LayerView:
         """What a scorer sees.
@@ -79,6 +81,8 @@ class LayerAtHand:
         """
         if reads.budget and n_kept is None:
             raise ViewError("the scorer reads the budget, and none was given")
+        if reads.replay and self.replay is None:
+            raise ViewError("the scorer reads a replay of the context, which is made only once all of it was read")
         if reads.future and self.future is None:
             raise ViewError("the scorer reads the future, which is known only where a reference answer is fed")
         before, rotary = self._before_rotary(reads) if reads.queries_before_rotary or reads.rotary else (None, None)
@@ -101,6 +105,7 @@ class LayerAtHand:
             sinks=self.sinks,
             backend=self.backend,
             future=self.future if reads.future else None,
+            replay=self.replay if reads.replay else None,
         )
 
     @property

@@ -87,6 +87,8 @@ def _tensors(*requests: AllocationRequest) -> Iterator[tuple[str, Tensor]]:
         yield "request's protected tokens", request.protected
         if request.scores is not None:
             yield "request's scores", request.scores
+        if request.measures is not None:
+            yield "request's measures", request.measures
         if request.future is not None:
             yield "request's future", request.future
 

@@ -57,6 +57,6 @@ class Evicted:
 
 def refuse_barred(method: Method, barred: Barred) -> None:
     """Refuse to call plugins that changed what they may only read; raises what they were barred for."""
-    for name in (method.table, method.label):
+    for name in (*method.tables, method.label):
         if name in barred:
             raise barred[name]

@@ -13,12 +13,14 @@ from ... import UserError
 from ...kernels.backend import Backend
 from ...kernels.ragged_store import compact
 from ...kernels.select import stack
-from ...kernels.store import StoreFactory
+from ...kernels.store import KVStore, StoreFactory
 from ...scorers.base import Reads, Scorer
 from ..engine.cache import StoreCache
+from ..engine.clock import Laps
 from ..engine.context import Context, FullCache
 from ..engine.evicting import Evicting
 from ..engine.future import Future, FutureScorer
+from ..engine.gauge import Gauge
 from ..engine.importance import SeenLayers
 from ..engine.prefill import Prefill, hold, read_into
 from ..engine.reads import check_reads
@@ -55,6 +57,8 @@ def check_methods(loaded: LoadedModel, methods: Sequence[Method]) -> None:
             label = method.scorer.label
             reads[label] = reads.get(label, Reads()) | needed_reads(method)
     check_reads(loaded, reads)
+    measuring = (method.allocator for method in methods if method.measures_table is not None)
+    check_reads(loaded, {allocator.label: allocator.instance.reads for allocator in measuring}, "allocator")
 
 
 def evict_alone(
@@ -88,11 +92,13 @@ def evict_alone(
     if method.schedule.block is not None:
         return evict_in_blocks(loaded, ids, method, method.schedule.block, seed, n_sequence, barred, n_rows)
     refuse_barred(method, barred)
+    if method.scorer is not None and method.scorer.instance.reads.replay:
+        return evict_held(loaded, ids, method, seed, n_sequence, barred, n_rows)
     policy = Policy(loaded, method, len(ids), seed)
     table = None if method.scorer is None else method.table
-    scorers = {} if method.scorer is None else {method.table: method.scorer.instance}
-    request = Prefill(loaded, tuple(ids), n_sequence, seed, scorers, {method.table: policy.budget.per_head})
-    sink = Evicting(policy.decide, table, _copies(n_rows, loaded.backend), n_sequence - len(ids))
+    request = Prefill(loaded, tuple(ids), n_sequence, seed, _scorers(method), {method.table: policy.budget.per_head})
+    store, room = _copies(n_rows, loaded.backend), n_sequence - len(ids)
+    sink = Evicting(policy.decide, table, store, room, method.measures_table)
     try:
         record = read_into(sink, request)
     except (Tainted, WriteError) as error:
@@ -100,7 +106,7 @@ def evict_alone(
         raise barred[method.label] from None
     for failure in record.failures.values():
         raise failure
-    order, room = range(loaded.shape.n_layers), n_sequence - len(ids)
+    order = range(loaded.shape.n_layers)
     steps = EvictionSeconds(sum(record.score_s.values()), policy.allocate_s, policy.select_s, sink.compact_s)
     stores = [sink.stores[layer] for layer in order]
     return Evicted(
@@ -110,6 +116,42 @@ def evict_alone(
         steps=steps,
         held=sink.held,
     )
+
+
+def evict_held(
+    loaded: LoadedModel,
+    ids: Sequence[int],
+    method: Method,
+    seed: int,
+    n_sequence: int,
+    barred: Barred,
+    n_rows: int,
+) -> Evicted:
+    """Read a context, hold all of it until the method has decided, and evict then. The arguments and what is raised are
+    those of `evict_alone`."""
+    context = read_context(loaded, ids, [method], seed, n_sequence, barred)
+    selection = select_kept(loaded, method, context, seed, barred)
+    full, score_s, beside = context.full, context.score_s.get(method.table, 0.0), context.beside
+    slots = [keys.shape[1] * keys.shape[2] for keys in context.keys]
+    copies, stores, compacting = _copies(n_rows, loaded.backend), list[KVStore](), Laps()
+    for (keys, values), kept in zip(context.for_last_use().layers(), selection.kept, strict=True):
+        with compacting.lap(keys.device):
+            stores.append(copies(keys, values, kept, n_sequence - len(ids)))
+    return Evicted(
+        cache=StoreCache(stores, n_rows, len(ids), n_sequence, beside, n_sequence - len(ids)),
+        selection=selection,
+        full=full,
+        steps=EvictionSeconds(score_s, 0.0, selection.seconds - score_s, compacting.seconds),
+        held=[sum(slots)] * len(slots),
+    )
+
+
+def _scorers(method: Method) -> dict[str, Scorer]:
+    """What makes the tables of a method, by their names."""
+    scorers: dict[str, Scorer] = {} if method.scorer is None else {method.table: method.scorer.instance}
+    if method.measures_table is not None:
+        scorers[method.measures_table] = Gauge(method.allocator.instance)
+    return scorers
 
 
 def _copies(n_rows: int, backend: Backend) -> StoreFactory:
@@ -132,13 +174,11 @@ def read_context(
     arguments are those of `evict_alone`.
     """
     barred = {} if barred is None else barred
-    by_table = {method.table: method for method in methods if method.scorer and not method.scorer.instance.reads.future}
-    scorers = {
-        name: method.scorer.instance
-        for name, method in by_table.items()
-        if method.scorer is not None and name not in barred
+    by_table = {
+        name: scorer for method in methods for name, scorer in _scorers(method).items() if not scorer.reads.future
     }
-    n_kept = {name: method.budget.per_head(len(ids)) for name, method in by_table.items()}
+    scorers = {name: scorer for name, scorer in by_table.items() if name not in barred}
+    n_kept = {method.table: method.budget.per_head(len(ids)) for method in methods if method.scorer is not None}
     observers = [] if seen is None else [seen.see]
     context = hold(Prefill(loaded, tuple(ids), n_sequence, seed, scorers, n_kept, observers))
     barred |= {name: error for name, error in context.failures.items() if isinstance(error, WriteError)}
@@ -166,10 +206,14 @@ def select_kept(
     elif method.scorer is not None:
         table, ranking = context.table(method.table), context.ranking(method.table, method.protection)
         ranks, seconds = ranking.ranks, ranking.seconds + context.score_s.get(method.table, 0.0)
+    measures = None
+    if method.measures_table is not None:
+        measures = context.table(method.measures_table)
+        seconds += context.score_s.get(method.measures_table, 0.0)
     policy = Policy(loaded, method, context.n_tokens, seed, None if future is None else future.importance)
     try:
         with nullcontext() if table is None else _unchanged(loaded, context):
-            kept = policy.decide_all(table, ranks)
+            kept = policy.decide_all(table, ranks, measures)
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise

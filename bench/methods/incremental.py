@@ -47,5 +47,7 @@ def _not_held(reads: Reads, block: int, *, has_profile: bool) -> Iterator[str]:
         yield "the attention module"
     if reads.future:
         yield "the future"
+    if reads.replay:
+        yield "a replay of the whole context"
     if has_profile:
         yield "a profile of whole layers"

@@ -50,6 +50,19 @@ class Method:
         return f"{self.scorer.label} @ {self.budget}" if self.scorer.instance.reads.budget else self.scorer.label
 
     @property
+    def measures_table(self) -> str | None:
+        """Name of the table of its allocator's measures; None if it makes none."""
+        if self.scorer is None or self.allocator.instance.needs is not Needs.MEASURES:
+            return None
+        return f"measures of {self.allocator.label}"
+
+    @property
+    def tables(self) -> tuple[str, ...]:
+        """Names of all tables that it needs."""
+        scored = () if self.scorer is None else (self.table,)
+        return scored if self.measures_table is None else (*scored, self.measures_table)
+
+    @property
     def reading_future(self) -> tuple[Kind, ...]:
         """Which of its two plugins read the future; where one does, the method is an oracle."""
         if self.scorer is None:

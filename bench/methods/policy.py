@@ -20,7 +20,8 @@ class Policy:
     """Decides what each layer of a context keeps.
 
     An allocator that needs no scores is called once, at the first layer; one that needs the scores of the layer at
-    hand is called for each; one that needs all scores is called at the last layer, and then decides every layer.
+    hand is called for each; one that needs all scores, or its measures of all layers, is called at the last layer, and
+    then decides every layer.
 
     Attributes:
         budget: Resolved over the context.
@@ -44,6 +45,7 @@ class Policy:
         self._requests = self.budget.requests(seed)
         self._counts: Tensor | None = None
         self._table: Tensor | None = None
+        self._measures: list[Tensor] = []
         self._everything: Kept | None = None
 
     @property
@@ -56,12 +58,13 @@ class Policy:
         """Of allocation and selection so far."""
         return self.allocate_s + self.select_s
 
-    def decide(self, layer: int, scores: Tensor | None) -> Iterator[tuple[int, Kept]]:
+    def decide(self, layer: int, scores: Tensor | None, measures: Tensor | None = None) -> Iterator[tuple[int, Kept]]:
         """The layers that can be decided once this one is available, each with what it keeps.
 
         Args:
             layer: Index of the layer; layers come in order.
             scores: float32 [1, H, T]; None for the full cache, which needs none.
+            measures: float32 [1, H, n], the allocator's, if it makes any.
 
         Raises:
             PluginFailure, WriteError, BudgetError, NoteError, UserError: as `allocate`.
@@ -75,22 +78,27 @@ class Policy:
                 self._counts = self.keep_counts()
             yield layer, self._select(scores, self._counts[layer])
         else:
-            yield from self._decide_at_the_end(layer, scores)
+            yield from self._decide_at_the_end(layer, scores, measures)
 
-    def decide_all(self, table: Tensor | None, ranks: Tensor | None = None) -> list[Kept]:
+    def decide_all(
+        self, table: Tensor | None, ranks: Tensor | None = None, measures: Tensor | None = None
+    ) -> list[Kept]:
         """What each layer keeps, given the scores of all layers.
 
         Args:
             table: float32 [L, 1, H, T]; None for the full cache.
             ranks: int64 [L, 1, H, T], how many tokens are kept before each one; None = as the table ranks them.
+            measures: float32 [L, 1, H, n], the allocator's, if it makes any.
 
         Raises:
             PluginFailure, WriteError, BudgetError, NoteError, UserError: as `allocate`.
         """
         if table is None:
             return [self._whole_layer()] * self._n_layers
-        if self._method.allocator.instance.needs is Needs.NOTHING:
+        if (needs := self._method.allocator.instance.needs) is Needs.NOTHING:
             counts = self.keep_counts()
+        elif needs is Needs.MEASURES:
+            counts = self._measured(measures)
         else:
             counts = self._allocate(
                 *zip(self._requests, table.split(self._n_layers // len(self._requests)), strict=True)
@@ -104,16 +112,29 @@ class Policy:
         """int64 [L, 1, H] of an allocator that needs no scores. Raises as `decide`."""
         return self._allocate((self._requests[0], None))
 
-    def _decide_at_the_end(self, layer: int, scores: Tensor) -> Iterator[tuple[int, Kept]]:
+    def _decide_at_the_end(self, layer: int, scores: Tensor, measures: Tensor | None) -> Iterator[tuple[int, Kept]]:
         if self._table is None:
             self._table = torch.empty(self._n_layers, *scores.shape, device=scores.device)
         table = self._table
         table[layer] = scores
+        if measures is not None:
+            self._measures.append(measures.to(scores.device))
         if layer == self._n_layers - 1:
             self._table = None
-            counts = self._allocate((self._requests[0], table))
+            counts = (
+                self._measured(torch.stack(self._measures))
+                if self._measures
+                else self._allocate((self._requests[0], table))
+            )
             for each in range(self._n_layers):
                 yield each, self._select(table[each], counts[each])
+
+    def _measured(self, measures: Tensor | None) -> Tensor:
+        """int64 [L, 1, H] of an allocator that measures, from a copy of its measures of all layers."""
+        request = self._requests[0]
+        if measures is not None:
+            request = replace(request, measures=measures.clone(), protected=self._protected(measures.device))
+        return self._allocate((request, None))
 
     def _allocate(self, *requests: tuple[AllocationRequest, Tensor | None]) -> Tensor:
         """int64 [layers, 1, H] from requests, each with the scores that it needs."""

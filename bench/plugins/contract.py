@@ -35,7 +35,22 @@ def breach(kind: Kind, plugin: Any) -> str | None:
 
 def instance_breach(kind: Kind, instance: Any) -> str | None:
     """How a plugin's instance violates the contract; None if it does not."""
-    return _declaration_breach(kind, _declared(kind, instance))
+    return _declaration_breach(kind, _declared(kind, instance)) or _measuring_breach(kind, instance)
+
+
+def _measuring_breach(kind: Kind, instance: Any) -> str | None:
+    """How an allocator that needs its own measures fails to make them."""
+    from ...allocators.base import Needs
+
+    if kind != "allocator" or instance.needs is not Needs.MEASURES:
+        return None
+    missing = [name for name in ("reads", "measure") if not hasattr(instance, name)]
+    if missing:
+        return f"it needs its own measures and lacks {', '.join(missing)}"
+    if not _keeps("reads", instance.reads):
+        return "its reads is not what the contract says"
+    unknown = [name for name in ("budget", "replay", "future") if getattr(instance.reads, name)]
+    return f"it reads the {unknown[0]}, which is not known while it measures" if unknown else None
 
 
 def inner_fields(plugin: Any) -> dict[str, Kind]:
@@ -77,14 +92,15 @@ def _declaration_breach(kind: Kind, declared: Mapping[str, Any]) -> str | None:
     if kind == "scorer" and "calibration" in declared and declared["calibration"].scores:
         return "its calibration reads scores, which only an allocator's can"
     if kind == "scorer" and "reads" in declared and _reads_too_much(declared["reads"]):
-        return "its reads name the future, beside which only the output projection and the budget can be read"
+        late = "the future" if declared["reads"].future else "a replay"
+        return f"its reads name {late}, beside which only the output projection and the budget can be read"
     return None
 
 
 def _reads_too_much(reads: "Reads") -> bool:
     """Whether a scorer that is called after the prefill reads what is there only during it."""
     during = (reads.queries, reads.hidden_states, reads.queries_before_rotary, reads.rotary, reads.module)
-    return reads.future and any(during)
+    return (reads.future and reads.replay) or ((reads.future or reads.replay) and any(during))
 
 
 def _keeps(name: str, declared: Any) -> bool:

@@ -57,4 +57,6 @@ class Choices:
 
     def drop_tables(self) -> None:
         """Release the tables that no configuration needs any more."""
-        self.context.drop_tables({one.method.table for one in self.configurations if one.id not in self.decided})
+        self.context.drop_tables(
+            {name for one in self.configurations if one.id not in self.decided for name in one.method.tables}
+        )

@@ -45,7 +45,7 @@ def shared_attention(
 
     Returns:
         The output [B, Q, HQ, D] in the dtype of `query`, the log-sum-exp of the logits float32 [B, HQ, Q] or None, and
-        the softmax weights of the context float32 [B, H, G, Q, T] (a view).
+        the softmax weights of the context and of the tail's longest, float32 [B, H, G, Q, T + used] (a view).
     """
     n_batch, n_query_heads, n_queries, dim = query.shape
     n_heads, n_context = keys.shape[1], keys.shape[2]
@@ -83,7 +83,7 @@ def shared_attention(
     return (
         out.permute(1, 3, 0, 2, 4).reshape(n_batch, n_queries, n_query_heads, dim),
         None if lse is None else lse.reshape(n_batch, n_query_heads, n_queries),
-        context_weights.view(n_heads, n_batch, group, n_queries, n_context).transpose(0, 1),
+        weights.view(n_heads, n_batch, group, n_queries, n_context + used).transpose(0, 1),
     )
 
 

@@ -29,7 +29,7 @@ from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import CalibrationDocument, Profile, Protection
 
 Ask = Callable[..., AllocationRequest]
-BUILT_IN = {"full", "uniform", "lukv", "pyramidkv", "adakv", "global", "oracle"}
+BUILT_IN = {"full", "uniform", "lukv", "pyramidkv", "adakv", "global", "oracle", "cake", "zigzagkv", "entrokv"}
 MONOTONE = {name for each in ("uniform", "adakv", "global", "oracle") for name in (each, f"shuffled:of={each}")}
 """Of those built in: what a larger budget never takes a slot from. Rounding may, in lukv and pyramidkv."""
 CALIBRATED_TOKENS = 40
@@ -143,8 +143,9 @@ def request_of(ask: Ask, spec: str, asked: Asked, budget: int) -> AllocationRequ
     needs = built(spec).instance.needs
     profile = fitted(spec, asked.n_layers, asked.n_heads)
     future = table.roll(1, dims=-1).clamp_min(0) if needs is Needs.FUTURE else None
-    scores = None if needs is Needs.NOTHING else table
-    return replace(request, scores=scores, profile=profile, seed=asked.seed, future=future)
+    scores = None if needs in (Needs.NOTHING, Needs.MEASURES) else table
+    measures = torch.stack([table.mean(-1), table.amax(-1)], dim=-1).abs() if needs is Needs.MEASURES else None
+    return replace(request, scores=scores, profile=profile, seed=asked.seed, measures=measures, future=future)
 
 
 def parts_of(allocator: Any, request: AllocationRequest) -> list[AllocationRequest]:
@@ -156,7 +157,7 @@ def served(allocator: Any, request: AllocationRequest) -> Tensor | None:
     parts, check = parts_of(allocator, request), getattr(allocator, "check", None)
     try:
         for part in parts if check is not None else ():
-            check(replace(part, scores=None, profile=None, future=None))
+            check(replace(part, scores=None, profile=None, measures=None, future=None))
     except UserError:
         return None
     counts = [allocator.allocate(part).cpu() for part in parts]
@@ -191,8 +192,10 @@ def test_any_budget_is_kept_to_the_slot_between_the_protected_tokens_and_all(
     assert torch.equal(counts, served(allocator, request)), "the same request gives the same counts"
     for b in range(request.n_batch):
         scores = None if request.scores is None else request.scores[:, b : b + 1]
+        measures = None if request.measures is None else request.measures[:, b : b + 1]
         future = None if request.future is None else request.future[:, b : b + 1]
-        alone = served(allocator, replace(request, n_batch=1, scores=scores, future=future))
+        one = replace(request, n_batch=1, scores=scores, measures=measures, future=future)
+        alone = served(allocator, one)
         assert alone is not None
         assert torch.equal(counts[:, b : b + 1], alone), "a sequence keeps what it would keep by itself"
 

@@ -45,6 +45,7 @@ def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float,
         n_kept=max(1, n_tokens // 3) if reads.budget else None,
         seed=seed,
         future=draw(n_batch, n_heads, n_tokens).float().abs() if reads.future else None,
+        replay=draw(n_batch, n_heads, n_tokens).float().abs() if reads.replay else None,
     )
 
 
@@ -63,6 +64,7 @@ def row_of(layer: LayerView, b: int) -> LayerView:
         n_kept=layer.n_kept,
         seed=layer.seed,
         future=cut(layer.future),
+        replay=cut(layer.replay),
     )
 
 

@@ -113,7 +113,9 @@ def test_an_allocator_that_needs_all_scores_lets_go_of_the_full_cache_before_dec
     assert peak.bytes == evicted.cache.allocated_bytes
 
 
-@pytest.mark.parametrize("allocator", ["full", "uniform", "pyramidkv", "adakv", "global"])
+@pytest.mark.parametrize(
+    "allocator", ["full", "uniform", "pyramidkv", "adakv", "global", "cake", "shuffled:of=zigzagkv"]
+)
 def test_a_lone_method_keeps_what_it_keeps_of_a_held_context(
     llama: Any, some_ids: Callable[..., list[int]], allocator: str
 ) -> None:
