@@ -75,7 +75,7 @@ def test_the_hash_covers_numbers_and_origin_but_not_the_circumstances() -> None:
 
 SHIPPED = (
     *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random"),
-    "critical:of=snapkv",
+    *("cake", "defensive", "dropkv", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
 )
 
 
