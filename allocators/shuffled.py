@@ -2,13 +2,13 @@
 
 import random
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor
 
 from ..scorers.base import LayerView, Reads
-from .base import AllocationRequest, Allocator, Needs, Note, check_counts, one_layer_each
+from .base import AllocationRequest, Allocator, Measuring, Needs, Note, check_counts, one_layer_each
 
 
 @dataclass(frozen=True)
@@ -45,8 +45,7 @@ class Shuffled:
 
     def measure(self, layer: LayerView) -> Tensor:
         """The inner one's measures."""
-        measures: Tensor = self.of.measure(layer)  # type: ignore[attr-defined]
-        return measures
+        return cast(Measuring, self.of).measure(layer)
 
     @property
     def monotone(self) -> bool:

@@ -25,9 +25,9 @@ _NAMED = frozenset({"allocator", "profile_hash", "scorer", "sink", "window"})
 def shares_of_oracle(rows: Sequence[Row]) -> dict[str, float]:
     """By cell 100 x (score - floor) / (oracle - floor), in percent.
 
-    A cell has none where floor or oracle is missing, incomplete or more than one, or where the oracle is not above the
-    floor; neither has a full cache, which has no budget. It may be below 0 and above 100: an oracle knows what is
-    attended to, not what is answered.
+    A cell has none where floor or oracle is missing, incomplete, more than one or over another number of samples, or
+    where the oracle is not above the floor; neither has a full cache, which has no budget. It may be below 0 and above
+    100: an oracle knows what is attended to, not what is answered.
 
     Args:
         rows: Of `read_results`.
@@ -80,4 +80,6 @@ def _end(rows: Sequence[Row], names: tuple[str, str], *, oracle: bool) -> dict[s
         return (row["allocator"], row["scorer"]) == names and is_oracle(row) == oracle
 
     rule = Against(" x ".join(names), is_one, _NAMED)
-    return dict(find_rivals(rows, rule).of) | {str(row["cell"]): str(row["cell"]) for row in rows if is_one(row)}
+    of = dict(find_rivals(rows, rule).of) | {str(row["cell"]): str(row["cell"]) for row in rows if is_one(row)}
+    answered = {str(row["cell"]): (row["n"], row["samples_asked"]) for row in rows}
+    return {cell: end for cell, end in of.items() if answered[cell] == answered[end]}

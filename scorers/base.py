@@ -46,6 +46,7 @@ class Reads:
         future: Whether the future is needed: what question and reference answer will attend to. Such a scorer is an
             oracle, which no cache could use, and is ranked nowhere. It is called after the prefill, so that it can
             read the output projection and the budget besides, and nothing else.
+        all_heads: Whether the scorer compares the heads of a layer, so that it must see all of them at once.
         replay: Whether a replay of the context is needed: what it is attended to while the model repeats it. Such a
             scorer is called after the prefill as well, with the same restrictions.
     """
@@ -59,6 +60,7 @@ class Reads:
     module: bool = False
     future: bool = False
     replay: bool = False
+    all_heads: bool = False
 
     def __or__(self, other: "Reads") -> "Reads":
         """The union of what two scorers read; each gets at least as many queries as it declared."""
@@ -73,6 +75,7 @@ class Reads:
             module=self.module or other.module,
             future=self.future or other.future,
             replay=self.replay or other.replay,
+            all_heads=self.all_heads or other.all_heads,
         )
 
 

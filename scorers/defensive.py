@@ -55,8 +55,8 @@ class Defensive:
 
     @property
     def reads(self) -> Reads:
-        """The window's queries, the output projection and the budget."""
-        return Reads(queries=self.window, output_weight=True, budget=True)
+        """The window's queries, the output projection and the budget, of all heads at once."""
+        return Reads(queries=self.window, output_weight=True, budget=True, all_heads=True)
 
     @property
     def protection(self) -> Protection:

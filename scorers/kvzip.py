@@ -20,10 +20,11 @@ class KVzip:
     Source: Kim et al., "KVzip: Query-Agnostic KV Cache Compression with Context Reconstruction", arXiv 2505.23416
     (NeurIPS 2025), section 3; as kvpress's KVzipPress, whose parts and requests these are. Its budgets are those of
     `--allocator global` (over the model, the default there) or `adakv:alpha=0` (in each layer).
-    Sink 4 and no window, as there. The replay costs one to two further prefills, and the full cache is held until it
-    ends: nothing is evicted while the context is read.
+    Sink 4 and no window, as there. The replay costs about two further prefills, in models with recurrent layers a pass
+    for every token, and the full cache is held until it ends: nothing is evicted while the context is read.
     Differs from the paper: the beginning of the chat template is not repeated, and is evicted first, as in kvpress; the
-    rows of the replay continue the context's positions, beyond those that the model was trained for where it is long.
+    rows of the replay continue the context's positions, beyond those that the model was trained for where it is long,
+    and are rotated as the context was.
     """
 
     source: ClassVar[str] = "arXiv 2505.23416 (NeurIPS 2025)"

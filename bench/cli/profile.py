@@ -121,6 +121,7 @@ def profile(
     out = None if out is None else user_path(out, "--out")
     export_kvpress = None if export_kvpress is None else user_path(export_kvpress, "--export-kvpress")
     apart(from_=from_, out=out, export_kvpress=export_kvpress, export_tangram=export_tangram)
+    _check_effect(context, export_kvpress, export_tangram)
     grouping = None if export_tangram is None else _grouping(tangram_group, tangram_kept, tangram_scope)
     for read in (*(text or []), *(questions or [])):
         apart(text=read, out=out)
@@ -170,6 +171,18 @@ def _check_options(
     options = [name for name in MAKING if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
     if options:
         raise UserError(f"--from exports an existing profile, so --{options[0]} has no effect; leave it out.")
+
+
+def _check_effect(context: typer.Context, kvpress: Path | None, tangram: Path | None) -> None:
+    """Refuse options of an export that is not made."""
+    exports = (
+        ("--export-tangram", tangram, ("tangram_group", "tangram_kept", "tangram_scope")),
+        ("--export-kvpress", kvpress, ("export_length",)),
+    )
+    for export, place, names in exports:
+        given = [name for name in names if getattr(context.get_parameter_source(name), "name", "") == "COMMANDLINE"]
+        if place is None and given:
+            raise UserError(f"--{given[0].replace('_', '-')} has no effect without {export}; leave it out.")
 
 
 def _grouping(size: int, kept_percent: int, scope: str) -> "Grouping":

@@ -35,6 +35,17 @@ def feed(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]]
     return torch.stack(columns, dim=1).flatten(0, 1)
 
 
+PIECE = 64
+"""Tokens that `feed_pieces` feeds in one pass. It bounds attention weights that are watched, PIECE x cached tokens for
+each head."""
+
+
+def feed_pieces(loaded: LoadedModel, cache: StoreCache, ids: Sequence[int]) -> None:
+    """Feed the tokens of one row piece by piece, for what is watched meanwhile."""
+    for start in range(0, len(ids), PIECE):
+        feed(loaded, cache, [ids[start : start + PIECE]], [1])
+
+
 def _pass(loaded: LoadedModel, cache: StoreCache, chunks: Sequence[Sequence[int]], n_last: Sequence[int]) -> Tensor:
     packing = (Apart if cache.has_states else Packing).of(chunks)
     ids = torch.tensor([token for chunk in chunks for token in chunk])

@@ -13,16 +13,12 @@ from ..models.load import LoadedModel
 from .clock import now
 from .context import Context, Ranking
 from .evict import share
-from .feed import MESSAGE, feed
+from .feed import MESSAGE, feed_pieces
 from .held_scoring import score_held
 from .importance import FutureImportance, SeenLayers
 from .rotary import rotating_for
 from .scoring import Tainted
 from .views import LayerAtHand
-
-PIECE = 64
-"""Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
-
 
 WHOLE_QUESTION = True
 """Without the question's own rows, an answer over what is left is worse: docs/decisions/018-oracles.md."""
@@ -149,8 +145,7 @@ def read_future(
     fed = [*question, *reference[:-1]]
     cache = share(context, 1, len(fed), recorder.see)
     with rotating_for(loaded.model, cache.n_sequence, context.n_tokens + len(fed)):
-        for start in range(0, len(fed), PIECE):
-            feed(loaded, cache, [fed[start : start + PIECE]], [1])
+        feed_pieces(loaded, cache, fed)
     importance = recorder.importance
     if not bool(importance.isfinite().all()):
         raise ArithmeticError(MESSAGE)

@@ -167,13 +167,14 @@ def _hold_tables(request: Prefill, names: Collection[str]) -> Context:
 def _culprits(request: Prefill, taint: Tainted) -> Mapping[str, Exception]:
     """The scorers behind a change that was found after a pass. Each is run alone; if none repeats it, all are."""
     culprits: dict[str, Exception] = {}
-    for name in request.scorers:
+    for name in request.at_once.scorers:  # those that read a replay are run one by one anyway
         try:
             read_into(Holding(request.loaded.shape.n_layers), request.with_tables({name}))
         except Tainted as alone:
             culprits[name] = alone.error
-    reason = f"{taint.error}, or another of {', '.join(request.scorers)} did: none of them does it alone"
-    return culprits or dict.fromkeys(request.scorers, WriteError(reason))
+    suspects = request.at_once.scorers
+    reason = f"{taint.error}, or another of {', '.join(suspects)} did: none of them does it alone"
+    return culprits or dict.fromkeys(suspects, WriteError(reason))
 
 
 class _Pass:

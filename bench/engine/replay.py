@@ -7,10 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ... import UserError
 from ..models.load import LoadedModel
 from .context import Context
 from .evict import share
-from .feed import MESSAGE, feed
+from .feed import MESSAGE, feed_pieces
 from .prompt import chat_form, ids_of, render_turns
 from .rotary import rotating_for
 
@@ -22,8 +23,6 @@ N_SINK = 4
 """First tokens of the context that every part's attention is measured beside."""
 FIRST = "\n\nRepeat the previous context exactly."
 LATER = "\n\nRepeat the part of the previous context exactly, starting with"
-PIECE = 64
-"""Tokens fed in one pass. It bounds the attention weights, PIECE x cached tokens for each head."""
 PLACEHOLDER = "CONTEXT"
 
 
@@ -107,15 +106,24 @@ def read_replay(loaded: LoadedModel, context: Context, ids: Sequence[int], chunk
 
     Raises:
         ArithmeticError: the attention is not finite.
+        UserError: the replay does not fit beside the context, where every layer has a sliding window.
     """
-    attention = _Attention(context)
-    for part in parts_of(loaded.tokenizer, ids, chunk):
+    attention, parts = _Attention(context), list(parts_of(loaded.tokenizer, ids, chunk))
+    _check_reach(loaded, context.n_tokens + max(len(part.fed) for part in parts))
+    for part in parts:
         attention.begin(part)
         cache = share(context, 1, len(part.fed), attention.see, with_tail=True)
-        n_sequence = max(cache.n_sequence, context.n_tokens + len(part.fed))
-        with rotating_for(loaded.model, cache.n_sequence, n_sequence):
-            for place in range(0, len(part.fed), PIECE):
-                feed(loaded, cache, [part.fed[place : place + PIECE]], [1])
+        # The replay is rotated as the cached keys are, also where more tokens would be rotated in another way.
+        with rotating_for(loaded.model, cache.n_sequence, cache.n_sequence):
+            feed_pieces(loaded, cache, part.fed)
     if not all(bool(layer.isfinite().all()) for layer in attention.largest):
         raise ArithmeticError(MESSAGE)
     return attention.largest
+
+
+def _check_reach(loaded: LoadedModel, n_tokens: int) -> None:
+    if loaded.reach < min(n_tokens, loaded.shape.max_positions):
+        raise UserError(
+            f"a replay of this context ends at token {n_tokens}, and every layer of {loaded.name} has a window of "
+            f"{loaded.reach}; use a shorter context or a scorer that reads no replay."
+        )

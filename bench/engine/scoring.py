@@ -54,6 +54,7 @@ class Scoring:
         self.failures: dict[str, Exception] = {}
         self._scoring, self._aside = {name: Laps() for name in scorers}, Laps()
         self._loaded, self._scorers, self._view, self._written = loaded, scorers, view, written
+        self._columns: dict[str, int] = {}
         self._process = ProcessState.take()
 
     @property
@@ -85,7 +86,10 @@ class Scoring:
         shown = Stamps(_shown(layer, scorer))
         module = ModuleState(layer.module) if scorer.reads.module else None
         try:
-            scores[name] = _checked(self._timed(name, scorer, layer), layer, measures=isinstance(scorer, Gauge))
+            table = _checked(self._timed(name, scorer, layer), layer, measures=isinstance(scorer, Gauge))
+            if self._columns.setdefault(name, table.shape[2]) != table.shape[2]:
+                raise ScoreError(f"measures have {table.shape[2]} columns, and {self._columns[name]} in earlier layers")
+            scores[name] = table
         except Exception as error:  # a plugin may raise anything; the other scorers continue
             self.failures[name] = without_frames(error)
         changed = [*shown.written(), *(module.restore() if module is not None else ())]

@@ -131,7 +131,8 @@ def evict_held(
     those of `evict_alone`."""
     context = read_context(loaded, ids, [method], seed, n_sequence, barred)
     selection = select_kept(loaded, method, context, seed, barred)
-    full, score_s, beside = context.full, context.score_s.get(method.table, 0.0), context.beside
+    full, beside = context.full, context.beside
+    score_s, allocate_s = sum(context.score_s.get(name, 0.0) for name in method.tables), selection.allocate_s
     slots = [keys.shape[1] * keys.shape[2] for keys in context.keys]
     copies, stores, compacting = _copies(n_rows, loaded.backend), list[KVStore](), Laps()
     for (keys, values), kept in zip(context.for_last_use().layers(), selection.kept, strict=True):
@@ -141,7 +142,7 @@ def evict_held(
         cache=StoreCache(stores, n_rows, len(ids), n_sequence, beside, n_sequence - len(ids)),
         selection=selection,
         full=full,
-        steps=EvictionSeconds(score_s, 0.0, selection.seconds - score_s, compacting.seconds),
+        steps=EvictionSeconds(score_s, allocate_s, selection.seconds - score_s - allocate_s, compacting.seconds),
         held=[sum(slots)] * len(slots),
     )
 
@@ -217,7 +218,7 @@ def select_kept(
     except WriteError as error:
         barred[method.label] = without_frames(error)
         raise
-    return Selection(kept, tuple(policy.events), policy.seconds + seconds)
+    return Selection(kept, tuple(policy.events), policy.seconds + seconds, policy.allocate_s)
 
 
 def _future_table(

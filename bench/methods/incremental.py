@@ -47,6 +47,8 @@ def _not_held(reads: Reads, block: int, *, has_profile: bool) -> Iterator[str]:
         yield "the attention module"
     if reads.future:
         yield "the future"
+    if reads.all_heads:
+        yield "all heads of a layer at once"
     if reads.replay:
         yield "a replay of the whole context"
     if has_profile:

@@ -18,11 +18,13 @@ class Selection:
         kept: Per layer.
         events: Stored with the answer.
         seconds: Wall seconds of scoring, allocating and selecting.
+        allocate_s: Those of the allocator's own code.
     """
 
     kept: Sequence[Kept]
     events: Sequence[Event]
     seconds: float
+    allocate_s: float = 0.0
 
     @property
     def keep_counts(self) -> tuple[tuple[int, ...], ...]:

@@ -77,7 +77,7 @@ def _show_kept(cells: pd.DataFrame, about: pd.DataFrame) -> None:
     st.header("Evidence kept and score")
     points = evidence_points(cells, about)
     if points.empty:
-        st.info("The answers of this task stand nowhere in its contexts.")
+        st.info("No answer of this task shown here says where its evidence stands.")
         return
     figure = evidence_figure(points, styles(points["allocator"].astype(str)))
     st.plotly_chart(figure, key="evidence", alt="Score against the share of the evidence kept, a point a configuration")

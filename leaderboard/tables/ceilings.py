@@ -42,6 +42,7 @@ def ceiling_table(cells: pd.DataFrame, about: pd.DataFrame, shares: Mapping[str,
     table["share_of_oracle"] = table["cell"].map(dict(shares)).astype("float64")
     table = table.sort_values(["kept_percent", "score", "name"], ascending=[False, False, True])
     is_method = table["kind"] == "method"
-    table["is_best"] = is_method & ~table.where(is_method).duplicated("budget")
+    by_score = table[is_method].sort_values(["score", "name"], ascending=[False, True])
+    table["is_best"] = table.index.isin(by_score.drop_duplicates("budget").index)
     shown = ["name", "method", "kind", "budget", "kept_percent", "score", "interval_low", "interval_high"]
     return table[[*shown, "share_of_oracle", "is_best", "configuration", "cell"]].reset_index(drop=True)

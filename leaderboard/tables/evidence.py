@@ -32,13 +32,15 @@ def outcome_table(cells: pd.DataFrame) -> pd.DataFrame:
     """A row per task, length and budget: how many answers were to be copied, and the percentages of OUTCOMES.
 
     `n` counts answers of all configurations at that budget; `kept_percent` is the mean over them. Budgets without such
-    an answer are left out.
+    an answer are left out, and so are oracles.
 
     Args:
         cells: Of `evidence_cells`.
     """
     counts = {outcome: (f"n_{outcome}", "sum") for outcome in OUTCOMES}
-    groups = cells.groupby(["task", "length", "budget"], dropna=False, sort=True, observed=True)
+    groups = cells[~cells["is_oracle"].astype(bool)].groupby(
+        ["task", "length", "budget"], dropna=False, sort=True, observed=True
+    )
     table = groups.agg(configurations=("configuration", "nunique"), kept_percent=("kept_percent", "mean"), **counts)
     table["n"] = table[list(OUTCOMES)].sum(axis=1)
     table = table[table["n"] > 0].reset_index()

@@ -16,5 +16,6 @@ def words_match_all(prediction: str, answers: Sequence[str], all_classes: Sequen
 
 
 def _found(text: str, prediction: str) -> re.Match[str] | None:
-    """The first place where a text stands, no letter or digit of other words right beside it."""
-    return re.search(rf"(?<!\w){re.escape(text)}(?!\w)", prediction, re.IGNORECASE)
+    """The first place where a text stands, no letter or digit of other words right beside it, nor other digits of the
+    same number."""
+    return re.search(rf"(?<!\w)(?<!\d\.){re.escape(text)}(?!\w)(?!\.\d)", prediction, re.IGNORECASE)

@@ -88,7 +88,7 @@ def _order(scene: Scene, page: Page) -> Question:
         f"The carrier visits {stop}, then",
         (towns[towns.index(stop) + 1],),
         (scene.route,),
-        TOWNS,
+        tuple(town for town in TOWNS if town != stop),
         copied=False,
     )
 

@@ -39,6 +39,8 @@ def test_a_profile_becomes_a_cluster_map(lukv_bench: Any, profile: Path, scope: 
         ("--from {profile} --export-tangram m.npz --tangram-group 0", ("--tangram-group", "at least 1")),
         ("--from {profile} --export-tangram m.npz --tangram-kept 100", ("--tangram-kept", "1 to 99")),
         ("--from {profile} --export-tangram m.npz --tangram-scope head", ("--tangram-scope", "model or layer")),
+        ("--from {profile} --export-kvpress m.npy --tangram-group 2", ("--tangram-group", "--export-tangram")),
+        ("--from {profile} --export-tangram m.npz --export-length 9", ("--export-length", "--export-kvpress")),
         ("--from {profile} --export-tangram {profile}", ("--from", "--export-tangram", "same file")),
         ("--from {profile} --export-kvpress m --export-tangram m", ("same file",)),
     ],

@@ -22,7 +22,7 @@ from lukv_bench.scorers.base import LayerView, Reads
 class Measuring:
     """Gives everything that is not protected to the head with the largest first measure."""
 
-    how: Literal["well", "flat", "nan", "writing", "failing"] = "well"
+    how: Literal["well", "flat", "nan", "uneven", "writing", "failing"] = "well"
 
     source: ClassVar[str] = "a test"
     needs: ClassVar[Needs] = Needs.MEASURES
@@ -36,6 +36,8 @@ class Measuring:
         if self.how == "writing":
             layer.keys.zero_()
         measures = torch.stack([layer.keys.mean(dim=(2, 3)), layer.values.std(dim=(2, 3))], dim=-1)
+        if self.how == "uneven" and layer.layer == 1:
+            return measures[..., :1]
         return {"flat": measures[..., 0], "nan": measures * torch.nan}.get(self.how, measures)
 
     def allocate(self, request: AllocationRequest) -> Tensor:
@@ -70,6 +72,7 @@ def test_the_measures_of_all_layers_reach_the_allocator(llama: Any, some_ids: Ca
     [
         ("flat", ScoreError, "measures have shape"),
         ("nan", ScoreError, "measures are NaN or infinite"),
+        ("uneven", ScoreError, "measures have 1 columns, and 2 in earlier layers"),
         ("failing", PluginFailure, "no measure today"),
         ("writing", WriteError, "changed the keys"),
     ],

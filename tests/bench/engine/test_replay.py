@@ -1,6 +1,7 @@
 """KVzip's replay, against the attention that plain transformers gives in float64, part by part."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+from lukv_bench import UserError
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.ready import ready_model
 from lukv_bench.bench.engine.replay import FIRST, LATER, parts_of, read_replay
@@ -101,6 +103,7 @@ def test_alone_and_beside_others_it_keeps_the_same(loaded: LoadedModel, ids: lis
     assert select_kept(loaded, other, context, 0).keep_counts == beside.keep_counts
     assert alone.full.kv_bytes == context.kv_bytes
     assert alone.steps.score_s > 0
+    assert min(alone.steps.allocate_s, alone.steps.select_s) > 0
     best = read_replay(loaded, context, ids)[0][0, 0].topk(5).indices.tolist()
     if allocator == "uniform":
         assert set(best) <= set(held.kept[0].mask[0, 0].nonzero().flatten().tolist())
@@ -116,3 +119,19 @@ def test_a_scorer_that_changes_what_it_is_shown_costs_its_own_answer_alone(loade
     context = prefill(loaded, ids, {"writing": Writing(), "kvzip": KVzip()})
     assert "changed the keys" in str(context.failures["writing"])
     torch.testing.assert_close(context.table("kvzip"), expected.table("kvzip"))
+
+
+def test_a_model_whose_rotary_embedding_depends_on_the_length_repeats_as_it_read(
+    tmp_path: Path, ids: list[int]
+) -> None:
+    rope = {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 4.0}
+    grown = make_model(tmp_path / "dynamic", rope_parameters=rope, max_position_embeddings=T + 30)
+    loaded = ready_model(str(grown), torch.device("cpu"), "float32")
+    kept = evict_alone(loaded, ids, method("global", "kvzip"), 0, len(ids) + 20).selection.keep_counts
+    assert sum(map(sum, kept)) == int(0.4 * len(ids)) * loaded.shape.n_layers * loaded.shape.n_kv_heads
+
+
+def test_a_replay_that_the_windows_of_a_model_do_not_reach_is_refused(loaded: LoadedModel, ids: list[int]) -> None:
+    near = replace(loaded, reach=len(ids) + 40)
+    with pytest.raises(UserError, match="window of 130"):
+        read_replay(near, prefill(loaded, ids, {}), ids)

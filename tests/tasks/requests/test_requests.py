@@ -55,6 +55,11 @@ def check(name: str, document: Any) -> None:
     assert right is not None
     assert score_answer(document, f" {right}.") == 1
     assert all(answer not in document["answer_prefix"] for answer in document["outputs"])
+    if kind == "order":
+        stop = str(document["answer_prefix"]).split()[-2].strip(",")
+        assert score_answer(document, f" {stop}, then {right}.") == 1, "the stop asked about is no choice"
+    if kind == "count":
+        assert score_answer(document, f" {right}.5") == 0
 
 
 @given(

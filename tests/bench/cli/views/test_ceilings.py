@@ -76,6 +76,19 @@ def test_a_share_is_of_the_way_from_the_floor_to_the_oracle_and_missing_where_th
     ]
 
 
+def test_a_floor_over_other_samples_gives_no_share(database: "MakeDatabase") -> None:
+    names = (FLOOR, CEILING, "lukv x keydiff", "uniform x random")
+    scores = {f"{name}, prune 0.8": {"niah_single_1": right(50 if name == CEILING else 0)} for name in names}
+    scores["full"] = {"niah_single_1": right(100)}
+    scores["lukv x keydiff, prune 0.8"] = {"niah_single_1": right(80, 2 * N)}
+    with Store.open(resolve_url(str(database(scores))), create=False) as store:
+        rows = read_results(store)
+        shares = shares_of_oracle(rows)
+    of = {(row["allocator"], row["scorer"]): shares.get(row["cell"]) for row in rows}
+    assert of["uniform", "random"] == 0
+    assert of["lukv", "keydiff"] is None
+
+
 def test_over_several_tasks_it_is_of_the_mean_scores(measured: Path) -> None:
     with Store.open(resolve_url(str(measured)), create=False) as store:
         rows = [row for row in read_results(store) if row["task"] in TASKS[:2] and row["ratio"] in (0.0, 0.8)]
