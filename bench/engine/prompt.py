@@ -2,12 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ... import UserError
-from ...tasks.document import Turn
 from ..errors import first_line
 from .truncate import cut_middle
+
+if TYPE_CHECKING:
+    from ...tasks.document import Turn
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,7 @@ def render_turns(tokenizer: Any, turns: Sequence[dict[str, str]], add_generation
     return str(text)
 
 
-def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True, later: Sequence[Turn] = ()) -> str:
+def render(tokenizer: Any, user: str, answer_prefix: str = "", chat: bool = True, later: "Sequence[Turn]" = ()) -> str:
     """A user turn and the beginning of the answer, as lm-eval renders them for this model.
 
     Without a chat template a space parts a question from its answer, and an empty line that from the next question.

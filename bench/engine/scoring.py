@@ -86,8 +86,9 @@ class Scoring:
         shown = Stamps(_shown(layer, scorer))
         module = ModuleState(layer.module) if scorer.reads.module else None
         try:
-            table = _checked(self._timed(name, scorer, layer), layer, measures=isinstance(scorer, Gauge))
-            if self._columns.setdefault(name, table.shape[2]) != table.shape[2]:
+            measures = isinstance(scorer, Gauge)
+            table = _checked(self._timed(name, scorer, layer), layer, measures=measures)
+            if measures and self._columns.setdefault(name, table.shape[2]) != table.shape[2]:
                 raise ScoreError(f"measures have {table.shape[2]} columns, and {self._columns[name]} in earlier layers")
             scores[name] = table
         except Exception as error:  # a plugin may raise anything; the other scorers continue

