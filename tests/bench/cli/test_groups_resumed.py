@@ -27,11 +27,11 @@ def rows_of(database: Path) -> list[tuple[Any, ...]]:
     return found
 
 
-@pytest.mark.parametrize(("batch", "n_tokens"), [("1", 24), ("auto", 96)])
+@pytest.mark.parametrize(("batch", "n_tokens"), [("auto", 96)])
 def test_a_run_killed_inside_a_group_ends_with_the_rows_of_one_that_was_left_alone(
     batch: str, n_tokens: int, slow: Path, lukv_bench: Any, fork: Callable[..., Forked], query: Query, home: Path
 ) -> None:
-    """One configuration at a time, each question's answers follow those to the question before; in batches, too."""
+    """Several configurations together, whose answers to a question follow those to the one before."""
     data = write_questions(Path("notes.jsonl"), (QUESTIONS,))
     command = ["run", "--model", slow, "--data", data, "--allocator", "uniform,adakv", "--scorer", "keydiff"]
     command += ["--ratio", "0.5", "--batch", batch, "--answer-tokens", n_tokens]
