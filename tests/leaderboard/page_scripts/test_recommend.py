@@ -104,7 +104,7 @@ def test_filters_of_methods_hide_rows_and_change_no_standing(shipped: Path, visi
     assert "snapkv" in site.markdown[1].value
     assert f"{len(whole) - len(shown)} more that fit are hidden by the filters" in said(site)
     none = visit(shipped, "recommend", budget="prune 0.25", context="1280", memory="3MiB")
-    assert "The filters hide all 24 that fit" in said(none)
+    assert "The filters hide all 26 that fit" in said(none)
 
 
 def test_without_a_full_cache_nothing_is_held_against_it(shipped: Path, visit: Visit, tmp_path: Path) -> None:
