@@ -1,5 +1,6 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
-# make test   all tests, a worker process per core (eight at most: each may load the default model)
+# make test   all tests, a worker process per core and one more, since many tests wait for a process, a database or a browser
+#             (eight at most: each may load the default model)
 # make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
@@ -14,6 +15,7 @@ BIN := $(VENV)/bin
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
+TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
 SOURCES := pyproject.toml constraints.txt __init__.py
 
 .PHONY: run test check lint types format docs aot bench-kernels gpu-check
@@ -22,7 +24,7 @@ run: $(VENV)/installed
 	$(BIN)/lukv-bench run --allocator lukv --scorer keydiff --batch 1
 
 test: $(VENV)/compiled
-	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 check: lint types
 

@@ -174,7 +174,7 @@ def test_all_that_are_built_in_are_looked_at() -> None:
 
 
 @pytest.mark.parametrize("spec", EVERY)
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(askings(), st.data())
 def test_any_budget_is_kept_to_the_slot_between_the_protected_tokens_and_all(
     ask: Ask, spec: str, asked: Asked, data: st.DataObject
@@ -225,7 +225,7 @@ def few_and_many(ask: Ask, spec: str, asked: Asked, data: st.DataObject) -> tupl
 
 
 @pytest.mark.parametrize("spec", PROMISING)
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(askings(), st.data())
 def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
     ask: Ask, spec: str, asked: Asked, data: st.DataObject
@@ -235,7 +235,7 @@ def test_a_larger_budget_takes_a_slot_from_no_head_where_that_is_promised(
 
 
 @pytest.mark.parametrize("spec", [spec for spec in EVERY if spec.endswith("pyramidkv")])
-@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.filter_too_much])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.filter_too_much])
 @given(askings(), st.data())
 def test_pyramidkv_s_rounding_takes_one_slot_of_a_head_at_most(
     ask: Ask, spec: str, asked: Asked, data: st.DataObject
