@@ -18,6 +18,7 @@ from lukv_bench.bench.methods.budget import Budget, parse_ratio
 from lukv_bench.bench.methods.eviction import evict_alone, read_context, select_kept
 from lukv_bench.bench.methods.method import Method, build_methods
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.scorers.base import LayerView
 from lukv_bench.scorers.kvzip import KVzip
 
 from ...tiny_model import make_model
@@ -111,7 +112,7 @@ def test_alone_and_beside_others_it_keeps_the_same(loaded: LoadedModel, ids: lis
 
 def test_a_scorer_that_changes_what_it_is_shown_costs_its_own_answer_alone(loaded: LoadedModel, ids: list[int]) -> None:
     class Writing(KVzip):
-        def score(self, layer):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def score(self, layer: LayerView) -> Tensor:
             layer.keys.zero_()
             return super().score(layer)
 
