@@ -8,6 +8,7 @@ from torch import Tensor
 
 from ..scorers.base import LayerView, Reads
 from ..scorers.observation import observe
+from ..scorers.pooling import check_window
 from .base import AllocationRequest, Needs
 from .preferences import measured, proportional_counts
 
@@ -42,8 +43,7 @@ class Cake:
     needs: ClassVar[Needs] = Needs.MEASURES
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
+        check_window(self.window)
         for name in ("tau1", "tau2"):
             if not 0.05 <= getattr(self, name) <= 100:
                 raise ValueError(f"{name} is from 0.05 to 100, not {getattr(self, name)}")

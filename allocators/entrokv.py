@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..scorers.base import LayerView, Reads
 from ..scorers.observation import observe
+from ..scorers.pooling import check_window
 from .base import AllocationRequest, Needs
 from .preferences import measured, proportional_counts
 
@@ -37,8 +38,7 @@ class EntroKV:
     needs: ClassVar[Needs] = Needs.MEASURES
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
+        check_window(self.window)
         if not 0 <= self.floor <= 1:
             raise ValueError(f"floor is a share from 0 to 1, not {self.floor}")
 

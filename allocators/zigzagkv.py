@@ -7,6 +7,7 @@ from torch import Tensor
 
 from ..scorers.base import LayerView, Reads
 from ..scorers.observation import observe
+from ..scorers.pooling import check_window
 from .base import AllocationRequest, Needs
 from .preferences import measured, proportional_counts
 
@@ -40,8 +41,7 @@ class ZigZagKV:
     needs: ClassVar[Needs] = Needs.MEASURES
 
     def __post_init__(self) -> None:
-        if self.window < 1:
-            raise ValueError(f"window is a number of tokens, at least 1, not {self.window}")
+        check_window(self.window)
         if not 0 < self.mass <= 1:
             raise ValueError(f"mass is a share above 0 and at most 1, not {self.mass}")
         if not 0 <= self.floor <= 1:

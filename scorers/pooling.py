@@ -25,13 +25,22 @@ def pooled(scores: Tensor, kernel: int, pool: Literal["max", "avg"]) -> Tensor:
     return functional.avg_pool1d(rows, kernel, stride=1, padding=padding).view_as(scores)
 
 
+def check_window(window: int) -> None:
+    """Refuse an observation window without queries.
+
+    Raises:
+        ValueError: it has none.
+    """
+    if window < 1:
+        raise ValueError(f"window is a number of tokens, at least 1, not {window}")
+
+
 def check_sizes(window: int, kernel: int) -> None:
     """Refuse sizes out of range.
 
     Raises:
         ValueError: a window without queries, or a kernel that is not odd.
     """
-    if window < 1:
-        raise ValueError(f"window is a number of tokens, at least 1, not {window}")
+    check_window(window)
     if kernel < 1 or kernel % 2 == 0:
         raise ValueError(f"kernel is odd and at least 1, not {kernel}")

@@ -40,6 +40,13 @@ class Ranking:
     ranks: Tensor
     seconds: float
 
+    @classmethod
+    def of(cls, table: Tensor, protection: Protection) -> "Ranking":
+        """That of a table, float32 [L, 1, H, T]."""
+        began = now(table.device)
+        ranks = rank(table, protection.mask(table.shape[-1]).to(table.device))
+        return cls(ranks, now(table.device) - began)
+
 
 @dataclass
 class Context:
@@ -86,9 +93,7 @@ class Context:
         """The ranks of a table's tokens, computed once for all budgets; raises what its scorer raised."""
         table, place = self.table(name), (name, protection)
         if place not in self._rankings:
-            began = now(table.device)
-            ranks = rank(table, protection.mask(self.n_tokens).to(table.device))
-            self._rankings[place] = Ranking(ranks, now(table.device) - began)
+            self._rankings[place] = Ranking.of(table, protection)
         return self._rankings[place]
 
     @property

@@ -1,24 +1,22 @@
 """What comes after a context, which only oracles know: the reference answer is fed, and what it attends to recorded."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from ...kernels.select import rank
 from ...scorers.base import Protection, Scorer
 from ..errors import without_frames
 from ..models.load import LoadedModel
-from .clock import now
 from .context import Context, Ranking
 from .evict import share
 from .feed import MESSAGE, feed_pieces
 from .held_scoring import score_held
 from .importance import FutureImportance, SeenLayers
+from .read_layers import held_layers
 from .rotary import rotating_for
 from .scoring import Tainted
-from .views import LayerAtHand
 
 WHOLE_QUESTION = True
 """Without the question's own rows, an answer over what is left is worse: docs/decisions/018-oracles.md."""
@@ -81,9 +79,7 @@ class Future:
         """The ranks of a table's tokens, computed once for all budgets."""
         table, place = self.table(of), (of.table, protection)
         if place not in self._rankings:
-            began = now(table.device)
-            ranks = rank(table, protection.mask(self.context.n_tokens).to(table.device))
-            self._rankings[place] = Ranking(ranks, now(table.device) - began)
+            self._rankings[place] = Ranking.of(table, protection)
         return self._rankings[place]
 
     def _score(self, of: FutureScorer) -> Tensor:
@@ -93,20 +89,9 @@ class Future:
             Tainted: the scorer changed something that it may only read.
             Exception: what the scorer raised.
         """
-        layers = self._layers(self.importance.clone())
+        layers = held_layers(self.loaded, self.context, self.seen.layers, future=self.importance.unbind())
         table, _ = score_held(self.loaded, self.context, of.table, of.scorer, layers, of.n_kept, self.seed)
         return table
-
-    def _layers(self, future: Tensor) -> Iterator[LayerAtHand]:
-        """Every layer as it was, but for its queries and its inputs."""
-        backend = self.loaded.backend
-        layers = zip(self.context.layers(), self.seen.layers, future, strict=True)
-        for index, ((keys, values), seen, of_layer) in enumerate(layers):
-            no_query = keys.new_empty(keys.shape[0], len(seen.value_term), 0, keys.shape[3])
-            own = of_layer.to(keys.device)
-            yield LayerAtHand(
-                self.loaded.model, index, seen.module, no_query, keys, values, seen.form, {}, None, backend, own
-            )
 
 
 @torch.inference_mode(mode=False)  # inference tensors do not count writes

@@ -9,21 +9,18 @@ from torch import Tensor
 from ...kernels.form import Form
 from ...kernels.projected_norm import projected_norm
 from ..models.shape import Unsupported, output_weights
+from .read_layers import ReadLayer
 
 
 @dataclass(frozen=True)
-class SeenLayer:
+class SeenLayer(ReadLayer):
     """A layer of a context, as it was read.
 
     Attributes:
-        module: Its attention module.
-        form: What its attention does to the logits.
         value_term: float32 [HQ, T], ||W_O v_j|| of each query head, divided by their sum over heads and tokens, which
             makes layers comparable (as in the code of LU-KV's authors).
     """
 
-    module: Any
-    form: Form
     value_term: Tensor
 
 
@@ -48,7 +45,7 @@ class SeenLayers:
                 "over its heads"
             )
         norms = projected_norm(values, weight)[0]
-        self.layers.append(SeenLayer(module, form, norms / (norms.sum() + 1e-9)))
+        self.layers.append(SeenLayer(module, form, len(norms), norms / (norms.sum() + 1e-9)))
 
 
 def importance_of(weights: Tensor, value_term: Tensor) -> Tensor:

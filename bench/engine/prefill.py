@@ -20,7 +20,8 @@ from .beside import Beside, Window
 from .cache import PrefillLayer, PrefillObserver
 from .clock import Laps
 from .context import Context, Holding
-from .replayed import LayerForms, with_replay
+from .read_layers import ReadLayers
+from .replayed import with_replay
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
 from .views import LayerAtHand, LayerInputs, watches
@@ -129,16 +130,18 @@ def hold(request: Prefill) -> Context:
     """Read a context; repeat without the scorers that changed something. Raises as `prefill`."""
     current, barred = request, dict[str, Exception]()
     while True:
-        sink, forms = Holding(request.loaded.shape.n_layers), LayerForms()
+        sink, read = Holding(request.loaded.shape.n_layers), ReadLayers()
         try:
             first = current.at_once
             if current.replaying:
-                first = replace(first, observers=(*first.observers, forms.see))
+                first = replace(first, observers=(*first.observers, read.see))
             context = _context(sink, read_into(sink, first), current, barred)
             if not current.replaying:
                 return context
             drawn = context_seed(current.seed, current.ids)
-            return with_replay(current.loaded, context, current.ids, forms, current.replaying, current.n_kept, drawn)
+            return with_replay(
+                current.loaded, context, current.ids, read.layers, current.replaying, current.n_kept, drawn
+            )
         except Tainted as taint:
             culprits = {taint.culprit: taint.error} if taint.culprit is not None else _culprits(current, taint)
             barred |= culprits

@@ -13,15 +13,16 @@ from ... import UserError
 from ...kernels.backend import Backend
 from ...kernels.ragged_store import compact
 from ...kernels.select import stack
-from ...kernels.store import KVStore, StoreFactory
+from ...kernels.store import StoreFactory
 from ...scorers.base import Reads, Scorer
 from ..engine.cache import StoreCache
-from ..engine.clock import Laps
+from ..engine.clock import now
 from ..engine.context import Context, FullCache
 from ..engine.evicting import Evicting
 from ..engine.future import Future, FutureScorer
 from ..engine.gauge import Gauge
 from ..engine.importance import SeenLayers
+from ..engine.layouts import ragged
 from ..engine.prefill import Prefill, hold, read_into
 from ..engine.reads import check_reads
 from ..engine.scoring import Tainted
@@ -131,18 +132,16 @@ def evict_held(
     those of `evict_alone`."""
     context = read_context(loaded, ids, [method], seed, n_sequence, barred)
     selection = select_kept(loaded, method, context, seed, barred)
-    full, beside = context.full, context.beside
     score_s, allocate_s = sum(context.score_s.get(name, 0.0) for name in method.tables), selection.allocate_s
     slots = [keys.shape[1] * keys.shape[2] for keys in context.keys]
-    copies, stores, compacting = _copies(n_rows, loaded.backend), list[KVStore](), Laps()
-    for (keys, values), kept in zip(context.for_last_use().layers(), selection.kept, strict=True):
-        with compacting.lap(keys.device):
-            stores.append(copies(keys, values, kept, n_sequence - len(ids)))
+    began, rows = now(*loaded.devices), [selection.kept] * n_rows
+    cache = ragged(loaded.backend).build(context.for_last_use(), rows, n_sequence - len(ids))
+    compact_s = now(*loaded.devices) - began
     return Evicted(
-        cache=StoreCache(stores, n_rows, len(ids), n_sequence, beside, n_sequence - len(ids)),
+        cache=cache,
         selection=selection,
-        full=full,
-        steps=EvictionSeconds(score_s, allocate_s, selection.seconds - score_s - allocate_s, compacting.seconds),
+        full=context.full,
+        steps=EvictionSeconds(score_s, allocate_s, selection.seconds - score_s - allocate_s, compact_s),
         held=[sum(slots)] * len(slots),
     )
 

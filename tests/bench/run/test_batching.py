@@ -28,7 +28,8 @@ def peak_bytes(run: Callable[[], object]) -> int:
     """The most bytes that a call has allocated at once, beside those before, as torch's allocator reports them."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profiler:
         run()
-    results: Any = profiler.profiler.kineto_results  # type: ignore[union-attr]
+    assert profiler.profiler is not None
+    results: Any = profiler.profiler.kineto_results
     held = peak = 0
     memory = [one for one in results.events() if one.name() == "[memory]"]
     for event in sorted(memory, key=lambda one: one.start_ns()):

@@ -37,7 +37,8 @@ class Reader:
 
     def answers(self, kind: str, question: str) -> list[str]:
         """The answers to a question of a kind, in order."""
-        return getattr(self, kind)(*re.findall(FORMS[kind], question)[0])  # type: ignore[no-any-return]
+        answers: list[str] = getattr(self, kind)(*re.findall(FORMS[kind], question)[0])
+        return answers
 
     def value(self, name: str, shelf: str) -> list[str]:
         return [code for one, its, code in self.parcels if (one, its) == (name, shelf)]
