@@ -14,6 +14,13 @@ from lukv_bench.leaderboard.view import View, current_view, place_label
 
 CHOSEN = "configuration"  # the key of the one that is looked at
 
+FIDELITY = "Fidelity"
+SEGMENTS = ("Score and loss", FIDELITY)
+ABOUT_SEGMENTS = (
+    "Fidelity: how near the evicted cache's next tokens are to the full cache's, and what the score is between a floor "
+    "and an oracle. The saved table has all columns."
+)
+
 COLUMNS = {
     "Rank": st.column_config.NumberColumn(
         width=48, help="Shared where the paired test cannot part two configurations, see below."
@@ -86,8 +93,11 @@ def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd
     _show_best(tables.best_by_budget(table))
     st.subheader("All configurations")
     st.caption("Tick a row to see its results by task, and the command that reproduces it, below the tables.")
+    columns = tables.SCORE_COLUMNS
+    if tables.has_fidelity(table) and state.segments("columns", "Columns", SEGMENTS, help=ABOUT_SEGMENTS) == FIDELITY:
+        columns = tables.FIDELITY_COLUMNS
     show_table(
-        tables.shown_ranking(table),
+        tables.shown_ranking(table, columns),
         table,
         "ranking",
         alt="Configurations by rank. The list below the tables chooses one without a mouse.",

@@ -1,6 +1,6 @@
 """The tables of the leaderboard: who is ranked where, what each configuration keeps, who is incomplete."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
@@ -12,6 +12,10 @@ _ABOUT = ("method", "budget", "allocator", "scorer", "ratio", "keep_tokens", "sp
 _MEANS = ("kv_bytes_kept", "kv_bytes_full")
 FIDELITY = ("kl_nats", "agreement")
 SECONDS = ("prefill_s", "evict_s", "ttft_s", "tpot_s")
+
+ALWAYS = ("Rank", "Score", "Budget", "Method")
+SCORE_COLUMNS = (*ALWAYS, "Details", "95% interval", "Loss, %", "95% of loss", "Kept, MiB", "Places")
+FIDELITY_COLUMNS = (*ALWAYS, "Details", "KL, nats", "Same token, %", "Of oracle, %", "Kept, MiB")
 
 
 def describe_configurations(cells: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
@@ -92,8 +96,18 @@ def full_score(ranked: pd.DataFrame, about: pd.DataFrame) -> float | None:
     return float(ranked.loc[is_full, "score"].iloc[0]) if is_full.sum() == 1 else None
 
 
-def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
-    """What a reader looks at, first what a phone has room for; spans are texts, details there only where needed."""
+def has_fidelity(table: pd.DataFrame) -> bool:
+    """Whether anything was measured that `FIDELITY_COLUMNS` show."""
+    return bool(table[[*FIDELITY, "share_of_oracle"]].notna().any(axis=None))
+
+
+def shown_ranking(table: pd.DataFrame, columns: Sequence[str] = SCORE_COLUMNS) -> pd.DataFrame:
+    """What a reader looks at, first what a phone has room for; spans are texts, what is empty is left out.
+
+    Args:
+        table: Of `ranking_table`.
+        columns: `SCORE_COLUMNS` or `FIDELITY_COLUMNS`: a desktop has no room for both.
+    """
     places = [span(low, high, 0) for low, high in zip(table["best_place"], table["worst_place"], strict=True)]
     intervals = [span(low, high, 1) for low, high in zip(table["interval_low"], table["interval_high"], strict=True)]
     losses = [span(low, high, 1) for low, high in zip(table["loss_low"], table["loss_high"], strict=True)]
@@ -114,9 +128,8 @@ def shown_ranking(table: pd.DataFrame) -> pd.DataFrame:
             "Places": places,
         }
     )
-    optional = ("Details", "Loss, %", "95% of loss", "KL, nats", "Same token, %", "Of oracle, %")
-    empty = [name for name in optional if not shown[name].replace("", None).notna().any()]
-    return shown.drop(columns=empty)
+    filled = shown.columns[shown.replace("", None).notna().any()]
+    return shown[[name for name in columns if name in ALWAYS or name in filled]]
 
 
 def seconds_table(cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:

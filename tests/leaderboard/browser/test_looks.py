@@ -54,7 +54,7 @@ def test_every_page_is_readable_on_a_phone_light_and_dark(visitors: Visitors) ->
 
 def test_a_desktop_shows_filters_and_tables_in_full(visitors: Visitors) -> None:
     screen = visitors.open()
-    for address in ("tradeoffs", "compare", "budgets", ""):
+    for address in ("tradeoffs", "compare", "budgets", "", "?columns=Fidelity"):
         screen.go(address)
         found = {name: screen.page.evaluate(name) for name in (CUT, COVERED, WIDER)}
         assert not any(found.values()), (address, [*found.values()])

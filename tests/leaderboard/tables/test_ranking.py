@@ -153,10 +153,13 @@ def test_fidelity_is_a_mean_over_tasks_of_configurations_that_have_it_on_every_a
     about = tables.describe_configurations(both, {each: row[0] for each, row in ABOUT.items()})
     table = tables.ranking_table(ranked({"f": 90.0, "a": 60.0, "b": 50.0}), about).set_index("configuration")
     assert table["kl_nats"].fillna(-1).to_dict() == {"f": 0.0, "a": 1.0, "b": -1.0}
-    shown = tables.shown_ranking(table.reset_index())
+    shown = tables.shown_ranking(table.reset_index(), tables.FIDELITY_COLUMNS)
+    assert tables.has_fidelity(table)
     assert shown["Same token, %"].fillna(-1).tolist() == [100.0, 50.0, -1.0]
 
 
 def test_fidelity_that_nobody_measured_has_no_column(about: pd.DataFrame) -> None:
-    shown = tables.shown_ranking(tables.ranking_table(ranked({"f": 90.0, "a": 60.0, "b": 50.0}), about))
-    assert {"KL, nats", "Same token, %"}.isdisjoint(shown.columns)
+    table = tables.ranking_table(ranked({"f": 90.0, "a": 60.0, "b": 50.0}), about)
+    assert not tables.has_fidelity(table)
+    shown = tables.shown_ranking(table, tables.FIDELITY_COLUMNS)
+    assert {"KL, nats", "Same token, %", "Of oracle, %"}.isdisjoint(shown.columns)
