@@ -2,16 +2,19 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from sqlalchemy import select
 
+from .. import UserError
 from .comparable import SETTING, Setting
 from .database import Database
+from .facets import read_facets
 from .labels import budget_label, is_oracle, method_name
 from .results import Row
 from .rivals import Rivals
+from .sample_scores import read_scores
 from .schema import Task
 from .score_tables import read_score_table
 from .statistics.frontier import frontier_band, pareto
@@ -19,8 +22,12 @@ from .statistics.intervals import difference_intervals
 from .statistics.ranking import ranked_frame
 from .statistics.table import ScoreTable
 
-By = Literal["task", "family", "model"]
+GROUPS = ("task", "family", "model")
+"""What `by` may always be; else it is a facet of the samples."""
+
 Name = Callable[[Mapping[str, Any]], str]
+Parts = Callable[[Row], Mapping[str, float]]
+"""A cell's score on each part that it belongs to."""
 
 BOARD_COLUMNS = (
     *(
@@ -48,7 +55,7 @@ BOARD_COLUMNS = (
     ),
     "parts",
 )
-"""The columns of a ranked configuration, in order. `parts` has its score on each task, family or model; `frontier`,
+"""The columns of a ranked configuration, in order. `parts` has its score on each part of what `by` names; `frontier`,
 where it is on the frontier, the interval of the best score for its bytes, see `statistics.frontier.frontier_band`."""
 
 
@@ -58,7 +65,7 @@ class Board:
 
     Attributes:
         title: What the configurations share.
-        parts: Names of the tasks, families or models, in order; empty where none were asked for.
+        parts: Names of the tasks, families, models or a facet's values, in order; empty where none were asked for.
         rows: Of complete configurations with BOARD_COLUMNS, the best first.
         incomplete: Method, budget and `missing` (a list of texts) of each configuration that is not ranked.
     """
@@ -69,7 +76,7 @@ class Board:
     incomplete: Sequence[dict[str, Any]]
 
 
-def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None = None) -> list[Board]:
+def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: str | None = None) -> list[Board]:
     """A board for every group of rows that may be ranked together; with `by` model, one over all of their models.
 
     There each task on each model is a task, and methods with the same arguments and budget are one. Oracles are left
@@ -79,20 +86,22 @@ def read_boards(db: Database, rows: Sequence[Row], rivals: Rivals, by: By | None
         db: The results.
         rows: Of `read_results`.
         rivals: What each cell is held against.
-        by: Of what parts the scores are shown beside the mean.
+        by: Of what parts the scores are shown beside the mean: GROUPS, or a facet of the samples, such as "kind". The
+            score on a value is the mean over the tasks that have it of the mean over their samples with it.
+
+    Raises:
+        UserError: no sample has the facet.
     """
     shared = [name for name in SETTING if by != "model" or name not in ("model", "model_revision")]
     groups: dict[tuple[Any, ...], list[Row]] = {}
     for row in rows:
         if not is_oracle(row):
             groups.setdefault(tuple(row[name] for name in shared), []).append(row)
-    part = _parts(db, by)
-    return [_board(db, group, rivals, part, by) for group in groups.values()]
+    parts = _parts(db, [row for group in groups.values() for row in group], by)
+    return [_board(db, group, rivals, parts, by) for group in groups.values()]
 
 
-def _board(
-    db: Database, rows: Sequence[Row], rivals: Rivals, part: Callable[[Row], str] | None, by: By | None
-) -> Board:
+def _board(db: Database, rows: Sequence[Row], rivals: Rivals, parts_of: Parts | None, by: str | None) -> Board:
     key: Name = _across_models if by == "model" else lambda row: str(row["configuration"])
     task: Name = _task_of_model if by == "model" else lambda row: str(row["task"])
     table, incomplete = read_score_table(db, rows, key, task)
@@ -105,7 +114,7 @@ def _board(
     for ranks in ranked_frame(table).to_dict("records"):
         name = ranks["configuration"]
         on_frontier = {"is_on_frontier": name in frontier, "frontier": frontier.get(name)}
-        ranked.append(_row(ranks, of[name], gains, part) | on_frontier)
+        ranked.append(_row(ranks, of[name], gains, parts_of) | on_frontier)
     parts = sorted({name for row in ranked for name in row["parts"]})
     left_out = [
         {"method": method_name(of[name][0]), "budget": budget_label(of[name][0]), "missing": missing}
@@ -118,14 +127,14 @@ def _row(
     ranks: dict[Any, Any],
     rows: Sequence[Row],
     gains: dict[str, tuple[list[float], str]],
-    part: Callable[[Row], str] | None,
+    parts_of: Parts | None,
 ) -> dict[str, Any]:
     name = ranks["configuration"]
     gain, against = gains.get(name, (None, None))
     scores: dict[str, list[float]] = {}
-    if part is not None:
-        for row in rows:
-            scores.setdefault(part(row), []).append(row["score"])
+    if parts_of is not None:
+        for part, score in (each for row in rows for each in parts_of(row).items()):
+            scores.setdefault(part, []).append(score)
     return {
         **{column: rows[0][column] for column in ("model", "protocol", "configuration")},
         **{column: int(ranks[column]) for column in ("rank", "best_place", "worst_place")},
@@ -172,19 +181,37 @@ def _frontier(table: ScoreTable, of: dict[str, list[Row]]) -> dict[str, list[flo
     return {table.configurations[number]: [a, b] for number, a, b in zip(on, low.tolist(), high.tolist(), strict=True)}
 
 
-def _parts(db: Database, by: By | None) -> Callable[[Row], str] | None:
+def _parts(db: Database, rows: Sequence[Row], by: str | None) -> Parts | None:
     if by is None:
         return None
     if by == "model":
-        return lambda row: str(row["model"])
+        return lambda row: {str(row["model"]): row["score"]}
     if by == "task":
-        return lambda row: row["task"] if row["length"] is None else f"{row['task']} {row['length']}"
+        return lambda row: {row["task"] if row["length"] is None else f"{row['task']} {row['length']}": row["score"]}
+    if by != "family":
+        return _facet_parts(db, rows, by)
     with db.reading() as connection:
         families = {row.name: row.family for row in connection.execute(select(Task.name, Task.family))}
-    return lambda row: str(families.get(row["task"], "other"))
+    return lambda row: {str(families.get(row["task"], "other")): row["score"]}
 
 
-def _title(rows: Sequence[Row], by: By | None) -> str:
+def _facet_parts(db: Database, rows: Sequence[Row], by: str) -> Parts:
+    """Each cell's mean score over its samples with each value of a facet. Raises UserError where no sample has it."""
+    scores = read_scores(db, [str(row["cell"]) for row in rows if row["status"] != "unreadable"])
+    facets = read_facets(db, scores.samples)
+    if by not in facets:
+        *others, last = (*GROUPS, *sorted(facets))
+        raise UserError(f'--by is {", ".join(others)} or {last}, not "{by}".')
+    cells, values = list(scores.cells), [facets[by].get(sample) for sample in scores.samples]
+    of: dict[str, dict[str, list[float]]] = {}
+    for cell, sample, score in zip(scores.cell.tolist(), scores.sample.tolist(), scores.score.tolist(), strict=True):
+        value = values[sample]
+        if value is not None:
+            of.setdefault(cells[cell], {}).setdefault(value, []).append(score)
+    return lambda row: {value: float(np.mean(each)) for value, each in of.get(str(row["cell"]), {}).items()}
+
+
+def _title(rows: Sequence[Row], by: str | None) -> str:
     title = Setting.of(rows[0]).title
     if by != "model":
         return title

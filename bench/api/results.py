@@ -239,14 +239,15 @@ def answer_rows(store: "Store", cells: Sequence[Row], limit: int | None = None) 
 
 
 def boards(store: "Store", rows: Sequence[Row], against: str | None, by: str | None) -> "list[Board]":
-    """What `results --by` and `--pareto` show, of rows of `cell_rows`. Raises UserError if `against` names no row."""
-    from typing import cast
+    """What `results --by` and `--pareto` show, of rows of `cell_rows`.
 
-    from ...db.board import By, read_boards
+    Raises UserError if `against` or `by` names nothing.
+    """
+    from ...db.board import read_boards
     from ...db.rivals import UNIFORM, find_rivals, parse_against
 
     rule = UNIFORM if against is None else parse_against(against, rows)
-    return read_boards(store, rows, find_rivals(rows, rule), cast("By | None", by))
+    return read_boards(store, rows, find_rivals(rows, rule), by)
 
 
 def compared_pairs(

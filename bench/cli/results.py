@@ -47,8 +47,8 @@ class ResultsOptions:
         typer.Option(
             "--by",
             help="A ranked row per configuration instead, over all its tasks, with its score on each task, each family "
-            "of tasks, or each model.",
-            metavar="task|family|model",
+            "of tasks, each model, or each value of what samples are grouped by: kind, of the requests tasks.",
+            metavar="task|family|model|kind",
         ),
     ] = None
     pareto: Annotated[
@@ -110,6 +110,8 @@ def results(options: ResultsOptions) -> int:
 
       lukv-bench results --by family --markdown
 
+      lukv-bench results --by kind --task requests
+
       lukv-bench results --pareto --latex
 
       lukv-bench results --areas
@@ -169,8 +171,6 @@ def _check(options: ResultsOptions) -> None:
         if any((*views, options.answers, options.against, ranked)):
             raise UserError("--plot draws every method's scores; give it --db and --task at most.")
         check_plot(options.plot)
-    if options.by not in (None, "task", "family", "model"):
-        raise UserError(f'--by is task, family or model, not "{options.by}".')
     if ranked and options.grid:
         raise UserError("--grid shows cells, and --by, --pareto and --areas rank; leave --grid out.")
     if options.areas and (options.by is not None or options.pareto):

@@ -2,9 +2,11 @@
 
 import csv
 import io
+import json
 import re
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +67,29 @@ def test_models_side_by_side(database: "MakeDatabase", lukv_bench: Any) -> None:
     rows = lukv_bench("results", "--db", database(SCORES), "--by", "model", "--csv").out
     (first, *_) = csv.DictReader(io.StringIO(rows))
     assert (first["method"], first["score: tiny"]) == ("full", "100.0")
+
+
+def test_scores_by_what_samples_are_grouped_by(
+    database: "MakeDatabase", lukv_bench: Any, refused: Callable[..., str]
+) -> None:
+    """The needles of the first six samples are shallow, of the others deep; fwe has no depth but a kind."""
+    path = database(SCORES)
+    with closing(sqlite3.connect(path)) as opened, opened:
+        for task, name, values in (("niah_single_1", "depth", (10, 90)), ("fwe", "kind", ("list", "count"))):
+            for condition, value in zip(("<", ">="), values, strict=True):
+                opened.execute(
+                    f"UPDATE sample SET facets = ? WHERE task = ? AND ordinal {condition} 6",
+                    (json.dumps({"document": "one text", name: value}), task),
+                )
+    ended = lukv_bench("results", "--db", path, "--by", "depth", "--json")
+    assert ended.code == 0, ended.err
+    rows = {(row["method"], row["budget"]): row for row in ended.rows}
+    assert rows["lukv x keydiff", "prune 0.8"]["parts"] == {"10": 100.0, "90": pytest.approx(100 * 6 / 18)}
+    assert rows["full", "-"]["parts"] == {"10": 100.0, "90": 100.0}
+    (first, *_) = csv.DictReader(io.StringIO(lukv_bench("results", "--db", path, "--by", "kind", "--csv").out))
+    assert first["score: count"] == "100.0"
+    said = refused(["results", "--db", str(path), "--by", "document"])
+    assert '--by is task, family, model, depth or kind, not "document".' in said
 
 
 def test_the_frontier_keeps_what_nothing_beats(board: Path, lukv_bench: Any) -> None:
