@@ -93,9 +93,8 @@ def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd
     _show_best(tables.best_by_budget(table))
     st.subheader("All configurations")
     st.caption("Tick a row to see its results by task, and the command that reproduces it, below the tables.")
-    columns = tables.SCORE_COLUMNS
-    if tables.has_fidelity(table) and state.segments("columns", "Columns", SEGMENTS, help=ABOUT_SEGMENTS) == FIDELITY:
-        columns = tables.FIDELITY_COLUMNS
+    asked = state.segments("columns", "Columns", SEGMENTS, help=ABOUT_SEGMENTS) if tables.has_fidelity(table) else None
+    columns = tables.FIDELITY_COLUMNS if asked == FIDELITY else tables.SCORE_COLUMNS
     show_table(
         tables.shown_ranking(table, columns),
         table,
