@@ -1,5 +1,5 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
-# make test   all tests, a worker process per core and one more, since many tests wait for a process, a database or a browser
+# make test   all tests, a worker process per core and two more, since many tests wait for a process, a database or a browser
 #             (eight at most: each may load the default model)
 # make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
@@ -14,8 +14,10 @@ BIN := $(VENV)/bin
 # Python compiles what is imported, and keeps it: compiling all 20,000 installed files here would take longer than the rest.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
+# One process compiles the tests and what they import: without it, each worker of the tests would.
+COLLECT := $(BIN)/python -m pytest --collect-only -qq
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
-TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 1))')
+TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 2))')
 SOURCES := pyproject.toml constraints.txt __init__.py
 
 .PHONY: run test check lint types format docs aot bench-kernels gpu-check
@@ -62,6 +64,7 @@ $(BIN)/python:
 $(VENV)/installed: $(BIN)/python $(SOURCES)
 	$(PIP_INSTALL) -c constraints.txt -e .
 	$(COMPILE)
+	$(COLLECT) >$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 $(VENV)/installed-dev: $(BIN)/python $(SOURCES)
@@ -71,6 +74,7 @@ $(VENV)/installed-dev: $(BIN)/python $(SOURCES)
 # A step of its own, which linters and mypy need not wait for.
 $(VENV)/compiled: $(VENV)/installed-dev
 	$(COMPILE)
+	$(COLLECT) >$@.log || { cat $@.log; exit 1; }
 	@touch $@
 
 # mypy wants the package under its own name; the checkout's folder may have any.

@@ -1,9 +1,11 @@
 """A database of results that no model was needed for: scores as a test wants them."""
 
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,16 +66,28 @@ def make_database(
     return path
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> MakeDatabase:
-    """`make_database` in a folder of the test's own."""
-    return partial(make_database, tmp_path / "views.db")
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> MakeDatabase:
-    """`make_database` for all tests of a module, which read it alone."""
-    return partial(make_database, tmp_path_factory.mktemp("once") / "views.db")
+    """`make_database` for tests that only read: equal results are made once."""
+    folder = tmp_path_factory.mktemp("once")
+
+    def made(scores: Scores, seeds: Sequence[int] = (0,), document: Callable[[int], str] | None = None) -> Path:
+        longest = max(len(values) for tasks in scores.values() for values in tasks.values())
+        documents = None if document is None else [document(ordinal) for ordinal in range(longest)]
+        path = folder / f"{_hash(json.dumps([scores, seeds, documents]))}.db"
+        return path if path.exists() else make_database(path, scores, seeds, document)
+
+    return made
+
+
+@pytest.fixture
+def database(tmp_path: Path, once: MakeDatabase) -> MakeDatabase:
+    """The same, as a file of the test's own."""
+
+    def copied(*arguments: Any, **more: Any) -> Path:
+        return Path(shutil.copy(once(*arguments, **more), tmp_path / "views.db"))
+
+    return copied
 
 
 def _put(
