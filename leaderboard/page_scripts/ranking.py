@@ -16,10 +16,6 @@ CHOSEN = "configuration"  # the key of the one that is looked at
 
 FIDELITY = "Fidelity"
 SEGMENTS = ("Score and loss", FIDELITY)
-ABOUT_SEGMENTS = (
-    "Fidelity: how near the evicted cache's next tokens are to the full cache's, and what the score is between a floor "
-    "and an oracle. The saved table has all columns."
-)
 
 COLUMNS = {
     "Rank": st.column_config.NumberColumn(
@@ -93,7 +89,7 @@ def _show_ranked(view: View, whole: pd.DataFrame, table: pd.DataFrame, about: pd
     _show_best(tables.best_by_budget(table))
     st.subheader("All configurations")
     st.caption("Tick a row to see its results by task, and the command that reproduces it, below the tables.")
-    asked = state.segments("columns", "Columns", SEGMENTS, help=ABOUT_SEGMENTS) if tables.has_fidelity(table) else None
+    asked = state.segments("columns", "Columns", SEGMENTS) if tables.has_fidelity(table) else None
     columns = tables.FIDELITY_COLUMNS if asked == FIDELITY else tables.SCORE_COLUMNS
     show_table(
         tables.shown_ranking(table, columns),

@@ -1,6 +1,6 @@
 """How many samples settle a comparison by score, by KL and by the reference's likelihood, and whether they agree.
 
-    python tests/benchmarks/settling.py RESULTS.db [--pairs N]
+    python tests/benchmarks/settling.py RESULTS.db [--pairs N] [--task T,T]
 
 Of a database in which fidelity was measured. For each task and budget every two configurations are a pair. How many
 samples a measure needs to settle a pair is the normal approximation of `compare` (column needs): p below 0.05, four
@@ -9,22 +9,28 @@ within the samples that there are, those that take most samples first.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
 from statistics import median
+from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.stats import spearmanr
+from tqdm import tqdm
 
+from lukv_bench.db.documents import read_documents
 from lukv_bench.db.labels import budget_label, method_name
-from lukv_bench.db.measures import MEASURES
-from lukv_bench.db.pairs import read_pairs
+from lukv_bench.db.measures import MEASURES, Measure, read_values
 from lukv_bench.db.results import Row, read_results
-from lukv_bench.db.statistics.paired import Paired
+from lukv_bench.db.statistics.paired import Paired, TaskScores, compare_tasks
 from lukv_bench.db.store import Store
 from lukv_bench.db.urls import resolve_url
+
+IntArray = NDArray[np.int64]
+FloatArray = NDArray[np.float64]
 
 BY = ("score", "kl", "nll")
 LEVEL = 0.05
@@ -52,15 +58,44 @@ class Pair:
         return MEASURES[by].favours_a(self.paired[by]) == MEASURES["score"].favours_a(self.paired["score"])
 
 
+@dataclass(frozen=True)
+class Values:
+    """A measure of every answer: by cell the samples that have it, in order, and what they have."""
+
+    measure: Measure
+    of: Mapping[str, tuple[IntArray, FloatArray]]
+    documents: Sequence[str]
+
+    @classmethod
+    def read(cls, store: Store, cells: Sequence[str], measure: Measure) -> Self:
+        found = read_values(store, cells, measure)
+        documents = read_documents(store, found.samples)
+        order = np.lexsort((found.sample, found.cell))
+        ends = np.cumsum(np.bincount(found.cell, minlength=len(found.cells)))
+        samples, scores = (np.split(each[order], ends[:-1]) for each in (found.sample, found.score))
+        of = {cell: (samples[number], scores[number]) for cell, number in found.cells.items()}
+        return cls(measure, of, [documents.get(sample, sample) for sample in found.samples])
+
+    def compared(self, a: str, b: str) -> Paired:
+        """Two cells over the same samples."""
+        (samples, of_a), (others, of_b) = self.of[a], self.of[b]
+        if not np.array_equal(samples, others):
+            raise SystemExit(f"{a[:8]} and {b[:8]} have {self.measure.name} of other samples")
+        documents = np.array([self.documents[sample] for sample in samples])
+        return self.measure.shown(compare_tasks([TaskScores(of_a, of_b, documents)]))
+
+
 def pairs_of(store: Store, rows: Sequence[Row]) -> Iterator[Pair]:
-    """Every two cells of the same task and budget."""
+    """Every two cells of the same task and budget, but for oracles."""
     places: dict[tuple[str, str], list[Row]] = {}
     for row in rows:
-        if row["status"] == "complete" and row["allocator"] != "full":
+        if row["status"] == "complete" and row["allocator"] != "full" and not row["is_oracle"]:
             places.setdefault((row["task"], budget_label(row)), []).append(row)
-    for (task, budget), same in places.items():
+    cells = [row["cell"] for same in places.values() for row in same]
+    values = {by: Values.read(store, cells, MEASURES[by]) for by in BY}
+    for (task, budget), same in tqdm(places.items()):
         for a, b in combinations(same, 2):
-            found = {by: read_pairs(store, a["cell"], b["cell"], measure=MEASURES[by])[0].whole for by in BY}
+            found = {by: values[by].compared(a["cell"], b["cell"]) for by in BY}
             yield Pair(task, (f"{method_name(a)}, {budget}", f"{method_name(b)}, {budget}"), found)
 
 
@@ -78,9 +113,12 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("database", type=Path)
     options.add_argument("--pairs", type=int, default=5)
+    options.add_argument("--task", help="only these tasks, with commas between them")
     given = options.parse_args()
     with Store.open(resolve_url(str(given.database)), create=False) as store:
         rows = read_results(store)
+        tasks = given.task.split(",") if given.task else {row["task"] for row in rows}
+        rows = [row for row in rows if row["task"] in tasks]
         pairs = list(pairs_of(store, rows))
     correlations(rows)
     settled = [pair for pair in pairs if pair.settled]

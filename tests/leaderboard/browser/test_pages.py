@@ -129,7 +129,8 @@ def test_a_click_on_the_map_leads_to_that_configuration_on_that_task(screen: Scr
     screen.follow("Tasks")
     row = screen.csv()[5]
     name, place = next(iter(row.values())), [*row][-1]
-    mark = screen.plot().locator(".scatterlayer .trace").last.locator(".point").nth(2 * 5 + 1)
+    n_places = sum(each.endswith(" 1280") for each in row)
+    mark = screen.plot().locator(".scatterlayer .trace").last.locator(".point").nth(n_places * 6 - 1)
     mark.scroll_into_view_if_needed()
     field = mark.bounding_box()
     assert field is not None
@@ -157,6 +158,7 @@ def test_two_configurations_are_compared_down_to_the_answers_that_flipped(visito
     assert screen.rows()[-1]["Length"] == ""
 
     screen.pick("lost by B")
+    expect(screen.main.get_by_text(f"{whole['lost']} of the ", exact=False)).to_be_visible()
     flips = screen.csv(1)
     assert len(flips) == int(whole["lost"]) > 0
     assert {float(row["difference"]) < 0 for row in flips} == {True}
