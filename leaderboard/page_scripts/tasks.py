@@ -3,6 +3,7 @@
 import pandas as pd
 import streamlit as st
 
+from lukv_bench.db.facets import read_facets
 from lukv_bench.db.frames.sample_scores import read_sample_scores
 from lukv_bench.leaderboard import state, text
 from lukv_bench.leaderboard.configurations import at_place
@@ -12,10 +13,13 @@ from lukv_bench.leaderboard.incomplete import show_incomplete
 from lukv_bench.leaderboard.links import show_link
 from lukv_bench.leaderboard.notices import show_no_rows
 from lukv_bench.leaderboard.ranks import configurations_of
-from lukv_bench.leaderboard.tables.tasks import sample_table, score_table, task_table
+from lukv_bench.leaderboard.tables.tasks import facet_table, sample_table, score_table, task_table
 from lukv_bench.leaderboard.view import View, current_view, place_label
 
 MOST_ROWS = 200
+MOST_VALUES = 12
+"""Of a facet that is shown."""
+
 MAP, PLACE, CHOSEN = "tasks", "place", "of"  # keys of what is clicked, and of what a click chooses
 COLUMNS = {
     "name": "Configuration",
@@ -90,12 +94,33 @@ def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
         label = "Its samples of this task"
         show_link("samples", label, "Prompts, answers and references", place=place_label(place), samples_of=name)
         show_link("compare", "Compare it", "Differences to another configuration", b=name)
-    _show_samples(view, about, table.head(n_rows))
+    shown = table.head(n_rows)
+    scores = view.record.read(read_sample_scores, list(shown["cell"]))
+    _show_facets(view, about, shown, scores)
+    _show_samples(about, shown, scores)
 
 
-def _show_samples(view: View, about: pd.DataFrame, cells: pd.DataFrame) -> None:
+def _show_facets(view: View, about: pd.DataFrame, cells: pd.DataFrame, scores: pd.DataFrame) -> None:
+    """A map for each facet that groups the task's samples, such as the kind of a question."""
+    samples = sorted(set(scores["sample"]))
+    facets = view.record.read(read_facets, samples)
+    for name, values in sorted(facets.items()):
+        table = facet_table(scores, cells, about, values)
+        if not 2 <= table.shape[1] <= min(MOST_VALUES, len(samples) - 1):
+            continue
+        st.subheader(f"By {text.markdown(name)}")
+        st.plotly_chart(
+            score_map(table, text.plotly(name, 40)),
+            key=f"by-{name}",
+            alt=f"Heat map of scores by configuration and {text.line(name)}",
+        )
+        st.caption("Means over the samples of each group. What the full cache does not answer, no eviction can lose.")
+        show_download(table.reset_index(names="configuration"), f"by-{text.line(name)}")
+
+
+def _show_samples(about: pd.DataFrame, cells: pd.DataFrame, own: pd.DataFrame) -> None:
     st.subheader("Sample by sample")
-    scores = sample_table(view.record.read(read_sample_scores, list(cells["cell"])), cells, about)
+    scores = sample_table(own, cells, about)
     if scores.empty:
         st.info("No sample of this task has a score yet.")
         return

@@ -1,5 +1,7 @@
 """Scores by configuration and task."""
 
+from collections.abc import Mapping
+
 import numpy as np
 import pandas as pd
 
@@ -51,7 +53,27 @@ def sample_table(scores: pd.DataFrame, cells: pd.DataFrame, about: pd.DataFrame)
         about: Of `ranking.describe_configurations`, for the rows' names.
     """
     own = scores[scores["cell"].isin(cells["cell"])]
-    table = own.pivot_table(index="cell", columns="ordinal", values="score", aggfunc="mean")
+    return _named(own.pivot_table(index="cell", columns="ordinal", values="score", aggfunc="mean"), cells, about)
+
+
+def facet_table(
+    scores: pd.DataFrame, cells: pd.DataFrame, about: pd.DataFrame, values: Mapping[str, str]
+) -> pd.DataFrame:
+    """Mean scores over the samples with each value of a facet: rows as of `sample_table`, a column per value.
+
+    Args:
+        scores: Of `read_sample_scores`.
+        cells: Those of the task, with cell and configuration.
+        about: Of `ranking.describe_configurations`, for the rows' names.
+        values: By sample the facet's value, for those that have one.
+    """
+    own = scores[scores["cell"].isin(cells["cell"]) & scores["sample"].isin(values)]
+    own = own.assign(value=own["sample"].map(dict(values)))
+    return _named(own.pivot_table(index="cell", columns="value", values="score", aggfunc="mean"), cells, about)
+
+
+def _named(table: pd.DataFrame, cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:
+    """A table by cell in the order of `cells`, under the names of their configurations."""
     table = table.reindex([cell for cell in cells["cell"] if cell in table.index])
     by_cell = dict(zip(cells["cell"], cells["configuration"], strict=True))
     return table.set_axis([about.at[by_cell[cell], "name"] for cell in table.index], axis=0)

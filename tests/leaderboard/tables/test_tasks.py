@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lukv_bench.leaderboard.tables.tasks import sample_table, score_table, task_table
+from lukv_bench.leaderboard.tables.tasks import facet_table, sample_table, score_table, task_table
 
 
 @pytest.fixture
@@ -56,3 +56,13 @@ def test_a_column_is_the_same_sample_for_all(cells: pd.DataFrame, about: pd.Data
     assert list(table.index) == ["A", "full"]
     assert table.loc["full"].tolist() == [100.0, 50.0]
     assert pd.isna(table.at["A", 0])
+
+
+def test_a_facet_s_column_is_the_mean_over_its_samples(cells: pd.DataFrame, about: pd.DataFrame) -> None:
+    rows = [("a-fwe", "s0", 0.0), ("a-fwe", "s1", 100.0), ("a-fwe", "s2", 50.0), ("f-fwe", "s0", 100.0)]
+    scores = pd.DataFrame(rows, columns=["cell", "sample", "score"])
+    own = cells[cells["task"] == "fwe"].iloc[::-1]
+    table = facet_table(scores, own, about, {"s0": "list", "s1": "list", "s3": "count"})
+    assert list(table.index) == ["full", "A"]
+    assert table["list"].tolist() == [100.0, 50.0]
+    assert list(table.columns) == ["list"], "s2 has no kind, and s3 no score"
