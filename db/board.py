@@ -10,7 +10,7 @@ from sqlalchemy import select
 from .. import UserError
 from .comparable import SETTING, Setting
 from .database import Database
-from .facets import read_facets
+from .facets import natural, read_facets
 from .labels import budget_label, is_oracle, method_name
 from .results import Row
 from .rivals import Rivals
@@ -24,6 +24,9 @@ from .statistics.table import ScoreTable
 
 GROUPS = ("task", "family", "model")
 """What `by` may always be; else it is a facet of the samples."""
+
+MOST_NAMED, MOST_VALUES = 12, 50
+"""Facets that a message names, and values of one that a table shows."""
 
 Name = Callable[[Mapping[str, Any]], str]
 Parts = Callable[[Row], Mapping[str, float]]
@@ -115,7 +118,7 @@ def _board(db: Database, rows: Sequence[Row], rivals: Rivals, parts_of: Parts | 
         name = ranks["configuration"]
         on_frontier = {"is_on_frontier": name in frontier, "frontier": frontier.get(name)}
         ranked.append(_row(ranks, of[name], gains, parts_of) | on_frontier)
-    parts = sorted({name for row in ranked for name in row["parts"]})
+    parts = sorted({name for row in ranked for name in row["parts"]}, key=natural)
     left_out = [
         {"method": method_name(of[name][0]), "budget": budget_label(of[name][0]), "missing": missing}
         for name, missing in zip(incomplete["configuration"], incomplete["missing"], strict=True)
@@ -182,7 +185,7 @@ def _frontier(table: ScoreTable, of: dict[str, list[Row]]) -> dict[str, list[flo
 
 
 def _parts(db: Database, rows: Sequence[Row], by: str | None) -> Parts | None:
-    if by is None:
+    if by is None or not rows:
         return None
     if by == "model":
         return lambda row: {str(row["model"]): row["score"]}
@@ -196,12 +199,18 @@ def _parts(db: Database, rows: Sequence[Row], by: str | None) -> Parts | None:
 
 
 def _facet_parts(db: Database, rows: Sequence[Row], by: str) -> Parts:
-    """Each cell's mean score over its samples with each value of a facet. Raises UserError where no sample has it."""
+    """Each cell's mean score over its samples with each value of a facet.
+
+    Raises:
+        UserError: no sample has it, or it has more values than a table has room for.
+    """
     scores = read_scores(db, [str(row["cell"]) for row in rows if row["status"] != "unreadable"])
     facets = read_facets(db, scores.samples)
     if by not in facets:
-        *others, last = (*GROUPS, *sorted(facets))
-        raise UserError(f'--by is {", ".join(others)} or {last}, not "{by}".')
+        *others, last = (*GROUPS, *sorted(facets)[:MOST_NAMED])
+        raise UserError(f'--by is {", ".join(others)} or {last} for these tasks, not "{by}".')
+    if (n_values := len(set(facets[by].values()))) > MOST_VALUES:
+        raise UserError(f"--by {by} would take {n_values} columns, and {MOST_VALUES} at most fit; choose --task.")
     cells, values = list(scores.cells), [facets[by].get(sample) for sample in scores.samples]
     of: dict[str, dict[str, list[float]]] = {}
     for cell, sample, score in zip(scores.cell.tolist(), scores.sample.tolist(), scores.score.tolist(), strict=True):

@@ -1,6 +1,8 @@
-"""What samples are grouped by: the kind of a question, the depth of a needle."""
+"""What samples are grouped by, such as the kind of a question."""
 
+import json
 from collections.abc import Sequence
+from math import isfinite
 
 from sqlalchemy import Text, cast, select
 
@@ -15,7 +17,7 @@ Facets = dict[str, dict[str, str]]
 
 
 def read_facets(db: Database, samples: Sequence[str]) -> Facets:
-    """The facets of some samples, without the document, which no two groups of answers share."""
+    """The facets of some samples that are texts or finite numbers, without the document, which groups them anyway."""
     query = select(Sample.id, cast(Sample.facets, Text)).where(Sample.facets.is_not(None))
     facets: Facets = {}
     with db.reading() as connection:
@@ -23,6 +25,22 @@ def read_facets(db: Database, samples: Sequence[str]) -> Facets:
             for sample, text in read_rows(connection, query.where(Sample.id.in_(some))):
                 values = parsed(text)
                 for name, value in values.items() if isinstance(values, dict) else ():
-                    if name != DOCUMENT and isinstance(value, str | int | float):
-                        facets.setdefault(name, {})[sample] = str(value)
+                    if name != DOCUMENT and (label := _label(value)) is not None:
+                        facets.setdefault(name, {})[sample] = label
     return facets
+
+
+def natural(label: str) -> tuple[bool, float, str]:
+    """A key that sorts numbers by size, and texts behind them."""
+    try:
+        number = float(label)
+    except ValueError:
+        return True, 0.0, label
+    return (False, number, label) if isfinite(number) else (True, 0.0, label)
+
+
+def _label(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    is_number = isinstance(value, int | float) and isfinite(value)
+    return json.dumps(value) if is_number else None

@@ -76,5 +76,5 @@ def show_download(frame: pd.DataFrame, name: str, label: str = "Download CSV") -
         mime="text/csv",
         key=f"download-{name}",
         on_click="ignore",
-        help=f"The {name} table as a file for a spreadsheet or a script.",
+        help=f"The {text.markdown(name)} table as a file for a spreadsheet or a script.",
     )

@@ -200,12 +200,16 @@ class CalibrationReads:
         importance: Whether the oracle importance is needed. Without it no answer is generated.
         keys: Whether the cached keys are needed.
         values: Whether the cached values are needed.
+        hidden_states: Whether the inputs of the attention layers are needed.
+        replay: Whether a replay of the document is needed.
     """
 
     scores: bool = False
     importance: bool = False
     keys: bool = False
     values: bool = False
+    hidden_states: bool = False
+    replay: bool = False
 
     def __or__(self, other: "CalibrationReads") -> "CalibrationReads":
         """The union of what two plugins read."""
@@ -214,6 +218,8 @@ class CalibrationReads:
             importance=self.importance or other.importance,
             keys=self.keys or other.keys,
             values=self.values or other.values,
+            hidden_states=self.hidden_states or other.hidden_states,
+            replay=self.replay or other.replay,
         )
 
 
@@ -230,6 +236,8 @@ class CalibrationDocument:
         protected: bool [T].
         keys: [L, H, T, D] in the model's dtype, after the rotary embedding.
         values: [L, H, T, D] in the model's dtype.
+        hidden_states: [L, T, hidden] in the model's dtype, the inputs of the attention layers.
+        replay: float32 [L, H, T], as `LayerView.replay`.
     """
 
     scores: Tensor | None
@@ -237,6 +245,8 @@ class CalibrationDocument:
     protected: Tensor
     keys: Tensor | None = None
     values: Tensor | None = None
+    hidden_states: Tensor | None = None
+    replay: Tensor | None = None
 
 
 class Fitted(Protocol):

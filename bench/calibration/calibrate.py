@@ -3,6 +3,7 @@
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial, reduce
 from operator import or_
@@ -18,10 +19,12 @@ from ..engine.evict import share
 from ..engine.prefill import prefill
 from ..engine.prompt import Prompt
 from ..engine.ready import refuse_sliding_window
+from ..engine.replay import read_replay
 from ..engine.stop import Stop
 from ..errors import PluginError, reason_of
 from ..models.load import LoadedModel
 from .documents import Document
+from .hidden import HiddenStates
 from .oracle import Oracle
 from .partial import Partial
 from .window import prompts_of
@@ -159,10 +162,14 @@ def _document(
     kept = dict.fromkeys(scorers, max(1, int(KEPT_SHARE * len(ids))))
     longest = max(prompt.n_tokens for prompt in prompts) + fed_at_most(MAX_NEW_TOKENS)
     observers = [] if oracle is None else [oracle.see_context]
-    context = prefill(loaded, ids, scorers, observers, n_kept=kept, seed=seed, n_sequence=longest)
+    inputs = HiddenStates()
+    with inputs.watching(loaded) if reads.hidden_states else nullcontext():
+        context = prefill(loaded, ids, scorers, observers, n_kept=kept, seed=seed, n_sequence=longest)
     _refuse_failures(context)
     importance = None if oracle is None else _importance(loaded, oracle, context, document, prompts, seed, step)
     keys, values = _stacked(context.keys, reads.keys), _stacked(context.values, reads.values)
+    hidden_states = inputs.stacked() if reads.hidden_states else None
+    replay = _replay(loaded, context, ids, document) if reads.replay else None
     return {
         name: CalibrationDocument(
             scores=context.table(name)[:, 0].cpu() if target.reads.scores else None,
@@ -170,6 +177,8 @@ def _document(
             protected=target.protection.mask(context.n_tokens),
             keys=keys if target.reads.keys else None,
             values=values if target.reads.values else None,
+            hidden_states=hidden_states if target.reads.hidden_states else None,
+            replay=replay if target.reads.replay else None,
         )
         for name, target in targets.items()
     }
@@ -196,6 +205,18 @@ def _importance(
         questions = [prompts[number].question for number in together]
         decode(loaded, cache, questions, Stop(MAX_NEW_TOKENS, loaded.eos), sample)
     return _answered(document, oracle.importance)
+
+
+def _replay(loaded: LoadedModel, context: Context, ids: Sequence[int], document: Document) -> Tensor:
+    """float32 [L, H, T], see `read_replay`.
+
+    Raises:
+        UserError: the model's attention is not finite.
+    """
+    try:
+        return torch.stack([each[0].cpu() for each in read_replay(loaded, context, ids)])
+    except ArithmeticError as error:
+        raise UserError(f"a replay of the calibration document {document.name} failed: {error}") from error
 
 
 def _step_on_average(step: Callable[[int], None], n_before: int, n: int, n_questions: int, done: int) -> None:

@@ -17,6 +17,9 @@ from .documents import Document
 ABANDONED_S = 30 * 24 * 3600
 """Seconds after which the records of an unfinished calibration are deleted."""
 
+SHARED = ("importance", "keys", "values", "hidden_states", "replay")
+"""What several targets read alike."""
+
 
 @dataclass(frozen=True)
 class Partial:
@@ -43,10 +46,8 @@ class Partial:
             return {
                 name: CalibrationDocument(
                     scores=arrays[f"scores.{name}"] if one.scores else None,
-                    importance=arrays["importance"] if one.importance else None,
                     protected=arrays[f"protected.{name}"],
-                    keys=arrays["keys"] if one.keys else None,
-                    values=arrays["values"] if one.values else None,
+                    **{of: arrays[of] if getattr(one, of) else None for of in SHARED},
                 )
                 for name, one in reads.items()
             }
@@ -62,8 +63,7 @@ class Partial:
         arrays: dict[str, Tensor | None] = {}
         for name, one in recorded.items():
             arrays |= {f"scores.{name}": one.scores, f"protected.{name}": one.protected}
-            shared = {"importance": one.importance, "keys": one.keys, "values": one.values}
-            arrays |= {of: tensor for of, tensor in shared.items() if tensor is not None}
+            arrays |= {of: tensor for of in SHARED if (tensor := getattr(one, of)) is not None}
         content = save({name: tensor.contiguous() for name, tensor in arrays.items() if tensor is not None})
         write_whole(
             self._place(document), "the calibration's place in the cache,", lambda path: path.write_bytes(content)

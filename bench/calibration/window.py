@@ -7,6 +7,7 @@ from dataclasses import replace
 from ... import UserError
 from ..engine.prompt import Prompt, render, split
 from ..engine.ready import longest_sequence
+from ..engine.replay import CHUNK
 from ..models.load import LoadedModel
 from .documents import Document
 
@@ -14,18 +15,23 @@ CHARACTERS_A_TOKEN = 64
 """Upper bound of characters per token: longer texts are cut to it first, so that the search is quick for any size."""
 
 
+MOST_IN_REQUEST = 64
+"""Tokens of the request to repeat a part of a text, its template included."""
+
+
 def prompts_of(loaded: LoadedModel, document: Document) -> list[Prompt]:
     """A prompt for each question about the document, rendered as in a run."""
     return [_prompt(loaded, document.text, question) for question in document.questions]
 
 
-def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int) -> Document:
+def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int, *, is_replayed: bool = False) -> Document:
     """The document, its text cut after the last whole word with which every question and its answer fit the model.
 
     Args:
         loaded: The model.
         document: With at least one question.
         n_answer: Tokens of an answer.
+        is_replayed: Whether a replay of the text must fit beside it, too.
 
     Raises:
         UserError: a question and its answer do not fit beside any text.
@@ -37,6 +43,8 @@ def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int) -> Doc
     def fits(text: str) -> bool:
         first, *others = document.questions
         n_tokens = _prompt(loaded, text, first).n_tokens
+        if is_replayed and n_tokens + min(n_tokens, CHUNK) + MOST_IN_REQUEST > longest_sequence(loaded):
+            return False
         if n_tokens + longest <= room:  # no question has more tokens than bytes
             return True
         return n_tokens <= room and all(_prompt(loaded, text, other).n_tokens <= room for other in others)

@@ -1,7 +1,7 @@
 """Obtains a profile: a named file, a shipped one, one in the cache, or a new one."""
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
@@ -43,7 +43,7 @@ def obtain_profile(owner: ProfileOwner, loaded: LoadedModel, report: Report) -> 
     """
     if (profile := find_profile(owner, loaded)) is not None:
         return profile
-    plugin, documents = owner.plugin, _fitted(loaded, built_in_documents())
+    plugin, documents = owner.plugin, _fitted(loaded, built_in_documents(), [owner])
     identity = profile_identity(owner, loaded, documents, DEFAULT_SEED)
     place = _place(owner, loaded, identity)
     check_file_place(place, "the profile's place in the cache,", ANY, cure="set LUKV_BENCH_CACHE to another folder")
@@ -72,7 +72,7 @@ def find_profile(owner: ProfileOwner, loaded: LoadedModel) -> Profile | None:
     plugin = owner.plugin
     if named := str(plugin.arguments.get("profile", "")):
         return _named(named, owner, loaded)
-    identity = profile_identity(owner, loaded, _fitted(loaded, built_in_documents()), DEFAULT_SEED)
+    identity = profile_identity(owner, loaded, _fitted(loaded, built_in_documents(), [owner]), DEFAULT_SEED)
     shipped = {name: value for name, value in identity.items() if name != "dtype"}
     for path in sorted(_shipped_folder().glob("*.safetensors")):
         if _has_identity(path, plugin.name, shipped):
@@ -148,7 +148,7 @@ def making(
         UserError: a document does not suit the model.
         PluginError: a scorer failed, or the fit.
     """
-    documents = _fitted(loaded, documents)
+    documents = _fitted(loaded, documents, owners.values())
     for document in documents:
         if document.whole is not None:
             print(
@@ -184,5 +184,6 @@ def _partial(key: str) -> Partial | None:
     return Partial(folder, key)
 
 
-def _fitted(loaded: LoadedModel, documents: Sequence[Document]) -> tuple[Document, ...]:
-    return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS) for document in documents)
+def _fitted(loaded: LoadedModel, documents: Sequence[Document], owners: Iterable[ProfileOwner]) -> tuple[Document, ...]:
+    is_replayed = any(owner.plugin.calibration.replay for owner in owners)
+    return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS, is_replayed=is_replayed) for document in documents)

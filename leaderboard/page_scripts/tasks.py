@@ -1,5 +1,7 @@
 """Tasks: which configuration is good at what, down to single samples."""
 
+from collections.abc import Mapping
+
 import pandas as pd
 import streamlit as st
 
@@ -17,8 +19,8 @@ from lukv_bench.leaderboard.tables.tasks import facet_table, sample_table, score
 from lukv_bench.leaderboard.view import View, current_view, place_label
 
 MOST_ROWS = 200
-MOST_VALUES = 12
-"""Of a facet that is shown."""
+MOST_FACETS, MOST_VALUES = 6, 12
+"""That are shown."""
 
 MAP, PLACE, CHOSEN = "tasks", "place", "of"  # keys of what is clicked, and of what a click chooses
 COLUMNS = {
@@ -102,20 +104,23 @@ def _show_task(view: View, about: pd.DataFrame, n_rows: int) -> None:
 
 def _show_facets(view: View, about: pd.DataFrame, cells: pd.DataFrame, scores: pd.DataFrame) -> None:
     """A map for each facet that groups the task's samples, such as the kind of a question."""
-    samples = sorted(set(scores["sample"]))
-    facets = view.record.read(read_facets, samples)
-    for name, values in sorted(facets.items()):
+    facets = view.record.read(read_facets, sorted(set(scores["sample"])))
+    grouping = [(name, values) for name, values in sorted(facets.items()) if groups(values)]
+    for number, (name, values) in enumerate(grouping[:MOST_FACETS]):
         table = facet_table(scores, cells, about, values)
-        if not 2 <= table.shape[1] <= min(MOST_VALUES, len(samples) - 1):
-            continue
         st.subheader(f"By {text.markdown(name)}")
         st.plotly_chart(
             score_map(table, text.plotly(name, 40)),
-            key=f"by-{name}",
+            key=f"by-{number}",
             alt=f"Heat map of scores by configuration and {text.line(name)}",
         )
         st.caption("Means over the samples of each group. What the full cache does not answer, no eviction can lose.")
-        show_download(table.reset_index(names="configuration"), f"by-{text.line(name)}")
+        show_download(table.reset_index(names="configuration", allow_duplicates=True), f"kinds-{number + 1}")
+
+
+def groups(values: Mapping[str, str]) -> bool:
+    """Whether a facet groups samples, and does not merely name each: some value is that of several."""
+    return 2 <= len(set(values.values())) <= min(MOST_VALUES, len(values) - 1)
 
 
 def _show_samples(about: pd.DataFrame, cells: pd.DataFrame, own: pd.DataFrame) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
+from ...db.facets import natural
 from ..view import place_label
 from .ranking import loss_percent
 
@@ -69,7 +70,9 @@ def facet_table(
     """
     own = scores[scores["cell"].isin(cells["cell"]) & scores["sample"].isin(values)]
     own = own.assign(value=own["sample"].map(dict(values)))
-    return _named(own.pivot_table(index="cell", columns="value", values="score", aggfunc="mean"), cells, about)
+    table = own.pivot_table(index="cell", columns="value", values="score", aggfunc="mean")
+    columns: list[str] = sorted(own["value"].unique().tolist(), key=natural)
+    return _named(table[columns], cells, about)
 
 
 def _named(table: pd.DataFrame, cells: pd.DataFrame, about: pd.DataFrame) -> pd.DataFrame:

@@ -87,13 +87,13 @@ class Values:
 
 def pairs_of(store: Store, rows: Sequence[Row]) -> Iterator[Pair]:
     """Every two cells of the same task and budget, but for oracles."""
-    places: dict[tuple[str, str], list[Row]] = {}
+    places: dict[tuple[str, int | None, str], list[Row]] = {}
     for row in rows:
-        if row["status"] == "complete" and row["allocator"] != "full" and not row["is_oracle"]:
-            places.setdefault((row["task"], budget_label(row)), []).append(row)
+        if row["n_fidelity"] == row["n"] and row["allocator"] != "full" and not row["is_oracle"]:
+            places.setdefault((row["task"], row["length"], budget_label(row)), []).append(row)
     cells = [row["cell"] for same in places.values() for row in same]
     values = {by: Values.read(store, cells, MEASURES[by]) for by in BY}
-    for (task, budget), same in tqdm(places.items()):
+    for (task, _, budget), same in tqdm(places.items()):
         for a, b in combinations(same, 2):
             found = {by: values[by].compared(a["cell"], b["cell"]) for by in BY}
             yield Pair(task, (f"{method_name(a)}, {budget}", f"{method_name(b)}, {budget}"), found)
@@ -120,6 +120,8 @@ def main() -> None:
         tasks = given.task.split(",") if given.task else {row["task"] for row in rows}
         rows = [row for row in rows if row["task"] in tasks]
         pairs = list(pairs_of(store, rows))
+    if not pairs:
+        raise SystemExit(f"no two configurations to compare on {', '.join(sorted(tasks))}")
     correlations(rows)
     settled = [pair for pair in pairs if pair.settled]
     print(

@@ -15,6 +15,7 @@ from .hostile import HOSTILE
 from .measured_database import write_hostile_costs
 
 TASK = "questions"
+HOSTILE_FACET = "![x](http://evil.example/x.png) <img src=x onerror=alert(1)>"
 
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -116,7 +117,12 @@ def _sample(identity: str, task: str, ordinal: int, text: str) -> Sample:
         ordinal=ordinal,
         prompt_hash="p",
         generation_hash="g",
-        facets={text: text},
+        facets={
+            text: text,
+            HOSTILE_FACET: ("configuration", text[:40])[ordinal % 2],
+            "a\nb": ordinal % 2,
+            "a b": ordinal % 2,
+        },
         reference_answers=[text, "right"],
     )
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from lukv_bench.bench.plugins.registry import build, describe_all
-from lukv_bench.scorers.base import LayerView, Reads
+from lukv_bench.scorers.base import LayerView, Profile, Reads
 
 SPECS = [
     "critical:of=(snapkv:window=3)" if known.name == "critical" else known.name
@@ -24,7 +24,7 @@ def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float, dtype: torch.dtype) -> LayerView:
-    """A layer with what a scorer declared, D = 6 of which 4 are rotated, hidden = 5."""
+    """A layer with what a scorer declared, D = 6 of which 4 are rotated, hidden = 5; with a profile of kvzap's form."""
     n_batch, n_heads, group, n_tokens = shape
     made = torch.Generator().manual_seed(seed)
 
@@ -34,10 +34,14 @@ def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float,
     keys, values = draw(n_batch, n_heads, n_tokens, 6), draw(n_batch, n_heads, n_tokens, 6)
     queries, before = draw(n_batch, n_heads * group, n_tokens, 6), draw(n_batch, n_heads * group, n_tokens, 6)
     last = n_tokens if reads.queries == "all" else min(reads.queries, n_tokens)
+    hidden_states = draw(n_batch, n_tokens, 5) if reads.hidden_states else None
+    weights = {"weights": torch.randn(2, n_heads, 5, generator=made), "bias": torch.randn(2, n_heads, generator=made)}
     return LayerView(
         layer=1,
         keys=keys,
         values=values,
+        hidden_states=hidden_states,
+        profile=Profile("kvzap", weights),
         queries=queries[:, :, n_tokens - last :] if last else None,
         queries_before_rotary=before if reads.queries_before_rotary else None,
         rotary=rotary if reads.rotary else None,
@@ -56,6 +60,8 @@ def row_of(layer: LayerView, b: int) -> LayerView:
     return LayerView(
         layer=layer.layer,
         keys=cut(layer.keys),
+        hidden_states=cut(layer.hidden_states),
+        profile=layer.profile,
         values=cut(layer.values),
         queries=cut(layer.queries),
         queries_before_rotary=cut(layer.queries_before_rotary),

@@ -27,6 +27,7 @@ from lukv_bench.bench.profiles.obtain import making
 from lukv_bench.bench.profiles.owner import ProfileOwner
 from lukv_bench.scorers.base import CalibrationReads, LayerView, Protection, Reads
 from lukv_bench.scorers.keydiff import KeyDiff
+from lukv_bench.scorers.kvzip import KVzip
 
 from .letters import DOCUMENT, HQ, LETTERS, N_LAYERS, TARGETS, D, G, H, silent
 
@@ -112,15 +113,39 @@ READS = [
     CalibrationReads(keys=True),
     CalibrationReads(scores=True),
     CalibrationReads(values=True, importance=True),
+    CalibrationReads(hidden_states=True),
+    CalibrationReads(replay=True),
     CalibrationReads(),
 ]
+
+
+def test_inputs_and_replay_are_transformers_own_and_kvzips(loaded: LoadedModel) -> None:
+    target = Target(None, Protection(4, 1), CalibrationReads(hidden_states=True, replay=True))
+    (document,) = calibrate(loaded, {"own": target}, [DOCUMENT], 0, silent)["own"]
+    context = prompts_of(loaded, DOCUMENT)[0].context
+    before = loaded.model.config._attn_implementation
+    try:
+        loaded.model.set_attn_implementation("eager")
+        with torch.no_grad():
+            residuals = loaded.model(torch.tensor([context]), output_hidden_states=True).hidden_states
+    finally:
+        loaded.model.set_attn_implementation(before)
+    for index, layer in enumerate(loaded.model.model.layers):
+        expected = layer.input_layernorm(residuals[index])[0].detach()
+        torch.testing.assert_close(document.hidden_states[index], expected, atol=1e-5, rtol=1e-5)
+    table = prefill(loaded, context, {"kvzip": KVzip()}).table("kvzip")
+    torch.testing.assert_close(document.replay, table[:, 0])
 
 
 @pytest.mark.parametrize("reads", READS, ids=str)
 def test_a_document_holds_what_was_declared_and_nothing_else(
     loaded: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: CalibrationReads
 ) -> None:
-    whole = {"whole": Target(KeyDiff(), Protection(4, 1), CalibrationReads(True, True, True, True))}
+    whole = {
+        "whole": Target(
+            KeyDiff(), Protection(4, 1), CalibrationReads(*[True] * len(dataclasses.fields(CalibrationReads)))
+        )
+    }
     (everything,) = calibrate(loaded, whole, [DOCUMENT], 0, silent)["whole"]
     scorer = KeyDiff() if reads.scores else None
     if not reads.importance:

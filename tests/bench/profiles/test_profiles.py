@@ -73,9 +73,24 @@ def test_the_hash_covers_numbers_and_origin_but_not_the_circumstances() -> None:
     assert len({profile_hash(p) for p in (profile, other, made(seed=1))}) == 3
 
 
+def test_the_shipped_profiles_of_a_fitted_scorer_belong_together(
+    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
+    scorer, protection = build("scorer", "kvzap"), build("scorer", "kvzap").instance.protection
+
+    def must_not_calibrate(*_: Any) -> None:
+        raise AssertionError("make both anew by the commands in docs/howto/profiles.md")
+
+    own = obtain_profile(ProfileOwner.of(scorer, None, protection, "scorer"), smollm2, must_not_calibrate)
+    assert own.arrays["weights"].shape == (30, 3, 576)
+    lukv = ProfileOwner.of(build("allocator", "lukv"), scorer, protection, profiles={"scorer": own})
+    assert obtain_profile(lukv, smollm2, must_not_calibrate).arrays["curve"].shape == (99, 30, 3)
+
+
 SHIPPED = (
     *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random"),
-    *("cake", "defensive", "dropkv", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
+    *("cake", "defensive", "dropkv", "kvzap", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
 )
 
 

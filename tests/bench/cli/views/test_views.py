@@ -75,7 +75,7 @@ def test_scores_by_what_samples_are_grouped_by(
     """The needles of the first six samples are shallow, of the others deep; fwe has no depth but a kind."""
     path = database(SCORES)
     with closing(sqlite3.connect(path)) as opened, opened:
-        for task, name, values in (("niah_single_1", "depth", (10, 90)), ("fwe", "kind", ("list", "count"))):
+        for task, name, values in (("niah_single_1", "depth", (100, 90)), ("fwe", "kind", ("list", "count"))):
             for condition, value in zip(("<", ">="), values, strict=True):
                 opened.execute(
                     f"UPDATE sample SET facets = ? WHERE task = ? AND ordinal {condition} 6",
@@ -84,12 +84,16 @@ def test_scores_by_what_samples_are_grouped_by(
     ended = lukv_bench("results", "--db", path, "--by", "depth", "--json")
     assert ended.code == 0, ended.err
     rows = {(row["method"], row["budget"]): row for row in ended.rows}
-    assert rows["lukv x keydiff", "prune 0.8"]["parts"] == {"10": 100.0, "90": pytest.approx(100 * 6 / 18)}
-    assert rows["full", "-"]["parts"] == {"10": 100.0, "90": 100.0}
+    assert rows["lukv x keydiff", "prune 0.8"]["parts"] == {"100": 100.0, "90": pytest.approx(100 * 6 / 18)}
+    assert rows["full", "-"]["parts"] == {"100": 100.0, "90": 100.0}
+    columns = lukv_bench("results", "--db", path, "--by", "depth", "--csv").out.splitlines()[0]
+    assert columns.endswith("score: 90,score: 100"), "by size"
     (first, *_) = csv.DictReader(io.StringIO(lukv_bench("results", "--db", path, "--by", "kind", "--csv").out))
     assert first["score: count"] == "100.0"
     said = refused(["results", "--db", str(path), "--by", "document"])
-    assert '--by is task, family, model, depth or kind, not "document".' in said
+    assert '--by is task, family, model, depth or kind for these tasks, not "document".' in said
+    nothing = lukv_bench("results", "--db", path, "--by", "kind", "--task", "vt", "--csv")
+    assert (nothing.code, len(nothing.out.splitlines())) == (0, 1)
 
 
 def test_the_frontier_keeps_what_nothing_beats(board: Path, lukv_bench: Any) -> None:
@@ -181,7 +185,7 @@ def test_the_drawn_numbers_are_the_tables(database: "MakeDatabase") -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--by", "day"], '--by is task, family or model, not "day".'),
+        (["--by", "day"], '--by is task, family or model for these tasks, not "day".'),
         (["--by", "task", "--grid"], "leave --grid out"),
         (["--pareto", "--answers"], "--answers shows answers"),
         (["--latex", "--csv"], "give one of --json"),
