@@ -1,6 +1,6 @@
 # make run    the main job: environment, install, model, then LU-KV beside the full cache and uniform
-# make test   all tests, a worker process per core and two more, since many tests wait for a process, a database or a browser
-#             (eight at most: each may load the default model)
+# make test   all tests, a worker process per core (eight at most: each may load the default model); two more than
+#             cores took a quarter more CPU time, and longer
 # make check  formatting and lint (make lint), types (make types)
 # make format write the formatting
 # make docs   write docs/methods/README.md from the docstrings
@@ -17,7 +17,7 @@ COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformer
 # One process compiles the tests and what they import: without it, each worker of the tests would.
 COLLECT := $(BIN)/python -m pytest --collect-only -qq
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
-TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, (os.cpu_count() or 1) + 2))')
+TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() or 1))')
 SOURCES := pyproject.toml constraints.txt __init__.py
 
 .PHONY: run test check lint types format docs aot bench-kernels gpu-check

@@ -10,15 +10,18 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import eager_mask
 
 from lukv_bench import UserError
+from lukv_bench.bench.calibration.hidden import HiddenStates
 from lukv_bench.bench.engine.decode import Stop, decode
 from lukv_bench.bench.engine.evict import evict, keep_everything
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.reads import check_reads
 from lukv_bench.bench.models.load import LoadedModel
+from lukv_bench.bench.plugins.bind import with_profiles
 from lukv_bench.bench.plugins.names import registered
+from lukv_bench.bench.plugins.plugin import Plugin
 from lukv_bench.bench.plugins.registry import build
 from lukv_bench.kernels.select import select
-from lukv_bench.scorers.base import Protection
+from lukv_bench.scorers.base import CalibrationDocument, Profile, Protection
 
 NEW, QUESTION = 14, 8
 TIE = 1e-3
@@ -129,6 +132,19 @@ def unsplit_logits(model: Any, ids: Sequence[int], masks: Mapping[int, Tensor]) 
     return logits
 
 
+def fitted(loaded: LoadedModel, plugin: Plugin, n: int) -> Any:
+    """A scorer that is fitted, with a profile for this model: of its own attention inputs, and of a made-up replay."""
+    inputs = HiddenStates()
+    with inputs.watching(loaded):
+        context = prefill(loaded, prompt_ids(loaded, n), {})
+    replay = torch.rand(len(context.keys), context.keys[0].shape[1], n, generator=torch.Generator().manual_seed(0))
+    document = CalibrationDocument(
+        None, None, Protection(0, 1).mask(n), hidden_states=inputs.stacked(), replay=replay + 0.1
+    )
+    profile = Profile(plugin.name, plugin.instance.fit((document,)))
+    return with_profiles(plugin, "scorer", {"scorer": profile})
+
+
 def score_all(loaded: LoadedModel, n: int) -> dict[str, str]:
     """By installed scorer, critical around one of them too, the sentence that refuses it here; empty where it scores.
 
@@ -147,7 +163,8 @@ def score_all(loaded: LoadedModel, n: int) -> dict[str, str]:
         except UserError as error:
             said[name] = str(error).replace(loaded.name, "FOLDER")
             continue
-        context = prefill(loaded, prompt_ids(loaded, n), {name: plugin.instance}, n_kept={name: n // 2})
+        scorer = fitted(loaded, plugin, n) if plugin.is_fitted else plugin.instance
+        context = prefill(loaded, prompt_ids(loaded, n), {name: scorer}, n_kept={name: n // 2})
         try:
             context.table(name)
         except UserError as error:  # a replay that the model's windows do not reach
