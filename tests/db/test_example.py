@@ -29,7 +29,7 @@ def test_every_allocator_with_four_scorers_at_six_budgets_is_complete() -> None:
     assert {row["status"] for row in rows} == {"complete"}
     assert len(group) == len(rows)
     tasks = {row["task"] for row in rows}
-    assert tasks == {"niah_single_1", "niah_multikey_1", "requests_digits"}
+    assert tasks == {"niah_single_1", "niah_multikey_1"}
     added = {("uniform", "streaming_llm"), ("uniform", "random")} | {
         (row["allocator"], row["scorer"]) for row in rows if row["is_oracle"]
     }
@@ -43,9 +43,7 @@ def test_every_allocator_with_four_scorers_at_six_budgets_is_complete() -> None:
     assert len(added) == 2 + 2 + len(scorers), "floors, the oracle scorer, the oracle allocation of every scorer"
     assert len(cells) == len(mixes) + len(added) * len(ratios) * len(tasks)
     assert min(row["n"] for row in rows) >= 12
-    full = {row["task"]: row["score"] for row in rows if row["allocator"] == "full"}
-    assert min(full["niah_single_1"], full["niah_multikey_1"]) >= 30
-    assert full["requests_digits"] > 0
+    assert min(row["score"] for row in rows if row["allocator"] == "full") >= 30
     assert all(row["n_fidelity"] == row["n_evidence"] == row["n"] for row in rows)
 
 
