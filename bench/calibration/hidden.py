@@ -1,12 +1,12 @@
 """Records the attention inputs of a context while it is read."""
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..engine.views import watching
 from ..models.load import LoadedModel
 
 
@@ -16,19 +16,12 @@ class HiddenStates:
     def __init__(self) -> None:
         self._of: dict[int, Tensor] = {}
 
-    @contextmanager
-    def watching(self, loaded: LoadedModel) -> Iterator[None]:
+    def watching(self, loaded: LoadedModel) -> AbstractContextManager[None]:
         """Record what the attention modules of a model are given until the end of the block."""
-        evicted = set(loaded.shape.evicted)
-        with ExitStack() as hooks:
-            for attention in loaded.attention_modules:
-                if int(attention.layer_idx) in evicted:
-                    hooks.enter_context(attention.register_forward_pre_hook(self._keep, with_kwargs=True))
-            yield
+        return watching(loaded, self._keep)
 
-    def _keep(self, attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        hidden = kwargs["hidden_states"] if "hidden_states" in kwargs else args[0]
-        self._of[int(attention.layer_idx)] = hidden[0].detach().cpu()
+    def _keep(self, layer: int, kwargs: dict[str, Any]) -> None:
+        self._of[layer] = kwargs["hidden_states"][0].detach().cpu()
 
     def stacked(self) -> Tensor:
         """[L, T, hidden] in the model's dtype, on the CPU; what was recorded is given up."""

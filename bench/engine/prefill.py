@@ -24,7 +24,7 @@ from .read_layers import ReadLayers
 from .replayed import with_replay
 from .rotary import rotating_for
 from .scoring import Scoring, Tainted
-from .views import LayerAtHand, LayerInputs, watches
+from .views import LayerAtHand, LayerInputs, watches, watching
 
 
 class Sink(Protocol):
@@ -251,12 +251,9 @@ def read_into(sink: Sink, request: Prefill) -> PassRecord:
 def _feed(request: Prefill, one: _Pass) -> None:
     """The model's own forward pass over the context."""
     loaded = request.loaded
-    evicted = set(loaded.shape.evicted)
     with rotating_for(loaded.model, request.n_sequence, len(request.ids)), ExitStack() as hooks:
         if any(watches(scorer.reads) for scorer in request.scorers.values()):
-            for attention in loaded.attention_modules:
-                if int(attention.layer_idx) in evicted:
-                    hooks.enter_context(one.inputs.watch(attention))
+            hooks.enter_context(watching(loaded, one.inputs.keep))
         loaded.model(
             input_ids=torch.tensor([request.ids], device=loaded.device),
             past_key_values=Cache(layers=[*one.layers()]),

@@ -1,6 +1,7 @@
 """A scorer's view of a layer: only what the scorer declared, computed when it is called."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -13,6 +14,7 @@ from ...kernels.form import Form
 from ...scorers.base import LayerView, Reads, Rotary
 from ...scorers.rotary import rotate
 from ..errors import ViewError
+from ..models.load import LoadedModel
 from ..models.shape import output_weights
 from .rotary import rotary_of
 
@@ -26,13 +28,26 @@ class LayerInputs:
 
     kwargs: dict[str, Any] = field(default_factory=dict)
 
-    def watch(self, attention: Any) -> Any:
-        """Record the inputs of an attention module; closing the handle removes the hook."""
+    def keep(self, _layer: int, kwargs: dict[str, Any]) -> None:
+        """Hold the inputs of the module whose forward begins."""
+        self.kwargs = kwargs
 
-        def keep(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            self.kwargs = kwargs if "hidden_states" in kwargs else {"hidden_states": args[0], **kwargs}
 
-        return attention.register_forward_pre_hook(keep, with_kwargs=True)
+@contextmanager
+def watching(loaded: LoadedModel, keep: Callable[[int, dict[str, Any]], None]) -> Iterator[None]:
+    """Until the end of the block, call `keep` with the index and the keyword arguments, `hidden_states` among them, of
+    each attention module whose layer is evicted, when its forward begins."""
+
+    def see(attention: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        named = kwargs if "hidden_states" in kwargs else {"hidden_states": args[0], **kwargs}
+        keep(int(attention.layer_idx), named)
+
+    evicted = set(loaded.shape.evicted)
+    with ExitStack() as hooks:
+        for attention in loaded.attention_modules:
+            if int(attention.layer_idx) in evicted:
+                hooks.enter_context(attention.register_forward_pre_hook(see, with_kwargs=True))
+        yield
 
 
 def watches(reads: Reads) -> bool:

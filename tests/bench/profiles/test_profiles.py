@@ -21,7 +21,7 @@ from lukv_bench.bench.methods.method import build_methods
 from lukv_bench.bench.methods.profiles import MethodProfiles
 from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.plugin import Description, Plugin
-from lukv_bench.bench.plugins.registry import build, describe_all
+from lukv_bench.bench.plugins.registry import build
 from lukv_bench.bench.profiles import fit as fit_module
 from lukv_bench.bench.profiles import obtain as profiles
 from lukv_bench.bench.profiles.check import check_profile
@@ -71,52 +71,6 @@ def test_the_hash_covers_numbers_and_origin_but_not_the_circumstances() -> None:
     assert profile_hash(dataclasses.replace(profile, notes={"packages": {"torch": "2"}})) == profile_hash(profile)
     other = dataclasses.replace(profile, arrays={"curve": profile.arrays["curve"] + 1e-6})
     assert len({profile_hash(p) for p in (profile, other, made(seed=1))}) == 3
-
-
-def test_the_shipped_profiles_of_a_fitted_scorer_belong_together(
-    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
-    scorer, protection = build("scorer", "kvzap"), build("scorer", "kvzap").instance.protection
-
-    def must_not_calibrate(*_: Any) -> None:
-        raise AssertionError("make both anew by the commands in docs/howto/profiles.md")
-
-    own = obtain_profile(ProfileOwner.of(scorer, None, protection, "scorer"), smollm2, must_not_calibrate)
-    assert own.arrays["weights"].shape == (30, 3, 576)
-    lukv = ProfileOwner.of(build("allocator", "lukv"), scorer, protection, profiles={"scorer": own})
-    assert obtain_profile(lukv, smollm2, must_not_calibrate).arrays["curve"].shape == (99, 30, 3)
-
-
-SHIPPED = (
-    *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random"),
-    *("cake", "defensive", "dropkv", "kvzap", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
-)
-
-
-@pytest.mark.parametrize("spec", SHIPPED)
-def test_the_shipped_profiles_are_of_this_model_these_texts_and_this_calibration(
-    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str
-) -> None:
-    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
-
-    def must_not_calibrate(*_: Any) -> None:
-        raise AssertionError("the shipped profile is stale: make it anew by the command in docs/howto/profiles.md")
-
-    scorer = build("scorer", spec)
-    protection = scorer.instance.protection
-    owner = ProfileOwner.of(build("allocator", "lukv"), scorer, protection)
-    profile = obtain_profile(owner, smollm2, must_not_calibrate)
-    curve = profile.arrays["curve"]
-    assert curve.shape == (99, 30, 3)
-    kept = 1 - torch.arange(1, 100) / 100
-    torch.testing.assert_close(curve.mean(dim=(1, 2)), kept.double(), atol=1e-4, rtol=0)
-    assert (curve.diff(dim=0) <= 1e-6).all(), "a larger prune ratio keeps nowhere more"
-
-
-def test_every_built_in_scorer_has_a_shipped_profile() -> None:
-    known = {known.name for known in describe_all("scorer") if known.distribution == "lukv-bench"}
-    assert {spec.partition(":")[0] for spec in SHIPPED} == known - {"oracle"}, "which no profile can be fitted to"
 
 
 def made_here(loaded: LoadedModel, **more: Any) -> Profile:
