@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, delete, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, delete, insert, select, update
 
 from .clock import moment
 from .errors import MissingRowError
@@ -22,6 +22,9 @@ from .schema import Answer, Cell, Claim, Run, Sample
 EXPIRY_S = 60.0
 """A run whose process cannot be seen is taken for dead once its last heartbeat is older than this many seconds."""
 
+_SETTLE = delete(Claim).where(
+    Claim.cell_id == bindparam("cell"), Claim.sample_id == bindparam("sample"), Claim.run_id == bindparam("run")
+)
 _SIGNS = (Run.status, Run.heartbeat_at, Run.pid, Run.pid_space, Run.pid_start)
 
 
@@ -112,8 +115,7 @@ def release(connection: Connection, run_id: str) -> None:
 
 def settle(connection: Connection, cell_id: str, sample_id: str, run_id: str) -> None:
     """Give up one claim of a run, whose answer is there."""
-    own = (Claim.cell_id == cell_id, Claim.sample_id == sample_id, Claim.run_id == run_id)
-    connection.execute(delete(Claim).where(*own))
+    connection.execute(_SETTLE, {"cell": cell_id, "sample": sample_id, "run": run_id})
 
 
 def live_claims(connection: Connection, cell_id: str) -> bool:

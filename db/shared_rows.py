@@ -2,9 +2,10 @@
 
 import hashlib
 import json
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, delete, insert, select
+from sqlalchemy import Connection, Insert, Select, bindparam, delete, insert, select
 from sqlalchemy.orm import InstrumentedAttribute
 
 from .schema import Allocation, AnswerAllocation, CellSummary, SampleList
@@ -21,15 +22,21 @@ def shared_row(connection: Connection, column: InstrumentedAttribute[Any], value
         column: The one column, beside `id`, of a table of such values.
         value: What is shared.
     """
-    identity = column.class_.id
+    row_of, new_row = _statements(column)
     text = json.dumps(value, separators=(",", ":"))
     number = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8]) % _NUMBERS
-    while (row := connection.execute(select(column).where(identity == number)).first()) is not None:
+    while (row := connection.execute(row_of, {"number": number}).first()) is not None:
         if row[0] == value:
             return number
         number = (number + 1) % _NUMBERS
-    connection.execute(insert(column.class_).values({identity: number, column: value}))
+    connection.execute(new_row, {"id": number, column.key: value})
     return number
+
+
+@cache
+def _statements(column: InstrumentedAttribute[Any]) -> tuple[Select[Any], Insert]:
+    """The row that has a `number`, and a new row."""
+    return select(column).where(column.class_.id == bindparam("number")), insert(column.class_)
 
 
 def delete_unused(connection: Connection) -> None:

@@ -1,14 +1,14 @@
 """The record, as a run writes it. Every method is one transaction: once it has returned, a crash loses nothing."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
 from typing import Self
 
-from sqlalchemy import URL, ColumnElement, Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import URL, delete, insert, or_, select, update
 
 from . import claims
+from .answer_rows import done_answer, lock_cell, newest_answer, replace_answer, take_reason
 from .cell_scores import update_score
 from .claims import Claims
 from .clock import moment
@@ -20,26 +20,10 @@ from .opening import make_place, prepare
 from .plan_rows import PlanRow, put_all
 from .portions import portions
 from .records import AnswerRecord
-from .schema import (
-    Allocation,
-    Answer,
-    AnswerAllocation,
-    Base,
-    Cell,
-    Environment,
-    Evidence,
-    Fidelity,
-    Run,
-    Sample,
-    Timing,
-)
-from .shared_rows import shared_row
+from .schema import Answer, Cell, Environment, Run
 from .standing import DONE, FAILED
 from .summaries import write_missing_summaries
 from .urls import check_writable, sqlite_path
-
-_MEASURED: dict[str, type[Base]] = {"timing": Timing, "fidelity": Fidelity, "evidence": Evidence}
-"""The table of each part of an answer's record that is a row of its own."""
 
 _BY_SIGNAL = 128
 """An exit code above it is that of a signal: 130 is Ctrl-C, 143 SIGTERM."""
@@ -85,7 +69,7 @@ class Store(Database):
         with self.writing() as connection:
             put_all(connection, [environment])
             claims.interrupt_dead_runs(connection)
-            self._newest_before[run_id] = _newest(connection)
+            self._newest_before[run_id] = newest_answer(connection)
             alive = claims.signs_of_life(connection)
             connection.execute(insert(Run).values(started_at=alive["heartbeat_at"], **values, **alive))
         return run_id
@@ -134,19 +118,16 @@ class Store(Database):
         MissingRowError for an unknown cell.
         """
         with self.writing() as connection:
-            _lock_cell(connection, answer.cell_id)
+            lock_cell(connection, answer.cell_id)
             claims.settle(connection, answer.cell_id, answer.sample_id, answer.run_id)
-            earlier = Answer.id.in_(_answers_at(answer.cell_id, answer.sample_id))
-            done = connection.scalar(select(Answer.id).where(earlier, DONE))
+            done = done_answer(connection, answer)
             if done is not None and not (
                 redo and answer.status == "done" and done <= self._newest_before[answer.run_id]
             ):
                 return False
-            if answer.status == "failed" and answer.text is None and _take_reason(connection, earlier, answer):
+            if answer.status == "failed" and answer.text is None and take_reason(connection, answer):
                 return True
-            number = _next_number(connection)
-            connection.execute(delete(Answer).where(earlier))
-            _insert_answer(connection, answer, number)
+            replace_answer(connection, answer)
             if answer.status == "done":
                 update_score(connection, answer.cell_id)
         return True
@@ -201,50 +182,5 @@ class Store(Database):
         """Record why a cell could not be begun, until one of its samples is answered. MissingRowError for an unknown
         cell."""
         with self.writing() as connection:
-            _lock_cell(connection, cell_id)
+            lock_cell(connection, cell_id)
             connection.execute(update(Cell).where(Cell.id == cell_id).values(error=error))
-
-
-def _lock_cell(connection: Connection, cell_id: str) -> None:
-    """Let no other process change a cell's row until the end, under any database."""
-    if connection.scalar(select(Cell.id).where(Cell.id == cell_id).with_for_update()) is None:
-        raise MissingRowError("cell", cell_id)
-
-
-def _answers_at(cell_id: str, sample_id: str) -> Select[int]:
-    """The ids of a cell's answers at a sample's ordinal."""
-    ordinal = select(Sample.ordinal).where(Sample.id == sample_id).scalar_subquery()
-    answers = select(Answer.id).join(Sample, Sample.id == Answer.sample_id)
-    return answers.where(Answer.cell_id == cell_id, Sample.ordinal == ordinal)
-
-
-def _take_reason(connection: Connection, earlier: ColumnElement[bool], answer: AnswerRecord) -> bool:
-    """Give a stored text the reason of a later failure that has none; False where there is no such text."""
-    values = {"error": answer.error, "run_id": answer.run_id, "created_at": moment(connection)}
-    kept = update(Answer).where(earlier, FAILED, Answer.text.is_not(None)).values(values)
-    return connection.execute(kept).rowcount > 0
-
-
-def _newest(connection: Connection) -> int:
-    """The number of the newest answer; 0 without any."""
-    return connection.scalar(select(func.max(Answer.id))) or 0
-
-
-def _next_number(connection: Connection) -> dict[str, int]:
-    """The `id` of the next answer, where the database would give that of a deleted last one again."""
-    return {"id": _newest(connection) + 1} if connection.dialect.name == "sqlite" else {}
-
-
-def _insert_answer(connection: Connection, answer: AnswerRecord, number: Mapping[str, int]) -> None:
-    values = asdict(answer)
-    counts = values.pop("keep_counts")
-    measured = {table: values.pop(name) for name, table in _MEASURED.items()}
-    values["events"] = list(values["events"])
-    inserted = connection.execute(insert(Answer).values(created_at=moment(connection), **number, **values))
-    (answer_id,) = inserted.inserted_primary_key or (None,)
-    for table, row in measured.items():
-        if row is not None:
-            connection.execute(insert(table).values(answer_id=answer_id, **row))
-    if counts is not None:
-        allocation = shared_row(connection, Allocation.counts, counts)
-        connection.execute(insert(AnswerAllocation).values(answer_id=answer_id, allocation_id=allocation))

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import replace
 
 from ... import UserError
@@ -14,6 +15,8 @@ from .documents import Document
 CHARACTERS_A_TOKEN = 64
 """Upper bound of characters per token: longer texts are cut to it first, so that the search is quick for any size."""
 
+CHARACTERS_A_TOKEN_OFTEN = 4
+"""Characters per token of English under usual tokenizers: where the search begins."""
 
 MOST_IN_REQUEST = 64
 """Tokens of the request to repeat a part of a text, its template included."""
@@ -49,17 +52,51 @@ def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int, *, is_
             return True
         return n_tokens <= room and all(_prompt(loaded, text, other).n_tokens <= room for other in others)
 
-    if len(document.text) <= CHARACTERS_A_TOKEN * room and fits(document.text):
-        return document
     text = document.text[: CHARACTERS_A_TOKEN * max(room, 1)]
-    ends = [word.end() for word in re.finditer(r"\S+", text)]
-    n_words = bisect_right(ends, False, key=lambda end: not fits(text[:end]))
+    texts = _Beginnings(text, document.text)
+    n_words = _last(lambda n: fits(texts[n]), len(texts), texts.n_within(CHARACTERS_A_TOKEN_OFTEN * room))
     if not n_words:
         raise UserError(
             f"the questions about the calibration document {document.name} leave no room for its text in the {room} "
             f"tokens that {loaded.name} has beside an answer; ask shorter ones: profile --text F --questions F."
         )
-    return replace(document, text=text[: ends[n_words - 1]], whole=len(document.text))
+    if (cut := texts[n_words]) == document.text:
+        return document
+    return replace(document, text=cut, whole=len(document.text))
+
+
+class _Beginnings:
+    """A text's first n words by n, from 1; the last is the whole document where nothing was cut off before."""
+
+    def __init__(self, text: str, whole: str) -> None:
+        self._text = text
+        self._ends = [word.end() for word in re.finditer(r"\S+", text)]
+        if len(text) == len(whole):
+            self._ends.append(len(text))
+
+    def __len__(self) -> int:
+        return len(self._ends)
+
+    def __getitem__(self, n: int) -> str:
+        return self._text[: self._ends[n - 1]]
+
+    def n_within(self, n_characters: int) -> int:
+        """How many words end within so many characters."""
+        return bisect_right(self._ends, n_characters)
+
+
+def _last(holds: Callable[[int], bool], n: int, guess: int) -> int:
+    """The largest number from 1 to `n` of which something holds that holds of all smaller ones, too; 0 where it never
+    does. Few questions are asked where the guess is good, and none about numbers far above the answer."""
+    low, high, step = 0, n + 1, 1
+    at = min(max(guess, 1), n)
+    while low < at < high:
+        if holds(at):
+            low, at = at, at + step
+        else:
+            high, at = at, at - step
+        step *= 2
+    return low + bisect_right(range(low + 1, high), False, key=lambda number: not holds(number))
 
 
 def _prompt(loaded: LoadedModel, text: str, question: str) -> Prompt:

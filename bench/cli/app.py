@@ -1,5 +1,6 @@
 """The command line's entry point: commands, exit codes, one sentence for a user's mistake."""
 
+import gc
 import os
 import sys
 
@@ -61,6 +62,7 @@ def main() -> None:
         del os.environ["HOME"]  # with an empty HOME the user's folders would be below /
     with standard_streams() as output:
         code = _code()
+    gc.disable()  # else Python looks for cycles among a million objects of torch, for a second, before it ends
     sys.exit(_checked(output, code))
 
 

@@ -3,13 +3,15 @@
 import hashlib
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 import lukv_bench.leaderboard.site
@@ -38,6 +40,14 @@ _DIGEST = 32
 def main_module(monkeypatch: pytest.MonkeyPatch) -> None:
     """AppTest puts the script that it runs in the place of `__main__`; a process started later would run it again."""
     monkeypatch.setitem(sys.modules, "__main__", sys.modules["__main__"])
+
+
+@pytest.fixture(autouse=True, scope="session")
+def component_manifests() -> Iterator[None]:
+    """AppTest looks through all installed packages for components each time, a quarter of their time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(manifest_scanner, "scan_component_manifests", cache(manifest_scanner.scan_component_manifests))
+        yield
 
 
 def identity(*parts: object) -> str:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lukv_bench import UserError
 from lukv_bench.bench.calibration import window as window_module
@@ -88,6 +90,20 @@ def test_a_text_that_fits_stays_what_it_is(loaded: LoadedModel, smollm2: LoadedM
     assert fit_to_window(loaded, DOCUMENT, MAX_NEW_TOKENS) is DOCUMENT
     for document in built_in_documents():
         assert fit_to_window(smollm2, document, MAX_NEW_TOKENS) is document, "shipped profiles stay valid"
+
+
+@given(st.integers(1, 3000), st.data())
+def test_the_last_number_is_found_from_any_guess_without_looking_far_above_it(n: int, data: Any) -> None:
+    last, guess = data.draw(st.integers(0, n)), data.draw(st.integers(-5, n + 5))
+    looked: list[int] = []
+
+    def holds(number: int) -> bool:
+        looked.append(number)
+        return number <= last
+
+    assert window_module._last(holds, n, guess) == last
+    assert max(looked) <= max(2 * last, guess, 1)
+    assert len(looked) <= 2 * abs(guess - last).bit_length() + 3
 
 
 def test_questions_that_leave_no_room_are_refused(loaded: LoadedModel) -> None:

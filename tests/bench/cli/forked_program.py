@@ -1,5 +1,6 @@
 """Run by runpy in a forked process, given the global GIVEN: becomes `lukv-bench ARGUMENTS` in a folder."""
 
+import gc
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ from typing import Any
 
 from lukv_bench.bench.cli.app import main
 
+gc.freeze()  # what the server has imported need not be walked
 given: dict[str, Any] = globals()["GIVEN"]
 os.chdir(given["folder"])
 os.environ.clear()

@@ -23,6 +23,12 @@ STEP = 25
 HEADER_MS = 1000
 """Milliseconds until a header that was hit shows it, as a rule: a click that hits none waits as long."""
 
+ADDRESS_MS = 30_000
+"""Milliseconds until a choice is in the address, at most."""
+
+ATTEMPTS = 3
+"""Times that a choice is clicked."""
+
 SWEEPS = 5
 """Times that the headers are clicked from left to right, where a machine is slower than that rule."""
 
@@ -80,12 +86,26 @@ class Screen:
         self.settle()
 
     def choose(self, label: str, *values: str) -> None:
-        """Pick values of a filter, or of any other list."""
+        """Pick values of a filter, or of any other list, none of which is chosen yet."""
         for value in values:
+            self.settle()
+            self._pick_from_list(label, value)
+            self.settle()
+
+    def _pick_from_list(self, label: str, value: str) -> None:
+        """Click until the choice is in the address: a list that is drawn anew under a click swallows it."""
+        before = self.page.url
+        for attempt in range(1, ATTEMPTS + 1):
             self.page.get_by_label(label, exact=True).click()
             self.page.get_by_role("option", name=value, exact=True).click()
             self.page.keyboard.press("Escape")
-            self.settle()
+            try:
+                expect(self.page).not_to_have_url(before, timeout=ADDRESS_MS)
+            except AssertionError:
+                if attempt == ATTEMPTS:
+                    raise
+            else:
+                return
 
     def type_and_choose(self, label: str, value: str) -> None:
         """Pick a value of a long list, which shows those that match what is typed."""
