@@ -202,6 +202,9 @@ class CalibrationReads:
         values: Whether the cached values are needed.
         hidden_states: Whether the inputs of the attention layers are needed.
         replay: Whether a replay of the document is needed.
+        protected: Whether it matters which tokens the method protects. Without it one profile serves every sink and
+            window, and no token of a document is protected.
+        arguments: Whether the plugin's own arguments matter. Without it one profile serves all of them.
     """
 
     scores: bool = False
@@ -210,6 +213,8 @@ class CalibrationReads:
     values: bool = False
     hidden_states: bool = False
     replay: bool = False
+    protected: bool = True
+    arguments: bool = True
 
     def __or__(self, other: "CalibrationReads") -> "CalibrationReads":
         """The union of what two plugins read."""
@@ -220,6 +225,8 @@ class CalibrationReads:
             values=self.values or other.values,
             hidden_states=self.hidden_states or other.hidden_states,
             replay=self.replay or other.replay,
+            protected=self.protected or other.protected,
+            arguments=self.arguments or other.arguments,
         )
 
 

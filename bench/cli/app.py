@@ -62,7 +62,7 @@ def main() -> None:
         del os.environ["HOME"]  # with an empty HOME the user's folders would be below /
     with standard_streams() as output:
         code = _code()
-    gc.disable()  # else Python looks for cycles among a million objects of torch, for a second, before it ends
+    gc.disable()  # Python would look for cycles among a million objects of torch at its end, which takes a second
     sys.exit(_checked(output, code))
 
 

@@ -42,7 +42,10 @@ def harness_events(method: Method, loaded: LoadedModel, n_tokens: int) -> list[E
     if method.budget.keeps_all(n_tokens):
         events.append({"event": "kept_all", "keep_tokens": method.budget.keep_tokens, "n_tokens": n_tokens})
     protection = (method.protection.sink, method.protection.window)
+    owners = method.owners()
     for path, profile in method.profiles.items():
+        if not owners[path].calibration.protected:
+            continue
         sink, window = profile.made.get("sink"), profile.made.get("window")
         if (sink, window) != protection:
             plugin = {} if path == "allocator" else {"plugin": path}

@@ -31,14 +31,14 @@ def profile_identity(
     facts = plugin_identity(owner) | {
         "model_revision": loaded.revision,
         "chat_template": template_hash(loaded),
-        "sink": owner.protection.sink,
-        "window": owner.protection.window,
         "documents": [document.record for document in documents],
         "seed": seed,
         "temperature": TEMPERATURE,
         "max_new_tokens": MAX_NEW_TOKENS,
         "calibration_version": CALIBRATION_VERSION,
     }
+    if owner.plugin.calibration.protected:
+        facts |= {"sink": owner.protection.sink, "window": owner.protection.window}
     if loaded.shape.kept_whole:
         facts |= {"evicted_layers": list(loaded.shape.evicted)}
     if owner.scorer is not None and (options := loaded.scored_logits(owner.scorer.instance.reads)):
@@ -50,7 +50,7 @@ def profile_identity(
 def plugin_identity(owner: ProfileOwner) -> dict[str, Any]:
     """The plugins that determine a profile: its owner, the scorer that the fit reads, and their own profiles."""
     plugin, scorer = owner.plugin, owner.scorer
-    facts: dict[str, Any] = {"arguments": plugin_arguments(plugin)}
+    facts: dict[str, Any] = {"arguments": plugin_arguments(plugin) if plugin.calibration.arguments else {}}
     if plugin.description.kind == "allocator":
         facts |= {"allocator_code": plugin_code(plugin)}
     else:

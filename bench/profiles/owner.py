@@ -17,7 +17,7 @@ class ProfileOwner:
     Attributes:
         plugin: The plugin whose `fit` makes the profile.
         scorer: The scorer of the method if the fit reads its scores, else None.
-        protection: The tokens that the method protects.
+        protection: The tokens that the method protects; none if the fit does not read which.
         path: Of the plugin in its method: "scorer", "allocator.of".
         profiles: The method's profiles that were made before it, by path.
     """
@@ -37,8 +37,10 @@ class ProfileOwner:
         path: str = "allocator",
         profiles: Mapping[str, Profile] | None = None,
     ) -> "ProfileOwner":
-        """The plugin as an owner; the scorer is dropped if the fit does not read its scores."""
-        return cls(plugin, scorer if plugin.calibration.scores else None, protection, path, profiles or {})
+        """The plugin as an owner, of what its fit reads: the method's scorer and protected tokens may be dropped."""
+        reads = plugin.calibration
+        protected = protection if reads.protected else Protection(sink=0, window=0)
+        return cls(plugin, scorer if reads.scores else None, protected, path, profiles or {})
 
     @property
     def instance(self) -> Any:

@@ -29,8 +29,13 @@ from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.scorers.base import CalibrationDocument, Profile, Protection
 
 Ask = Callable[..., AllocationRequest]
-BUILT_IN = {"full", "uniform", "lukv", "pyramidkv", "adakv", "global", "oracle", "cake", "zigzagkv", "entrokv"}
-MONOTONE = {name for each in ("uniform", "adakv", "global", "oracle") for name in (each, f"shuffled:of={each}")}
+BUILT_IN = {
+    *("full", "uniform", "lukv", "pyramidkv", "adakv", "global", "oracle", "cake", "zigzagkv", "entrokv", "headkv"),
+    "duoattention",
+}
+MONOTONE = {
+    name for each in ("uniform", "adakv", "global", "oracle", "duoattention") for name in (each, f"shuffled:of={each}")
+}
 """Of those built in: what a larger budget never takes a slot from. Rounding may, in lukv and pyramidkv."""
 CALIBRATED_TOKENS = 40
 
@@ -131,7 +136,8 @@ def fitted(spec: str, n_layers: int, n_heads: int) -> Profile | None:
     shape = (n_layers, n_heads, CALIBRATED_TOKENS)
     strength = torch.rand(n_layers, n_heads, 1, generator=made) * 3 + 0.2
     importance = torch.rand(2, *shape, generator=made).pow(-strength)
-    document = CalibrationDocument(torch.rand(shape, generator=made), importance, Protection(4, 1).mask(shape[-1]))
+    scores, replay = torch.rand(shape, generator=made), torch.rand(shape, generator=made)
+    document = CalibrationDocument(scores, importance, Protection(4, 1).mask(shape[-1]), replay=replay)
     return Profile(owner.name, owner.instance.fit((document,)))
 
 

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 from tqdm import tqdm
 
+from lukv_bench.db.database import Database
 from lukv_bench.db.documents import read_documents
 from lukv_bench.db.labels import budget_label, method_name
 from lukv_bench.db.measures import MEASURES, Measure, read_values
@@ -67,7 +68,7 @@ class Values:
     documents: Sequence[str]
 
     @classmethod
-    def read(cls, store: Store, cells: Sequence[str], measure: Measure) -> Self:
+    def read(cls, store: Database, cells: Sequence[str], measure: Measure) -> Self:
         found = read_values(store, cells, measure)
         documents = read_documents(store, found.samples)
         order = np.lexsort((found.sample, found.cell))
@@ -76,13 +77,15 @@ class Values:
         of = {cell: (samples[number], scores[number]) for cell, number in found.cells.items()}
         return cls(measure, of, [documents.get(sample, sample) for sample in found.samples])
 
-    def compared(self, a: str, b: str) -> Paired:
-        """Two cells over the same samples."""
+    def compared(self, *pairs: tuple[str, str]) -> Paired:
+        """Two cells a task over the same samples; tasks weigh the same."""
+        return self.measure.shown(compare_tasks([self._of(*pair) for pair in pairs]))
+
+    def _of(self, a: str, b: str) -> TaskScores:
         (samples, of_a), (others, of_b) = self.of[a], self.of[b]
         if not np.array_equal(samples, others):
             raise SystemExit(f"{a[:8]} and {b[:8]} have {self.measure.name} of other samples")
-        documents = np.array([self.documents[sample] for sample in samples])
-        return self.measure.shown(compare_tasks([TaskScores(of_a, of_b, documents)]))
+        return TaskScores(of_a, of_b, np.array([self.documents[sample] for sample in samples]))
 
 
 def pairs_of(store: Store, rows: Sequence[Row]) -> Iterator[Pair]:
@@ -95,7 +98,7 @@ def pairs_of(store: Store, rows: Sequence[Row]) -> Iterator[Pair]:
     values = {by: Values.read(store, cells, MEASURES[by]) for by in BY}
     for (task, _, budget), same in tqdm(places.items()):
         for a, b in combinations(same, 2):
-            found = {by: values[by].compared(a["cell"], b["cell"]) for by in BY}
+            found = {by: values[by].compared((a["cell"], b["cell"])) for by in BY}
             yield Pair(task, (f"{method_name(a)}, {budget}", f"{method_name(b)}, {budget}"), found)
 
 

@@ -80,3 +80,21 @@ def test_a_model_with_sliding_windows_has_a_profile_of_the_layers_that_are_evict
     assert row["spec"].get("scored_logits") == scored
     assert row["events"].keys() == {"some_layers_evicted"}
     assert 0 < row["kv_tokens_kept"] < row["kv_tokens_full"]
+
+
+def test_one_profile_of_heads_serves_every_scorer_argument_sink_and_window(
+    lukv_bench: Any, tiny: Path, home: Path
+) -> None:
+    heads = ("--allocator", "headkv", "--allocator", "headkv:beta=2", "--allocator", "shuffled:of=headkv")
+    command = ("run", "--model", tiny, *heads, "--allocator", "duoattention", "--no-baselines", "--ratio", 0.5)
+    short = ("--tasks", "niah_single_1", "--length", 360, "--limit", 1, "--db", "out.db", "--json")
+    ended = lukv_bench(*command, "--scorer", "keydiff", "--scorer", "snapkv", *short)
+    assert ended.code == 0, ended.err
+    assert len(ended.rows) == 8
+    assert {(row["status"], str(row["events"])) for row in ended.rows} == {("complete", "{}")}
+    made = sorted(path.name.partition("-")[0] for path in (home / "cache" / "profiles").glob("*.safetensors"))
+    assert made == ["duoattention", "headkv"]
+    again = lukv_bench(*command, "--scorer", "keydiff", "--sink", 2, "--window", 8, *short)
+    assert again.code == 0, again.err
+    assert not [line for line in again.progress if "calibrating" in line]
+    assert {str(row["events"]) for row in again.rows} == {"{}"}

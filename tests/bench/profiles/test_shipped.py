@@ -10,6 +10,7 @@ from lukv_bench.bench.models.load import LoadedModel
 from lukv_bench.bench.plugins.registry import build, describe_all
 from lukv_bench.bench.profiles.obtain import obtain_profile
 from lukv_bench.bench.profiles.owner import ProfileOwner
+from lukv_bench.scorers.base import Protection
 
 
 def must_not_calibrate(*_: Any) -> None:
@@ -26,6 +27,16 @@ def test_the_shipped_profiles_of_a_fitted_scorer_belong_together(
     assert own.arrays["weights"].shape == (30, 3, 576)
     lukv = ProfileOwner.of(build("allocator", "lukv"), scorer, protection, profiles={"scorer": own})
     assert obtain_profile(lukv, smollm2, must_not_calibrate).arrays["curve"].shape == (99, 30, 3)
+
+
+@pytest.mark.parametrize("spec", ["headkv", "duoattention", "headkv:beta=2", "duoattention:streaming=0"])
+@pytest.mark.parametrize("protection", [Protection(4, 1), Protection(0, 32)])
+def test_the_shipped_scores_of_heads_serve_every_argument_scorer_and_window(
+    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, protection: Protection
+) -> None:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
+    owner = ProfileOwner.of(build("allocator", spec), build("scorer", "keydiff"), protection)
+    assert obtain_profile(owner, smollm2, must_not_calibrate).arrays["score"].shape == (30, 3)
 
 
 SHIPPED = (

@@ -14,11 +14,11 @@ APP = '[data-testid="stApp"]'
 ROW = 35
 """Pixels from row to row of a table."""
 
-TICKS = 60
-"""Pixels beyond the boxes that tick a row."""
+TICK, TICKS = 12, 60
+"""Pixels into the boxes that tick a row, and beyond them."""
 
-STEP = 25
-"""Pixels between two clicks that look for a column's header: less than half of the narrowest column."""
+STEP = 7
+"""Pixels from a click between two columns to one beside it."""
 
 HEADER_MS = 1000
 """Milliseconds until a header that was hit shows it, as a rule: a click that hits none waits as long."""
@@ -29,8 +29,8 @@ ADDRESS_MS = 30_000
 ATTEMPTS = 3
 """Times that a choice is clicked."""
 
-SWEEPS = 5
-"""Times that the headers are clicked from left to right, where a machine is slower than that rule."""
+CLICKS = 40
+"""Times that a header is clicked, at most; where none shows it within HEADER_MS, beside the place before."""
 
 
 class Screen:
@@ -104,7 +104,7 @@ class Screen:
             except AssertionError:
                 if attempt == ATTEMPTS:
                     raise
-            else:
+            if self.page.url != before:
                 return
 
     def type_and_choose(self, label: str, value: str) -> None:
@@ -152,28 +152,37 @@ class Screen:
     def tick(self, row: int, position: int = 0) -> None:
         """Tick a row of a table, counted from 0."""
         box = self.box(self.grid(position))
-        self.page.mouse.click(box["x"] + STEP // 2, box["y"] + ROW * (row + 1.5))
+        self.page.mouse.click(box["x"] + TICK, box["y"] + ROW * (row + 1.5))
         self.settle()
 
     def sort(self, column: str, position: int = 0) -> tuple[str, list[str]]:
         """Click the header of a column; gives the arrow that it shows then and the column, as far as it is in sight.
 
-        A table is drawn on a canvas, which does not tell where a column is: the arrow shows which one a click has hit.
-        Between two columns a click hits none.
+        A table is drawn on a canvas, which does not tell where a column is: the arrow shows which one a click has hit,
+        and whether the column wanted is to its left or right. Between two columns a click hits none.
         """
         grid = self.grid(position)
         heads = grid.locator("th")
+        names = [head.lstrip("↑↓ ") for head in heads.all_text_contents()]
         has_ticks = grid.get_by_test_id("glide-cell-0-0").count() == 0  # before the first column
-        first, width = TICKS if has_ticks else STEP // 2, int(self.box(grid)["width"])
-        for x in [*range(first, width, STEP)] * SWEEPS:
+        left, right = TICKS if has_ticks else 0, int(self.box(grid)["width"])
+        shift = 0
+        for _ in range(CLICKS):
             before = heads.all_text_contents()
+            x = (left + right) // 2 + shift
             box = self.box(grid)  # anew: what stands above may have grown
             self.page.mouse.click(box["x"] + x, box["y"] + ROW // 2)
             with suppress(AssertionError):
                 expect(heads).not_to_have_text(before, timeout=HEADER_MS)
-            arrow = {head[1:].strip(): head[0] for head in heads.all_text_contents() if head[:1] in ("↑", "↓")}
-            if column in arrow:
-                return arrow[column], [row[column] for row in self.rows(position)]
+            after = heads.all_text_contents()
+            if after == before:
+                shift = -shift if shift > 0 else STEP - shift
+                continue
+            shift = 0
+            hit = next(place for place, head in enumerate(after) if head[:1] in ("↑", "↓"))
+            if names[hit] == column:
+                return after[hit][0], [row[column] for row in self.rows(position)]
+            left, right = (x, right) if hit < names.index(column) else (left, x)
         raise AssertionError(f"no column {column}: {heads.all_text_contents()}")
 
     def download(self, button: Locator) -> Path:

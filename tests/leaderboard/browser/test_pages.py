@@ -81,7 +81,9 @@ def test_a_filter_cuts_the_ranking_down_and_says_how_many_results_are_left(scree
     n_all = n_results(record, "true")
     assert f"All {n_all} results." in screen.sidebar.inner_text()
     screen.choose("Scorers", "snapkv")
+    expect(screen.page).to_have_url(re.compile("snapkv"))
     screen.choose("Budgets", "prune 0.5", "prune 0.9")
+    expect(screen.page).to_have_url(re.compile(r"0\.9"))
     expect(screen.sidebar.get_by_text("results left by the filters")).to_be_visible()
     screen.settle()
     left = screen.csv(RANKING)
@@ -116,7 +118,9 @@ def test_a_row_that_is_ticked_shows_its_results_and_its_command(screen: Screen) 
 
 def test_a_link_opens_the_same_view_in_a_fresh_browser(visitors: Visitors, screen: Screen) -> None:
     screen.choose("Scorers", "snapkv")
+    expect(screen.page).to_have_url(re.compile("snapkv"))
     screen.choose("Budgets", "prune 0.8")
+    expect(screen.page).to_have_url(re.compile(r"0\.8"))
     fresh = visitors.open()
     for title in PAGES:
         screen.follow(title)

@@ -269,7 +269,7 @@ def test_list_and_doctor_show_which_plugins_have_a_profile(lukv_bench: Any) -> N
     fitted = {row["name"] for row in lukv_bench("list", "scorers", "--json").rows if row["fitted"]}
     assert fitted == {"kvzap", "keyfit", "unfit", "writing", "fitwrap"}
     assert {row["name"] for row in lukv_bench("list", "allocators", "--json").rows if row["fitted"]} == {
-        "lukv",
+        *("lukv", "headkv", "duoattention"),
         "spread",
     }
     doctor = lukv_bench("doctor").out
