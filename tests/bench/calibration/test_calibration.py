@@ -153,10 +153,10 @@ def test_a_document_holds_what_was_declared_and_nothing_else(
     partial = Partial(tmp_path, "k" * 16)
     alone = {"alone": Target(scorer, Protection(4, 1), reads)}
     (document,) = calibrate(loaded, alone, [DOCUMENT], 0, silent, partial)["alone"]
-    for field in dataclasses.fields(CalibrationReads):
-        tensor = getattr(document, field.name)
-        assert (tensor is not None) == getattr(reads, field.name), field.name
-        assert tensor is None or torch.equal(tensor, getattr(everything, field.name)), field.name
+    for name in ("scores", "importance", "keys", "values", "hidden_states", "replay"):
+        tensor = getattr(document, name)
+        assert (tensor is not None) == getattr(reads, name), name
+        assert tensor is None or torch.equal(tensor, getattr(everything, name)), name
     (again,) = calibrate(dataclasses.replace(loaded, model=None), alone, [DOCUMENT], 0, silent, partial)["alone"]
     for field in dataclasses.fields(document):
         first, second = getattr(document, field.name), getattr(again, field.name)

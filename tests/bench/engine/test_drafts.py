@@ -149,7 +149,8 @@ def test_every_allocator_answers_the_same_alone_together_and_drafted(
     n_layers, n_heads = llama.loaded.shape.n_layers, llama.loaded.shape.n_kv_heads
     mean = torch.linspace(0.99, 0.01, 99).double().view(99, 1, 1)
     apart = torch.tensor([1.0, -1.0]).double().repeat(n_layers * n_heads // 2).view(n_layers, n_heads)
-    profile = Profile("lukv", {"curve": mean + 0.8 * torch.minimum(mean, 1 - mean) * apart})
+    curve = mean + 0.8 * torch.minimum(mean, 1 - mean) * apart
+    profile = Profile("of every fitted one", {"curve": curve, "score": 1.5 + apart})
     methods = [
         one.with_profiles(dict.fromkeys(one.owners(), profile)) for one in same_tokens.every_method(["0.3", "0.6"])
     ]

@@ -179,7 +179,9 @@ class Screen:
                 shift = -shift if shift > 0 else STEP - shift
                 continue
             shift = 0
-            hit = next(place for place, head in enumerate(after) if head[:1] in ("↑", "↓"))
+            hit = next((place for place, head in enumerate(after) if head[:1] in ("↑", "↓")), None)
+            if hit is None:
+                continue  # a column's third click takes the order back
             if names[hit] == column:
                 return after[hit][0], [row[column] for row in self.rows(position)]
             left, right = (x, right) if hit < names.index(column) else (left, x)
