@@ -7,7 +7,7 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, select, upda
 from .clock import moment
 from .errors import MissingRowError
 from .records import AnswerRecord
-from .schema import Allocation, Answer, AnswerAllocation, Base, Cell, Evidence, Fidelity, Sample, Timing
+from .schema import Allocation, Answer, AnswerAllocation, Cell, Evidence, Fidelity, Sample, Timing
 from .shared_rows import shared_row
 from .standing import DONE, FAILED
 
@@ -27,10 +27,8 @@ _TAKE_REASON = (
 _DELETE = delete(Answer).where(_EARLIER)
 _INSERT = insert(Answer)
 _INSERT_ALLOCATION = insert(AnswerAllocation)
-_MEASURED: dict[str, type[Base]] = {"timing": Timing, "fidelity": Fidelity, "evidence": Evidence}
-"""The table of each part of an answer's record that is a row of its own."""
-
-_INSERT_MEASURED = {name: insert(table) for name, table in _MEASURED.items()}
+_INSERT_MEASURED = {"timing": insert(Timing), "fidelity": insert(Fidelity), "evidence": insert(Evidence)}
+"""By each part of an answer's record that is a row of its own."""
 
 
 def lock_cell(connection: Connection, cell_id: str) -> None:
@@ -62,7 +60,7 @@ def replace_answer(connection: Connection, answer: AnswerRecord) -> None:
     connection.execute(_DELETE, _place(answer))
     values = asdict(answer)
     counts = values.pop("keep_counts")
-    measured = {name: values.pop(name) for name in _MEASURED}
+    measured = {name: values.pop(name) for name in _INSERT_MEASURED}
     values["events"] = list(values["events"])
     inserted = connection.execute(_INSERT, values | {"created_at": moment(connection)} | number)
     (answer_id,) = inserted.inserted_primary_key or (None,)

@@ -31,7 +31,7 @@ def test_the_shipped_profiles_of_a_fitted_scorer_belong_together(
 
 @pytest.mark.parametrize("spec", ["headkv", "duoattention", "headkv:beta=2", "duoattention:streaming=0"])
 @pytest.mark.parametrize("protection", [Protection(4, 1), Protection(0, 32)])
-def test_the_shipped_scores_of_heads_serve_every_argument_scorer_and_window(
+def test_the_shipped_scores_of_heads_serve_every_argument_sink_and_window(
     smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, spec: str, protection: Protection
 ) -> None:
     monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
