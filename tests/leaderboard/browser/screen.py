@@ -23,11 +23,8 @@ STEP = 7
 HEADER_MS = 1000
 """Milliseconds until a header that was hit shows it, as a rule: a click that hits none waits as long."""
 
-ADDRESS_MS = 30_000
-"""Milliseconds until a choice is in the address, at most."""
-
-ATTEMPTS = 3
-"""Times that a choice is clicked."""
+FRAMES = "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
+"""Ends once what was scrolled is drawn, and the pages' scripts have had the event."""
 
 CLICKS = 40
 """Times that a header is clicked, at most; where none shows it within HEADER_MS, beside the place before."""
@@ -93,26 +90,24 @@ class Screen:
             self.settle()
 
     def _pick_from_list(self, label: str, value: str) -> None:
-        """Click until the choice is in the address: a list that is drawn anew under a click swallows it."""
         before = self.page.url
-        for attempt in range(1, ATTEMPTS + 1):
-            self.page.get_by_label(label, exact=True).click()
-            self.page.get_by_role("option", name=value, exact=True).click()
-            self.page.keyboard.press("Escape")
-            try:
-                expect(self.page).not_to_have_url(before, timeout=ADDRESS_MS)
-            except AssertionError:
-                if attempt == ATTEMPTS:
-                    raise
-            if self.page.url != before:
-                return
+        self._click_in_sight(self.page.get_by_label(label, exact=True))
+        self._click_in_sight(self.page.get_by_role("option", name=value, exact=True))
+        expect(self.page).not_to_have_url(before)
+        self.page.keyboard.press("Escape")
+
+    def _click_in_sight(self, element: Locator) -> None:
+        """Scroll to an element, and click it then: what is scrolled under a click closes lists and swallows choices."""
+        element.scroll_into_view_if_needed()
+        self.page.evaluate(FRAMES)
+        element.click()
 
     def type_and_choose(self, label: str, value: str) -> None:
         """Pick a value of a long list, which shows those that match what is typed."""
         field = self.page.get_by_label(label, exact=True)
-        field.click()
+        self._click_in_sight(field)
         field.fill(value)
-        self.page.get_by_role("option", name=value, exact=True).click()
+        self._click_in_sight(self.page.get_by_role("option", name=value, exact=True))
         expect(field).to_have_value(value)
         self.settle()
 
