@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -28,8 +29,13 @@ FORBIDDEN_PACKAGES = {
 }
 
 
-def imports(room: str) -> Iterator[tuple[Path, str]]:
+@cache
+def imports(room: str) -> tuple[tuple[Path, str], ...]:
     """(file, absolute module) of every import in a room."""
+    return tuple(_imports(room))
+
+
+def _imports(room: str) -> Iterator[tuple[Path, str]]:
     for path in (ROOT / room).rglob("*.py"):
         package = ["lukv_bench", *path.relative_to(ROOT).parent.parts]
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
