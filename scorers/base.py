@@ -197,11 +197,12 @@ class CalibrationReads:
 
     Attributes:
         scores: Whether the table of the scorer that the allocator runs with is needed; allocators only.
-        importance: Whether the oracle importance is needed. Without it no answer is generated.
+        importance: Whether the oracle importance is needed. Without it and `utility` no answer is generated.
         keys: Whether the cached keys are needed.
         values: Whether the cached values are needed.
         hidden_states: Whether the inputs of the attention layers are needed.
         replay: Whether a replay of the document is needed.
+        utility: Whether the utility of each token to three futures is needed. The model is differentiated for it.
         protected: Whether it matters which tokens the method protects. Without it one profile serves every sink and
             window, and no token of a document is protected.
         arguments: Whether the plugin's own arguments matter. Without it one profile serves all of them.
@@ -213,6 +214,7 @@ class CalibrationReads:
     values: bool = False
     hidden_states: bool = False
     replay: bool = False
+    utility: bool = False
     protected: bool = True
     arguments: bool = True
 
@@ -225,6 +227,7 @@ class CalibrationReads:
             values=self.values or other.values,
             hidden_states=self.hidden_states or other.hidden_states,
             replay=self.replay or other.replay,
+            utility=self.utility or other.utility,
             protected=self.protected or other.protected,
             arguments=self.arguments or other.arguments,
         )
@@ -245,6 +248,11 @@ class CalibrationDocument:
         values: [L, H, T, D] in the model's dtype.
         hidden_states: [L, T, hidden] in the model's dtype, the inputs of the attention layers.
         replay: float32 [L, H, T], as `LayerView.replay`.
+        utility: float32 [3, L, H, T], what each token is worth while the model repeats the document, answers questions
+            about it, and reads its last tokens (NaN for those): sqrt(I x G), with the oracle importance I over the rows
+            that predict, and G = max over rows of |sum over the group of A_j g . (o - v_j)|, g the gradient of the sum
+            of margins with respect to the head's output o. For the repetition I and G are each the largest over the
+            parts that are repeated; for the answers it is the mean over the questions that were answered.
     """
 
     scores: Tensor | None
@@ -254,6 +262,7 @@ class CalibrationDocument:
     values: Tensor | None = None
     hidden_states: Tensor | None = None
     replay: Tensor | None = None
+    utility: Tensor | None = None
 
 
 class Fitted(Protocol):

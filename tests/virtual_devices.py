@@ -17,7 +17,7 @@ class MixedDevices(Exception):
 
 class VirtualDevices(TorchFunctionMode):
     """Every tensor has a label in the place of its device. As with real GPUs, an operation over several devices fails,
-    but for copies between them, and single numbers and indices on the CPU.
+    but for copies between them, single numbers and indices on the CPU, and gradients, each on its tensor's device.
 
     An operation is what Python calls: what happens inside of one that torch itself carries out is not seen.
     """
@@ -38,6 +38,9 @@ class VirtualDevices(TorchFunctionMode):
             return _labelled(Tensor.to(*args, **named), target, copied_from=args[0])
         if func == Tensor.data.__set__:
             args[0].label = label(args[1])
+        if func is torch.autograd.grad:
+            gradients = func(*args, **named)
+            return tuple(_labelled(one, label(of)) for one, of in zip(gradients, args[1], strict=True))
         if target is None:
             target = _common(func, args, named)
         return _labelled(func(*args, **named), target)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..calibration.calibrate import Report
+    from ..calibration.steps import Report
     from ..engine.cache import StoreCache
     from ..engine.prompt import Prompt
     from ..methods.events import Event

@@ -1,7 +1,6 @@
 """Runs the calibration: each document is read once, and its questions are answered as a batch."""
 
 import hashlib
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -16,6 +15,8 @@ from ...scorers.base import CalibrationDocument, CalibrationReads, Protection, S
 from ..engine.context import Context
 from ..engine.decode import decode, fed_at_most
 from ..engine.evict import share
+from ..engine.importance import SeenLayers
+from ..engine.margins import refuse_gradients
 from ..engine.prefill import prefill
 from ..engine.prompt import Prompt
 from ..engine.ready import refuse_sliding_window
@@ -23,10 +24,13 @@ from ..engine.replay import read_replay
 from ..engine.stop import Stop
 from ..errors import PluginError, reason_of
 from ..models.load import LoadedModel
+from ..models.shape import Unsupported
 from .documents import Document
 from .hidden import HiddenStates
 from .oracle import Oracle
 from .partial import Partial
+from .steps import Report, Steps
+from .utility import utilities
 from .window import prompts_of
 
 TEMPERATURE = 0.7
@@ -38,9 +42,6 @@ KEPT_SHARE = 0.2
 
 CALIBRATION_VERSION = 2
 """Raised by hand when the same documents may give another profile."""
-
-Report = Callable[[str, int, int], None]
-"""Called with (stage, steps done, steps in all)."""
 
 
 @dataclass(frozen=True)
@@ -85,47 +86,14 @@ def calibrate(
     for number, (document, questions) in enumerate(zip(documents, prompts, strict=True)):
         recorded = None if partial is None else partial.load(document, reads)
         if recorded is None:
-            step = _Steps(document, questions, number, len(documents), report)
+            has_more = any(target.reads.utility for target in targets.values())
+            step = Steps(document, questions, number, len(documents), MAX_NEW_TOKENS, has_more, report)
             recorded = _document(loaded, targets, document, questions, seed, step)
             if partial is not None:
                 partial.save(document, recorded)
         for name, result in recorded.items():
             results[name].append(result)
     return {name: tuple(of_target) for name, of_target in results.items()}
-
-
-class _Steps:
-    """Reports the answer tokens of a document and, from the second token on, an upper bound of the remaining time."""
-
-    def __init__(self, document: Document, prompts: Sequence[Prompt], number: int, total: int, report: Report) -> None:
-        self._document, self._prompts, self._number, self._total, self._report = (
-            document,
-            prompts,
-            number,
-            total,
-            report,
-        )
-        self._started = self._read = time.monotonic()
-
-    def __call__(self, done: int) -> None:
-        """Report that `done` tokens of every answer are generated; 0 = the text is about to be read."""
-        where = f"calibrating on {self._document.name} (text {self._number + 1} of {self._total})"
-        if done == 0:
-            doing = f"reading {len(self._prompts[0].context)} tokens"
-        else:
-            doing = f"answering {len(self._prompts)} questions, tokens of each{self._left(done)}"
-        self._report(f"{where}: {doing}", self._number * MAX_NEW_TOKENS + done, self._total * MAX_NEW_TOKENS)
-
-    def _left(self, done: int) -> str:
-        """The remaining time; an upper bound, since answers may end early."""
-        now = time.monotonic()
-        if done == 1:
-            self._read = now
-            return ""
-        step_s = (now - self._read) / (done - 1)
-        document_s = self._read - self._started + step_s * (MAX_NEW_TOKENS - 1)
-        left_s = step_s * (MAX_NEW_TOKENS - done) + document_s * (self._total - self._number - 1)
-        return f", at most {left_s:.0f} s left" if left_s < 100 else f", at most {left_s / 60:.0f} min left"
 
 
 def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targets: Mapping[str, Target]) -> None:
@@ -136,6 +104,8 @@ def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targe
             f"{loaded.shape.max_positions} positions; give a shorter one: profile --text F --questions F."
         )
     refuse_sliding_window(loaded, longest)
+    if any(target.reads.utility for target in targets.values()):
+        _check_gradients(loaded)
     n_context = len(prompts[0].context)
     for target in targets.values():
         if n_context <= target.protection.sink + target.protection.window + 100:
@@ -146,17 +116,26 @@ def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targe
             )
 
 
+def _check_gradients(loaded: LoadedModel) -> None:
+    try:
+        refuse_gradients(loaded)
+    except Unsupported as error:
+        raise UserError(
+            f"{loaded.name} cannot be calibrated for a scorer that reads utilities: {error}; use another scorer."
+        ) from error
+
+
 def _document(
     loaded: LoadedModel,
     targets: Mapping[str, Target],
     document: Document,
     prompts: Sequence[Prompt],
     seed: int,
-    step: Callable[[int], None],
+    step: Steps,
 ) -> dict[str, CalibrationDocument]:
     step(0)
     reads = reduce(or_, (target.reads for target in targets.values()))
-    oracle = Oracle() if reads.importance else None
+    oracle = Oracle() if reads.importance or reads.utility else None
     scorers = {name: target.scorer for name, target in targets.items() if target.scorer is not None}
     ids = prompts[0].context
     kept = dict.fromkeys(scorers, max(1, int(KEPT_SHARE * len(ids))))
@@ -166,7 +145,12 @@ def _document(
     with inputs.watching(loaded) if reads.hidden_states else nullcontext():
         context = prefill(loaded, ids, scorers, observers, n_kept=kept, seed=seed, n_sequence=longest)
     _refuse_failures(context)
-    importance = None if oracle is None else _importance(loaded, oracle, context, document, prompts, seed, step)
+    importance = utility = None
+    if oracle is not None:
+        answers = _answers(loaded, oracle, context, document, prompts, seed, step)
+        importance = _answered(document, oracle.importance)
+        if reads.utility:
+            utility = _utility(loaded, context, oracle.seen, document, prompts, answers, step)
     keys, values = _stacked(context.keys, reads.keys), _stacked(context.values, reads.values)
     hidden_states = inputs.stacked() if reads.hidden_states else None
     replay = _replay(loaded, context, ids, document) if reads.replay else None
@@ -179,32 +163,57 @@ def _document(
             values=values if target.reads.values else None,
             hidden_states=hidden_states if target.reads.hidden_states else None,
             replay=replay if target.reads.replay else None,
+            utility=utility if target.reads.utility else None,
         )
         for name, target in targets.items()
     }
 
 
-def _importance(
+def _answers(
     loaded: LoadedModel,
     oracle: Oracle,
     context: Context,
     document: Document,
     prompts: Sequence[Prompt],
     seed: int,
-    step: Callable[[int], None],
-) -> Tensor:
-    """float32 [answered questions, L, H, T], recorded while the model answers all questions as one batch; one by one
-    where layers have recurrent states, since questions differ in length."""
+    step: Steps,
+) -> list[list[int]]:
+    """The model's answers to all questions, generated as one batch; one by one where layers have recurrent states,
+    since questions differ in length. The oracle sees each step."""
     oracle.begin(len(prompts), loaded.shape.n_kv_heads)
-    n = 1 if loaded.shape.stateful else len(prompts)
+    n, answers = 1 if loaded.shape.stateful else len(prompts), list[list[int]]()
     for first in range(0, len(prompts), n):
         together = range(first, first + n)
         cache = share(context, n, room=128, watch=partial(oracle.see_step, first=first))
         on_average = partial(_step_on_average, step, first, n, len(prompts))
         sample = Sampler([f"{seed}/{document.sha256}/{number}" for number in together], on_average)
         questions = [prompts[number].question for number in together]
-        decode(loaded, cache, questions, Stop(MAX_NEW_TOKENS, loaded.eos), sample)
-    return _answered(document, oracle.importance)
+        decoding = decode(loaded, cache, questions, Stop(MAX_NEW_TOKENS, loaded.eos), sample)
+        answers += [row.ids for row in decoding.rows]
+    return answers
+
+
+def _utility(
+    loaded: LoadedModel,
+    context: Context,
+    seen: SeenLayers,
+    document: Document,
+    prompts: Sequence[Prompt],
+    answers: Sequence[Sequence[int]],
+    step: Steps,
+) -> Tensor:
+    """float32 [3, L, H, T], see `utilities`.
+
+    Raises:
+        UserError: the model cannot be differentiated, its memory does not hold that, or numbers are not finite.
+    """
+    try:
+        return utilities(loaded, context, prompts[0].context, seen, prompts, answers, step.of_future)
+    except (Unsupported, ArithmeticError, RuntimeError) as error:  # torch's own, of memory too, are RuntimeErrors
+        raise UserError(
+            f"what the tokens of {document.name} are worth to {loaded.name} could not be measured: {reason_of(error)}; "
+            "give shorter texts (profile --text F --questions F), or another --device or --dtype."
+        ) from error
 
 
 def _replay(loaded: LoadedModel, context: Context, ids: Sequence[int], document: Document) -> Tensor:

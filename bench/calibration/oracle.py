@@ -17,22 +17,25 @@ class Oracle:
     Source: LU-KV, arXiv 2602.08585, section 3. As in the authors' code, the value term is divided by its sum
     over the query heads and tokens of the layer, which makes layers comparable, and only single-token decode
     steps count, so the question's own attention does not.
+
+    Attributes:
+        seen: The layers of the last context.
     """
 
     def __init__(self) -> None:
-        self._seen = SeenLayers()
+        self.seen = SeenLayers()
         self._importance: list[Tensor] = []
 
     def see_context(self, index: int, module: Any, query: Tensor, keys: Tensor, values: Tensor, form: Form) -> None:
         """Prefill observer: record the layer's value term; layer 0 begins a new pass."""
         try:
-            self._seen.see(index, module, query, keys, values, form)
+            self.seen.see(index, module, query, keys, values, form)
         except Unsupported as error:
             raise UserError(f"calibration cannot measure importance: {error}; use another model.") from error
 
     def begin(self, questions: int, n_kv_heads: int) -> None:
         """Begin to record the answers to a number of questions about the last context."""
-        terms = [layer.value_term for layer in self._seen.layers]
+        terms = [layer.value_term for layer in self.seen.layers]
         self._importance = [term.new_zeros(questions, n_kv_heads, term.shape[-1]) for term in terms]
 
     def see_step(self, index: int, weights: Tensor, rows: Tensor, first: int = 0) -> None:
@@ -41,7 +44,7 @@ class Oracle:
         if weights.shape[3] != 1:
             return
         importance, rows = self._importance[index], rows.to(weights.device) + first
-        own = importance_of(weights, self._seen.layers[index].value_term)
+        own = importance_of(weights, self.seen.layers[index].value_term)
         importance[rows] = torch.maximum(importance[rows], own)
 
     @property

@@ -17,7 +17,7 @@ from .documents import Document
 ABANDONED_S = 30 * 24 * 3600
 """Seconds after which the records of an unfinished calibration are deleted."""
 
-SHARED = ("importance", "keys", "values", "hidden_states", "replay")
+SHARED = ("importance", "keys", "values", "hidden_states", "replay", "utility")
 """What several targets read alike."""
 
 

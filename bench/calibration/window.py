@@ -8,7 +8,6 @@ from dataclasses import replace
 from ... import UserError
 from ..engine.prompt import Prompt, render, split
 from ..engine.ready import longest_sequence
-from ..engine.replay import CHUNK
 from ..models.load import LoadedModel
 from .documents import Document
 
@@ -27,14 +26,14 @@ def prompts_of(loaded: LoadedModel, document: Document) -> list[Prompt]:
     return [_prompt(loaded, document.text, question) for question in document.questions]
 
 
-def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int, *, is_replayed: bool = False) -> Document:
+def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int, *, n_repeated: int = 0) -> Document:
     """The document, its text cut after the last whole word with which every question and its answer fit the model.
 
     Args:
         loaded: The model.
         document: With at least one question.
         n_answer: Tokens of an answer.
-        is_replayed: Whether a replay of the text must fit beside it, too.
+        n_repeated: Tokens of the text that are repeated at a time beside all of it; 0 = none are.
 
     Raises:
         UserError: a question and its answer do not fit beside any text.
@@ -46,7 +45,7 @@ def fit_to_window(loaded: LoadedModel, document: Document, n_answer: int, *, is_
     def fits(text: str) -> bool:
         first, *others = document.questions
         n_tokens = _prompt(loaded, text, first).n_tokens
-        if is_replayed and n_tokens + min(n_tokens, CHUNK) + MOST_IN_REQUEST > longest_sequence(loaded):
+        if n_repeated and n_tokens + min(n_tokens, n_repeated) + MOST_IN_REQUEST > longest_sequence(loaded):
             return False
         if n_tokens + longest <= room:  # no question has more tokens than bytes
             return True

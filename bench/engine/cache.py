@@ -26,8 +26,8 @@ PrefillObserver = Callable[[int, Any, Tensor, Tensor, Tensor, Form], None]
 """Called once a layer with (layer index, attention module, query, keys, values, form of its attention)."""
 
 
-class _Layer(CacheLayerMixin):
-    """Base of the layers: `update` returns the layer itself, which then carries out attention.
+class BaseLayer(CacheLayerMixin):
+    """A layer of ours: `update` returns the layer itself, which then carries out attention.
 
     Attributes:
         index: Of the layer among those of its kind.
@@ -74,7 +74,7 @@ class _Layer(CacheLayerMixin):
         return -1
 
 
-class PrefillLayer(_Layer):
+class PrefillLayer(BaseLayer):
     """Attends over the context in one chunk, then passes its keys and values to the observer and releases them.
 
     Args:
@@ -132,7 +132,7 @@ def _own(states: Tensor) -> Tensor:
     )
 
 
-class StoreLayer(_Layer):
+class StoreLayer(BaseLayer):
     """Appends a chunk of every row to a store and lets it attend. The model sees the chunks as one line.
 
     Attributes:

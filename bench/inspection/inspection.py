@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from ... import UserError
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..engine.prompt import adds_special_tokens, cut_at_context, place_of_context, render, tokens_of
 from ..engine.ready import refuse_sliding_window
 from ..files.access import write_whole

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ... import UserError
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..engine.cache import StoreCache
 from ..engine.evict import evict, keep_everything
 from ..engine.likelihood import empty_context

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ...scorers.base import Profile, Protection
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..errors import PluginError
 from ..models.load import LoadedModel
 from ..profiles.file import profile_hash

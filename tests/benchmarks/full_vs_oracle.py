@@ -133,13 +133,21 @@ def unsplit_logits(model: Any, ids: Sequence[int], masks: Mapping[int, Tensor]) 
 
 
 def fitted(loaded: LoadedModel, plugin: Plugin, n: int) -> Any:
-    """A scorer that is fitted, with a profile for this model: of its own attention inputs, and of a made-up replay."""
+    """A fitted scorer with a profile for this model: of what it holds of a context, and of a made-up future."""
     inputs = HiddenStates()
     with inputs.watching(loaded):
         context = prefill(loaded, prompt_ids(loaded, n), {})
-    replay = torch.rand(len(context.keys), context.keys[0].shape[1], n, generator=torch.Generator().manual_seed(0))
+    keys, values = (torch.cat(each).cpu() for each in (context.keys, context.values))
+    replay, *utility = 0.1 + torch.rand(4, *keys.shape[:3], generator=torch.Generator().manual_seed(0))
     document = CalibrationDocument(
-        None, None, Protection(0, 1).mask(n), hidden_states=inputs.stacked(), replay=replay + 0.1
+        scores=None,
+        importance=None,
+        protected=Protection(0, 1).mask(n),
+        keys=keys,
+        values=values,
+        hidden_states=inputs.stacked(),
+        replay=replay,
+        utility=torch.stack(utility),
     )
     profile = Profile(plugin.name, plugin.instance.fit((document,)))
     return with_profiles(plugin, "scorer", {"scorer": profile})

@@ -14,7 +14,7 @@ from functools import partial
 
 import torch
 
-from lukv_bench.bench.calibration.calibrate import Report
+from lukv_bench.bench.calibration.steps import Report
 from lukv_bench.bench.engine.cache import StoreCache
 from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.drafts import Drafts

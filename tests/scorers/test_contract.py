@@ -24,7 +24,7 @@ def rotary(positions: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float, dtype: torch.dtype) -> LayerView:
-    """A layer with what a scorer declared, D = 6 of which 4 are rotated, hidden = 5; with a profile of kvzap's form."""
+    """A layer with what a scorer declared, D = 6 of which 4 are rotated, hidden = 5; one profile serves all."""
     n_batch, n_heads, group, n_tokens = shape
     made = torch.Generator().manual_seed(seed)
 
@@ -35,13 +35,17 @@ def view(reads: Reads, shape: tuple[int, int, int, int], seed: int, size: float,
     queries, before = draw(n_batch, n_heads * group, n_tokens, 6), draw(n_batch, n_heads * group, n_tokens, 6)
     last = n_tokens if reads.queries == "all" else min(reads.queries, n_tokens)
     hidden_states = draw(n_batch, n_tokens, 5) if reads.hidden_states else None
-    weights = {"weights": torch.randn(2, n_heads, 5, generator=made), "bias": torch.randn(2, n_heads, generator=made)}
+    fitted = {"weights": torch.randn(2, n_heads, 5, generator=made), "bias": torch.randn(2, n_heads, generator=made)}
+    maps, levels = torch.randn(3, 2, n_heads, 15, generator=made), torch.randn(3, 2, n_heads, generator=made)
+    knots, worth = torch.randn(2, 3, 2, n_heads, 7, generator=made).sort(dim=-1).values
+    fitted |= {"maps": maps, "levels": levels, "knots": knots, "worth": worth}
+    fitted |= {"unit": torch.rand(3, generator=made), "longest": torch.tensor([20.0])}
     return LayerView(
         layer=1,
         keys=keys,
         values=values,
         hidden_states=hidden_states,
-        profile=Profile("kvzap", weights),
+        profile=Profile("fitted", fitted),
         queries=queries[:, :, n_tokens - last :] if last else None,
         queries_before_rotary=before if reads.queries_before_rotary else None,
         rotary=rotary if reads.rotary else None,

@@ -106,30 +106,28 @@ def test_the_last_number_is_found_from_any_guess_without_looking_far_above_it(n:
     assert len(looked) <= 2 * abs(guess - last).bit_length() + 3
 
 
-@pytest.mark.parametrize("is_replayed", [False, True])
+@pytest.mark.parametrize("n_repeated", [0, 60, 2048])
 @pytest.mark.parametrize("window", [190, 260, 400, 1024])
 @pytest.mark.parametrize(
     "text", ["   ", "one", "a bc  def " * 3, "the quick brown fox " * 9 + "  ", "word " * 60, "x" * 2000]
 )
-def test_the_longest_beginning_that_fits_is_kept(
-    loaded: LoadedModel, text: str, window: int, is_replayed: bool
-) -> None:
+def test_the_longest_beginning_that_fits_is_kept(loaded: LoadedModel, text: str, window: int, n_repeated: int) -> None:
     """Against every beginning, one after the other."""
     small = dataclasses.replace(loaded, shape=dataclasses.replace(loaded.shape, max_positions=window))
     document = Document("text", text, ("who?", "who jumps over it?"))
 
     def fits(beginning: str) -> bool:
         n_tokens = [prompt.n_tokens for prompt in prompts_of(small, dataclasses.replace(document, text=beginning))]
-        n_replayed = min(n_tokens[0], window_module.CHUNK) + window_module.MOST_IN_REQUEST if is_replayed else 0
-        return max(n_tokens) + MAX_NEW_TOKENS <= window and n_tokens[0] + n_replayed <= window
+        n_more = min(n_tokens[0], n_repeated) + window_module.MOST_IN_REQUEST if n_repeated else 0
+        return max(n_tokens) + MAX_NEW_TOKENS <= window and n_tokens[0] + n_more <= window
 
     ends = [end for end in range(1, len(text) + 1) if not text[end - 1].isspace() and text[end : end + 1].strip() == ""]
     longest = next((each for each in (text, *(text[:end] for end in reversed(ends))) if fits(each)), None)
     if longest is None:
         with pytest.raises(UserError, match="leave no room"):
-            fit_to_window(small, document, MAX_NEW_TOKENS, is_replayed=is_replayed)
+            fit_to_window(small, document, MAX_NEW_TOKENS, n_repeated=n_repeated)
     else:
-        assert fit_to_window(small, document, MAX_NEW_TOKENS, is_replayed=is_replayed).text == longest
+        assert fit_to_window(small, document, MAX_NEW_TOKENS, n_repeated=n_repeated).text == longest
 
 
 def test_questions_that_leave_no_room_are_refused(loaded: LoadedModel) -> None:

@@ -20,6 +20,7 @@ from lukv_bench.bench.engine.decode import decode
 from lukv_bench.bench.engine.evict import evict, share
 from lukv_bench.bench.engine.layouts import RAGGED, SHARED, Layout
 from lukv_bench.bench.engine.likelihood import empty_context, likelihood
+from lukv_bench.bench.engine.margins import margin_gradients
 from lukv_bench.bench.engine.prefill import prefill
 from lukv_bench.bench.engine.reads import check_reads
 from lukv_bench.bench.engine.ready import prove_attention, ready_model
@@ -184,7 +185,12 @@ def test_likelihoods_and_calibration_are_those_of_one_device(both: Both, unit: U
         context = prefill(loaded, unit.context, {}, [oracle.see_context], n_sequence=unit.n_sequence)
         oracle.begin(2, loaded.shape.n_kv_heads)
         decode(loaded, share(context, 2, 4, oracle.see_step), [unit.question] * 2, STOP)
-        return [scored, oracle.importance.tolist()]
+        fed = margin_gradients(loaded, context, 15, unit.context[:9], 5)
+        return [
+            scored,
+            oracle.importance.tolist(),
+            [(layer.gradient.tolist(), layer.weights.tolist()) for layer in fed],
+        ]
 
     both.equal(computed)
 

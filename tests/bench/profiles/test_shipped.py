@@ -29,6 +29,15 @@ def test_the_shipped_profiles_of_a_fitted_scorer_belong_together(
     assert obtain_profile(lukv, smollm2, must_not_calibrate).arrays["curve"].shape == (99, 30, 3)
 
 
+@pytest.mark.parametrize("protection", [Protection(4, 1), Protection(0, 32)])
+def test_the_shipped_utility_serves_every_sink_and_window(
+    smollm2: LoadedModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protection: Protection
+) -> None:
+    monkeypatch.setenv("LUKV_BENCH_CACHE", str(tmp_path))
+    owner = ProfileOwner.of(build("scorer", "calibrated_utility"), None, protection, "scorer")
+    assert obtain_profile(owner, smollm2, must_not_calibrate).arrays["maps"].shape == (3, 30, 3, 586)
+
+
 @pytest.mark.parametrize("spec", ["headkv", "duoattention", "headkv:beta=2", "duoattention:streaming=0"])
 @pytest.mark.parametrize("protection", [Protection(4, 1), Protection(0, 32)])
 def test_the_shipped_scores_of_heads_serve_every_argument_sink_and_window(
@@ -41,7 +50,7 @@ def test_the_shipped_scores_of_heads_serve_every_argument_sink_and_window(
 
 SHIPPED = (
     *("keydiff", "knorm", "snapkv", "expected_attention", "tova", "streaming_llm", "h2o", "random"),
-    *("cake", "defensive", "dropkv", "kvzap", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
+    *("cake", "calibrated_utility", "defensive", "dropkv", "kvzap", "kvzip", "laprox", "obcache", "critical:of=snapkv"),
 )
 
 

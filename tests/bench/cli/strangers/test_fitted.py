@@ -267,7 +267,7 @@ def test_profile_refuses_what_it_cannot_make(
 @pytest.mark.usefixtures("run")
 def test_list_and_doctor_show_which_plugins_have_a_profile(lukv_bench: Any) -> None:
     fitted = {row["name"] for row in lukv_bench("list", "scorers", "--json").rows if row["fitted"]}
-    assert fitted == {"kvzap", "keyfit", "unfit", "writing", "fitwrap"}
+    assert fitted == {"kvzap", "calibrated_utility", "keyfit", "unfit", "writing", "fitwrap"}
     assert {row["name"] for row in lukv_bench("list", "allocators", "--json").rows if row["fitted"]} == {
         *("lukv", "headkv", "duoattention"),
         "spread",
