@@ -282,7 +282,7 @@ def test_plugins_that_break_on_import_or_by_their_defaults_are_listed_and_distur
 
 
 def test_every_installed_plugin_leaves_the_other_answers_alone(
-    site: Callable[..., None], home: Path, lukv_bench: Any, roomy: Path
+    site: Callable[..., None], home: Path, lukv_bench: Any, tiny: Path
 ) -> None:
     """The built-in ones and the stranger's package, all in one run beside two baselines."""
     shutil.copytree(Path(__file__).parents[3] / "plugin_package" / "stranger", home / "site" / "stranger")
@@ -292,7 +292,7 @@ def test_every_installed_plugin_leaves_the_other_answers_alone(
         scorers={"lastlook": "LastLook"},
         allocators={"headshare": "HeadShare"},
     )
-    base = ("run", "--model", roomy, *BASE, "--limit", "1", "--scorer", "keydiff")
+    base = ("run", "--model", tiny, *BASE, "--limit", "1", "--scorer", "keydiff")
     assert lukv_bench(*base, "--allocator", "uniform", "--db", "alone.db").code == 0
     held = {"critical": "critical:of=snapkv", "shuffled": "shuffled:of=adakv"}
     scorers = [held.get(row["name"], row["name"]) for row in lukv_bench("list", "scorers", "--json").rows]
