@@ -13,10 +13,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Python compiles what is imported, and keeps it: compiling all 20,000 installed files here would take longer than the rest.
 PIP_INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
-COMPILE := $(BIN)/python -P -c 'import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1'
+IMPORTED := lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1
+COMPILE := $(BIN)/python -P -c 'import $(IMPORTED)'
 # One process compiles the tests and what they import, now and later: without it, each worker of the tests would.
-COLLECT := $(BIN)/python -P -c 'import sys, pytest; ended = pytest.main(["--collect-only", "-qq"]); \
-  import lukv_bench.bench.run.session, transformers.models.llama.modeling_llama, streamlit.testing.v1; sys.exit(ended)'
+COLLECT := $(BIN)/python -P -c 'import sys, pytest; ended = pytest.main(["--collect-only", "-qq"]); import $(IMPORTED); sys.exit(ended)'
 export PYTHONDONTWRITEBYTECODE := # empty: where it is set, every process would compile for 7 s and keep nothing
 TEST_PROCESSES := $(shell $(PYTHON) -c 'import os; print(min(8, os.cpu_count() or 1))')
 SOURCES := pyproject.toml constraints.txt __init__.py

@@ -2,10 +2,11 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool1d, max_pool1d
+from torch.nn.functional import avg_pool1d
 
 from ..kernels.backend import Backend
 from ..kernels.keydiff import keydiff
+from .pooling import pooled
 
 N_SCALARS = 10
 
@@ -29,7 +30,7 @@ def scalar_features(keys: Tensor, values: Tensor, longest: int, *, backend: Back
     apart = (values - values.mean(dim=2, keepdim=True)).norm(dim=-1)
     each = (
         *(one.expand(similarity.shape) for one in (to_end, place / n_tokens)),
-        *(similarity, _mean(similarity, 5), _mean(similarity, 21), max_pool1d(similarity, 7, stride=1, padding=3)),
+        *(similarity, _mean(similarity, 5), _mean(similarity, 21), pooled(similarity, 7, "max")),
         *(keys.float().norm(dim=-1), values.norm(dim=-1), apart, apart.clamp_min(1e-6).log()),
     )
     return torch.stack(each, dim=-1)

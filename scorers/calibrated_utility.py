@@ -10,7 +10,8 @@ from torch import Tensor
 
 from .base import CalibrationDocument, CalibrationReads, LayerView, Protection, Reads
 from .calibrated_features import N_SCALARS, scalar_features
-from .calibrated_map import Ridge, interpolate, isotonic_knots
+from .calibrated_map import interpolate, isotonic_knots
+from .ridge import Ridge, check_penalty
 
 N_SINK = 4
 """First tokens, which every future attends to: they are not learned from."""
@@ -59,14 +60,13 @@ class CalibratedUtility:
 
     def __post_init__(self) -> None:
         """Refuse a penalty that is not above 0."""
-        if not 0 < self.ridge < float("inf"):
-            raise ValueError(f"ridge is a number above 0, not {self.ridge}")
+        check_penalty(self.ridge)
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """float32, for K = 3 futures: `maps` [K, L, H, hidden + 10], `levels` [K, L, H], `knots` and `worth`
         [K, L, H, 48], in units of each future; `unit` [K]; `longest` [1], tokens of the longest document."""
         read = [_checked(document) for document in documents]
-        unit = _units([each.utility for each in read])
+        unit = _units(read)
         longest = max(each.keys.shape[2] for each in read)
         n_futures, n_layers, n_heads = read[0].utility.shape[:3]
         fitted = [
@@ -133,17 +133,18 @@ class CalibratedUtility:
 @dataclass(frozen=True)
 class _Document:
     """What is learned from a document: hidden states [L, T, hidden], keys and values [L, H, T, D], utility float32
-    [K, L, H, T], NaN for the last tokens where those are the future."""
+    [K, L, H, T], NaN for the last tokens where those are the future; n_known [K], the tokens that have a utility."""
 
     hidden: Tensor
     keys: Tensor
     values: Tensor
     utility: Tensor
+    n_known: tuple[int, ...]
 
     def head(self, future: int, layer: int, head: int, longest: int) -> tuple[Tensor, Tensor]:
         """float64: a head's features [n, hidden + 10] and utilities [n], without the sink tokens. The document ends
         where the future begins."""
-        n, own = _n_known(self.utility[future]), slice(head, head + 1)
+        n, own = self.n_known[future], slice(head, head + 1)
         keys, values = (each[None, layer, own, :n] for each in (self.keys, self.values))
         scalars = scalar_features(keys, values, longest)[0, 0]
         features = torch.cat([self.hidden[layer, :n].double(), scalars.double()], dim=-1)
@@ -154,7 +155,7 @@ def _checked(document: CalibrationDocument) -> _Document:
     hidden, keys, values, utility = document.hidden_states, document.keys, document.values, document.utility
     if hidden is None or keys is None or values is None or utility is None:
         raise ValueError("calibrated utility is fitted on hidden states, keys, values and utilities")
-    return _Document(hidden, keys, values, utility)
+    return _Document(hidden, keys, values, utility, tuple(map(_n_known, utility)))
 
 
 def _n_known(utility: Tensor) -> int:
@@ -170,15 +171,15 @@ def _n_known(utility: Tensor) -> int:
     return n
 
 
-def _units(utilities: Sequence[Tensor]) -> Tensor:
-    """float64 [K], of utilities [K, L, H, T].
+def _units(documents: Sequence[_Document]) -> Tensor:
+    """float64 [K].
 
     Raises:
         ValueError: a future uses nothing of most tokens.
     """
     units = []
-    for future in zip(*utilities, strict=True):
-        learned = [each[..., N_SINK : _n_known(each)].flatten() for each in future]
+    for future in range(len(documents[0].utility)):
+        learned = [each.utility[future, ..., N_SINK : each.n_known[future]].flatten() for each in documents]
         units.append(EPSILON * float(np.quantile(torch.cat(learned).double().numpy(), QUANTILE)))
     if not min(units) > 0:
         raise ValueError("most tokens are worth nothing to some future")
@@ -193,7 +194,7 @@ def _fit_head(
         documents = [(one[place], worth[place]) for one, worth in documents for place in _halves(len(one))]
     features, utilities = zip(*documents, strict=True)
     ridge = Ridge.of(features, [(each + unit).log().unsqueeze(-1) for each in utilities], penalty)
-    predicted, actual = torch.cat(ridge.held_out)[:, 0], torch.cat(utilities)
+    predicted, actual = torch.cat(ridge.held_out())[:, 0], torch.cat(utilities)
     knots, worth = isotonic_knots(predicted, actual / unit, N_KNOTS)
     return ridge.weights[:, 0], ridge.bias[0], knots, worth
 

@@ -1,6 +1,6 @@
 """KVzap: KVzip's scores, predicted from the hidden states."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from .base import CalibrationDocument, CalibrationReads, LayerView, Protection, Reads
+from .ridge import Ridge, check_penalty
 
 FLOOR = 1e-12
 """Scores below it are taken as it is: an attention that underflows in one head would outweigh all others."""
@@ -44,8 +45,7 @@ class KVzap:
 
     def __post_init__(self) -> None:
         """Refuse a penalty that is not above 0."""
-        if not 0 < self.ridge < float("inf"):
-            raise ValueError(f"ridge is a number above 0, not {self.ridge}")
+        check_penalty(self.ridge)
 
     def fit(self, documents: tuple[CalibrationDocument, ...]) -> Mapping[str, Tensor]:
         """`weights` float32 [L, H, hidden] and `bias` float32 [L, H]."""
@@ -57,9 +57,11 @@ class KVzap:
             scores = torch.cat(
                 [each[layer][:, own].double() for (_, each), own in zip(read, repeated, strict=True)], dim=1
             )
-            fitted.append(_fitted(inputs, scores.clamp_min(FLOOR).log().T, self.ridge))
-        weights, bias = (torch.stack(each).float() for each in zip(*fitted, strict=True))
-        return {"weights": weights, "bias": bias}
+            fitted.append(Ridge.of([inputs], [scores.clamp_min(FLOOR).log().T], self.ridge))
+        return {
+            "weights": torch.stack([each.weights.T for each in fitted]).float(),
+            "bias": torch.stack([each.bias for each in fitted]).float(),
+        }
 
     def check_profile(self, arrays: Mapping[str, Tensor], n_layers: int, n_kv_heads: int) -> None:
         """Raises ValueError where the arrays are not those of `fit` for a model of this shape."""
@@ -84,13 +86,3 @@ def _checked(document: CalibrationDocument) -> tuple[Tensor, Tensor]:
     if document.hidden_states is None or document.replay is None:
         raise ValueError("KVzap is fitted on hidden states and a replay")
     return document.hidden_states, document.replay
-
-
-def _fitted(inputs: Tensor, targets: Tensor, ridge: float) -> Iterator[Tensor]:
-    """Weights [H, hidden] and bias [H] of inputs [n, hidden] and targets [n, H], both float64."""
-    mean, scale = inputs.mean(dim=0), inputs.std(dim=0).clamp_min(torch.finfo(torch.float32).tiny)
-    standard, level = (inputs - mean) / scale, targets.mean(dim=0)
-    gram = standard.T @ standard + ridge * torch.eye(inputs.shape[1], dtype=inputs.dtype)
-    weights = torch.linalg.solve(gram, standard.T @ (targets - level)).T / scale
-    yield weights
-    yield level - weights @ mean

@@ -81,12 +81,12 @@ def calibrate(
     prompts = [prompts_of(loaded, document) for document in documents]
     for document, questions in zip(documents, prompts, strict=True):
         _check(loaded, document, questions, targets)
+    has_more = _reads(targets).utility
     results: dict[str, list[CalibrationDocument]] = {name: [] for name in targets}
     reads = {name: target.reads for name, target in targets.items()}
     for number, (document, questions) in enumerate(zip(documents, prompts, strict=True)):
         recorded = None if partial is None else partial.load(document, reads)
         if recorded is None:
-            has_more = any(target.reads.utility for target in targets.values())
             step = Steps(document, questions, number, len(documents), MAX_NEW_TOKENS, has_more, report)
             recorded = _document(loaded, targets, document, questions, seed, step)
             if partial is not None:
@@ -94,6 +94,10 @@ def calibrate(
         for name, result in recorded.items():
             results[name].append(result)
     return {name: tuple(of_target) for name, of_target in results.items()}
+
+
+def _reads(targets: Mapping[str, Target]) -> CalibrationReads:
+    return reduce(or_, (target.reads for target in targets.values()))
 
 
 def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targets: Mapping[str, Target]) -> None:
@@ -104,7 +108,7 @@ def _check(loaded: LoadedModel, document: Document, prompts: list[Prompt], targe
             f"{loaded.shape.max_positions} positions; give a shorter one: profile --text F --questions F."
         )
     refuse_sliding_window(loaded, longest)
-    if any(target.reads.utility for target in targets.values()):
+    if _reads(targets).utility:
         _check_gradients(loaded)
     n_context = len(prompts[0].context)
     for target in targets.values():
@@ -134,7 +138,7 @@ def _document(
     step: Steps,
 ) -> dict[str, CalibrationDocument]:
     step(0)
-    reads = reduce(or_, (target.reads for target in targets.values()))
+    reads = _reads(targets)
     oracle = Oracle() if reads.importance or reads.utility else None
     scorers = {name: target.scorer for name, target in targets.items() if target.scorer is not None}
     ids = prompts[0].context

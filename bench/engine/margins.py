@@ -18,8 +18,6 @@ from .context import Context
 from .feed import MESSAGE
 from .rotary import rotating_for
 
-REFUSED = "it has layers with windows or states, or attention with a softcap or sinks"
-
 
 @dataclass(frozen=True)
 class FedLayer:
@@ -74,13 +72,7 @@ class _GradientLayer(BaseLayer):
         return self, self
 
     def attend(self, _: Any, query: Tensor, form: Form) -> Tensor:
-        """[1, HQ, Q, D] -> [1, Q, HQ, D].
-
-        Raises:
-            Unsupported: the layer's attention has a softcap or sinks.
-        """
-        if form.options:
-            raise Unsupported(REFUSED)
+        """[1, HQ, Q, D] -> [1, Q, HQ, D]."""
         visible = _visible(query.shape[2], self._keys.shape[2], query.device)
         output = functional.scaled_dot_product_attention(
             query, self._keys, self._values, attn_mask=visible, scale=form.scale, enable_gqa=True
@@ -112,7 +104,7 @@ def refuse_gradients(loaded: LoadedModel) -> None:
         Unsupported: it has layers that are not evicted, or attention with a softcap or sinks.
     """
     if loaded.shape.kept_whole or loaded.shape.stateful or loaded.logit_options:
-        raise Unsupported(REFUSED)
+        raise Unsupported("it has layers with windows or states, or attention with a softcap or sinks")
 
 
 def margin_gradients(
